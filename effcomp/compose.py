@@ -1,0 +1,142 @@
+"""From a composed config to parts that are checked, alone and against each other, before any heavy work."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effcomp.compress.prune.base import Prune
+from effcomp.compress.quant.base import Quant
+from effcomp.device import Device
+from effcomp.errors import UserError
+from effcomp.finetune.base import Finetune
+from effcomp.installed import require
+from effcomp.measure.bench import Bench
+from effcomp.models.base import Model
+from effcomp.part import Part
+from effcomp.runtimes.base import Runtime
+from effcomp.tasks.base import ClassificationTask
+from effcomp.tracking import Tracking
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+    from pydantic import ValidationError
+
+GROUPS: dict[str, type[Part]] = {
+    "model": Model,
+    "task": ClassificationTask,
+    "quant": Quant,
+    "prune": Prune,
+    "device": Device,
+    "runtime": Runtime,
+    "finetune": Finetune,
+    "bench": Bench,
+    "tracking": Tracking,
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One choice of each config group."""
+
+    model: Model
+    task: ClassificationTask
+    quant: Quant
+    prune: Prune
+    device: Device
+    runtime: Runtime
+    finetune: Finetune
+    bench: Bench
+    tracking: Tracking
+    seed: int
+    store: Path
+    config: dict[str, Any]
+    """The config they were built from, with `choices`: the name of each group's choice."""
+
+    @property
+    def label(self) -> str:
+        """The configuration in one word, for tables and run names: minilm-rotten_tomatoes-nf4-..."""
+        names = [self.model.name, self.task.name, self.quant.name]
+        if self.prune.name != "none":
+            names.append(f"{self.prune.name}-{getattr(self.prune, 'ratio', '')}".rstrip("-"))
+        return "-".join([*names, *([self.runtime.name] if self.runtime.name != "torch" else [])])
+
+
+def build(config: "DictConfig") -> Parts:
+    """The parts that a composed config names.
+
+    Raises:
+        UserError: a value is out of its range or of the wrong type.
+    """
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    parts = {group: build_part(group, kind, plain[group]) for group, kind in GROUPS.items()}
+    plain["choices"] = {group: part.name for group, part in parts.items()}
+    if not isinstance(plain["seed"], int) or isinstance(plain["seed"], bool) or not 0 <= plain["seed"] < 2**32:
+        raise UserError(f"seed={plain['seed']}: give a whole number from 0 to 4294967295")
+    return Parts(**parts, seed=plain["seed"], store=Path(str(plain["store"])), config=plain)  # type: ignore[arg-type]
+
+
+def build_part(group: str, kind: type[Part], fields: Any) -> Part:
+    from hydra.utils import get_class
+    from pydantic import ValidationError
+
+    if not isinstance(fields, dict) or "_target_" not in fields:
+        raise UserError(f"{group}={fields}: choose one of the files in conf/{group}, say {group}=NAME")
+    fields = dict(fields)
+    target = fields.pop("_target_")
+    try:
+        cls = get_class(target)
+    except Exception as error:
+        raise UserError(f"{group}._target_={target}: there is no such class") from error
+    if not issubclass(cls, kind):
+        raise UserError(f"{group}._target_={target} is no {kind.__name__}")
+    try:
+        return cls(**fields)
+    except ValidationError as error:
+        raise UserError(explain(group, error)) from error
+
+
+def explain(group: str, error: "ValidationError") -> str:
+    """The first fault of a validation, in one line: `prune.ratio=1.5: input should be less than 1`."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join([group, *(str(step) for step in first["loc"] if isinstance(step, str))])
+    message = first["msg"][0].lower() + first["msg"][1:]
+    if first["type"] == "missing":
+        return f"{where}: {message}"
+    return f"{where}={first['input']}: {message}"
+
+
+def build_tracking(config: "DictConfig") -> Tracking:
+    """The tracking choice alone, for what surrounds the configurations of a sweep."""
+    from omegaconf import OmegaConf
+
+    tracking = build_part("tracking", Tracking, OmegaConf.to_container(config.tracking, resolve=True))
+    assert isinstance(tracking, Tracking)
+    return tracking
+
+
+def check(parts: Parts) -> None:
+    """Refuse, in seconds, whatever cannot work.
+
+    Raises:
+        UserError: a pair that does not exist, a package that is missing, data or a device that is not there.
+    """
+    quant, runtime = parts.quant, parts.runtime
+    if runtime.name not in quant.runtimes:
+        raise UserError(
+            f"quant={quant.name} does not run on runtime={runtime.name}; it runs on: {', '.join(quant.runtimes)}"
+        )
+    if parts.device.kind != "auto" and parts.device.kind not in quant.devices:
+        raise UserError(
+            f"quant={quant.name} does not run on device={parts.device.kind}; it runs on: {', '.join(quant.devices)}"
+        )
+    for package in quant.packages:
+        require(package, package, f"quant={quant.name}")
+    parts.model.folder()
+    parts.task.check()
+    parts.tracking.check()
+    parts.device.check()
+    if (resolved := parts.device.resolved()).kind not in quant.devices:
+        raise UserError(f"quant={quant.name} does not run on {resolved.kind}, which device=auto found; use device=cpu")

@@ -1,0 +1,88 @@
+"""The artifact: the folder that compression writes, and the only thing that is measured.
+
+    artifact.json       what it is: head, labels, prune and quant with their settings, counts
+    config.json         the architecture, as transformers writes it
+    model.safetensors   the tensors as the number format stores them
+    tokenizer files     so that the folder can be used alone
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effcomp.compress.prune.base import Prune
+from effcomp.compress.quant.base import Quant
+from effcomp.part import from_spec
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+ARTIFACT_FILE = "artifact.json"
+WEIGHTS_FILE = "model.safetensors"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """artifact.json: what the folder holds."""
+
+    schema: int
+    quant: dict[str, Any]
+    prune: dict[str, Any]
+    parameters: int
+    """Parameters of the architecture, tied ones once."""
+    nonzero_parameters: int
+
+
+def write_artifact(
+    model: "nn.Module", tokenizer: "PreTrainedTokenizerBase", prune: Prune, quant: Quant, folder: Path
+) -> None:
+    """Prune the model (in place), encode it, and write the artifact folder.
+
+    Args:
+        model: a float32 transformers model with a classification head.
+    """
+    from safetensors.torch import save_file
+
+    prune.apply(model)
+    parameters = list(model.parameters())
+    description = Description(
+        schema=SCHEMA,
+        quant=quant.spec(),
+        prune=prune.spec(),
+        parameters=sum(parameter.numel() for parameter in parameters),
+        nonzero_parameters=sum(int(parameter.count_nonzero()) for parameter in parameters),
+    )
+    save_file(quant.encode(model), folder / WEIGHTS_FILE)
+    model.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / ARTIFACT_FILE).write_text(json.dumps(asdict(description), indent=1) + "\n")
+
+
+def read_description(folder: Path) -> Description:
+    return Description(**json.loads((folder / ARTIFACT_FILE).read_text()))
+
+
+def load_artifact(folder: Path) -> "nn.Module":
+    """The model that an artifact folder holds, in eval mode, on the CPU."""
+    from accelerate import init_empty_weights
+    from safetensors.torch import load_file
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    quant = from_spec(read_description(folder).quant, Quant)
+    config = AutoConfig.from_pretrained(folder)
+    with init_empty_weights(include_buffers=False):
+        skeleton = AutoModelForSequenceClassification.from_config(config)
+    model = quant.decode(skeleton, load_file(folder / WEIGHTS_FILE)).eval()
+    if empty := [name for name, parameter in model.named_parameters() if parameter.is_meta]:
+        raise ValueError(f"{folder} holds no tensors for {empty}")
+    return model
+
+
+def artifact_bytes(folder: Path) -> int:
+    """The size of what must be shipped: every file of the folder but the store's manifest."""
+    from effcomp.store import MANIFEST
+
+    return sum(file.stat().st_size for file in folder.iterdir() if file.name != MANIFEST)

@@ -1,0 +1,1 @@
+"""Pruning: which weights go, before the number format is chosen."""

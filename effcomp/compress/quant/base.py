@@ -1,0 +1,78 @@
+"""A number format as a pair of functions: encode to the tensors on disk, decode to a model that runs."""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from effcomp.part import Part
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Quant(Part):
+    """How weights are stored and computed with.
+
+    To add a format: subclass this, write conf/quant/<name>.yaml, and a test beside
+    tests/compress/quant/ that encodes, decodes and compares.
+    """
+
+    runtimes: ClassVar[tuple[str, ...]]
+    """The runtimes that can execute the format; any other pair is refused before work begins."""
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Libraries that must be installed, by import name."""
+
+    @abstractmethod
+    def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
+        """The tensors to store for a float32 model; the model itself is not changed.
+
+        Raises:
+            ValueError: a weight holds NaN or infinity.
+        """
+
+    @abstractmethod
+    def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        """The model that runs, from a skeleton (the architecture, its parameters on the meta device)."""
+
+
+def stored_state(model: "nn.Module") -> "dict[str, Tensor]":
+    """The model's tensors by name, each storage once: tied weights keep their first name.
+
+    Raises:
+        ValueError: a tensor holds NaN or infinity; such a model cannot be compressed or compared.
+    """
+    import torch
+
+    state: dict[str, torch.Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in model.state_dict().items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            raise ValueError(f"{name} holds NaN or infinity")
+        if tensor.numel() and tensor.data_ptr() in seen:
+            continue
+        seen.add(tensor.data_ptr())
+        state[name] = tensor.detach().contiguous()
+    return state
+
+
+def load_floats(skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> None:
+    """Put stored float tensors in place of the skeleton's meta ones and tie what is tied.
+
+    Layers that a quantiser fills itself may be missing; a tensor that has no place is an error.
+    """
+    _, unexpected = skeleton.load_state_dict(tensors, strict=False, assign=True)
+    if unexpected:
+        raise ValueError(f"the stored tensors {unexpected} do not fit the architecture")
+    if hasattr(skeleton, "tie_weights"):
+        skeleton.tie_weights()
+
+
+def linear_layers(model: "nn.Module", skip: tuple[str, ...] = ()) -> "dict[str, nn.Linear]":
+    """Every nn.Linear by its name, without those whose last name is in `skip` (heads, say)."""
+    from torch import nn
+
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and name.rsplit(".", 1)[-1] not in skip
+    }

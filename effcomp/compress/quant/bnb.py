@@ -1,0 +1,124 @@
+"""bitsandbytes formats: LLM.int8() and 4-bit NormalFloat."""
+
+import logging
+from typing import TYPE_CHECKING, ClassVar
+
+from effcomp.compress.quant.base import Quant, linear_layers, load_floats, stored_state
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+HEADS = ("classifier", "pre_classifier", "score", "lm_head")
+"""The layers behind the encoder: small, sensitive, and on CPU too narrow for the 4-bit kernel."""
+
+
+def quieten() -> None:
+    """bitsandbytes logs a line for each float32 input of each layer; the cast is part of the format."""
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+
+
+class Int8Bnb(Quant):
+    """LLM.int8(): vector-wise int8 weights and activations (Dettmers et al. 2022, sections 3.1 and 3.2).
+
+    Linear layers behind the embeddings, without the head.
+    """
+
+    runtimes: ClassVar[tuple[str, ...]] = ("torch",)
+    packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
+    threshold: float
+    """Activation columns with a value above this are computed in float (0: none)."""
+
+    def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
+        import torch
+        from bitsandbytes.functional import int8_vectorwise_quant
+
+        tensors = stored_state(model)
+        for name in linear_layers(model, skip=HEADS):
+            weight = tensors.pop(f"{name}.weight")
+            codes, largest, _ = int8_vectorwise_quant(weight.to(torch.float16))
+            tensors[f"{name}.CB"], tensors[f"{name}.SCB"] = codes, largest
+        return tensors
+
+    def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        from bitsandbytes.nn import Int8Params, Linear8bitLt
+
+        quieten()
+        coded = {name: layer for name, layer in linear_layers(skeleton).items() if f"{name}.CB" in tensors}
+        load_floats(
+            skeleton, {name: tensor for name, tensor in tensors.items() if not name.endswith((".CB", ".SCB"))}
+        )
+        for name, layer in coded.items():
+            quantised = Linear8bitLt(
+                layer.in_features,
+                layer.out_features,
+                bias=False,
+                has_fp16_weights=False,
+                threshold=self.threshold,
+                device="meta",
+            )
+            quantised.weight = Int8Params(
+                tensors[f"{name}.CB"],
+                requires_grad=False,
+                has_fp16_weights=False,
+                CB=tensors[f"{name}.CB"],
+                SCB=tensors[f"{name}.SCB"],
+            )
+            quantised.bias = layer.bias
+            skeleton.set_submodule(name, quantised)
+        return skeleton
+
+
+class NF4(Quant):
+    """4-bit NormalFloat in blocks of 64, the scales themselves in 8 bit (Dettmers et al. 2023, QLoRA, section 3).
+
+    Linear layers behind the embeddings, without the head; computed in bfloat16 or float32 after
+    dequantisation inside the kernel.
+    """
+
+    runtimes: ClassVar[tuple[str, ...]] = ("torch",)
+    packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
+    block_size: int
+    double_quant: bool
+    """Store the scales of the blocks in 8 bit as well."""
+
+    def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
+        from bitsandbytes.functional import quantize_4bit
+
+        tensors = stored_state(model)
+        for name in linear_layers(model, skip=HEADS):
+            weight = tensors.pop(f"{name}.weight")
+            codes, state = quantize_4bit(
+                weight, blocksize=self.block_size, compress_statistics=self.double_quant, quant_type="nf4"
+            )
+            tensors[f"{name}.weight"] = codes
+            tensors.update({f"{name}.weight.{key}": value for key, value in state.as_dict(packed=True).items()})
+        return tensors
+
+    def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        import torch
+        from bitsandbytes.nn import Linear4bit, Params4bit
+
+        coded: dict[str, dict[str, torch.Tensor]] = {}
+        for name in linear_layers(skeleton):
+            prefix = f"{name}.weight."
+            if state := {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}:
+                coded[name] = state
+        stored = {f"{name}.weight.{key}" for name, state in coded.items() for key in state}
+        stored |= {f"{name}.weight" for name in coded}
+        load_floats(skeleton, {name: tensor for name, tensor in tensors.items() if name not in stored})
+        for name, state in coded.items():
+            layer = skeleton.get_submodule(name)
+            quantised = Linear4bit(
+                layer.in_features,
+                layer.out_features,
+                bias=False,
+                compute_dtype=torch.float32,
+                quant_type="nf4",
+                device="meta",
+            )
+            quantised.weight = Params4bit.from_prequantized(
+                tensors[f"{name}.weight"], state, device="cpu", module=quantised
+            )
+            quantised.bias = layer.bias
+            skeleton.set_submodule(name, quantised)
+        return skeleton

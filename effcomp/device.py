@@ -1,0 +1,51 @@
+"""The device that runs a model, and how many threads it may use."""
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from effcomp.errors import UserError
+from effcomp.part import Part
+
+
+class Device(Part):
+    kind: Literal["auto", "cpu", "cuda"]
+    threads: Annotated[int, Field(ge=1)] | None
+    """CPU threads of the measured process; null: every core that this process may use."""
+    index: Annotated[int, Field(ge=0)] = 0
+    """Which GPU."""
+
+    def check(self) -> None:
+        """Raise UserError when the device is not there, or has fewer cores than threads are asked for."""
+        cores = len(os.sched_getaffinity(0))
+        if self.threads is not None and self.threads > cores:
+            raise UserError(f"device.threads={self.threads}: this process may use {cores} cores")
+        if self.kind == "cuda":
+            gpus = cuda_count()
+            if gpus == 0:
+                raise UserError("device=cuda: no CUDA device is visible; use device=cpu or device=auto")
+            if self.index >= gpus:
+                raise UserError(f"device.index={self.index}: there are {gpus} CUDA devices, counted from 0")
+
+    def resolved(self) -> "Device":
+        """The same device with `auto` decided (CUDA when there is one) and the threads counted."""
+        kind = ("cuda" if cuda_count() else "cpu") if self.kind == "auto" else self.kind
+        threads = self.threads or len(os.sched_getaffinity(0))
+        return self.model_copy(update={"kind": kind, "threads": threads})
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that measures on this device: thread counts are read at first use."""
+        threads = str(self.resolved().threads)
+        return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
+
+    @property
+    def torch_name(self) -> str:
+        return f"cuda:{self.index}" if self.kind == "cuda" else "cpu"
+
+
+def cuda_count() -> int:
+    """How many CUDA devices PyTorch sees."""
+    import torch
+
+    return torch.cuda.device_count()

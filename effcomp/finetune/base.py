@@ -1,0 +1,64 @@
+"""What a way of fine-tuning offers."""
+
+import json
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effcomp.device import Device
+from effcomp.part import Part
+from effcomp.tasks.base import Examples
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase
+
+LOG_FILE = "training.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained, on what, where."""
+
+    model: "nn.Module"
+    tokenizer: "PreTrainedTokenizerBase"
+    examples: Examples
+    max_length: int
+    device: Device
+    seed: int
+
+
+class Finetune(Part):
+    """A way of training. To add one: a subclass, conf/finetune/<name>.yaml, a test."""
+
+    @abstractmethod
+    def train(self, job: Job) -> list[dict[str, Any]]:
+        """Train job.model in place; return the training curve, a dict of step, loss, ... a row."""
+
+    @abstractmethod
+    def precision_on(self, device: Device) -> str:
+        """The type of the matrix products in training on this device (resolved)."""
+
+    def write(self, job: Job, folder: Path) -> None:
+        """Train, and write the checkpoint: model, tokenizer, and the training curve."""
+        curve = self.train(job)
+        job.model.save_pretrained(folder)  # type: ignore[operator]  # transformers models have it
+        job.tokenizer.save_pretrained(folder)
+        (folder / LOG_FILE).write_text(json.dumps(curve, indent=1) + "\n")
+
+
+class NoFinetune(Finetune):
+    """Use the weights as they come: for a checkpoint that is fine-tuned already, or random weights."""
+
+    def train(self, job: Job) -> list[dict[str, Any]]:
+        return []
+
+    def precision_on(self, device: Device) -> str:
+        return "none"
+
+
+def read_curve(folder: Path) -> list[dict[str, Any]]:
+    """The training curve of a checkpoint folder that `Finetune.write` wrote."""
+    curve: list[dict[str, Any]] = json.loads((folder / LOG_FILE).read_text())
+    return curve

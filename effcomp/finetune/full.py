@@ -1,0 +1,115 @@
+"""Full fine-tuning: every parameter, with transformers' Trainer."""
+
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from effcomp.device import Device
+from effcomp.errors import UserError
+from effcomp.finetune.base import Finetune, Job
+from effcomp.measure.machine import has_bf16
+from effcomp.tasks.base import Examples
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+POSITIVE = Annotated[float, Field(gt=0)]
+
+
+class FullFinetune(Finetune):
+    epochs: POSITIVE
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate: POSITIVE
+    """Peak of AdamW's rate; it rises over the warm-up and falls linearly to 0."""
+    warmup_ratio: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    train_samples: Annotated[int, Field(ge=1)] | None
+    """Train on this many examples, drawn with the run's seed; null: all."""
+    precision: Literal["auto", "fp32", "bf16"]
+    """Type of the matrix products; weights and optimiser stay float32. auto: bf16 where the processor has it."""
+
+    def precision_on(self, device: Device) -> str:
+        if self.precision == "auto":
+            return "bf16" if has_bf16(device) else "fp32"
+        return self.precision
+
+    def train(self, job: Job) -> list[dict[str, Any]]:
+        """Train with batches of like length, each padded to its own longest text.
+
+        Raises:
+            UserError: train_samples is more than the task has.
+        """
+        from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+        from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+        examples = subset(job.examples, self.train_samples, job.seed)
+        encoded = job.tokenizer(list(examples.texts), truncation=True, max_length=job.max_length)
+        rows = [
+            {**{name: encoded[name][i] for name in encoded}, "labels": label}
+            for i, label in enumerate(examples.labels)
+        ]
+        with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
+            trainer = Trainer(
+                model=job.model,
+                args=TrainingArguments(
+                    output_dir=scratch,
+                    num_train_epochs=self.epochs,
+                    per_device_train_batch_size=self.batch_size,
+                    learning_rate=self.learning_rate,
+                    warmup_steps=self.warmup_ratio,
+                    weight_decay=self.weight_decay,
+                    bf16=self.precision_on(job.device) == "bf16",
+                    use_cpu=job.device.kind == "cpu",
+                    train_sampling_strategy="group_by_length",
+                    seed=job.seed,
+                    logging_steps=10,
+                    save_strategy="no",
+                    report_to="none",
+                    dataloader_pin_memory=job.device.kind == "cuda",
+                ),
+                train_dataset=rows,
+                data_collator=DataCollatorWithPadding(job.tokenizer),
+                callbacks=[progress_bar()],
+            )
+            trainer.remove_callback(ProgressCallback)
+            trainer.remove_callback(PrinterCallback)
+            trainer.train()
+        job.model.to("cpu")
+        return [row for row in trainer.state.log_history if "loss" in row]
+
+
+def subset(examples: Examples, count: int | None, seed: int) -> Examples:
+    """`count` of the examples, drawn without replacement; all of them for None."""
+    import numpy as np
+
+    if count is None:
+        return examples
+    if count > len(examples):
+        raise UserError(f"finetune.train_samples={count}: the task has {len(examples)} training examples")
+    chosen = np.random.default_rng(seed).permutation(len(examples))[:count]
+    return Examples(tuple(examples.texts[i] for i in chosen), tuple(examples.labels[i] for i in chosen))
+
+
+def progress_bar() -> "TrainerCallback":
+    """One bar on standard error, with the loss; in a log file a line every ten seconds."""
+    from tqdm import tqdm
+    from transformers import TrainerCallback
+
+    class Bar(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            interval = 0.1 if sys.stderr.isatty() else 10.0
+            self.bar = tqdm(total=state.max_steps, desc="fine-tuning", unit="step", mininterval=interval)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.bar.update(state.global_step - self.bar.n)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if "loss" in logs:
+                self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}", refresh=False)
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            self.bar.close()
+
+    return Bar()

@@ -1,0 +1,96 @@
+"""The measuring process's end of a worker: it sends a command and sleeps until the answer comes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from effcomp.device import Device
+from effcomp.runtimes.base import Runtime
+
+
+class WorkerFailed(Exception):
+    """A worker raised an exception, or died; the message holds its own words."""
+
+
+class Worker:
+    """A fresh process that holds one artifact. Use it as a context manager: it ends with the block."""
+
+    def __init__(self, artifact: Path, inputs: Path, runtime: Runtime, device: Device) -> None:
+        """Start the process and load the artifact.
+
+        Raises:
+            WorkerFailed: the artifact could not be loaded.
+        """
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "effcomp.measure.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | device.environment() | {"PYTHONPATH": python_path()},
+        )
+        try:
+            self.loaded = self.ask(
+                "load",
+                artifact=str(artifact),
+                inputs=str(inputs),
+                runtime=runtime.spec(),
+                device=device.spec(),
+            )
+        except BaseException:
+            self.close()
+            raise
+
+    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Send one command and wait for its answer.
+
+        Raises:
+            WorkerFailed: the command raised an exception there, or the process died.
+        """
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps({"command": command, **arguments}) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            code = self.process.wait()
+            cause = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            hint = " (out of memory?)" if code == -9 else ""
+            raise WorkerFailed(f"the measured process was {cause}{hint} during '{command}'")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise WorkerFailed(f"{answer['error']}\n{answer['traceback']}")
+        return answer
+
+    def close(self) -> None:
+        """Close its standard input, which ends it; kill it if it does not go."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.close()
+            self.process.wait(timeout=10)
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            self.process.kill()
+            self.process.wait()
+        finally:
+            self.process.stdout.close()
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def python_path() -> str:
+    """The worker finds effcomp wherever this process found it, whatever the working folder is."""
+    import effcomp
+
+    root = str(Path(effcomp.__file__).parent.parent)
+    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))

@@ -1,0 +1,128 @@
+"""The measured process: loads one artifact, and answers commands until its standard input closes.
+
+    python -m effcomp.measure.worker
+
+Each command is one line of JSON on standard input, each answer one line on standard output; whatever
+a library prints goes to standard error. Started fresh for each artifact, so its memory is the
+artifact's own. `effcomp.measure.client` is the other end.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from effcomp.device import Device
+from effcomp.measure import memory
+from effcomp.part import from_spec
+from effcomp.ragged import Ragged, batches_by_length
+from effcomp.runtimes.base import Predictor, Runtime
+
+
+class Server:
+    """The commands, by their names. All times are in nanoseconds, all sizes in bytes."""
+
+    predict: Predictor
+    inputs: Ragged
+
+    def load(self, artifact: str, inputs: str, runtime: dict[str, Any], device: dict[str, Any]) -> dict[str, Any]:
+        """Load the artifact and the token ids; report what that took and what it added to memory.
+
+        The memory after loading is read behind a first call: files are mapped, and a weight counts as
+        resident once it has been touched.
+        """
+        import torch
+        import transformers  # noqa: F401  the libraries are not the artifact's memory
+
+        place = from_spec(device, Device)
+        assert place.threads is not None, "the device is resolved before it is measured"
+        torch.set_num_threads(place.threads)
+        if place.kind == "cuda":
+            torch.cuda.init()
+        self.inputs = Ragged.load(Path(inputs))
+        before = memory.rss_bytes()
+        memory.reset_peak()
+        start = time.perf_counter_ns()
+        self.predict = from_spec(runtime, Runtime).load(Path(artifact), place)
+        loaded = time.perf_counter_ns()
+        self.predict(self.inputs.batch([0]))
+        return {
+            "load_ns": loaded - start,
+            "first_call_ns": time.perf_counter_ns() - loaded,
+            "library_rss": before,
+            "rss": memory.rss_bytes(),
+            "peak_rss": memory.peak_rss_bytes(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        }
+
+    def turn(self, batches: list[list[int]]) -> dict[str, Any]:
+        """Call the artifact once untimed, to wake the caches, then time a call for each batch."""
+        prepared = [self.inputs.batch(indices) for indices in batches]
+        self.predict(prepared[0])
+        times = []
+        for batch in prepared:
+            start = time.perf_counter_ns()
+            self.predict(batch)
+            times.append(time.perf_counter_ns() - start)
+        return {"ns": times}
+
+    def reset_peak(self) -> dict[str, Any]:
+        memory.reset_peak()
+        return {"rss": memory.rss_bytes()}
+
+    def peak(self) -> dict[str, Any]:
+        return {"peak_rss": memory.peak_rss_bytes()}
+
+    def logits(self, file: str, batch_size: int) -> dict[str, Any]:
+        """Predict every input, in batches of like length; write the logits in the order of the inputs."""
+        from safetensors.numpy import save_file
+
+        parts, order = [], []
+        for indices in batches_by_length(self.inputs.lengths, batch_size):
+            parts.append(self.predict(self.inputs.batch(indices)))
+            order.append(indices)
+        logits = np.concatenate(parts)
+        restored = np.empty_like(logits)
+        restored[np.concatenate(order)] = logits
+        save_file({"logits": restored}, file)
+        return {}
+
+    def kernels(self, batch: list[int], most: int) -> dict[str, Any]:
+        """The operators that really run in one call, by their own time: name, calls, share."""
+        from torch.profiler import ProfilerActivity, profile
+
+        prepared = self.inputs.batch(batch)
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            self.predict(prepared)
+        events = sorted(profiler.key_averages(), key=lambda event: -event.self_cpu_time_total)
+        total = sum(event.self_cpu_time_total for event in events) or 1.0
+        return {
+            "kernels": [
+                {"name": event.key, "calls": event.count, "share": round(event.self_cpu_time_total / total, 4)}
+                for event in events[:most]
+            ]
+        }
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # prints of libraries must not reach the pipe
+    server = Server()
+    for line in sys.stdin:
+        request = json.loads(line)
+        command: Callable[..., dict[str, Any]] = getattr(server, request.pop("command"))
+        try:
+            answer = command(**request)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        answers.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Where a model comes from: an installed package, a folder, or random weights."""

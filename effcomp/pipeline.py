@@ -1,0 +1,125 @@
+"""The single run function: fine-tune, compress, measure, compare. Read it from top to bottom."""
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from effcomp import stages
+from effcomp.compose import Parts
+from effcomp.compress.artifact import WEIGHTS_FILE, artifact_bytes, read_description
+from effcomp.compress.prune.base import NoPrune
+from effcomp.compress.quant.floats import Float
+from effcomp.finetune.base import NoFinetune, read_curve
+from effcomp.measure import machine
+from effcomp.measure.pair import Pair, Side, measure
+from effcomp.measure.trace import Sample
+from effcomp.record import Cost, Kernel, NotMeasured, Quality, Record, Truth, VersusBaseline
+from effcomp.runtimes.torch import Torch
+from effcomp.store import Entry, Store
+from effcomp.tasks.base import Splits
+from effcomp.tasks.classification import compare, score
+
+log = logging.getLogger(__name__)
+
+BASELINE_PRUNE = NoPrune(name="none")
+BASELINE_QUANT = Float(name="none", dtype="float32")
+BASELINE_RUNTIME = Torch(name="torch", compiled=False)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: the Record, and the series that go beside it."""
+
+    record: Record
+    training_curve: list[dict[str, Any]]
+    trace: list[Sample]
+
+
+def run(parts: Parts) -> Result:
+    """Everything that one configuration asks for; what the store holds is not computed again.
+
+    Raises:
+        UserError: the configuration cannot work (`compose.check` finds most of it before this).
+        WorkerFailed: a measured process failed; its own words are in the message.
+    """
+    store, device = Store(parts.store), parts.device.resolved()
+    random = parts.model.weights == "random"
+    finetune = NoFinetune(name="none") if random else parts.finetune
+
+    splits = parts.task.load()
+    inputs = stages.tokens(store, parts.model, parts.task, splits)
+    trained = stages.checkpoint(store, parts.model, parts.task, splits, finetune, device, parts.seed)
+    baseline = stages.artifact(store, trained, BASELINE_PRUNE, BASELINE_QUANT)
+    variant = stages.artifact(store, trained, parts.prune, parts.quant)
+
+    sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
+    with Pair(sides, inputs.path / stages.TOKENS_FILE, device) as pair:
+        log.info("measuring %s beside its float32 baseline, each in its own process", parts.label)
+        measured = measure(pair, parts.bench, parts.seed)
+        before = stages.predictions(store, pair.baseline, baseline, inputs, BASELINE_RUNTIME, device)
+        after = stages.predictions(store, pair.variant, variant, inputs, parts.runtime, device)
+
+    quality: Quality | NotMeasured
+    versus: VersusBaseline | NotMeasured
+    if random:
+        quality = versus = NotMeasured(reason="model.weights=random: the model has learned nothing")
+    else:
+        labels = splits.test.labels
+        quality = score(after, labels, splits.label_names, parts.seed)
+        versus = compare(before, after, labels, parts.bench.noninferiority_margin, parts.seed)
+
+    description = read_description(variant.path)
+    memory = measured.memory
+    record = Record(
+        config=parts.config,
+        quality=quality,
+        versus_baseline=versus,
+        speed=measured.speed,
+        cost=Cost(
+            artifact_bytes=artifact_bytes(variant.path),
+            weights_bytes=(variant.path / WEIGHTS_FILE).stat().st_size,
+            baseline_artifact_bytes=artifact_bytes(baseline.path),
+            parameters=description.parameters,
+            nonzero_share=description.nonzero_parameters / description.parameters,
+            peak_rss_bytes=memory.peak_rss_bytes,
+            library_rss_bytes=memory.library_rss_bytes,
+            load_added_rss_bytes=memory.load_added_rss_bytes,
+            inference_added_rss_bytes=memory.inference_added_rss_bytes,
+            baseline_peak_rss_bytes=measured.baseline_memory.peak_rss_bytes,
+            load_time_ms=measured.load_time_ms,
+            first_call_ms=measured.first_call_ms,
+            finetune_s=json.loads((trained.path / stages.TIMING_FILE).read_text())["seconds"],
+            energy_per_sample_j="unavailable: this version does not measure energy",
+        ),
+        truth=truth(parts, splits, baseline, variant, measured.cpu_capability, measured.kernels),
+    )
+    return Result(record, read_curve(trained.path), measured.trace)
+
+
+def truth(
+    parts: Parts, splits: Splits, baseline: Entry, variant: Entry, cpu_capability: str, kernels: list[Kernel]
+) -> Truth:
+    """Under what circumstances the numbers hold."""
+    device = parts.device.resolved()
+    assert device.threads is not None, "a resolved device has its threads counted"
+    return Truth(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        device=machine.device_name(device),
+        device_kind=device.kind,
+        instruction_sets=list(machine.cpu_info()[1]),
+        cpu_capability=cpu_capability,
+        threads=device.threads,
+        libraries=machine.library_versions(),
+        git_commit=machine.git_commit(),
+        seed=parts.seed,
+        data_fingerprint=splits.fingerprint(),
+        train_examples=len(splits.train),
+        test_examples=len(splits.test),
+        artifact=variant.hash,
+        baseline_artifact=baseline.hash,
+        finetune_precision=parts.finetune.precision_on(device),
+        kernels=kernels,
+    )

@@ -1,0 +1,75 @@
+"""Token sequences of different lengths, in one file, and padded batches of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Batch = dict[str, NDArray[np.int64]]
+"""The arguments of a forward pass: input_ids, attention_mask, ..., each (batch, longest), int64."""
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Columns of token ids (input_ids, attention_mask, token_type_ids), all cut at the same offsets."""
+
+    columns: dict[str, NDArray[np.int32]]
+    """Each a flat array, the sequences one after another."""
+    offsets: NDArray[np.int64]
+    """Sequence i is [offsets[i], offsets[i + 1])."""
+    padding: dict[str, int]
+    """The value that fills a column up to the longest sequence of a batch."""
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
+        """These sequences, padded on the right to the longest of them."""
+        width = int(self.lengths[indices].max())
+        batch = {
+            name: np.full((len(indices), width), self.padding[name], dtype=np.int64) for name in self.columns
+        }
+        for row, index in enumerate(indices):
+            start, end = self.offsets[index], self.offsets[index + 1]
+            for name, values in self.columns.items():
+                batch[name][row, : end - start] = values[start:end]
+        return batch
+
+    def save(self, file: Path) -> None:
+        from safetensors.numpy import save_file
+
+        padding = np.array([self.padding[name] for name in sorted(self.columns)], dtype=np.int64)
+        save_file({**self.columns, "offsets": self.offsets, "padding": padding}, file)
+
+    @classmethod
+    def load(cls, file: Path) -> "Ragged":
+        from safetensors.numpy import load_file
+
+        arrays = load_file(file)
+        offsets, padding = arrays.pop("offsets"), arrays.pop("padding")
+        return cls(arrays, offsets, dict(zip(sorted(arrays), padding.tolist(), strict=True)))
+
+
+def pack(sequences: dict[str, list[list[int]]], padding: dict[str, int]) -> Ragged:
+    """Ragged columns from lists of token ids; every column has the same lengths."""
+    lengths = [len(sequence) for sequence in sequences["input_ids"]]
+    return Ragged(
+        columns={
+            name: np.fromiter((token for sequence in rows for token in sequence), np.int32, sum(lengths))
+            for name, rows in sequences.items()
+        },
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        padding={name: padding[name] for name in sequences},
+    )
+
+
+def batches_by_length(lengths: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+    """The indices of all sequences in batches of like length, the longest first (a too large batch fails at once)."""
+    order = np.argsort(-lengths, kind="stable")
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

@@ -1,0 +1,139 @@
+"""Figures for a paper or a page: units on the axes, intervals as bars, nothing cut off."""
+
+from collections.abc import Callable
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from effcomp.record import Interval, Quality, Record
+from effcomp.report.table import MIB, name, subject
+
+BASELINE_COLOUR, COLOUR = "#8a8f98", "#1f6feb"
+DPI = 150
+
+
+def bars(axes: Axes, records: list[Record], values: list[Interval], label: str) -> None:
+    """Horizontal bars, the first record on top and grey: it is the baseline."""
+    positions = range(len(records))
+    errors = [
+        [max(0.0, interval.value - interval.low) for interval in values],
+        [max(0.0, interval.high - interval.value) for interval in values],
+    ]
+    colours = [BASELINE_COLOUR] + [COLOUR] * (len(records) - 1)
+    axes.barh(
+        positions, [interval.value for interval in values], xerr=errors, color=colours, height=0.7,
+        error_kw={"ecolor": "#333333", "elinewidth": 1, "capsize": 2},
+    )  # fmt: skip
+    axes.set_yticks(positions, [name(record) for record in records])
+    axes.invert_yaxis()
+    axes.set_xlabel(label)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def panels(records: list[Record], title: str, drawn: list[tuple[str, Callable[[Record], Interval]]]) -> Figure:
+    """One panel of bars for each measure, side by side, sharing the configurations."""
+    figure = Figure(figsize=(3.2 * len(drawn) + 2.0, 0.34 * len(records) + 1.6), dpi=DPI, layout="constrained")
+    all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    for axes, (label, value) in zip(all_axes, drawn, strict=True):
+        bars(axes, records, [value(record) for record in records], label)
+        axes.label_outer()
+    # sharey shares the inversion too: with an even number of panels it would cancel out.
+    if not all_axes[0].yaxis_inverted():
+        all_axes[0].invert_yaxis()
+    figure.suptitle(f"{title}: {subject(records[0])}")
+    return figure
+
+
+def exact(value: float) -> Interval:
+    return Interval(value=value, low=value, high=value)
+
+
+def scaled(interval: Interval, factor: float) -> Interval:
+    return Interval(value=interval.value * factor, low=interval.low * factor, high=interval.high * factor)
+
+
+def performance_figure(records: list[Record]) -> Figure | None:
+    """Accuracy and macro-F1 with their intervals; None where quality was not measured."""
+    if not all(isinstance(record.quality, Quality) for record in records):
+        return None
+    figure = panels(
+        records,
+        "Quality with 95 % intervals",
+        [
+            ("accuracy, %", lambda record: scaled(record.quality.accuracy, 100)),  # type: ignore[union-attr]
+            ("macro-F1, %", lambda record: scaled(record.quality.macro_f1, 100)),  # type: ignore[union-attr]
+        ],
+    )
+    lowest = min(record.quality.accuracy.low for record in records if isinstance(record.quality, Quality))
+    for axes in figure.axes:
+        axes.set_xlim(left=max(0, lowest * 100 - 5))
+        axes.set_xlabel(f"{axes.get_xlabel()} (axis cut)" if lowest > 0.05 else axes.get_xlabel())
+    return figure
+
+
+def efficiency_figure(records: list[Record]) -> Figure:
+    """Speed-up at each batch size, artifact size and peak memory."""
+    shared = sorted(set.intersection(*(set(record.speed.by_batch_size) for record in records)))
+    speedups: list[tuple[str, Callable[[Record], Interval]]] = [
+        (f"speed-up at batch {size}", lambda record, size=size: record.speed.by_batch_size[size].speedup)  # type: ignore[misc]
+        for size in shared
+    ]
+    figure = panels(
+        records,
+        "Efficiency, speed-ups with 95 % intervals",
+        [
+            *speedups,
+            ("artifact, MiB", lambda record: exact(record.cost.artifact_bytes / MIB)),
+            ("peak memory, MiB", lambda record: exact(record.cost.peak_rss_bytes / MIB)),
+        ],
+    )
+    for axes in figure.axes[: len(shared)]:
+        axes.axvline(1, color="#333333", linewidth=1, linestyle=":")
+    return figure
+
+
+def tradeoff_figure(records: list[Record]) -> Figure | None:
+    """Accuracy against latency, both with intervals; None where quality was not measured."""
+    if not all(isinstance(record.quality, Quality) for record in records):
+        return None
+    figure = Figure(figsize=(7.2, 4.6), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    markers = "osD^vP*X<>hp"
+    for index, record in enumerate(records):
+        assert isinstance(record.quality, Quality)
+        x, y = record.speed.latency_p50_ms, scaled(record.quality.accuracy, 100)
+        axes.errorbar(
+            [x.value], [y.value],
+            xerr=[[x.value - x.low], [x.high - x.value]], yerr=[[y.value - y.low], [y.high - y.value]],
+            fmt=markers[index % len(markers)], color=f"C{index % 10}", label=name(record),
+            capsize=2, elinewidth=0.8, markersize=6,
+        )  # fmt: skip
+    axes.set_xlabel("latency p50 at the first batch size, ms (less is better)")
+    axes.set_ylabel("accuracy, %")
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    figure.suptitle(f"Accuracy against latency: {subject(records[0])}")
+    return figure
+
+
+def confusion_figure(record: Record) -> Figure:
+    """The confusion matrix with counts; rows are the true labels."""
+    assert isinstance(record.quality, Quality)
+    labels, matrix = list(record.quality.per_class), record.quality.confusion_matrix
+    side = 1.1 * len(labels) + 1.6
+    figure = Figure(figsize=(side + 0.6, side), dpi=DPI, layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(matrix, cmap="Blues", vmin=0)
+    middle = max(max(row) for row in matrix) / 2
+    for row, counts in enumerate(matrix):
+        for column, count in enumerate(counts):
+            colour = "white" if count > middle else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), labels, rotation=90, va="center")
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(name(record), fontsize=10)
+    figure.colorbar(image, ax=axes, label="test examples", shrink=0.8)
+    return figure

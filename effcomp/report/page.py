@@ -1,0 +1,78 @@
+"""One self-contained HTML page: the table, the verdicts, the figures."""
+
+import base64
+from html import escape
+from pathlib import Path
+
+from effcomp.record import Record
+from effcomp.report.table import columns, subject, verdict
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1280px; margin: 2rem auto; padding: 0 1rem; color: #1c2128; }
+table { border-collapse: collapse; font-size: 13px; } .wide { overflow-x: auto; }
+th, td { padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; } th { cursor: pointer; background: #f6f8fa; }
+tbody tr:first-child { background: #f6f8fa; } img { max-width: 100%; } .note { color: #57606a; font-size: 13px; }
+"""
+SORT = """
+document.querySelectorAll('th').forEach((th, i) => th.addEventListener('click', () => {
+  const body = th.closest('table').tBodies[0], up = th.dataset.up !== '1';
+  th.dataset.up = up ? '1' : '0';
+  const key = row => { const v = row.cells[i].dataset.value, n = Number(v); return v === '' || isNaN(n) ? v : n; };
+  [...body.rows].sort((a, b) => { const x = key(a), y = key(b); return (x < y ? -1 : x > y ? 1 : 0) * (up ? 1 : -1); })
+    .forEach(row => body.append(row));
+}));
+"""
+
+
+def page(records: list[Record], left_out: list[str], figures: list[Path]) -> str:
+    """The page as text; figures (PNG) are put inside it."""
+    shown = columns(records)
+    head = "".join(f"<th title='sort'>{escape(column.heading)}</th>" for column in shown)
+    body = "\n".join(
+        "<tr>"
+        + "".join(
+            f'<td data-value="{escape(str(number if (number := column.number(record)) is not None else ""))}">'
+            f"{escape(column.text(record))}</td>"
+            for column in shown
+        )
+        + "</tr>"
+        for record in records
+    )
+    verdicts = "\n".join(f"<li>{escape(verdict(record))}</li>" for record in records)
+    missing = "".join(f"<li>{escape(reason)}</li>" for reason in left_out)
+    images = "\n".join(
+        f'<p><img alt="{figure.stem}" src="data:image/png;base64,{base64.b64encode(figure.read_bytes()).decode()}"></p>'
+        for figure in figures
+    )
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{escape(subject(records[0]))}</title><style>{STYLE}</style></head>
+<body>
+<h1>{escape(subject(records[0]))}</h1>
+<p class="note">{escape(circumstances(records))}</p>
+<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>
+{body}
+</tbody></table></div>
+<p class="note">A click on a heading sorts. Brackets are 95 % intervals. Speed-up: the float32 baseline and the
+configuration ran in turn, each in its own process, on the same batches of real examples; the first row measures the
+baseline against itself, which shows the noise. Difference: accuracy against the baseline on the same examples.</p>
+<h2>In words</h2><ul>
+{verdicts}
+</ul>
+{f"<h2>Left out</h2><ul>{missing}</ul>" if left_out else ""}
+<h2>Figures</h2>
+{images}
+<script>{SORT}</script>
+</body></html>
+"""
+
+
+def circumstances(records: list[Record]) -> str:
+    """Machine, threads, versions and data of the records, in one sentence."""
+    truth = records[0].truth
+    versions = ", ".join(f"{name} {version}" for name, version in truth.libraries.items())
+    sets = " ".join(truth.instruction_sets)
+    return (
+        f"Measured {min(r.truth.time for r in records)} to {max(r.truth.time for r in records)} on {truth.device} "
+        f"({sets}), {truth.threads} threads; {truth.test_examples} test examples; {versions}."
+    )

@@ -1,0 +1,108 @@
+"""Intervals and tests. scipy and statsmodels do the work; the pairing is ours.
+
+Bootstrap intervals are BCa (Efron 1987) for means and F1, and percentile intervals over whole turns
+for times, because calls within one turn share the machine's mood.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.record import Interval
+
+RESAMPLES = 2000
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def mean_interval(values: Floats, seed: int) -> Interval:
+    """The mean of one value per example, with its BCa interval."""
+    from scipy.stats import bootstrap
+
+    return bootstrapped(
+        lambda: bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="BCa", batch=100, rng=seed),
+        float(values.mean()),
+    )
+
+
+def f1_interval(predictions: Ints, labels: Ints, classes: int, seed: int) -> Interval:
+    """Macro-F1 with its BCa interval over examples."""
+    from scipy.stats import bootstrap
+
+    def statistic(predicted: Ints, true: Ints, axis: int) -> Floats:
+        return macro_f1(predicted, true, classes, axis)
+
+    return bootstrapped(
+        lambda: bootstrap(
+            (predictions, labels), statistic, paired=True, n_resamples=RESAMPLES, method="BCa", batch=100, rng=seed
+        ),
+        float(macro_f1(predictions, labels, classes, -1)),
+    )
+
+
+def macro_f1(predictions: Ints, labels: Ints, classes: int, axis: int) -> Floats:
+    """The mean of 2 TP / (2 TP + FP + FN) along an axis, over the classes that are predicted or true at all."""
+    hits, totals = [], []
+    for label in range(classes):
+        predicted, true = predictions == label, labels == label
+        hits.append((predicted & true).sum(axis=axis))
+        totals.append(predicted.sum(axis=axis) + true.sum(axis=axis))
+    present = np.array(totals) > 0
+    scores = np.where(present, 2 * np.array(hits) / np.maximum(totals, 1), 0.0)
+    return np.asarray(scores.sum(axis=0) / present.sum(axis=0))
+
+
+def bootstrapped(run: Callable[[], object], value: float) -> Interval:
+    """The interval of a scipy bootstrap; [value, value] when every resample gives the same number."""
+    with warnings.catch_warnings():
+        # BCa divides by the spread of the jackknife, which is 0 when all values are equal.
+        warnings.simplefilter("ignore")
+        interval = run().confidence_interval  # type: ignore[attr-defined]
+    if np.isnan(interval.low) or np.isnan(interval.high):
+        return Interval(value=value, low=value, high=value)
+    return Interval(value=value, low=float(interval.low), high=float(interval.high))
+
+
+def mcnemar_p(baseline_right: NDArray[np.bool_], variant_right: NDArray[np.bool_]) -> float:
+    """The p-value of McNemar's exact test on paired outcomes."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    table = [
+        [int((baseline_right & variant_right).sum()), int((baseline_right & ~variant_right).sum())],
+        [int((~baseline_right & variant_right).sum()), int((~baseline_right & ~variant_right).sum())],
+    ]
+    return float(mcnemar(table, exact=True).pvalue)
+
+
+def verdict(difference: Interval, margin: float) -> Literal["not worse", "worse", "undecided"]:
+    """Non-inferiority by the 95 % interval of the difference (variant minus baseline; higher is better)."""
+    if difference.low > -margin:
+        return "not worse"
+    return "worse" if difference.high < -margin else "undecided"
+
+
+def median_interval(times: Floats, seed: int) -> Interval:
+    """The median of all calls, its interval from resampling turns. times: (turns, calls)."""
+    return over_turns(len(times), lambda rows: float(np.median(times[rows])), seed)
+
+
+def ratio_interval(baseline: Floats, variant: Floats, seed: int) -> Interval:
+    """Median of the baseline's calls over the median of the variant's, turns resampled in pairs.
+
+    Args:
+        baseline, variant: times of (turns, calls); row t of both was taken one right after the other.
+    """
+    return over_turns(
+        len(baseline), lambda rows: float(np.median(baseline[rows]) / np.median(variant[rows])), seed
+    )
+
+
+def over_turns(turns: int, statistic: Callable[[Ints], float], seed: int) -> Interval:
+    """A statistic of whole turns, with the percentile interval over resampled turns."""
+    generator = np.random.default_rng(seed)
+    resampled = [statistic(generator.integers(0, turns, turns)) for _ in range(RESAMPLES)]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Interval(value=statistic(np.arange(turns)), low=float(low), high=float(high))

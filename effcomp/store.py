@@ -1,0 +1,111 @@
+"""The content-addressed store: nothing is lost and nothing is computed twice.
+
+An entry is a folder `<root>/<kind>/<hash of its key>`. It is built under a temporary name, given a
+manifest with the sha256 of each file, and renamed; so a folder with a final name is whole. A lock
+per key keeps two processes from computing the same thing at once: the second waits and reads.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    path: Path
+    hash: str
+    created: bool
+    """Whether this call computed it (False: it was found)."""
+
+
+class Store:
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    def get(self, kind: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Entry:
+        """The entry for `key`; `build(folder)` fills a new folder when there is none.
+
+        `key` holds everything that determines the content, as plain JSON values. An entry whose
+        files no longer match their checksums is logged, removed and built again.
+        """
+        from filelock import FileLock
+
+        name = key_hash(key)
+        folder = self.root / kind / name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if folder.exists():
+                fault = find_fault(folder)
+                if fault is None:
+                    return Entry(folder, name, created=False)
+                log.warning("stored %s %s: %s; building it again", kind, name[:12], fault)
+                shutil.rmtree(folder)
+            building = folder.with_suffix(".building")
+            if building.exists():  # left by a process that died: we hold its lock now
+                shutil.rmtree(building)
+            building.mkdir()
+            try:
+                build(building)
+                write_manifest(building, key)
+                building.rename(folder)
+            except BaseException:
+                shutil.rmtree(building, ignore_errors=True)
+                raise
+            sync(folder.parent)
+        return Entry(folder, name, created=True)
+
+
+def key_hash(key: Mapping[str, Any]) -> str:
+    """The sha256 of the key as canonical JSON, in hex."""
+    text = json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, key: Mapping[str, Any]) -> None:
+    """Write manifest.json: the key, and the size and sha256 of every other file, flushed to disk."""
+    files = {}
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        sync(file)
+        files[str(file.relative_to(folder))] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
+    manifest = folder / MANIFEST
+    manifest.write_text(json.dumps({"key": key, "files": files}, indent=1, sort_keys=True) + "\n")
+    sync(manifest)
+
+
+def find_fault(folder: Path) -> str | None:
+    """What is wrong with a stored folder, in words; None when every file matches its checksum."""
+    try:
+        files = json.loads((folder / MANIFEST).read_text())["files"]
+    except (OSError, ValueError, KeyError) as error:
+        return f"its manifest cannot be read ({type(error).__name__})"
+    for name, expected in files.items():
+        file = folder / name
+        if not file.is_file():
+            return f"{name} is missing"
+        if file.stat().st_size != expected["bytes"] or file_sha256(file) != expected["sha256"]:
+            return f"{name} does not match its checksum"
+    return None
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder's entries to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
