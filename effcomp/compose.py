@@ -1,6 +1,8 @@
 """From a composed config to parts that are checked, alone and against each other, before any heavy work."""
 
+import os
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,18 +81,18 @@ def build(config: "DictConfig") -> Parts:
 
 
 def build_part(group: str, kind: type[Part], fields: Any) -> Part:
-    from hydra.utils import get_class
     from pydantic import ValidationError
 
     if not isinstance(fields, dict) or "_target_" not in fields:
         raise UserError(f"{group}={fields}: choose one of the files in conf/{group}, say {group}=NAME")
     fields = dict(fields)
-    target = fields.pop("_target_")
+    target = str(fields.pop("_target_"))
+    module, _, name = target.rpartition(".")
     try:
-        cls = get_class(target)
-    except Exception as error:
+        cls = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{group}._target_={target}: there is no such class") from error
-    if not issubclass(cls, kind):
+    if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise UserError(f"{group}._target_={target} is no {kind.__name__}")
     try:
         return cls(**fields)
@@ -134,9 +136,24 @@ def check(parts: Parts) -> None:
         )
     for package in quant.packages:
         require(package, package, f"quant={quant.name}")
+    make_folder(parts.store, "store")
     parts.model.folder()
     parts.task.check()
     parts.tracking.check()
     parts.device.check()
     if (resolved := parts.device.resolved()).kind not in quant.devices:
         raise UserError(f"quant={quant.name} does not run on {resolved.kind}, which device=auto found; use device=cpu")
+
+
+def make_folder(folder: Path, setting: str) -> None:
+    """Make a folder that a setting names, where it can be written to.
+
+    Raises:
+        UserError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{setting}={folder}: {error.strerror or error}") from error
+    if not os.access(folder, os.W_OK):
+        raise UserError(f"{setting}={folder}: this folder cannot be written to")

@@ -8,6 +8,11 @@ from pydantic import Field
 from effcomp.errors import UserError
 from effcomp.part import Part
 
+ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**26)}
+"""glibc keeps freed memory in the measured process. By default it returns each large activation to the
+kernel and faults it in again: the same model in two processes then differs by up to 10 % at batch 32,
+with these settings by under 2 % (benchmarks/same_model_twice.json)."""
+
 
 class Device(Part):
     kind: Literal["auto", "cpu", "cuda"]
@@ -37,7 +42,13 @@ class Device(Part):
     def environment(self) -> dict[str, str]:
         """The environment of a process that measures on this device: thread counts are read at first use."""
         threads = str(self.resolved().threads)
-        return {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "TOKENIZERS_PARALLELISM": "false"}
+        return {
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "TOKENIZERS_PARALLELISM": "false",
+            "KINETO_LOG_LEVEL": "99",  # the profiler's own log lines
+            **ALLOCATOR,
+        }
 
     @property
     def torch_name(self) -> str:

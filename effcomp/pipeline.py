@@ -4,7 +4,6 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from effcomp import stages
@@ -50,6 +49,7 @@ def run(parts: Parts) -> Result:
     finetune = NoFinetune(name="none") if random else parts.finetune
 
     splits = parts.task.load()
+    finetune.check(splits.train)
     inputs = stages.tokens(store, parts.model, parts.task, splits)
     trained = stages.checkpoint(store, parts.model, parts.task, splits, finetune, device, parts.seed)
     baseline = stages.artifact(store, trained, BASELINE_PRUNE, BASELINE_QUANT)
@@ -112,6 +112,7 @@ def truth(
         instruction_sets=list(machine.cpu_info()[1]),
         cpu_capability=cpu_capability,
         threads=device.threads,
+        environment=device.environment(),
         libraries=machine.library_versions(),
         git_commit=machine.git_commit(),
         seed=parts.seed,

@@ -32,9 +32,7 @@ class Ragged:
     def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
         """These sequences, padded on the right to the longest of them."""
         width = int(self.lengths[indices].max())
-        batch = {
-            name: np.full((len(indices), width), self.padding[name], dtype=np.int64) for name in self.columns
-        }
+        batch = {name: np.full((len(indices), width), self.padding[name], dtype=np.int64) for name in self.columns}
         for row, index in enumerate(indices):
             start, end = self.offsets[index], self.offsets[index + 1]
             for name, values in self.columns.items():

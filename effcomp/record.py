@@ -87,7 +87,7 @@ class BatchSpeed(Row):
     """Real tokens: padding is not counted."""
     baseline_latency_p50_ms: float
     speedup: Interval
-    """Median of the baseline over the median of this artifact, called in turn on the same batches."""
+    """Time of the baseline over time of this artifact on the same batch, both called in turn: the median."""
 
 
 class Speed(Row):
@@ -114,6 +114,7 @@ class Cost(Row):
     """What the timed calls add at their peak to the loaded artifact."""
     baseline_peak_rss_bytes: int
     load_time_ms: float
+    """From the artifact folder to a model that can be called, libraries imported before."""
     first_call_ms: float
     finetune_s: float
     """What the fine-tuning took when it was computed; the store may have kept it since."""
@@ -138,6 +139,8 @@ class Truth(Row):
     cpu_capability: str
     """The instruction set that PyTorch dispatches to."""
     threads: int
+    environment: dict[str, str]
+    """Variables set for the measured processes: threads, and how the allocator keeps memory."""
     libraries: dict[str, str]
     git_commit: str
     seed: int

@@ -1,18 +1,19 @@
 """python -m effcomp.run: compose a configuration with Hydra, run it, print its Record."""
 
 import contextlib
-import json
 import logging
 import os
+import shutil
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import MissingConfigException
 from hydra.types import RunMode
-from omegaconf.errors import OmegaConfBaseException
 
 from effcomp.errors import EXIT_CODE, UserError
 from effcomp.sweep import SweepCallback, record_outcome
@@ -28,14 +29,25 @@ log = logging.getLogger(__name__)
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(config: "DictConfig") -> None:
-    """One configuration. In a sweep an error of one is written down, and the others go on."""
+    """One configuration. In a sweep an error of one is written down, and the others go on.
+
+    No exception leaves this function: Hydra would add lines of its own, and `main` could not tell a fault
+    of the command from a fault in the run.
+    """
     settings = HydraConfig.get()
     folder = Path(settings.runtime.output_dir)
     if settings.mode == RunMode.MULTIRUN:
         with record_outcome(folder):
             execute(config, folder, Path(settings.sweep.dir))
     else:
-        execute(config, folder, None)
+        try:
+            execute(config, folder, None)
+        except UserError as error:
+            remove(folder)
+            refuse(str(error))
+        except Exception:
+            traceback.print_exc()
+            sys.exit(1)
 
 
 def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> None:
@@ -48,12 +60,18 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> None:
         from effcomp.pipeline import run
         from effcomp.sweep import parent_run
 
-        quieten_libraries()
         result = run(parts)
         (folder / "record.json").write_text(result.record.to_json() + "\n")
         parts.tracking.log(result, parts.label, parent_run(sweep))
         summarise(result, folder)
     print(result.record.to_json(), file=stdout, flush=True)
+
+
+def remove(folder: Path) -> None:
+    """Leave nothing of a run that was refused: neither its folder nor an empty folder of the day."""
+    shutil.rmtree(folder)
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir()
 
 
 def summarise(result: "Result", folder: Path) -> None:
@@ -64,35 +82,40 @@ def summarise(result: "Result", folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def output_to_stderr():
+def output_to_stderr() -> Iterator[TextIO]:
     """Libraries print to standard output; it belongs to the record, so their words go to standard error."""
     stdout: TextIO = sys.stdout
     with contextlib.redirect_stdout(sys.stderr):
         yield stdout
 
 
-def quieten_libraries() -> None:
-    """A load report for the new head, and bars for reading 100 tensors, say nothing that a user can act on."""
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-
-
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a traceback and exit with 1; we answer in one line
+    # A load report for the new head, and bars for reading 100 tensors, say nothing that a user can act on.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         job()
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        sys.exit(EXIT_CODE)
+    except Exception as error:  # of Hydra's, before any job: the command does not compose
+        refuse(explain(error))
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept and will not be computed again", file=sys.stderr)
+        sys.exit(130)
     sys.exit(SweepCallback.exit_code)
 
 
-def one_line(error: Exception) -> str:
-    """The words of an error on one line; Hydra spreads the choices of a group over many."""
-    return " ".join(str(error).split())
+def refuse(reason: str) -> NoReturn:
+    print(f"error: {' '.join(reason.split())}", file=sys.stderr)
+    sys.exit(EXIT_CODE)
+
+
+def explain(error: Exception) -> str:
+    """What Hydra found wrong with the command, and the way on."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return f"{group}={choice}: there is no such choice; choose one of: {', '.join(sorted(error.options))}"
+    reason = str(error).partition("To append to your config")[0].partition("See https")[0].strip()
+    return f"{reason} (--help shows the groups, --cfg job every setting)"
 
 
 if __name__ == "__main__":

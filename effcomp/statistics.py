@@ -1,7 +1,7 @@
 """Intervals and tests. scipy and statsmodels do the work; the pairing is ours.
 
 Bootstrap intervals are BCa (Efron 1987) for means and F1, and percentile intervals over whole turns
-for times, because calls within one turn share the machine's mood.
+for latencies, because calls within one turn share the machine's mood.
 """
 
 import warnings
@@ -37,7 +37,13 @@ def f1_interval(predictions: Ints, labels: Ints, classes: int, seed: int) -> Int
 
     return bootstrapped(
         lambda: bootstrap(
-            (predictions, labels), statistic, paired=True, n_resamples=RESAMPLES, method="BCa", batch=100, rng=seed
+            (predictions, labels),
+            statistic,
+            paired=True,
+            n_resamples=RESAMPLES,
+            method="BCa",
+            batch=100,
+            rng=seed,
         ),
         float(macro_f1(predictions, labels, classes, -1)),
     )
@@ -89,15 +95,21 @@ def median_interval(times: Floats, seed: int) -> Interval:
     return over_turns(len(times), lambda rows: float(np.median(times[rows])), seed)
 
 
-def ratio_interval(baseline: Floats, variant: Floats, seed: int) -> Interval:
-    """Median of the baseline's calls over the median of the variant's, turns resampled in pairs.
+def ratio_interval(baseline: Floats, variant: Floats) -> Interval:
+    """How many times faster the variant is: the median over turns of the turn's median ratio.
+
+    Each ratio is of two calls on the same batch, one right after the other, so neither the length of the
+    texts nor a slow minute of the machine is in it. The interval is that of order statistics: exact
+    whatever the distribution, for independent turns (Conover 1999, section 3.2; scipy.stats.quantile_test).
 
     Args:
-        baseline, variant: times of (turns, calls); row t of both was taken one right after the other.
+        baseline, variant: times of (turns, calls), call for call on the same batches; at least 6 turns.
     """
-    return over_turns(
-        len(baseline), lambda rows: float(np.median(baseline[rows]) / np.median(variant[rows])), seed
-    )
+    from scipy.stats import quantile_test
+
+    ratios = np.median(baseline / variant, axis=1)
+    interval = quantile_test(ratios, q=1.0, p=0.5).confidence_interval(0.95)
+    return Interval(value=float(np.median(ratios)), low=float(interval.low), high=float(interval.high))
 
 
 def over_turns(turns: int, statistic: Callable[[Ints], float], seed: int) -> Interval:

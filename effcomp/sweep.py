@@ -40,7 +40,7 @@ class SweepCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         from effcomp.compose import build_tracking
-        from effcomp.report.build import write_report
+        from effcomp.report.build import RECORD_FILE, write_report
         from effcomp.report.terminal import print_table
 
         folder = Path(config.hydra.sweep.dir)
@@ -49,16 +49,16 @@ class SweepCallback(Callback):
         failed = any(outcome["status"] == "failed" for outcome in outcomes)
         type(self).exit_code = 1 if failed else EXIT_CODE if outcomes else 0
         tracking = build_tracking(config)
-        try:
+        measured = any(folder.rglob(RECORD_FILE))
+        if measured:
             report = write_report(folder, left_out)
-        except UserError as error:  # not one configuration came through
-            for line in [*left_out, str(error)]:
-                print(line, file=sys.stderr)
-            return
-        tracking.end_sweep(parent_run(folder), report.folder, failed)
-        print_table(report.records, sys.stderr)
+            print_table(report.records, sys.stderr)
         for line in left_out:
             print(f"left out: {line}", file=sys.stderr)
+        tracking.end_sweep(parent_run(folder), report.folder if measured else None, failed or not measured)
+        if not measured:
+            print("error: no configuration came through", file=sys.stderr)
+            return
         print(f"page      {report.page}", file=sys.stderr)
         print(f"figures   {report.folder}/*.png", file=sys.stderr)
         print(f"records   {folder}/*/record.json", file=sys.stderr)

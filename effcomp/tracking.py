@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from effcomp.errors import UserError
 from effcomp.installed import require
 from effcomp.part import Part
-from effcomp.record import Quality, Record
+from effcomp.record import Quality
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -45,8 +45,8 @@ class Tracking(Part):
         """Log one finished run, under its parent where there is one."""
 
     @abstractmethod
-    def end_sweep(self, parent: str | None, report: Path, failed: bool) -> None:
-        """Close the parent run, with the files of the sweep's report."""
+    def end_sweep(self, parent: str | None, report: Path | None, failed: bool) -> None:
+        """Close the parent run, with the files of the sweep's report where there is one."""
 
     @abstractmethod
     def how_to_open(self) -> str:
@@ -65,7 +65,7 @@ class NoTracking(Tracking):
     def log(self, result: "Result", name: str, parent: str | None) -> None:
         return
 
-    def end_sweep(self, parent: str | None, report: Path, failed: bool) -> None:
+    def end_sweep(self, parent: str | None, report: Path | None, failed: bool) -> None:
         return
 
     def how_to_open(self) -> str:
@@ -127,6 +127,8 @@ class MlflowTracking(Tracking):
         return str(run.info.run_id)
 
     def log(self, result: "Result", name: str, parent: str | None) -> None:
+        from effcomp.report.table import is_baseline
+
         client, experiment = self.experiment()
         record = result.record
         tags = {"kind": "configuration", "baseline": str(is_baseline(record)), **record.choices}
@@ -138,21 +140,18 @@ class MlflowTracking(Tracking):
                 write_files(result, Path(scratch))
                 client.log_artifacts(run_id, scratch)
 
-    def end_sweep(self, parent: str | None, report: Path, failed: bool) -> None:
+    def end_sweep(self, parent: str | None, report: Path | None, failed: bool) -> None:
         if parent is None:
             return
         client, _ = self.experiment()
-        client.log_artifacts(parent, str(report), artifact_path="report")
+        if report is not None:
+            client.log_artifacts(parent, str(report), artifact_path="report")
         client.set_terminated(parent, status="FAILED" if failed else "FINISHED")
 
     def how_to_open(self) -> str:
         if self.database is None:
             return f"MLflow    {self.uri}"
         return f"MLflow    {self.uri}\nopen it   make ui   (mlflow ui --host 127.0.0.1 --backend-store-uri {self.uri})"
-
-
-def is_baseline(record: Record) -> bool:
-    return record.truth.artifact == record.truth.baseline_artifact and record.choices["runtime"] == "torch"
 
 
 @contextmanager

@@ -1,13 +1,14 @@
 """The artifact: the folder that compression writes, and the only thing that is measured.
 
-    artifact.json       what it is: head, labels, prune and quant with their settings, counts
-    config.json         the architecture, as transformers writes it
-    model.safetensors   the tensors as the number format stores them
-    tokenizer files     so that the folder can be used alone
+artifact.json       what it is: head, labels, prune and quant with their settings, counts
+config.json         the architecture, as transformers writes it
+model.safetensors   the tensors as the number format stores them
+tokenizer files     so that the folder can be used alone
 """
 
 import json
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,7 @@ from effcomp.compress.quant.base import Quant
 from effcomp.part import from_spec
 
 if TYPE_CHECKING:
-    from torch import nn
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ARTIFACT_FILE = "artifact.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -37,7 +37,7 @@ class Description:
 
 
 def write_artifact(
-    model: "nn.Module", tokenizer: "PreTrainedTokenizerBase", prune: Prune, quant: Quant, folder: Path
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prune: Prune, quant: Quant, folder: Path
 ) -> None:
     """Prune the model (in place), encode it, and write the artifact folder.
 
@@ -65,7 +65,17 @@ def read_description(folder: Path) -> Description:
     return Description(**json.loads((folder / ARTIFACT_FILE).read_text()))
 
 
-def load_artifact(folder: Path) -> "nn.Module":
+def import_libraries(folder: Path) -> None:
+    """Import what `load_artifact` will need: the architecture's module, and the number format's packages."""
+    import accelerate  # noqa: F401
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    AutoModelForSequenceClassification._model_mapping[type(AutoConfig.from_pretrained(folder))]
+    for package in from_spec(read_description(folder).quant, Quant).packages:
+        import_module(package)
+
+
+def load_artifact(folder: Path) -> "PreTrainedModel":
     """The model that an artifact folder holds, in eval mode, on the CPU."""
     from accelerate import init_empty_weights
     from safetensors.torch import load_file

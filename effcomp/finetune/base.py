@@ -11,8 +11,7 @@ from effcomp.part import Part
 from effcomp.tasks.base import Examples
 
 if TYPE_CHECKING:
-    from torch import nn
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LOG_FILE = "training.json"
 
@@ -21,7 +20,7 @@ LOG_FILE = "training.json"
 class Job:
     """What is trained, on what, where."""
 
-    model: "nn.Module"
+    model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     examples: Examples
     max_length: int
@@ -31,6 +30,10 @@ class Job:
 
 class Finetune(Part):
     """A way of training. To add one: a subclass, conf/finetune/<name>.yaml, a test."""
+
+    @abstractmethod
+    def check(self, examples: Examples) -> None:
+        """Raise UserError when the training examples are not enough for what is asked."""
 
     @abstractmethod
     def train(self, job: Job) -> list[dict[str, Any]]:
@@ -43,13 +46,16 @@ class Finetune(Part):
     def write(self, job: Job, folder: Path) -> None:
         """Train, and write the checkpoint: model, tokenizer, and the training curve."""
         curve = self.train(job)
-        job.model.save_pretrained(folder)  # type: ignore[operator]  # transformers models have it
+        job.model.save_pretrained(folder)
         job.tokenizer.save_pretrained(folder)
         (folder / LOG_FILE).write_text(json.dumps(curve, indent=1) + "\n")
 
 
 class NoFinetune(Finetune):
     """Use the weights as they come: for a checkpoint that is fine-tuned already, or random weights."""
+
+    def check(self, examples: Examples) -> None:
+        return
 
     def train(self, job: Job) -> list[dict[str, Any]]:
         return []

@@ -35,20 +35,21 @@ class FullFinetune(Finetune):
             return "bf16" if has_bf16(device) else "fp32"
         return self.precision
 
-    def train(self, job: Job) -> list[dict[str, Any]]:
-        """Train with batches of like length, each padded to its own longest text.
+    def check(self, examples: Examples) -> None:
+        if self.train_samples is not None and self.train_samples > len(examples):
+            raise UserError(
+                f"finetune.train_samples={self.train_samples}: the task has {len(examples)} training examples"
+            )
 
-        Raises:
-            UserError: train_samples is more than the task has.
-        """
+    def train(self, job: Job) -> list[dict[str, Any]]:
+        """Train with batches of like length, each padded to its own longest text."""
         from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
         from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
         examples = subset(job.examples, self.train_samples, job.seed)
         encoded = job.tokenizer(list(examples.texts), truncation=True, max_length=job.max_length)
         rows = [
-            {**{name: encoded[name][i] for name in encoded}, "labels": label}
-            for i, label in enumerate(examples.labels)
+            {**{name: encoded[name][i] for name in encoded}, "labels": label} for i, label in enumerate(examples.labels)
         ]
         with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
             trainer = Trainer(
@@ -86,8 +87,6 @@ def subset(examples: Examples, count: int | None, seed: int) -> Examples:
 
     if count is None:
         return examples
-    if count > len(examples):
-        raise UserError(f"finetune.train_samples={count}: the task has {len(examples)} training examples")
     chosen = np.random.default_rng(seed).permutation(len(examples))[:count]
     return Examples(tuple(examples.texts[i] for i in chosen), tuple(examples.labels[i] for i in chosen))
 

@@ -10,7 +10,7 @@ from effcomp.part import Part
 class Bench(Part):
     batch_sizes: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     """The first one is what `speedup` and the latency columns speak of."""
-    turns: Annotated[int, Field(ge=5)]
+    turns: Annotated[int, Field(ge=6)]
     """How many times each of the two is called in turn; the interval is drawn over turns."""
     turn_ms: Annotated[float, Field(gt=0)]
     """About how long the slower of the two takes for one turn."""

@@ -1,5 +1,6 @@
 """The measuring process's end of a worker: it sends a command and sleeps until the answer comes."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -19,12 +20,11 @@ class WorkerFailed(Exception):
 class Worker:
     """A fresh process that holds one artifact. Use it as a context manager: it ends with the block."""
 
-    def __init__(self, artifact: Path, inputs: Path, runtime: Runtime, device: Device) -> None:
-        """Start the process and load the artifact.
+    loaded: dict[str, Any]
+    """What `load` reported."""
 
-        Raises:
-            WorkerFailed: the artifact could not be loaded.
-        """
+    def __init__(self, artifact: Path, inputs: Path, runtime: Runtime, device: Device) -> None:
+        """Start the process; it imports its libraries while this one goes on. `load` waits for it."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "effcomp.measure.worker"],
             stdin=subprocess.PIPE,
@@ -32,17 +32,16 @@ class Worker:
             text=True,
             env=os.environ | device.environment() | {"PYTHONPATH": python_path()},
         )
-        try:
-            self.loaded = self.ask(
-                "load",
-                artifact=str(artifact),
-                inputs=str(inputs),
-                runtime=runtime.spec(),
-                device=device.spec(),
-            )
-        except BaseException:
-            self.close()
-            raise
+        self.send("start", artifact=str(artifact), inputs=str(inputs), runtime=runtime.spec(), device=device.spec())
+
+    def load(self) -> None:
+        """Load the artifact, with nothing else at work.
+
+        Raises:
+            WorkerFailed: it could not be loaded.
+        """
+        self.receive("start")
+        self.loaded = self.ask("load")
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Send one command and wait for its answer.
@@ -50,13 +49,18 @@ class Worker:
         Raises:
             WorkerFailed: the command raised an exception there, or the process died.
         """
-        assert self.process.stdin is not None and self.process.stdout is not None
-        try:
+        self.send(command, **arguments)
+        return self.receive(command)
+
+    def send(self, command: str, **arguments: Any) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died; `receive` says how
             self.process.stdin.write(json.dumps({"command": command, **arguments}) + "\n")
             self.process.stdin.flush()
-            line = self.process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
+
+    def receive(self, command: str) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
         if not line:
             code = self.process.wait()
             cause = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"

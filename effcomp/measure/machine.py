@@ -10,8 +10,8 @@ from pathlib import Path
 from effcomp.device import Device
 
 INSTRUCTION_SETS = (
-    "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16",
-    "asimddp", "i8mm", "bf16", "sve",
+    "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16",
+    "amx_tile", "amx_int8", "amx_bf16", "asimddp", "i8mm", "bf16", "sve",
 )  # fmt: skip
 LIBRARIES = ("torch", "transformers", "bitsandbytes", "numpy", "mlflow")
 

@@ -45,6 +45,8 @@ class Pair:
                 stack.enter_context(Worker(side.artifact, self.inputs_file, side.runtime, self.device))
                 for side in self.sides
             )
+            for worker in (self.baseline, self.variant):
+                worker.load()
             self._open = stack.pop_all()
         return self
 
@@ -81,11 +83,10 @@ def measure(pair: Pair, bench: Bench, seed: int) -> Measured:
     from tqdm import tqdm
 
     resting = [worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant)]
-    interval = 0.1 if sys.stderr.isatty() else 10.0
     total = bench.turns * len(bench.batch_sizes)
     with (
         Trace(pair.variant.process.pid, bench.trace_interval_s) as trace,
-        tqdm(total=total, desc="measuring", unit="turn", leave=False, mininterval=interval) as bar,
+        tqdm(total=total, desc="measuring", unit="turn", leave=False, disable=not sys.stderr.isatty()) as bar,
     ):
         by_batch_size = {
             batch_size: summarise(measure_batch(pair, bench, batch_size, lambda: bar.update()), batch_size, seed)
@@ -130,8 +131,8 @@ def measure_batch(pair: Pair, bench: Bench, batch_size: int, progress: Callable[
 
     workers = (pair.baseline, pair.variant)
     for number in range(bench.warmup_turns):
-        slowest_ms = max(max(turn(worker, draw(2, bench.turns + number))) for worker in workers)
-    calls = max(2, round(bench.turn_ms / slowest_ms))
+        slowest_ms = max(np.median(turn(worker, draw(2, bench.turns + number))) for worker in workers)
+    calls = max(1, round(bench.turn_ms / slowest_ms))
     times: tuple[list[list[float]], list[list[float]]] = ([], [])
     tokens = []
     for number in range(bench.turns):
@@ -157,7 +158,7 @@ def summarise(times: PairedTimes, batch_size: int, seed: int) -> BatchSpeed:
         throughput_samples_per_s=batch_size / mean * 1000,
         throughput_tokens_per_s=times.mean_tokens / mean * 1000,
         baseline_latency_p50_ms=float(np.median(times.baseline)),
-        speedup=ratio_interval(times.baseline, times.variant, seed),
+        speedup=ratio_interval(times.baseline, times.variant),
     )
 
 

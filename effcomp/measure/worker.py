@@ -28,28 +28,30 @@ from effcomp.runtimes.base import Predictor, Runtime
 class Server:
     """The commands, by their names. All times are in nanoseconds, all sizes in bytes."""
 
-    predict: Predictor
+    artifact: Path
+    device: Device
+    runtime: Runtime
     inputs: Ragged
+    predict: Predictor
+    capability: str
 
-    def load(self, artifact: str, inputs: str, runtime: dict[str, Any], device: dict[str, Any]) -> dict[str, Any]:
-        """Load the artifact and the token ids; report what that took and what it added to memory.
+    def start(self, artifact: str, inputs: str, runtime: dict[str, Any], device: dict[str, Any]) -> dict[str, Any]:
+        """Import the libraries, which are not the artifact's memory or time, and read the token ids."""
+        self.artifact, self.device = Path(artifact), from_spec(device, Device)
+        self.runtime, self.inputs = from_spec(runtime, Runtime), Ragged.load(Path(inputs))
+        self.capability = self.runtime.start(self.artifact, self.device)
+        return {}
+
+    def load(self) -> dict[str, Any]:
+        """Load the artifact; report what that took and what it added to memory.
 
         The memory after loading is read behind a first call: files are mapped, and a weight counts as
         resident once it has been touched.
         """
-        import torch
-        import transformers  # noqa: F401  the libraries are not the artifact's memory
-
-        place = from_spec(device, Device)
-        assert place.threads is not None, "the device is resolved before it is measured"
-        torch.set_num_threads(place.threads)
-        if place.kind == "cuda":
-            torch.cuda.init()
-        self.inputs = Ragged.load(Path(inputs))
         before = memory.rss_bytes()
         memory.reset_peak()
         start = time.perf_counter_ns()
-        self.predict = from_spec(runtime, Runtime).load(Path(artifact), place)
+        self.predict = self.runtime.load(self.artifact, self.device)
         loaded = time.perf_counter_ns()
         self.predict(self.inputs.batch([0]))
         return {
@@ -58,13 +60,14 @@ class Server:
             "library_rss": before,
             "rss": memory.rss_bytes(),
             "peak_rss": memory.peak_rss_bytes(),
-            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "cpu_capability": self.capability,
         }
 
     def turn(self, batches: list[list[int]]) -> dict[str, Any]:
-        """Call the artifact once untimed, to wake the caches, then time a call for each batch."""
+        """Time a call for each batch, behind one untimed call of a single row: the other process has had
+        the processor, and this one's threads and caches must wake first."""
         prepared = [self.inputs.batch(indices) for indices in batches]
-        self.predict(prepared[0])
+        self.predict(self.inputs.batch(batches[0][:1]))
         times = []
         for batch in prepared:
             start = time.perf_counter_ns()
@@ -104,7 +107,11 @@ class Server:
         total = sum(event.self_cpu_time_total for event in events) or 1.0
         return {
             "kernels": [
-                {"name": event.key, "calls": event.count, "share": round(event.self_cpu_time_total / total, 4)}
+                {
+                    "name": event.key,
+                    "calls": event.count,
+                    "share": round(event.self_cpu_time_total / total, 4),
+                }
                 for event in events[:most]
             ]
         }

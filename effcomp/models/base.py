@@ -8,8 +8,7 @@ from effcomp.errors import UserError
 from effcomp.part import Part
 
 if TYPE_CHECKING:
-    from torch import nn
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CONFIG_FILE = "config.json"
 
@@ -42,9 +41,7 @@ class Model(Part):
         if self.path is None:
             return self.source()
         if not (self.path / CONFIG_FILE).is_file():
-            raise UserError(
-                f"model.path={self.path} has no {CONFIG_FILE}: give a folder written by save_pretrained"
-            )
+            raise UserError(f"model.path={self.path} has no {CONFIG_FILE}: give a folder written by save_pretrained")
         if self.weights == "pretrained" and not any(self.path.glob("*.safetensors")):
             raise UserError(
                 f"model.path={self.path} has no .safetensors file: save the model with save_pretrained, "
@@ -67,7 +64,7 @@ class Model(Part):
 
         return AutoTokenizer.from_pretrained(self.folder())
 
-    def classifier(self, labels: tuple[str, ...], seed: int) -> "nn.Module":
+    def classifier(self, labels: tuple[str, ...], seed: int) -> "PreTrainedModel":
         """The model with a new classification head, float32.
 
         The head (and with weights=random everything) is initialised from `seed`.
@@ -86,7 +83,7 @@ class Model(Part):
         return AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype="float32")
 
 
-def load_checkpoint(folder: Path) -> "tuple[nn.Module, PreTrainedTokenizerBase]":
+def load_checkpoint(folder: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """The classifier (float32) and the tokenizer of a folder written by save_pretrained."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

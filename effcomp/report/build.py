@@ -36,7 +36,7 @@ def find_records(folder: Path) -> list[Record]:
             raise UserError(f"{file} is not a record that this version reads: {str(error).splitlines()[0]}") from error
     if not records:
         raise UserError(f"{folder} holds no {RECORD_FILE}: give the folder of a run or a sweep, say multirun/DATE/TIME")
-    return sorted(records, key=lambda record: (table.name(record) != "none", record.truth.time))
+    return sorted(records, key=lambda record: (not table.is_baseline(record), record.truth.time))
 
 
 def write_report(folder: Path, left_out: list[str]) -> Report:

@@ -22,6 +22,8 @@ class Column:
 def name(record: Record) -> str:
     """The configuration as a person says it: `int8_dynamic`, `nf4 + l1_unstructured 0.5`, `none (baseline)`."""
     choices = record.choices
+    if is_baseline(record):
+        return "none (baseline)"
     words = choices["quant"]
     if choices["prune"] != "none":
         ratio = record.config["prune"].get("ratio")
@@ -31,6 +33,11 @@ def name(record: Record) -> str:
     return words
 
 
+def is_baseline(record: Record) -> bool:
+    """Whether this is the float32 model that the others are compared with."""
+    return all(record.choices[group] == "none" for group in ("quant", "prune")) and record.choices["runtime"] == "torch"
+
+
 def subject(record: Record) -> str:
     """What the records of one table have in common: `minilm on rotten_tomatoes`."""
     return f"{record.choices['model']} on {record.choices['task']}"
@@ -38,7 +45,9 @@ def subject(record: Record) -> str:
 
 def spread(interval: Interval, digits: int, scale: float = 1.0, sign: str = "") -> str:
     """`82.9 [81.0, 84.7]`."""
-    value, low, high = (f"{number * scale:{sign}.{digits}f}" for number in (interval.value, interval.low, interval.high))
+    value, low, high = (
+        f"{number * scale:{sign}.{digits}f}" for number in (interval.value, interval.low, interval.high)
+    )
     return f"{value} [{low}, {high}]"
 
 

@@ -17,5 +17,10 @@ Predictor = Callable[[Batch], NDArray[np.float32]]
 
 class Runtime(Part):
     @abstractmethod
+    def start(self, artifact: Path, device: Device) -> str:
+        """Import the libraries that the artifact needs and set their threads, so that `load` measures the
+        artifact alone. Returns the processor capability that the runtime dispatches to, in its own words."""
+
+    @abstractmethod
     def load(self, artifact: Path, device: Device) -> Predictor:
         """The artifact, ready to be called on the device (resolved: not `auto`)."""

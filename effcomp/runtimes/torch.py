@@ -14,6 +14,18 @@ class Torch(Runtime):
     compiled: bool
     """Compile the model with torch.compile (Inductor), for every batch and length at once."""
 
+    def start(self, artifact: Path, device: Device) -> str:
+        import torch
+
+        from effcomp.compress.artifact import import_libraries
+
+        assert device.threads is not None, "a resolved device has its threads counted"
+        torch.set_num_threads(device.threads)
+        if device.kind == "cuda":
+            torch.cuda.init()
+        import_libraries(artifact)
+        return torch.backends.cpu.get_cpu_capability()
+
     def load(self, artifact: Path, device: Device) -> Predictor:
         import torch
 

@@ -13,7 +13,11 @@ def score(logits: NDArray[np.float32], labels: tuple[int, ...], names: tuple[str
     """Every quality metric, with intervals. logits: (examples, classes), float."""
     import torch
     from torchmetrics.functional import calibration_error, confusion_matrix
-    from torchmetrics.functional.classification import multiclass_f1_score, multiclass_precision, multiclass_recall
+    from torchmetrics.functional.classification import (
+        multiclass_f1_score,
+        multiclass_precision,
+        multiclass_recall,
+    )
 
     classes = len(names)
     scores, true = torch.from_numpy(logits), torch.tensor(labels)
@@ -35,9 +39,7 @@ def score(logits: NDArray[np.float32], labels: tuple[int, ...], names: tuple[str
             )
         ),
         per_class={
-            name: ClassQuality(
-                precision=precision[i], recall=recall[i], f1=f1[i], examples=int((true == i).sum())
-            )
+            name: ClassQuality(precision=precision[i], recall=recall[i], f1=f1[i], examples=int((true == i).sum()))
             for i, name in enumerate(names)
         },
         confusion_matrix=matrix.tolist(),

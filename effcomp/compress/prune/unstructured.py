@@ -30,7 +30,9 @@ class L1Unstructured(Prune):
         layers = linear_layers(model, skip=HEADS).values()
         if self.scope == "global":
             prune.global_unstructured(
-                [(layer, "weight") for layer in layers], pruning_method=prune.L1Unstructured, amount=self.ratio
+                [(layer, "weight") for layer in layers],
+                pruning_method=prune.L1Unstructured,
+                amount=self.ratio,
             )
         else:
             for layer in layers:

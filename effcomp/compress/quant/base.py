@@ -64,7 +64,7 @@ def load_floats(skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> None:
     if unexpected:
         raise ValueError(f"the stored tensors {unexpected} do not fit the architecture")
     if hasattr(skeleton, "tie_weights"):
-        skeleton.tie_weights()
+        skeleton.tie_weights()  # type: ignore[operator]  # transformers models have it
 
 
 def linear_layers(model: "nn.Module", skip: tuple[str, ...] = ()) -> "dict[str, nn.Linear]":

@@ -12,9 +12,8 @@ HEADS = ("classifier", "pre_classifier", "score", "lm_head")
 """The layers behind the encoder: small, sensitive, and on CPU too narrow for the 4-bit kernel."""
 
 
-def quieten() -> None:
-    """bitsandbytes logs a line for each float32 input of each layer; the cast is part of the format."""
-    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+# It logs a line for each float32 input of each layer (the cast is part of the format), and one at import.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 class Int8Bnb(Quant):
@@ -42,11 +41,8 @@ class Int8Bnb(Quant):
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         from bitsandbytes.nn import Int8Params, Linear8bitLt
 
-        quieten()
         coded = {name: layer for name, layer in linear_layers(skeleton).items() if f"{name}.CB" in tensors}
-        load_floats(
-            skeleton, {name: tensor for name, tensor in tensors.items() if not name.endswith((".CB", ".SCB"))}
-        )
+        load_floats(skeleton, {name: tensor for name, tensor in tensors.items() if not name.endswith((".CB", ".SCB"))})
         for name, layer in coded.items():
             quantised = Linear8bitLt(
                 layer.in_features,

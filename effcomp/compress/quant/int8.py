@@ -109,9 +109,9 @@ class Int8Dynamic(Quant):
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         coded, floats = split_codes(tensors)
         load_floats(skeleton, floats)
-        for weight, (codes, scale) in coded.items():
-            name = weight.removesuffix(".weight")
-            skeleton.set_submodule(name, dynamic_linear(codes, scale, skeleton.get_submodule(name).bias))
+        for name, layer in linear_layers(skeleton).items():
+            codes, scale = coded[f"{name}.weight"]
+            skeleton.set_submodule(name, dynamic_linear(codes, scale, layer.bias))
         return skeleton
 
 
