@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 SCHEMA = 1
+RECORD_FILE = "record.json"
 
 
 class Row(BaseModel):
@@ -202,3 +203,14 @@ def numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
             yield from numbers(inner, below)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield path, float(value)
+
+
+def flattened(config: dict[str, Any], path: str = "") -> dict[str, Any]:
+    """A nested config as {"quant.double_quant": True, ...}."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, dict):
+            flat.update(flattened(value, f"{path}{name}."))
+        else:
+            flat[f"{path}{name}"] = value
+    return flat

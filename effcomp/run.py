@@ -16,6 +16,7 @@ from hydra.errors import MissingConfigException
 from hydra.types import RunMode
 
 from effcomp.errors import EXIT_CODE, UserError
+from effcomp.record import RECORD_FILE
 from effcomp.sweep import SweepCallback, record_outcome
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> None:
         from effcomp.sweep import parent_run
 
         result = run(parts)
-        (folder / "record.json").write_text(result.record.to_json() + "\n")
+        (folder / RECORD_FILE).write_text(result.record.to_json() + "\n")
         parts.tracking.log(result, parts.label, parent_run(sweep))
         summarise(result, folder)
     print(result.record.to_json(), file=stdout, flush=True)
@@ -75,10 +76,10 @@ def remove(folder: Path) -> None:
 
 
 def summarise(result: "Result", folder: Path) -> None:
-    from effcomp.report.table import verdict
+    from effcomp.report.table import rows, verdict
 
-    log.info("%s", verdict(result.record))
-    log.info("record: %s", folder / "record.json")
+    log.info("%s", verdict(rows([result.record])[0]))
+    log.info("record: %s", folder / RECORD_FILE)
 
 
 @contextlib.contextmanager

@@ -40,7 +40,8 @@ class SweepCallback(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         from effcomp.compose import build_tracking
-        from effcomp.report.build import RECORD_FILE, write_report
+        from effcomp.record import RECORD_FILE
+        from effcomp.report.build import write_report
         from effcomp.report.terminal import print_table
 
         folder = Path(config.hydra.sweep.dir)

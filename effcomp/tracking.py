@@ -9,12 +9,12 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.errors import UserError
 from effcomp.installed import require
 from effcomp.part import Part
-from effcomp.record import Quality
+from effcomp.record import RECORD_FILE, Quality, flattened
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT = "effcomp"
 LONGEST_PARAMETER = 500
-RECORD_FILE = "record.json"
 
 
 class Tracking(Part):
@@ -185,17 +184,6 @@ def log_numbers(client: "MlflowClient", run_id: str, result: "Result") -> None:
     for start in range(0, len(metrics), 1000):  # the most that a server takes at once
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
     client.log_batch(run_id, params=parameters)
-
-
-def flattened(config: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """A nested config as {"quant.double_quant": True, ...}."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat.update(flattened(value, f"{path}{name}."))
-        else:
-            flat[f"{path}{name}"] = value
-    return flat
 
 
 def write_files(result: "Result", folder: Path) -> None:

@@ -66,6 +66,7 @@ class FullFinetune(Finetune):
                     train_sampling_strategy="group_by_length",
                     seed=job.seed,
                     logging_steps=10,
+                    logging_first_step=True,
                     save_strategy="no",
                     report_to="none",
                     dataloader_pin_memory=job.device.kind == "cuda",

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effcomp.errors import UserError
-from effcomp.record import Record
+from effcomp.record import RECORD_FILE, Record
 from effcomp.report import figures, table
 from effcomp.report.page import page
 
-RECORD_FILE = "record.json"
 FOLDER = "report"
 
 

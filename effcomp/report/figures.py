@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from effcomp.record import Interval, Quality, Record
-from effcomp.report.table import MIB, name, subject
+from effcomp.report.table import MIB, name, rows, subject
 
 BASELINE_COLOUR, COLOUR = "#8a8f98", "#1f6feb"
 DPI = 150
@@ -24,7 +24,7 @@ def bars(axes: Axes, records: list[Record], values: list[Interval], label: str) 
         positions, [interval.value for interval in values], xerr=errors, color=colours, height=0.7,
         error_kw={"ecolor": "#333333", "elinewidth": 1, "capsize": 2},
     )  # fmt: skip
-    axes.set_yticks(positions, [name(record) for record in records])
+    axes.set_yticks(positions, [row.name for row in rows(records)])
     axes.invert_yaxis()
     axes.set_xlabel(label)
     axes.spines[["top", "right"]].set_visible(False)
@@ -40,7 +40,7 @@ def panels(records: list[Record], title: str, drawn: list[tuple[str, Callable[[R
     # sharey shares the inversion too: with an even number of panels it would cancel out.
     if not all_axes[0].yaxis_inverted():
         all_axes[0].invert_yaxis()
-    figure.suptitle(f"{title}: {subject(records[0])}")
+    figure.suptitle(f"{title}: {subject(records)}")
     return figure
 
 
@@ -99,13 +99,13 @@ def tradeoff_figure(records: list[Record]) -> Figure | None:
     figure = Figure(figsize=(7.2, 4.6), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     markers = "osD^vP*X<>hp"
-    for index, record in enumerate(records):
+    for index, (label, record) in enumerate((row.name, row.record) for row in rows(records)):
         assert isinstance(record.quality, Quality)
         x, y = record.speed.latency_p50_ms, scaled(record.quality.accuracy, 100)
         axes.errorbar(
             [x.value], [y.value],
             xerr=[[x.value - x.low], [x.high - x.value]], yerr=[[y.value - y.low], [y.high - y.value]],
-            fmt=markers[index % len(markers)], color=f"C{index % 10}", label=name(record),
+            fmt=markers[index % len(markers)], color=f"C{index % 10}", label=label,
             capsize=2, elinewidth=0.8, markersize=6,
         )  # fmt: skip
     axes.set_xlabel("latency p50 at the first batch size, ms (less is better)")
@@ -113,7 +113,7 @@ def tradeoff_figure(records: list[Record]) -> Figure | None:
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    figure.suptitle(f"Accuracy against latency: {subject(records[0])}")
+    figure.suptitle(f"Accuracy against latency: {subject(records)}")
     return figure
 
 

@@ -5,7 +5,7 @@ from html import escape
 from pathlib import Path
 
 from effcomp.record import Record
-from effcomp.report.table import columns, subject, verdict
+from effcomp.report.table import columns, rows, subject, verdict
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1280px; margin: 2rem auto; padding: 0 1rem; color: #1c2128; }
@@ -27,28 +27,28 @@ document.querySelectorAll('th').forEach((th, i) => th.addEventListener('click', 
 
 def page(records: list[Record], left_out: list[str], figures: list[Path]) -> str:
     """The page as text; figures (PNG) are put inside it."""
-    shown = columns(records)
+    shown, named = columns(records), rows(records)
     head = "".join(f"<th title='sort'>{escape(column.heading)}</th>" for column in shown)
     body = "\n".join(
         "<tr>"
         + "".join(
-            f'<td data-value="{escape(str(number if (number := column.number(record)) is not None else ""))}">'
-            f"{escape(column.text(record))}</td>"
+            f'<td data-value="{escape(str(value if (value := column.value(row)) is not None else ""))}">'
+            f"{escape(column.text(row))}</td>"
             for column in shown
         )
         + "</tr>"
-        for record in records
+        for row in named
     )
-    verdicts = "\n".join(f"<li>{escape(verdict(record))}</li>" for record in records)
+    verdicts = "\n".join(f"<li>{escape(verdict(row))}</li>" for row in named)
     missing = "".join(f"<li>{escape(reason)}</li>" for reason in left_out)
     images = "\n".join(
         f'<p><img alt="{figure.stem}" src="data:image/png;base64,{base64.b64encode(figure.read_bytes()).decode()}"></p>'
         for figure in figures
     )
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{escape(subject(records[0]))}</title><style>{STYLE}</style></head>
+<html lang="en"><head><meta charset="utf-8"><title>{escape(subject(records))}</title><style>{STYLE}</style></head>
 <body>
-<h1>{escape(subject(records[0]))}</h1>
+<h1>{escape(subject(records))}</h1>
 <p class="note">{escape(circumstances(records))}</p>
 <div class="wide"><table><thead><tr>{head}</tr></thead><tbody>
 {body}

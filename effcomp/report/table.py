@@ -1,29 +1,45 @@
 """The comparison table: one row per configuration, as text, Markdown and CSV."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
-from effcomp.record import Interval, Quality, Record, VersusBaseline
+from effcomp.record import Interval, Quality, Record, VersusBaseline, flattened
 
 MIB = 2**20
+BASELINE_NAME = "none (baseline)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record and what it is called beside the others."""
+
+    name: str
+    record: Record
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading (unit included), its cell as text, and the number it is sorted by."""
+    """One column: its heading (unit included), its cell as text, and the value it is sorted by."""
 
     heading: str
-    text: Callable[[Record], str]
-    number: Callable[[Record], float | str | None]
+    text: Callable[[Row], str]
+    value: Callable[[Row], float | str | None]
+
+
+def is_baseline(record: Record) -> bool:
+    """Whether this is the float32 model that the others are compared with."""
+    return all(record.choices[group] == "none" for group in ("quant", "prune")) and record.choices["runtime"] == "torch"
 
 
 def name(record: Record) -> str:
-    """The configuration as a person says it: `int8_dynamic`, `nf4 + l1_unstructured 0.5`, `none (baseline)`."""
+    """The compression as a person says it: `int8_dynamic`, `nf4 + l1_unstructured 0.5`, `none (baseline)`."""
     choices = record.choices
     if is_baseline(record):
-        return "none (baseline)"
+        return BASELINE_NAME
     words = choices["quant"]
     if choices["prune"] != "none":
         ratio = record.config["prune"].get("ratio")
@@ -33,14 +49,35 @@ def name(record: Record) -> str:
     return words
 
 
-def is_baseline(record: Record) -> bool:
-    """Whether this is the float32 model that the others are compared with."""
-    return all(record.choices[group] == "none" for group in ("quant", "prune")) and record.choices["runtime"] == "torch"
+def rows(records: list[Record]) -> list[Row]:
+    """Every record with its name; where two would have the same, what tells them apart is added:
+    `nf4, device.threads=1`."""
+    shared = Counter(name(record) for record in records)
+    configs = [flattened(record.config) for record in records]
+    named = []
+    for record, config in zip(records, configs, strict=True):
+        words = name(record)
+        if shared[words] > 1:
+            twins = [other for other, twin in zip(configs, records, strict=True) if name(twin) == words]
+            words = ", ".join([words, *distinctions(config, twins)])
+        named.append(Row(words, record))
+    return named
 
 
-def subject(record: Record) -> str:
-    """What the records of one table have in common: `minilm on rotten_tomatoes`."""
-    return f"{record.choices['model']} on {record.choices['task']}"
+def distinctions(config: dict[str, Any], twins: list[dict[str, Any]]) -> list[str]:
+    """The settings of a config that are not the same in all of its twins, as `key=value`."""
+    told = [key for key in config if any(twin.get(key) != config[key] for twin in twins)]
+    groups = {key.removeprefix("choices.") for key in told if key.startswith("choices.")}
+    return [
+        f"{key.removeprefix('choices.')}={config[key]}"
+        for key in told
+        if key.startswith("choices.") or key.partition(".")[0] not in groups
+    ]
+
+
+def subject(records: list[Record]) -> str:
+    """What the records have in common: `minilm on rotten_tomatoes`."""
+    return ", ".join(dict.fromkeys(f"{r.choices['model']} on {r.choices['task']}" for r in records))
 
 
 def spread(interval: Interval, digits: int, scale: float = 1.0, sign: str = "") -> str:
@@ -51,105 +88,122 @@ def spread(interval: Interval, digits: int, scale: float = 1.0, sign: str = "") 
     return f"{value} [{low}, {high}]"
 
 
-def quality_cell(record: Record) -> str:
-    return spread(record.quality.accuracy, 1, 100) if isinstance(record.quality, Quality) else "not measured"
+def quality_column(heading: str, text: Callable[[Quality], str], value: Callable[[Quality], float]) -> Column:
+    """A column of the quality, `not measured` where it has no meaning."""
+
+    def measured(row: Row) -> Quality | None:
+        return row.record.quality if isinstance(row.record.quality, Quality) else None
+
+    return Column(
+        heading,
+        lambda row: text(quality) if (quality := measured(row)) else "not measured",
+        lambda row: value(quality) if (quality := measured(row)) else None,
+    )
 
 
-def difference_cell(record: Record) -> str:
-    versus = record.versus_baseline
-    return spread(versus.accuracy_difference, 1, 100, "+") if isinstance(versus, VersusBaseline) else "not measured"
+def versus_column(
+    heading: str, text: Callable[[VersusBaseline], str], value: Callable[[VersusBaseline], float | str]
+) -> Column:
+    """A column of the comparison with the baseline; the baseline itself has a dash."""
+
+    def measured(row: Row) -> VersusBaseline | None:
+        versus = row.record.versus_baseline
+        return versus if isinstance(versus, VersusBaseline) and not is_baseline(row.record) else None
+
+    return Column(
+        heading,
+        lambda row: text(versus) if (versus := measured(row)) else "-",
+        lambda row: value(versus) if (versus := measured(row)) else None,
+    )
 
 
-def of_quality(value: Callable[[Quality], float]) -> Callable[[Record], float | None]:
-    return lambda record: value(record.quality) if isinstance(record.quality, Quality) else None
+def mebibytes(heading: str, count: Callable[[Record], int]) -> Column:
+    return Column(heading, lambda row: f"{count(row.record) / MIB:.1f}", lambda row: count(row.record) / MIB)
 
 
-def of_versus(value: Callable[[VersusBaseline], float | str]) -> Callable[[Record], float | str | None]:
-    return lambda record: value(record.versus_baseline) if isinstance(record.versus_baseline, VersusBaseline) else None
+def speedup_column(batch_size: int) -> Column:
+    def speedup(row: Row) -> Interval:
+        return row.record.speed.by_batch_size[batch_size].speedup
 
-
-def megabytes(value: Callable[[Record], int]) -> tuple[Callable[[Record], str], Callable[[Record], float]]:
-    return lambda record: f"{value(record) / MIB:.1f}", lambda record: value(record) / MIB
+    return Column(
+        f"speed-up, batch {batch_size}", lambda row: spread(speedup(row), 2) + " x", lambda row: speedup(row).value
+    )
 
 
 def columns(records: list[Record]) -> list[Column]:
     """The table's columns for these records: a speed-up for each batch size that all of them measured."""
     shared = set.intersection(*(set(record.speed.by_batch_size) for record in records))
-
-    def speedup(batch_size: int) -> Column:
-        return Column(
-            f"speed-up, batch {batch_size}",
-            lambda record: spread(record.speed.by_batch_size[batch_size].speedup, 2) + " x",
-            lambda record: record.speed.by_batch_size[batch_size].speedup.value,
-        )
-
     return [
-        Column("configuration", name, name),
-        Column("accuracy, %", quality_cell, of_quality(lambda quality: quality.accuracy.value * 100)),
-        Column(
+        Column("configuration", lambda row: row.name, lambda row: row.name),
+        quality_column(
+            "accuracy, %",
+            lambda quality: spread(quality.accuracy, 1, 100),
+            lambda quality: quality.accuracy.value * 100,
+        ),
+        versus_column(
             "difference, points",
-            difference_cell,
-            of_versus(lambda versus: versus.accuracy_difference.value * 100),
+            lambda versus: spread(versus.accuracy_difference, 1, 100, "+"),
+            lambda versus: versus.accuracy_difference.value * 100,
         ),
-        Column(
-            "verdict",
-            lambda record: getattr(record.versus_baseline, "verdict", "-"),
-            of_versus(lambda versus: versus.verdict),
-        ),
+        versus_column("verdict", lambda versus: versus.verdict, lambda versus: versus.verdict),
         Column(
             "latency p50, ms",
-            lambda record: f"{record.speed.latency_p50_ms.value:.2f}",
-            lambda record: record.speed.latency_p50_ms.value,
+            lambda row: f"{row.record.speed.latency_p50_ms.value:.2f}",
+            lambda row: row.record.speed.latency_p50_ms.value,
         ),
-        *(speedup(batch_size) for batch_size in sorted(shared)),
-        Column("artifact, MiB", *megabytes(lambda record: record.cost.artifact_bytes)),
-        Column("peak memory, MiB", *megabytes(lambda record: record.cost.peak_rss_bytes)),
-        Column("+load, MiB", *megabytes(lambda record: record.cost.load_added_rss_bytes)),
-        Column("+calls, MiB", *megabytes(lambda record: record.cost.inference_added_rss_bytes)),
+        *(speedup_column(batch_size) for batch_size in sorted(shared)),
+        mebibytes("artifact, MiB", lambda record: record.cost.artifact_bytes),
+        mebibytes("peak memory, MiB", lambda record: record.cost.peak_rss_bytes),
+        mebibytes("+load, MiB", lambda record: record.cost.load_added_rss_bytes),
+        mebibytes("+calls, MiB", lambda record: record.cost.inference_added_rss_bytes),
         Column(
             "load, ms",
-            lambda record: f"{record.cost.load_time_ms:.0f}",
-            lambda record: record.cost.load_time_ms,
+            lambda row: f"{row.record.cost.load_time_ms:.0f}",
+            lambda row: row.record.cost.load_time_ms,
         ),
     ]
 
 
-def verdict(record: Record) -> str:
-    """One configuration against the baseline, in a sentence with every interval."""
-    speedup, versus = record.speed.speedup, record.versus_baseline
-    if speedup.low > 1:
-        pace = f"{spread(speedup, 2)} times the baseline's speed"
-    elif speedup.high < 1:
-        pace = f"slower than the baseline ({spread(speedup, 2)} times its speed)"
-    else:
-        pace = f"neither faster nor slower for certain ({spread(speedup, 2)} times the baseline's speed)"
-    share = 1 - record.cost.artifact_bytes / record.cost.baseline_artifact_bytes
-    size = f"{share:.0%} smaller" if share >= 0.005 else "larger" if share <= -0.005 else "the same size"
-    if not isinstance(versus, VersusBaseline):
-        return f"{name(record)}: {pace}, {size}, quality {versus.status}"
-    difference = spread(versus.accuracy_difference, 1, 100, "+")
-    margin = f"{versus.margin * 100:g}"
-    words = {
-        "not worse": f"not worse by more than {margin} points",
-        "worse": f"worse by more than {margin} points",
-        "undecided": f"too few examples to say whether it is worse by more than {margin} points",
-    }[versus.verdict]
-    return f"{name(record)}: {pace}, {size}, accuracy {difference} points: {words}"
-
-
 def texts(records: list[Record]) -> pd.DataFrame:
     """The table as people read it, every cell text."""
-    return pd.DataFrame({column.heading: [column.text(record) for record in records] for column in columns(records)})
+    shown, named = columns(records), rows(records)
+    return pd.DataFrame({column.heading: [column.text(row) for row in named] for column in shown})
 
 
 def values(records: list[Record]) -> pd.DataFrame:
-    """The table as a program reads it: plain numbers, and the bounds of the intervals."""
-    frame = pd.DataFrame({column.heading: [column.number(record) for record in records] for column in columns(records)})
-    metrics = pd.DataFrame([record.metrics() for record in records])
-    return pd.concat([frame, metrics], axis=1)
+    """The table as a program reads it: plain numbers, and behind them every metric with its bounds."""
+    shown, named = columns(records), rows(records)
+    frame = pd.DataFrame({column.heading: [column.value(row) for row in named] for column in shown})
+    return pd.concat([frame, pd.DataFrame([record.metrics() for record in records])], axis=1)
 
 
 def markdown(records: list[Record]) -> str:
     frame = texts(records)
     lines = [list(frame.columns), ["---", *["---:"] * (len(frame.columns) - 1)], *frame.values.tolist()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def verdict(row: Row) -> str:
+    """One configuration against the baseline, in a sentence with every interval."""
+    speedup, versus, cost = row.record.speed.speedup, row.record.versus_baseline, row.record.cost
+    times = f"{spread(speedup, 2)} times the baseline's speed"
+    if is_baseline(row.record):
+        return f"{row.name}: measured against itself, {times}; that is the noise of this measurement"
+    if speedup.low > 1:
+        pace = times
+    elif speedup.high < 1:
+        pace = f"slower than the baseline ({times})"
+    else:
+        pace = f"neither faster nor slower for certain ({times})"
+    share = 1 - cost.artifact_bytes / cost.baseline_artifact_bytes
+    size = f"{share:.0%} smaller" if share >= 0.005 else "larger" if share <= -0.005 else "the same size"
+    if not isinstance(versus, VersusBaseline):
+        return f"{row.name}: {pace}, {size}, quality {versus.status}"
+    margin = f"{versus.margin * 100:g}"
+    judged = {
+        "not worse": f"not worse by more than {margin} points",
+        "worse": f"worse by more than {margin} points",
+        "undecided": f"too few examples to say whether it is worse by more than {margin} points",
+    }[versus.verdict]
+    difference = spread(versus.accuracy_difference, 1, 100, "+")
+    return f"{row.name}: {pace}, {size}, accuracy {difference} points: {judged}"

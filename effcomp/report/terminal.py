@@ -24,5 +24,5 @@ def print_table(records: list[Record], stream: TextIO) -> None:
     console = Console(width=WIDEST, color_system=None)
     with console.capture() as captured:
         console.print(drawn)
-    lines = [f"\n{subject(records[0])}", *captured.get().splitlines()]
+    lines = [f"\n{subject(records)}", *captured.get().splitlines()]
     print("\n".join(line.rstrip() for line in lines), file=stream)

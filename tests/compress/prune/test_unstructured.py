@@ -1,0 +1,52 @@
+"""Unstructured pruning: the right weights are zero, and as many as were asked for."""
+
+import pytest
+import torch
+from torch import nn
+
+from effcomp.compress.prune.unstructured import L1Unstructured
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.wide = nn.Linear(40, 30)
+        self.narrow = nn.Linear(30, 10)
+        self.classifier = nn.Linear(10, 2)
+        with torch.no_grad():
+            self.narrow.weight.mul_(10)
+
+
+def pruned(ratio: float, scope: str) -> Small:
+    model = Small()
+    L1Unstructured(name="l1_unstructured", ratio=ratio, scope=scope).apply(model)
+    return model
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 0.9])
+def test_the_share_of_zeros_is_the_ratio(ratio: float) -> None:
+    for scope in ("global", "layer"):
+        weights = torch.cat(
+            [layer.weight.flatten() for layer in (pruned(ratio, scope).wide, pruned(ratio, scope).narrow)]
+        )
+        assert (weights == 0).float().mean() == pytest.approx(ratio, abs=0.002)
+
+
+def test_global_takes_from_the_layer_of_small_weights_and_layer_from_each() -> None:
+    zeros = {scope: (pruned(0.5, scope).narrow.weight == 0).float().mean() for scope in ("global", "layer")}
+    assert zeros["layer"] == pytest.approx(0.5, abs=0.002)
+    assert zeros["global"] < 0.2
+
+
+def test_the_smallest_weights_go_and_the_rest_stay() -> None:
+    before, after = Small().wide.weight, pruned(0.4, "layer").wide.weight
+    kept = after != 0
+    assert torch.equal(after[kept], before[kept])
+    assert before[~kept].abs().max() <= before[kept].abs().min()
+
+
+def test_the_head_is_whole_and_no_mask_is_left() -> None:
+    model = pruned(0.9, "global")
+    assert (model.classifier.weight != 0).all()
+    assert set(model.state_dict()) == set(Small().state_dict())

@@ -1,0 +1,67 @@
+"""The scratch quantiser: its error bound, its codes, its refusals; and the int8 layer that runs on them."""
+
+import pytest
+import torch
+from torch import nn
+
+from effcomp.compress.quant.int8 import Int8Dynamic, Int8Scratch, dequantise, dynamic_linear, quantise
+
+torch.manual_seed(0)
+WEIGHT = torch.randn(48, 96) * torch.logspace(-3, 1, 48)[:, None]
+
+
+@pytest.mark.parametrize("granularity", ["per_tensor", "per_channel"])
+def test_the_rounding_error_is_at_most_half_a_step(granularity: str) -> None:
+    codes, scale = quantise(WEIGHT, granularity)
+    assert codes.dtype == torch.int8
+    assert scale.shape == (() if granularity == "per_tensor" else (48, 1))
+    assert codes.abs().max() == 127
+    error = (dequantise(codes, scale) - WEIGHT).abs()
+    assert (error <= scale / 2 * (1 + 1e-5)).all()
+
+
+def test_a_scale_per_channel_is_closer_than_one_for_all() -> None:
+    errors = {g: (dequantise(*quantise(WEIGHT, g)) - WEIGHT).abs()[0].max() for g in ("per_tensor", "per_channel")}
+    assert errors["per_channel"] < errors["per_tensor"] / 100, "the first row is 10,000 times smaller than the last"
+
+
+@pytest.mark.parametrize("granularity", ["per_tensor", "per_channel"])
+def test_quantising_twice_changes_nothing(granularity: str) -> None:
+    codes, scale = quantise(WEIGHT, granularity)
+    again, _ = quantise(dequantise(codes, scale), granularity)
+    assert torch.equal(codes, again)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-42, -3.5, 1e30])
+def test_constant_tensors_come_back(value: float) -> None:
+    weight = torch.full((4, 8), value)
+    for granularity in ("per_tensor", "per_channel"):
+        restored = dequantise(*quantise(weight, granularity))
+        assert torch.allclose(restored, weight, rtol=1e-6, atol=1e-38)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_not_finite_is_refused(value: float) -> None:
+    weight = torch.ones(4, 4)
+    weight[1, 2] = value
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        quantise(weight, "per_tensor")
+
+
+@pytest.mark.parametrize("granularity", ["per_tensor", "per_channel"])
+def test_the_dynamic_layer_multiplies_the_codes_it_was_given(granularity: str) -> None:
+    codes, scale = quantise(WEIGHT, granularity)
+    bias = torch.randn(48)
+    x = torch.randn(5, 96)
+    expected = x @ dequantise(codes, scale).T + bias
+    got = dynamic_linear(codes, scale, bias)(x)
+    assert (got - expected).abs().max() < 0.02 * expected.abs().max(), "the activations are int8 too"
+
+
+def test_scratch_codes_every_matrix_and_dynamic_the_linear_layers() -> None:
+    model = nn.Sequential(nn.Embedding(10, 8), nn.Linear(8, 4), nn.LayerNorm(4))
+    scratch = Int8Scratch(name="int8_scratch", granularity="per_channel").encode(model)
+    dynamic = Int8Dynamic(name="int8_dynamic", granularity="per_channel").encode(model)
+    assert {name for name in scratch if name.endswith(".codes")} == {"0.weight.codes", "1.weight.codes"}
+    assert {name for name in dynamic if name.endswith(".codes")} == {"1.weight.codes"}
+    assert scratch["2.weight"].dtype == torch.float32

@@ -1,0 +1,131 @@
+"""Every number format: its artifact loads in a fresh process and says what the model said, within its tolerance."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from safetensors.torch import load_file
+
+from effcomp.compose import build
+from effcomp.compress.artifact import load_artifact, write_artifact
+from effcomp.compress.quant.base import Quant
+from effcomp.device import Device
+from effcomp.measure.client import Worker
+from effcomp.models.base import load_checkpoint
+from effcomp.ragged import pack
+from effcomp.runtimes.torch import Torch
+from tests.conftest import ROOT
+
+TEXTS = ["a warm and funny film", "every scene is a chore from start to finish", "dull"]
+CPU = Device(name="cpu", kind="cpu", threads=1)
+
+# Largest allowed difference of a logit, as a share of the logits' range.
+TOLERANCE = {
+    "none": 1e-6,
+    "bf16": 0.05,
+    "int8_scratch": 0.05,
+    "int8_dynamic": 0.10,
+    "int8_bnb": 0.10,
+    "nf4": 0.40,
+}
+
+
+def quant_named(name: str, *overrides: str) -> Quant:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return build(compose("config", overrides=[f"quant={name}", *overrides])).quant
+
+
+def write(tiny_bert: Path, folder: Path, quant: Quant, *, ratio: float | None = None) -> tuple[np.ndarray, dict]:
+    """The artifact, the logits of the float model it was made from (pruned alike), and the token ids."""
+    from effcomp.compress.prune.base import NoPrune
+    from effcomp.compress.prune.unstructured import L1Unstructured
+
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    model, tokenizer = load_checkpoint(tiny_bert)
+    with torch.no_grad():
+        model.classifier.weight.normal_(0, 1)
+    prune = NoPrune(name="none")
+    if ratio is not None:
+        prune = L1Unstructured(name="l1_unstructured", ratio=ratio, scope="global")
+    write_artifact(model, tokenizer, prune, quant, folder)
+    encoded = tokenizer(TEXTS)
+    with torch.inference_mode():
+        logits = model.eval()(**tokenizer(TEXTS, padding=True, return_tensors="pt")).logits.numpy()
+    return logits, encoded
+
+
+def test_every_format_of_conf_has_a_tolerance() -> None:
+    assert set(TOLERANCE) == {file.stem for file in (ROOT / "conf/quant").glob("*.yaml")}
+
+
+@pytest.mark.parametrize("name", TOLERANCE)
+def test_a_fresh_process_says_what_the_model_said(name: str, tiny_bert: Path, tmp_path: Path) -> None:
+    expected, encoded = write(tiny_bert, tmp_path / "artifact", quant_named(name))
+    padding = dict.fromkeys(encoded, 0)
+    pack({column: encoded[column] for column in encoded}, padding).save(tmp_path / "tokens")
+    with Worker(tmp_path / "artifact", tmp_path / "tokens", Torch(name="torch", compiled=False), CPU) as worker:
+        worker.load()
+        worker.ask("logits", file=str(tmp_path / "logits"), batch_size=2)
+    logits = load_file(tmp_path / "logits")["logits"].numpy()
+    assert np.abs(logits - expected).max() <= TOLERANCE[name] * np.ptp(expected)
+
+
+@pytest.mark.parametrize(("name", "share"), [("bf16", 0.5), ("int8_scratch", 0.25)])
+def test_the_file_has_the_size_that_the_format_promises(
+    name: str, share: float, tiny_bert: Path, tmp_path: Path
+) -> None:
+    sizes = {}
+    for quant in ("none", name):
+        write(tiny_bert, tmp_path / quant, quant_named(quant))
+        tensors = load_file(tmp_path / quant / "model.safetensors")
+        matrices = [tensor for tensor in tensors.values() if tensor.ndim == 2 and tensor.shape[1] > 1]
+        sizes[quant] = sum(tensor.nbytes for tensor in matrices)
+    assert sizes[name] == sizes["none"] * share
+
+
+@pytest.mark.parametrize("name", ["int8_dynamic", "int8_bnb", "nf4"])
+def test_linear_layers_shrink_and_the_embeddings_stay(name: str, tiny_bert: Path, tmp_path: Path) -> None:
+    write(tiny_bert, tmp_path, quant_named(name))
+    tensors = load_file(tmp_path / "model.safetensors")
+    linear = {key: tensor for key, tensor in tensors.items() if "encoder" in key and tensor.numel() >= 64 * 64 // 2}
+    assert linear
+    assert {tensor.dtype for tensor in linear.values()} <= {torch.int8, torch.uint8}
+    assert tensors["bert.embeddings.word_embeddings.weight"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["none", "int8_scratch"])
+def test_pruned_weights_are_zero_on_disk_and_after_loading(name: str, tiny_bert: Path, tmp_path: Path) -> None:
+    write(tiny_bert, tmp_path, quant_named(name), ratio=0.5)
+    described = json.loads((tmp_path / "artifact.json").read_text())
+    layers = [module for module in load_artifact(tmp_path).bert.modules() if isinstance(module, torch.nn.Linear)]
+    zeros = sum(int((layer.weight == 0).sum()) for layer in layers)
+    weights = sum(layer.weight.numel() for layer in layers)
+    assert zeros >= 0.499 * weights
+    if name == "none":
+        assert described["parameters"] - described["nonzero_parameters"] >= zeros
+
+
+def test_a_model_with_nan_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    model, tokenizer = load_checkpoint(tiny_bert)
+    with torch.no_grad():
+        model.classifier.bias[0] = float("nan")
+    from effcomp.compress.prune.base import NoPrune
+
+    for name in TOLERANCE:
+        with pytest.raises(ValueError, match=r"classifier\.bias holds NaN or infinity"):
+            write_artifact(model, tokenizer, NoPrune(name="none"), quant_named(name), tmp_path)
+
+
+def test_tensors_that_are_missing_are_named(tiny_bert: Path, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    write(tiny_bert, tmp_path, quant_named("none"))
+    tensors = load_file(tmp_path / "model.safetensors")
+    del tensors["classifier.bias"]
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"classifier\.bias"):
+        load_artifact(tmp_path)

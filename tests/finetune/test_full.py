@@ -1,0 +1,56 @@
+"""Full fine-tuning of a tiny model on the test data."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from effcomp.compose import Parts, build
+from effcomp.errors import UserError
+from effcomp.finetune.base import Job, read_curve
+from effcomp.models.base import load_checkpoint
+from effcomp.tasks.base import Examples
+from tests.conftest import MOVIES, ROOT
+
+
+def parts_for(tiny_bert: Path, *overrides: str) -> Parts:
+    small = [f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", *overrides]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return build(compose("config", overrides=small))
+
+
+def train(parts: Parts, folder: Path) -> None:
+    folder.mkdir()
+    splits = parts.task.load()
+    model = parts.model.classifier(splits.label_names, parts.seed)
+    job = Job(model, parts.model.tokenizer(), splits.train, 64, parts.device.resolved(), parts.seed)
+    parts.finetune.write(job, folder)
+
+
+def test_it_learns_and_leaves_a_checkpoint_and_a_curve(tiny_bert: Path, tmp_path: Path) -> None:
+    parts = parts_for(tiny_bert, "finetune.epochs=40", "finetune.learning_rate=2e-3", "finetune.batch_size=16")
+    train(parts, tmp_path / "checkpoint")
+    model, tokenizer = load_checkpoint(tmp_path / "checkpoint")
+    test = parts.task.load().test
+    with torch.inference_mode():
+        logits = model.eval()(**tokenizer(list(test.texts), padding=True, return_tensors="pt")).logits
+    right = (logits.argmax(dim=1) == torch.tensor(test.labels)).float().mean()
+    assert right > 0.9, "half of the words of each sentence tell its label"
+    curve = read_curve(tmp_path / "checkpoint")
+    assert curve[-1]["loss"] < curve[0]["loss"]
+
+
+def test_the_same_seed_gives_the_same_weights(tiny_bert: Path, tmp_path: Path) -> None:
+    weights = []
+    for run, seed in enumerate([0, 0, 1]):
+        train(parts_for(tiny_bert, f"seed={seed}", "finetune.epochs=1"), tmp_path / str(run))
+        weights.append((tmp_path / str(run) / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_more_samples_than_there_are_is_refused(tiny_bert: Path) -> None:
+    finetune = parts_for(tiny_bert, "finetune.train_samples=3").finetune
+    finetune.check(Examples(("a", "b", "c"), (0, 1, 0)))
+    with pytest.raises(UserError, match=r"finetune\.train_samples=3: the task has 2"):
+        finetune.check(Examples(("a", "b"), (0, 1)))

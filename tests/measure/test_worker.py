@@ -1,0 +1,91 @@
+"""The measured process: fresh, its memory its own, its end reported."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from effcomp.compress.artifact import write_artifact
+from effcomp.compress.prune.base import NoPrune
+from effcomp.compress.quant.floats import Float
+from effcomp.device import Device
+from effcomp.measure.client import Worker, WorkerFailed
+from effcomp.models.base import load_checkpoint
+from effcomp.ragged import pack
+from effcomp.runtimes.torch import Torch
+
+CPU = Device(name="cpu", kind="cpu", threads=1)
+EAGER = Torch(name="torch", compiled=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("worker")
+    model, tokenizer = load_checkpoint(tiny_bert)
+    (folder / "artifact").mkdir()
+    write_artifact(model, tokenizer, NoPrune(name="none"), Float(name="none", dtype="float32"), folder / "artifact")
+    encoded = tokenizer(["a warm film", "dull"])
+    pack({name: encoded[name] for name in encoded}, dict.fromkeys(encoded, 0)).save(folder / "tokens")
+    return folder
+
+
+def start(folder: Path) -> Worker:
+    return Worker(folder / "artifact", folder / "tokens", EAGER, CPU)
+
+
+def test_it_reports_what_loading_took_and_added_and_then_times_calls(folder: Path) -> None:
+    ballast = bytearray(500 * 2**20)  # of this process; it must not show in the worker's memory
+    with start(folder) as worker:
+        worker.load()
+        loaded = worker.loaded
+        assert loaded["load_ns"] > 0
+        assert 0 < loaded["rss"] - loaded["library_rss"] < 200 * 2**20
+        assert loaded["peak_rss"] < psutil.Process().memory_info().rss
+        times = worker.ask("turn", batches=[[0], [1], [0, 1]])["ns"]
+        assert len(times) == 3
+        assert min(times) > 0
+        assert any(
+            kernel["name"].startswith("aten::") for kernel in worker.ask("kernels", batch=[0], most=5)["kernels"]
+        )
+    assert worker.process.returncode == 0
+    assert len(ballast) == 500 * 2**20
+
+
+def test_a_peak_between_two_readings_is_seen(folder: Path) -> None:
+    with start(folder) as worker:
+        worker.load()
+        resting = worker.ask("reset_peak")["rss"]
+        worker.ask("turn", batches=[[0, 1] * 2000])
+        assert worker.ask("peak")["peak_rss"] > resting + 20 * 2**20
+
+
+def test_an_exception_in_it_comes_back_with_its_words(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(WorkerFailed, match="OSError"), Worker(tmp_path, folder / "tokens", EAGER, CPU) as worker:
+        worker.load()
+
+
+def test_its_death_is_reported_and_not_waited_for(folder: Path) -> None:
+    with start(folder) as worker:
+        worker.load()
+        os.kill(worker.process.pid, signal.SIGKILL)
+        with pytest.raises(WorkerFailed, match="killed by signal 9"):
+            worker.ask("peak")
+
+
+def test_it_ends_with_its_block_even_when_that_raises(folder: Path) -> None:
+    with pytest.raises(RuntimeError, match="stop"), start(folder) as worker:
+        raise RuntimeError("stop")
+    assert worker.process.poll() is not None
+
+
+def test_the_measuring_process_sleeps_while_it_waits(folder: Path) -> None:
+    with start(folder) as worker:
+        worker.load()
+        before, start_time = time.process_time(), time.monotonic()
+        worker.ask("turn", batches=[[0, 1] * 2000] * 3)
+        waited, used = time.monotonic() - start_time, time.process_time() - before
+        assert waited > 0.2
+        assert used < 0.2 * waited

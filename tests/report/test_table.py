@@ -1,0 +1,53 @@
+"""The table, the names and the verdicts, from records of real runs."""
+
+import pytest
+
+from effcomp.record import Interval, Record
+from effcomp.report import table
+from tests.conftest import records
+
+
+def with_speedup(record: Record, low: float, value: float, high: float) -> table.Row:
+    speed = record.speed.model_copy(update={"speedup": Interval(value=value, low=low, high=high)})
+    return table.Row("nf4", record.model_copy(update={"speed": speed}))
+
+
+def test_every_row_has_every_cell_and_the_baseline_is_named() -> None:
+    frame = table.texts(records("none", "nf4"))
+    assert frame["configuration"].tolist() == ["none (baseline)", "nf4"]
+    assert frame.map(lambda cell: isinstance(cell, str) and cell != "").all().all()
+    assert frame["verdict"].tolist()[0] == "-"
+    for heading in ("accuracy, %", "difference, points", "latency p50, ms", "speed-up, batch 32", "artifact, MiB"):
+        assert heading in frame.columns
+
+
+def test_the_csv_has_plain_numbers_with_their_bounds() -> None:
+    frame = table.values(records("none", "nf4"))
+    record = records("nf4")[0]
+    assert frame["speed.speedup.low"][1] == record.speed.speedup.low
+    assert frame["accuracy, %"][1] == pytest.approx(record.quality.accuracy.value * 100)
+
+
+def test_configurations_that_would_share_a_name_are_told_apart() -> None:
+    nf4 = records("nf4")[0]
+    config = nf4.config | {"device": nf4.config["device"] | {"threads": 1}}
+    named = table.rows([nf4, nf4.model_copy(update={"config": config}), *records("none")])
+    assert [row.name for row in named] == ["nf4, device.threads=None", "nf4, device.threads=1", "none (baseline)"]
+
+
+@pytest.mark.parametrize(
+    ("speedup", "words"),
+    [
+        ((1.8, 2.0, 2.2), "2.00 [1.80, 2.20] times the baseline's speed"),
+        ((0.4, 0.5, 0.6), "slower than the baseline (0.50 [0.40, 0.60] times"),
+        ((0.9, 1.1, 1.2), "neither faster nor slower for certain"),
+    ],
+)
+def test_the_verdict_says_faster_only_when_the_whole_interval_does(speedup, words: str) -> None:
+    assert words in table.verdict(with_speedup(records("nf4")[0], *speedup))
+
+
+def test_markdown_has_a_line_for_each_record() -> None:
+    lines = table.markdown(records("none", "nf4")).splitlines()
+    assert len(lines) == 4
+    assert len({line.count("|") for line in lines}) == 1

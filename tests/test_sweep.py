@@ -1,0 +1,80 @@
+"""A multirun: one parent run, a child for each configuration, refused ones named, one report."""
+
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from effcomp.record import Record
+from tests.conftest import run_effcomp
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]):
+    folder = tmp_path_factory.mktemp("sweep")
+    return folder, run_effcomp("-m", *tiny, "quant=none,int8_dynamic", "runtime=torch,compile", cwd=folder)
+
+
+def test_what_can_run_runs_and_what_cannot_is_named(swept) -> None:
+    _, ran = swept
+    assert ran.code == 2, "one pair does not exist"
+    records = [Record.from_json(line) for line in ran.stdout.splitlines()]
+    assert [(record.choices["quant"], record.choices["runtime"]) for record in records] == [
+        ("none", "torch"),
+        ("none", "compile"),
+        ("int8_dynamic", "torch"),
+    ]
+    assert "left out: " in ran.stderr
+    assert "quant=int8_dynamic does not run on runtime=compile" in ran.stderr
+
+
+def test_the_configurations_share_one_fine_tuning(swept) -> None:
+    folder, _ = swept
+    assert len([path for path in (folder / "multirun/store/checkpoint").iterdir() if path.is_dir()]) == 1
+
+
+def test_every_configuration_is_compared_on_the_same_examples(swept) -> None:
+    _, ran = swept
+    truths = [Record.from_json(line).truth for line in ran.stdout.splitlines()]
+    assert len({truth.data_fingerprint for truth in truths}) == 1
+    assert len({truth.baseline_artifact for truth in truths}) == 1
+
+
+def test_the_report_is_written_and_the_way_to_it_is_printed(swept) -> None:
+    folder, ran = swept
+    (report,) = folder.glob("multirun/*/*/report")
+    written = {file.name for file in report.iterdir()}
+    assert written >= {
+        "index.html",
+        "comparison_table.md",
+        "comparison_table.csv",
+        "performance_comparison.png",
+        "efficiency_comparison.png",
+        "accuracy_latency.png",
+    }
+    assert "none (baseline)" in ran.stderr
+    assert "report/index.html" in ran.stderr
+    assert "make ui" in ran.stderr
+
+
+def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> None:
+    folder, ran = swept
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("effcomp").experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}, "a refused pair does not make the sweep a failure"
+    (parent,) = [run for run in runs if run.data.tags["kind"] == "sweep"]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(children) == 3
+    child = next(run for run in children if run.data.tags["quant"] == "int8_dynamic")
+    record = Record.from_json(ran.stdout.splitlines()[2])
+    assert child.data.metrics["quality.accuracy"] == record.quality.accuracy.value
+    assert child.data.metrics["speed.by_batch_size.4.speedup.low"] == record.speed.by_batch_size[4].speedup.low
+    assert child.data.metrics["cost.artifact_bytes"] == record.cost.artifact_bytes
+    assert child.data.params["quant.granularity"] == "per_channel"
+    assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
+        "record.json",
+        "confusion_matrix.json",
+        "confusion_matrix.png",
+    }
+    assert len(client.get_metric_history(child.info.run_id, "training.loss")) >= 1
+    assert Path(client.download_artifacts(parent.info.run_id, "report/index.html", str(folder))).is_file()

@@ -1,0 +1,58 @@
+"""MLflow under several writers, and a run that raises."""
+
+import multiprocessing
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from effcomp.errors import UserError
+from effcomp.pipeline import Result
+from effcomp.tracking import MlflowTracking, opened
+from tests.conftest import records
+
+
+def local(folder: Path) -> MlflowTracking:
+    return MlflowTracking(name="local", uri=f"sqlite:///{folder}/db/mlflow.db", artifacts=folder / "files")
+
+
+def log_some(folder: Path, count: int) -> None:
+    tracking = local(folder)
+    tracking.check()
+    for number in range(count):
+        tracking.log(Result(records("nf4")[0], [], []), f"run {number}", parent=None)
+
+
+def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=log_some, args=(tmp_path, 4)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
+    client, experiment = local(tmp_path).experiment()
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 16
+    expected = records("nf4")[0].metrics()
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert expected.items() <= run.data.metrics.items()
+
+
+def test_a_run_whose_logging_raises_is_failed_and_not_running(tmp_path: Path) -> None:
+    tracking = local(tmp_path)
+    tracking.check()
+    client, experiment = tracking.experiment()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        opened(client, experiment.experiment_id, "interrupted", {}) as run_id,
+    ):
+        raise KeyboardInterrupt
+    assert mlflow.MlflowClient(tracking.uri).get_run(run_id).info.status == "FAILED"
+
+
+@pytest.mark.parametrize("uri", ["nonsense", "file:///tmp/mlruns", "sqlite:////proc/none/mlflow.db"])
+def test_a_store_that_cannot_be_written_is_refused(uri: str) -> None:
+    with pytest.raises(UserError, match=r"tracking\.uri="):
+        MlflowTracking(name="local", uri=uri, artifacts=None).check()
