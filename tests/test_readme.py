@@ -1,5 +1,6 @@
 """The README's own commands, typed in a folder that holds what git holds and no .venv."""
 
+import io
 import os
 import re
 import shutil
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from effcomp.record import Record
+from effcomp.report.build import find_records
+from effcomp.report.terminal import print_table
 from tests.conftest import ROOT, SMALL
 
 COMMANDS = re.findall(r"^\$ (.+)$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
@@ -61,6 +64,12 @@ def test_the_command_works(command: str, clone: Path) -> None:
     assert done.returncode == 0, done.stderr
     if words[2] == "effcomp.run" and "--help" not in words:
         Record.from_json(done.stdout.splitlines()[-1])
+
+
+def test_the_table_is_that_of_the_records_in_benchmarks() -> None:
+    drawn = io.StringIO()
+    print_table(find_records(ROOT / "benchmarks/demo.jsonl"), drawn)
+    assert drawn.getvalue().strip() in (ROOT / "README.md").read_text()
 
 
 def test_the_readme_names_every_choice() -> None:

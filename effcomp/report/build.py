@@ -19,33 +19,38 @@ class Report:
     page: Path
 
 
-def find_records(folder: Path) -> list[Record]:
-    """Every record below a folder, the baseline first.
+def find_records(source: Path) -> list[Record]:
+    """The records of a folder (each record.json below it) or of a file (one on each line), the baseline first.
 
     Raises:
         UserError: there is none, or one is of another version or damaged.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder} is no folder: give the folder of a sweep, say multirun/DATE/TIME")
+    if source.is_file():
+        texts = {f"{source}:{number}": line for number, line in enumerate(source.read_text().splitlines(), start=1)}
+    elif source.is_dir():
+        texts = {str(file): file.read_text() for file in sorted(source.rglob(RECORD_FILE))}
+    else:
+        raise UserError(f"{source} does not exist: give the folder of a sweep, say multirun/DATE/TIME")
+    if not texts:
+        raise UserError(f"{source} holds no {RECORD_FILE}: give the folder of a run or a sweep, say multirun/DATE/TIME")
     records = []
-    for file in sorted(folder.rglob(RECORD_FILE)):
+    for place, text in texts.items():
         try:
-            records.append(Record.read(file))
+            records.append(Record.from_json(text))
         except ValueError as error:
-            raise UserError(f"{file} is not a record that this version reads: {str(error).splitlines()[0]}") from error
-    if not records:
-        raise UserError(f"{folder} holds no {RECORD_FILE}: give the folder of a run or a sweep, say multirun/DATE/TIME")
+            raise UserError(f"{place} is no record that this version reads: {str(error).splitlines()[0]}") from error
     return sorted(records, key=lambda record: (not table.is_baseline(record), record.truth.time))
 
 
-def write_report(folder: Path, left_out: list[str]) -> Report:
-    """Table, figures and page of all records below a folder, written to its `report` folder.
+def write_report(source: Path, left_out: list[str]) -> Report:
+    """Table, figures and page of all records of a folder or file, written to the folder `report` in it (beside it,
+    without its ending, for a file).
 
     Args:
         left_out: the configurations that have no record, each with its reason.
     """
-    records = find_records(folder)
-    target = folder / FOLDER
+    records = find_records(source)
+    target = source / FOLDER if source.is_dir() else source.with_suffix("")
     target.mkdir(exist_ok=True)
     (target / "comparison_table.md").write_text(table.markdown(records))
     table.values(records).to_csv(target / "comparison_table.csv", index=False)

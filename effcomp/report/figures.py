@@ -6,40 +6,49 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from effcomp.record import Interval, Quality, Record
-from effcomp.report.table import MIB, name, rows, subject
+from effcomp.report.table import MIB, is_baseline, name, rows, subject
 
 BASELINE_COLOUR, COLOUR = "#8a8f98", "#1f6feb"
 DPI = 150
 
 
-def bars(axes: Axes, records: list[Record], values: list[Interval], label: str) -> None:
-    """Horizontal bars, the first record on top and grey: it is the baseline."""
-    positions = range(len(records))
-    errors = [
-        [max(0.0, interval.value - interval.low) for interval in values],
-        [max(0.0, interval.high - interval.value) for interval in values],
-    ]
-    colours = [BASELINE_COLOUR] + [COLOUR] * (len(records) - 1)
-    axes.barh(
-        positions, [interval.value for interval in values], xerr=errors, color=colours, height=0.7,
-        error_kw={"ecolor": "#333333", "elinewidth": 1, "capsize": 2},
-    )  # fmt: skip
-    axes.set_yticks(positions, [row.name for row in rows(records)])
-    axes.invert_yaxis()
-    axes.set_xlabel(label)
-    axes.spines[["top", "right"]].set_visible(False)
+def bars(axes: Axes, values: list[Interval], colours: list[str]) -> None:
+    """Bars from zero, with intervals where there are any: for what has a meaningful zero."""
+    positions = range(len(values))
+    axes.barh(positions, [interval.value for interval in values], color=colours, height=0.7)
+    spans = [(position, interval) for position, interval in enumerate(values) if interval.high > interval.low]
+    for position, interval in spans:
+        axes.errorbar([interval.value], [position], xerr=whiskers(interval), color="#333333", capsize=2, elinewidth=1)
 
 
-def panels(records: list[Record], title: str, drawn: list[tuple[str, Callable[[Record], Interval]]]) -> Figure:
-    """One panel of bars for each measure, side by side, sharing the configurations."""
+def dots(axes: Axes, values: list[Interval], colours: list[str]) -> None:
+    """Points with intervals: for what is compared in a narrow range."""
+    for position, (interval, colour) in enumerate(zip(values, colours, strict=True)):
+        axes.errorbar([interval.value], [position], xerr=whiskers(interval), fmt="o", color=colour, capsize=3)
+    axes.axvline(values[0].value, color=BASELINE_COLOUR, linewidth=1, linestyle=":")
+    axes.grid(axis="x", alpha=0.25)
+    axes.margins(y=0.1)
+
+
+def whiskers(interval: Interval) -> list[list[float]]:
+    """The distances down and up, as matplotlib wants them."""
+    return [[max(0.0, interval.value - interval.low)], [max(0.0, interval.high - interval.value)]]
+
+
+def panels(
+    records: list[Record], title: str, draw: Callable[..., None], drawn: list[tuple[str, Callable[[Record], Interval]]]
+) -> Figure:
+    """One panel for each measure, side by side, sharing the configurations; the baseline on top, in grey."""
     figure = Figure(figsize=(3.2 * len(drawn) + 2.0, 0.34 * len(records) + 1.6), dpi=DPI, layout="constrained")
     all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    colours = [BASELINE_COLOUR if is_baseline(record) else COLOUR for record in records]
     for axes, (label, value) in zip(all_axes, drawn, strict=True):
-        bars(axes, records, [value(record) for record in records], label)
+        draw(axes, [value(record) for record in records], colours)
+        axes.set_xlabel(label)
+        axes.spines[["top", "right"]].set_visible(False)
         axes.label_outer()
-    # sharey shares the inversion too: with an even number of panels it would cancel out.
-    if not all_axes[0].yaxis_inverted():
-        all_axes[0].invert_yaxis()
+    all_axes[0].set_yticks(range(len(records)), [row.name for row in rows(records)])
+    all_axes[0].invert_yaxis()  # shared: one call turns all panels
     figure.suptitle(f"{title}: {subject(records)}")
     return figure
 
@@ -56,19 +65,15 @@ def performance_figure(records: list[Record]) -> Figure | None:
     """Accuracy and macro-F1 with their intervals; None where quality was not measured."""
     if not all(isinstance(record.quality, Quality) for record in records):
         return None
-    figure = panels(
+    return panels(
         records,
         "Quality with 95 % intervals",
+        dots,
         [
             ("accuracy, %", lambda record: scaled(record.quality.accuracy, 100)),  # type: ignore[union-attr]
             ("macro-F1, %", lambda record: scaled(record.quality.macro_f1, 100)),  # type: ignore[union-attr]
         ],
     )
-    lowest = min(record.quality.accuracy.low for record in records if isinstance(record.quality, Quality))
-    for axes in figure.axes:
-        axes.set_xlim(left=max(0, lowest * 100 - 5))
-        axes.set_xlabel(f"{axes.get_xlabel()} (axis cut)" if lowest > 0.05 else axes.get_xlabel())
-    return figure
 
 
 def efficiency_figure(records: list[Record]) -> Figure:
@@ -81,6 +86,7 @@ def efficiency_figure(records: list[Record]) -> Figure:
     figure = panels(
         records,
         "Efficiency, speed-ups with 95 % intervals",
+        bars,
         [
             *speedups,
             ("artifact, MiB", lambda record: exact(record.cost.artifact_bytes / MIB)),
@@ -104,7 +110,7 @@ def tradeoff_figure(records: list[Record]) -> Figure | None:
         x, y = record.speed.latency_p50_ms, scaled(record.quality.accuracy, 100)
         axes.errorbar(
             [x.value], [y.value],
-            xerr=[[x.value - x.low], [x.high - x.value]], yerr=[[y.value - y.low], [y.high - y.value]],
+            xerr=whiskers(x), yerr=whiskers(y),
             fmt=markers[index % len(markers)], color=f"C{index % 10}", label=label,
             capsize=2, elinewidth=0.8, markersize=6,
         )  # fmt: skip
