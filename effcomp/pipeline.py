@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,8 @@ class Result:
     record: Record
     training_curve: list[dict[str, Any]]
     trace: list[Sample]
+    started_ms: int
+    """When the run began, Unix time."""
 
 
 def run(parts: Parts) -> Result:
@@ -44,6 +47,7 @@ def run(parts: Parts) -> Result:
         UserError: the configuration cannot work (`compose.check` finds most of it before this).
         WorkerFailed: a measured process failed; its own words are in the message.
     """
+    started_ms = time.time_ns() // 1_000_000
     store, device = Store(parts.store), parts.device.resolved()
     random = parts.model.weights == "random"
     finetune = NoFinetune(name="none") if random else parts.finetune
@@ -96,7 +100,7 @@ def run(parts: Parts) -> Result:
         ),
         truth=truth(parts, splits, baseline, variant, measured.cpu_capability, measured.kernels),
     )
-    return Result(record, read_curve(trained.path), measured.trace)
+    return Result(record, read_curve(trained.path), measured.trace, started_ms)
 
 
 def truth(

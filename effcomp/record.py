@@ -205,12 +205,13 @@ def numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
         yield path, float(value)
 
 
-def flattened(config: dict[str, Any], path: str = "") -> dict[str, Any]:
-    """A nested config as {"quant.double_quant": True, ...}."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, dict):
-            flat.update(flattened(value, f"{path}{name}."))
-        else:
-            flat[f"{path}{name}"] = value
+def settings(config: dict[str, Any]) -> dict[str, Any]:
+    """A run's config flat, as it is typed: {"quant": "nf4", "quant.block_size": 64, "seed": 0, ...}."""
+    flat: dict[str, Any] = dict(config["choices"])
+    for group, value in config.items():
+        if group in config["choices"]:
+            fields = {name: field for name, field in value.items() if name not in {"_target_", "name"}}
+            flat.update({f"{group}.{name}": field for name, field in fields.items()})
+        elif group != "choices":
+            flat[group] = value
     return flat

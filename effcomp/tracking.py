@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from effcomp.errors import UserError
 from effcomp.installed import require
 from effcomp.part import Part
-from effcomp.record import RECORD_FILE, Quality, flattened
+from effcomp.record import RECORD_FILE, Quality, settings
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -133,7 +133,7 @@ class MlflowTracking(Tracking):
         tags = {"kind": "configuration", "baseline": str(is_baseline(record)), **record.choices}
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
-        with opened(client, experiment.experiment_id, name, tags) as run_id:
+        with opened(client, experiment.experiment_id, name, tags, result.started_ms) as run_id:
             log_numbers(client, run_id, result)
             with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
                 write_files(result, Path(scratch))
@@ -154,9 +154,9 @@ class MlflowTracking(Tracking):
 
 
 @contextmanager
-def opened(client: "MlflowClient", experiment: str, name: str, tags: dict[str, str]) -> Iterator[str]:
+def opened(client: "MlflowClient", experiment: str, name: str, tags: dict[str, str], started_ms: int) -> Iterator[str]:
     """A run that ends FINISHED, or FAILED when its block raises: none is left RUNNING."""
-    run_id = client.create_run(experiment, run_name=name, tags=tags).info.run_id
+    run_id = client.create_run(experiment, start_time=started_ms, run_name=name, tags=tags).info.run_id
     try:
         yield run_id
     except BaseException:
@@ -178,9 +178,7 @@ def log_numbers(client: "MlflowClient", run_id: str, result: "Result") -> None:
         step = round(sample.seconds * 1000)
         metrics.append(Metric("trace.rss_bytes", float(sample.rss_bytes), now, step))
         metrics.append(Metric("trace.cpu_percent", sample.cpu_percent, now, step))
-    parameters = [
-        Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in flattened(result.record.config).items()
-    ]
+    parameters = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in settings(result.record.config).items()]
     for start in range(0, len(metrics), 1000):  # the most that a server takes at once
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
     client.log_batch(run_id, params=parameters)

@@ -70,7 +70,7 @@ def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> Non
     assert child.data.metrics["quality.accuracy"] == record.quality.accuracy.value
     assert child.data.metrics["speed.by_batch_size.4.speedup.low"] == record.speed.by_batch_size[4].speedup.low
     assert child.data.metrics["cost.artifact_bytes"] == record.cost.artifact_bytes
-    assert child.data.params["quant.granularity"] == "per_channel"
+    assert (child.data.params["quant"], child.data.params["quant.granularity"]) == ("int8_dynamic", "per_channel")
     assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
         "record.json",
         "confusion_matrix.json",

@@ -20,7 +20,7 @@ def log_some(folder: Path, count: int) -> None:
     tracking = local(folder)
     tracking.check()
     for number in range(count):
-        tracking.log(Result(records("nf4")[0], [], []), f"run {number}", parent=None)
+        tracking.log(Result(records("nf4")[0], [], [], started_ms=0), f"run {number}", parent=None)
 
 
 def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_run_whose_logging_raises_is_failed_and_not_running(tmp_path: Path) ->
     client, experiment = tracking.experiment()
     with (
         pytest.raises(KeyboardInterrupt),
-        opened(client, experiment.experiment_id, "interrupted", {}) as run_id,
+        opened(client, experiment.experiment_id, "interrupted", {}, started_ms=0) as run_id,
     ):
         raise KeyboardInterrupt
     assert mlflow.MlflowClient(tracking.uri).get_run(run_id).info.status == "FAILED"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from effcomp.record import Interval, Quality, Record, VersusBaseline, flattened
+from effcomp.record import Interval, Quality, Record, VersusBaseline, settings
 
 MIB = 2**20
 BASELINE_NAME = "none (baseline)"
@@ -53,7 +53,7 @@ def rows(records: list[Record]) -> list[Row]:
     """Every record with its name; where two would have the same, what tells them apart is added:
     `nf4, device.threads=1`."""
     shared = Counter(name(record) for record in records)
-    configs = [flattened(record.config) for record in records]
+    configs = [settings(record.config) for record in records]
     named = []
     for record, config in zip(records, configs, strict=True):
         words = name(record)
@@ -67,12 +67,7 @@ def rows(records: list[Record]) -> list[Row]:
 def distinctions(config: dict[str, Any], twins: list[dict[str, Any]]) -> list[str]:
     """The settings of a config that are not the same in all of its twins, as `key=value`."""
     told = [key for key in config if any(twin.get(key) != config[key] for twin in twins)]
-    groups = {key.removeprefix("choices.") for key in told if key.startswith("choices.")}
-    return [
-        f"{key.removeprefix('choices.')}={config[key]}"
-        for key in told
-        if key.startswith("choices.") or key.partition(".")[0] not in groups
-    ]
+    return [f"{key}={config[key]}" for key in told if key.partition(".")[0] not in told or "." not in key]
 
 
 def subject(records: list[Record]) -> str:

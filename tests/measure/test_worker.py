@@ -63,7 +63,10 @@ def test_a_peak_between_two_readings_is_seen(folder: Path) -> None:
 
 
 def test_an_exception_in_it_comes_back_with_its_words(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(WorkerFailed, match="Unrecognized model"), Worker(tmp_path, folder / "tokens", EAGER, CPU) as worker:
+    with (
+        pytest.raises(WorkerFailed, match="Unrecognized model"),
+        Worker(tmp_path, folder / "tokens", EAGER, CPU) as worker,
+    ):
         worker.load()
 
 
