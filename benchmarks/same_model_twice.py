@@ -46,7 +46,7 @@ def baseline() -> Path:
 
 def ratios() -> dict[str, list[dict[str, float]]]:
     """For each batch size, the ratio of the model to itself in each of PAIRS fresh pairs of processes."""
-    side = Side(baseline(), Torch(name="torch", compiled=False))
+    side = Side(baseline(), Torch(name="torch"))
     tokens = next((ROOT / "multirun/store/tokens").glob("*/tokens.safetensors"))
     cpu = Device(name="cpu", kind="cpu", threads=None).resolved()
     measured: dict[str, list[dict[str, float]]] = {str(size): [] for size in BENCH.batch_sizes}

@@ -16,7 +16,7 @@ from effcomp.measure.bench import Bench
 from effcomp.models.base import Model
 from effcomp.part import Part
 from effcomp.runtimes.base import Runtime
-from effcomp.tasks.base import ClassificationTask
+from effcomp.tasks.base import Task
 from effcomp.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 GROUPS: dict[str, type[Part]] = {
     "model": Model,
-    "task": ClassificationTask,
+    "task": Task,
     "quant": Quant,
     "prune": Prune,
     "device": Device,
@@ -41,7 +41,7 @@ class Parts:
     """One choice of each config group."""
 
     model: Model
-    task: ClassificationTask
+    task: Task
     quant: Quant
     prune: Prune
     device: Device
@@ -73,6 +73,8 @@ def build(config: "DictConfig") -> Parts:
 
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
+    if missing := [name for name in (*GROUPS, "seed", "store") if name not in plain]:
+        raise UserError(f"{missing[0]} is missing: every group needs a choice")
     parts = {group: build_part(group, kind, plain[group]) for group, kind in GROUPS.items()}
     plain["choices"] = {group: part.name for group, part in parts.items()}
     if not isinstance(plain["seed"], int) or isinstance(plain["seed"], bool) or not 0 <= plain["seed"] < 2**32:
@@ -137,12 +139,17 @@ def check(parts: Parts) -> None:
     for package in quant.packages:
         require(package, package, f"quant={quant.name}")
     make_folder(parts.store, "store")
-    parts.model.folder()
+    runtime.check()
+    parts.model.check()
     parts.task.check()
-    parts.tracking.check()
     parts.device.check()
     if (resolved := parts.device.resolved()).kind not in quant.devices:
         raise UserError(f"quant={quant.name} does not run on {resolved.kind}, which device=auto found; use device=cpu")
+    if resolved.kind == "cuda" and resolved.index > 0 and parts.finetune.trains:
+        raise UserError(
+            f"device.index={resolved.index}: training takes the first GPU; use CUDA_VISIBLE_DEVICES={resolved.index}"
+        )
+    parts.tracking.check()
 
 
 def make_folder(folder: Path, setting: str) -> None:

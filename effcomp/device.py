@@ -10,7 +10,7 @@ from effcomp.part import Part
 
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**26)}
 """glibc keeps freed memory in the measured process. By default it returns each large activation to the
-kernel and faults it in again: the same model in two processes then differs by up to 10 % at batch 32,
+kernel and faults it in again: the same model in two processes then differs by up to 11 % at batch 32,
 with these settings by under 2 % (benchmarks/same_model_twice.json)."""
 
 
@@ -26,10 +26,10 @@ class Device(Part):
         cores = len(os.sched_getaffinity(0))
         if self.threads is not None and self.threads > cores:
             raise UserError(f"device.threads={self.threads}: this process may use {cores} cores")
-        if self.kind == "cuda":
+        if self.kind == "cuda" or (self.kind == "auto" and self.index > 0):
             gpus = cuda_count()
             if gpus == 0:
-                raise UserError("device=cuda: no CUDA device is visible; use device=cpu or device=auto")
+                raise UserError(f"device={self.kind}: no CUDA device is visible; use device=cpu")
             if self.index >= gpus:
                 raise UserError(f"device.index={self.index}: there are {gpus} CUDA devices, counted from 0")
 

@@ -7,26 +7,42 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from numpy.typing import NDArray
+
 from effcomp import stages
 from effcomp.compose import Parts
 from effcomp.compress.artifact import WEIGHTS_FILE, artifact_bytes, read_description
 from effcomp.compress.prune.base import NoPrune
 from effcomp.compress.quant.floats import Float
-from effcomp.finetune.base import NoFinetune, read_curve
+from effcomp.finetune.base import Finetune, NoFinetune, read_curve
+from effcomp.heads import HEADS, Head
 from effcomp.measure import machine
 from effcomp.measure.pair import Pair, Side, measure
 from effcomp.measure.trace import Sample
-from effcomp.record import Cost, Kernel, NotMeasured, Quality, Record, Truth, VersusBaseline
+from effcomp.record import (
+    Cost,
+    Kernel,
+    LanguageQuality,
+    LanguageVersus,
+    NotMeasured,
+    Quality,
+    Record,
+    Truth,
+    VersusBaseline,
+)
 from effcomp.runtimes.torch import Torch
 from effcomp.store import Entry, Store
 from effcomp.tasks.base import Splits
+from effcomp.tasks.blocks import text_size
 from effcomp.tasks.classification import compare, score
+from effcomp.tasks.language import compare_blocks, score_blocks
 
 log = logging.getLogger(__name__)
 
 BASELINE_PRUNE = NoPrune(name="none")
 BASELINE_QUANT = Float(name="none", dtype="float32")
-BASELINE_RUNTIME = Torch(name="torch", compiled=False)
+BASELINE_RUNTIME = Torch(name="torch")
+UNTRAINED = NotMeasured(reason="model.weights=random: the model has learned nothing")
 
 
 @dataclass(frozen=True)
@@ -51,29 +67,27 @@ def run(parts: Parts) -> Result:
     store, device = Store(parts.store), parts.device.resolved()
     random = parts.model.weights == "random"
     finetune = NoFinetune(name="none") if random else parts.finetune
+    head = HEADS[parts.task.objective, parts.model.kind]
 
     splits = parts.task.load()
     finetune.check(splits.train)
-    inputs = stages.tokens(store, parts.model, parts.task, splits)
-    trained = stages.checkpoint(store, parts.model, parts.task, splits, finetune, device, parts.seed)
-    baseline = stages.artifact(store, trained, BASELINE_PRUNE, BASELINE_QUANT)
-    variant = stages.artifact(store, trained, parts.prune, parts.quant)
+    inputs = stages.tokens(store, parts.model, parts.task, splits, head)
+    trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
+    baseline = stages.artifact(store, trained, head, BASELINE_PRUNE, BASELINE_QUANT)
+    variant = stages.artifact(store, trained, head, parts.prune, parts.quant)
 
+    quality: Quality | LanguageQuality | NotMeasured
+    versus: VersusBaseline | LanguageVersus | NotMeasured
     sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
     with Pair(sides, inputs.path / stages.TOKENS_FILE, device) as pair:
         log.info("measuring %s beside its float32 baseline, each in its own process", parts.label)
         measured = measure(pair, parts.bench, parts.seed)
-        before = stages.predictions(store, pair.baseline, baseline, inputs, BASELINE_RUNTIME, device)
-        after = stages.predictions(store, pair.variant, variant, inputs, parts.runtime, device)
-
-    quality: Quality | NotMeasured
-    versus: VersusBaseline | NotMeasured
-    if random:
-        quality = versus = NotMeasured(reason="model.weights=random: the model has learned nothing")
-    else:
-        labels = splits.test.labels
-        quality = score(after, labels, splits.label_names, parts.seed)
-        versus = compare(before, after, labels, parts.bench.noninferiority_margin, parts.seed)
+        if random:
+            quality = versus = UNTRAINED
+        else:
+            before = stages.outputs(store, pair.baseline, baseline, inputs, head, BASELINE_RUNTIME, device)
+            after = stages.outputs(store, pair.variant, variant, inputs, head, parts.runtime, device)
+            quality, versus = judge(parts, splits, head, before, after)
 
     description = read_description(variant.path)
     memory = measured.memory
@@ -98,13 +112,31 @@ def run(parts: Parts) -> Result:
             finetune_s=json.loads((trained.path / stages.TIMING_FILE).read_text())["seconds"],
             energy_per_sample_j="unavailable: this version does not measure energy",
         ),
-        truth=truth(parts, splits, baseline, variant, measured.cpu_capability, measured.kernels),
+        truth=truth(parts, finetune, splits, baseline, variant, measured.cpu_capability, measured.kernels),
     )
     return Result(record, read_curve(trained.path), measured.trace, started_ms)
 
 
+def judge(
+    parts: Parts, splits: Splits, head: Head, before: NDArray[Any], after: NDArray[Any]
+) -> tuple[Quality | LanguageQuality, VersusBaseline | LanguageVersus]:
+    """The variant's scores, and how they differ from the baseline's: logits of classes, or losses of blocks."""
+    margin, seed = parts.bench.noninferiority_margin, parts.seed
+    if head == "sequence_classification":
+        quality = score(after, splits.test, splits.label_names, seed)
+        return quality, compare(before, after, splits.test.labels, margin)
+    size = text_size(splits.test) if head == "causal_lm" else None
+    return score_blocks(after, size, seed), compare_blocks(before, after, margin, seed)
+
+
 def truth(
-    parts: Parts, splits: Splits, baseline: Entry, variant: Entry, cpu_capability: str, kernels: list[Kernel]
+    parts: Parts,
+    finetune: Finetune,
+    splits: Splits,
+    baseline: Entry,
+    variant: Entry,
+    cpu_capability: str,
+    kernels: list[Kernel],
 ) -> Truth:
     """Under what circumstances the numbers hold."""
     device = parts.device.resolved()
@@ -121,10 +153,11 @@ def truth(
         git_commit=machine.git_commit(),
         seed=parts.seed,
         data_fingerprint=splits.fingerprint(),
-        train_examples=len(splits.train),
+        train_examples=finetune.examples_used(splits.train),
         test_examples=len(splits.test),
+        tokens="synthetic" if parts.model.without_source else "the task's texts",
         artifact=variant.hash,
         baseline_artifact=baseline.hash,
-        finetune_precision=parts.finetune.precision_on(device),
+        finetune_precision=finetune.precision_on(device),
         kernels=kernels,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+LABELS = "labels"
 Batch = dict[str, NDArray[np.int64]]
 """The arguments of a forward pass: input_ids, attention_mask, ..., each (batch, longest), int64."""
 
@@ -29,14 +30,20 @@ class Ragged:
     def lengths(self) -> NDArray[np.int64]:
         return np.diff(self.offsets)
 
-    def batch(self, indices: Sequence[int] | NDArray[np.int64]) -> Batch:
-        """These sequences, padded on the right to the longest of them."""
+    @property
+    def has_labels(self) -> bool:
+        """Whether a column says which tokens are to be predicted: language modelling."""
+        return LABELS in self.columns
+
+    def batch(self, indices: Sequence[int] | NDArray[np.int64], *, labels: bool = False) -> Batch:
+        """These sequences, padded on the right to the longest of them; the labels where they are asked for."""
         width = int(self.lengths[indices].max())
-        batch = {name: np.full((len(indices), width), self.padding[name], dtype=np.int64) for name in self.columns}
+        names = [name for name in self.columns if labels or name != LABELS]
+        batch = {name: np.full((len(indices), width), self.padding[name], dtype=np.int64) for name in names}
         for row, index in enumerate(indices):
             start, end = self.offsets[index], self.offsets[index + 1]
-            for name, values in self.columns.items():
-                batch[name][row, : end - start] = values[start:end]
+            for name in names:
+                batch[name][row, : end - start] = self.columns[name][start:end]
         return batch
 
     def save(self, file: Path) -> None:

@@ -34,6 +34,14 @@ class ClassQuality(Row):
     examples: int
 
 
+class GroupQuality(Row):
+    """A part of the test examples, say one language."""
+
+    examples: int
+    accuracy: Interval
+    macro_f1: Interval
+
+
 class Quality(Row):
     """What the compressed model still knows, on the test examples."""
 
@@ -47,8 +55,29 @@ class Quality(Row):
     calibration_error: float
     """Expected calibration error, 15 bins (Guo et al. 2017, section 2)."""
     per_class: dict[str, ClassQuality]
+    per_group: dict[str, GroupQuality]
+    """XNLI: each language. Empty where the task has no groups."""
+    group_mean_accuracy: float | None
+    """The mean of the groups' accuracies; None where the task has no groups."""
     confusion_matrix: list[list[int]]
     """Rows are true labels, columns predictions, in the order of per_class."""
+
+
+class LanguageQuality(Row):
+    """How well the compressed model predicts the test text."""
+
+    status: Literal["measured"] = "measured"
+    blocks: int
+    tokens: int
+    """Tokens that were predicted: all of a decoder's, the masked ones of an encoder's."""
+    loss: Interval
+    """Cross-entropy in nats a token; intervals are over blocks."""
+    perplexity: Interval
+    """exp(loss): by the model's own tokens, so not comparable between tokenizers."""
+    word_perplexity: Interval | None
+    """exp(loss by white-space separated words); None for masked models."""
+    bits_per_byte: Interval | None
+    """Of UTF-8 text; comparable between tokenizers. None for masked models."""
 
 
 class NotMeasured(Row):
@@ -62,7 +91,7 @@ class VersusBaseline(Row):
     """Baseline and variant on the same examples."""
 
     accuracy_difference: Interval
-    """Variant minus baseline, paired bootstrap."""
+    """Variant minus baseline, paired (Bonett and Price 2012)."""
     mcnemar_p: float
     """McNemar's exact test: the probability of so uneven a change if neither model were better."""
     flipped_share: float
@@ -72,6 +101,18 @@ class VersusBaseline(Row):
     margin: float
     verdict: Literal["not worse", "worse", "undecided"]
     """`not worse`: the whole interval lies above -margin; `worse`: below it."""
+
+
+class LanguageVersus(Row):
+    """Baseline and variant on the same blocks, with the same tokens to predict."""
+
+    loss_difference: Interval
+    """Variant minus baseline in nats a token, paired over blocks; more is worse."""
+    perplexity_ratio: Interval
+    """Variant over baseline."""
+    margin: float
+    verdict: Literal["not worse", "worse", "undecided"]
+    """`not worse`: the whole interval of the loss difference lies below the margin."""
 
 
 class BatchSpeed(Row):
@@ -148,7 +189,10 @@ class Truth(Row):
     data_fingerprint: str
     """The sha256 over every example of the split, in order."""
     train_examples: int
+    """How many were trained on."""
     test_examples: int
+    tokens: Literal["the task's texts", "synthetic"]
+    """What the timed calls read; synthetic: random ids in sequences as long as the texts would be by their words."""
     artifact: str
     """The artifact's hash in the store."""
     baseline_artifact: str
@@ -160,8 +204,8 @@ class Record(Row):
     schema_version: int = SCHEMA
     config: dict[str, Any]
     """The whole composed config; `config["choices"]` names the choice of each group."""
-    quality: Quality | NotMeasured
-    versus_baseline: VersusBaseline | NotMeasured
+    quality: Quality | LanguageQuality | NotMeasured
+    versus_baseline: VersusBaseline | LanguageVersus | NotMeasured
     speed: Speed
     cost: Cost
     truth: Truth

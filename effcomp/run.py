@@ -63,15 +63,18 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> None:
 
         result = run(parts)
         (folder / RECORD_FILE).write_text(result.record.to_json() + "\n")
+        print(result.record.to_json(), file=stdout, flush=True)
         parts.tracking.log(result, parts.label, parent_run(sweep))
         summarise(result, folder)
-    print(result.record.to_json(), file=stdout, flush=True)
 
 
 def remove(folder: Path) -> None:
-    """Leave nothing of a run that was refused: neither its folder nor an empty folder of the day."""
-    shutil.rmtree(folder)
+    """Take away what Hydra wrote for a run that was refused, and the folders that are then empty; a folder that
+    holds anything else stays."""
+    shutil.rmtree(folder / ".hydra", ignore_errors=True)
+    (folder / "run.log").unlink(missing_ok=True)
     with contextlib.suppress(OSError):
+        folder.rmdir()
         folder.parent.rmdir()
 
 
@@ -102,6 +105,8 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept and will not be computed again", file=sys.stderr)
         sys.exit(130)
+    finally:
+        SweepCallback.abandon()
     sys.exit(SweepCallback.exit_code)
 
 

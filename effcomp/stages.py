@@ -8,6 +8,7 @@ import logging
 import time
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,33 +18,48 @@ from effcomp.compress.prune.base import Prune
 from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
 from effcomp.finetune.base import Finetune, Job
+from effcomp.heads import Head
+from effcomp.measure import machine
 from effcomp.measure.client import Worker
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.part import source_key
 from effcomp.runtimes.base import Runtime
 from effcomp.store import Entry, Store
-from effcomp.tasks.base import ClassificationTask, Splits, encode
+from effcomp.tasks.base import Splits, Task, encode
+from effcomp.tasks.blocks import encode_blocks
+from effcomp.tasks.synthetic import synthetic_tokens
 
 log = logging.getLogger(__name__)
 
 TOKENS_FILE = "tokens.safetensors"
-LOGITS_FILE = "logits.safetensors"
+OUTPUTS_FILE = "outputs.safetensors"
 TIMING_FILE = "timing.json"
-EVALUATION_BATCH = 32
+MASK_SEED = 0
+"""Of the tokens that an encoder has to fill: the same in every run, whatever its seed."""
+EVALUATION_BATCH: dict[Head, int] = {"sequence_classification": 32, "masked_lm": 8, "causal_lm": 8}
+"""Smaller where the logits of every token are made: a batch of 8 x 512 in float32 holds 800 MB of them."""
 
 
-def tokens(store: Store, model: Model, task: ClassificationTask, splits: Splits) -> Entry:
+def tokens(store: Store, model: Model, task: Task, splits: Splits, head: Head) -> Entry:
     """The token ids of the test examples, in their order: a folder with TOKENS_FILE."""
     key = {
-        "model": model.identity(),
+        "model": model.identity(store),
         "data": splits.fingerprint(),
         "max_length": task.max_length,
-        "code": source_key("effcomp.tasks.base", "effcomp.ragged"),
+        "head": head,
+        "code": source_key("effcomp.tasks.base", "effcomp.tasks.blocks", "effcomp.tasks.synthetic", "effcomp.ragged"),
         "transformers": version("transformers"),
     }
 
     def build(folder: Path) -> None:
-        encode(splits.test, model.tokenizer(), task.max_length).save(folder / TOKENS_FILE)
+        tokenizer = model.tokenizer(store)
+        if tokenizer is None:
+            made = synthetic_tokens(splits.test, model.config(store).vocab_size, task.max_length, MASK_SEED)
+        elif head == "sequence_classification":
+            made = encode(splits.test, tokenizer, task.max_length)
+        else:
+            made = encode_blocks(splits.test, tokenizer, task.max_length, head, MASK_SEED)
+        made.save(folder / TOKENS_FILE)
 
     return store.get("tokens", key, build)
 
@@ -51,32 +67,38 @@ def tokens(store: Store, model: Model, task: ClassificationTask, splits: Splits)
 def checkpoint(
     store: Store,
     model: Model,
-    task: ClassificationTask,
+    task: Task,
     splits: Splits,
+    head: Head,
     finetune: Finetune,
     device: Device,
     seed: int,
 ) -> Entry:
     """The fine-tuned model: a folder as save_pretrained writes it, the training curve, and TIMING_FILE."""
     precision = finetune.precision_on(device)
-    key = {
-        "model": model.identity(),
+    key: dict[str, Any] = {
+        "model": model.identity(store),
         "data": splits.fingerprint(),
         "max_length": task.max_length,
+        "head": head,
         "finetune": finetune.key(),
         "precision": precision,
         "device": device.kind,
         "seed": seed,
-        "code": source_key("effcomp.models.base", "effcomp.tasks.base"),
+        "code": source_key(
+            "effcomp.models.base", "effcomp.tasks.base", "effcomp.tasks.blocks", "effcomp.finetune.base"
+        ),
         "torch": version("torch"),
         "transformers": version("transformers"),
     }
 
     def build(folder: Path) -> None:
-        log.info("fine-tuning %s on %s (%s, %s)", model.name, task.name, finetune.name, precision)
+        if finetune.trains:
+            log.info("fine-tuning %s on %s (%s, %s)", model.name, task.name, finetune.name, precision)
         job = Job(
-            model.classifier(splits.label_names, seed),
-            model.tokenizer(),
+            model.build(head, splits.label_names, seed, store, as_it_is=not finetune.trains),
+            head,
+            model.tokenizer(store),
             splits.train,
             task.max_length,
             device,
@@ -87,12 +109,12 @@ def checkpoint(
         (folder / TIMING_FILE).write_text(json.dumps({"seconds": round(time.perf_counter() - start, 3)}))
 
     entry = store.get("checkpoint", key, build)
-    if not entry.created:
+    if finetune.trains and not entry.created:
         log.info("fine-tuned before: %s", entry.path)
     return entry
 
 
-def artifact(store: Store, trained: Entry, prune: Prune, quant: Quant) -> Entry:
+def artifact(store: Store, trained: Entry, head: Head, prune: Prune, quant: Quant) -> Entry:
     """The compressed model: an artifact folder (see effcomp.compress.artifact)."""
     key = {
         "checkpoint": trained.hash,
@@ -104,16 +126,17 @@ def artifact(store: Store, trained: Entry, prune: Prune, quant: Quant) -> Entry:
 
     def build(folder: Path) -> None:
         log.info("compressing: prune=%s, quant=%s", prune.name, quant.name)
-        model, tokenizer = load_checkpoint(trained.path)
-        write_artifact(model, tokenizer, prune, quant, folder)
+        model, tokenizer = load_checkpoint(trained.path, head)
+        write_artifact(model, tokenizer, head, prune, quant, folder)
 
     return store.get("artifact", key, build)
 
 
-def predictions(
-    store: Store, worker: Worker, built: Entry, inputs: Entry, runtime: Runtime, device: Device
-) -> NDArray[np.float32]:
-    """The logits (examples, labels) of every test example, from the measured process itself."""
+def outputs(
+    store: Store, worker: Worker, built: Entry, inputs: Entry, head: Head, runtime: Runtime, device: Device
+) -> NDArray[Any]:
+    """What the measured process itself says to every test example: logits (examples, classes) float32, or losses
+    (blocks, 2) float64."""
     from safetensors.numpy import load_file
 
     key = {
@@ -122,11 +145,16 @@ def predictions(
         "runtime": runtime.key(),
         "device": device.kind,
         "threads": device.threads,
-        "batch_size": EVALUATION_BATCH,
-        "torch": version("torch"),
+        "batch_size": EVALUATION_BATCH[head],
+        "capability": worker.loaded["cpu_capability"],
+        "processor": machine.cpu_info(),
+        "device_name": machine.device_name(device),
+        "code": source_key("effcomp.ragged", "effcomp.runtimes.base", "effcomp.compress.artifact"),
+        "libraries": machine.library_versions(),
     }
 
     def build(folder: Path) -> None:
-        worker.ask("logits", file=str(folder / LOGITS_FILE), batch_size=EVALUATION_BATCH)
+        worker.ask("evaluate", file=str(folder / OUTPUTS_FILE), batch_size=EVALUATION_BATCH[head])
 
-    return load_file(store.get("predictions", key, build).path / LOGITS_FILE)["logits"]
+    found: NDArray[np.float32] = load_file(store.get("outputs", key, build).path / OUTPUTS_FILE)["outputs"]
+    return found

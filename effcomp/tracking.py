@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sqlite3
 import tempfile
 import time
@@ -90,6 +91,25 @@ class MlflowTracking(Tracking):
                 self.database.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise UserError(f"tracking.uri={self.uri}: {error.strerror} ({self.database.parent})") from error
+            if not os.access(self.database.parent, os.W_OK):
+                raise UserError(f"tracking.uri={self.uri}: {self.database.parent} cannot be written to")
+            if self.artifacts is None:
+                raise UserError("tracking.artifacts=null: name the folder of the runs' files")
+        # A server that is not there is to be said in seconds; MLflow's own patience is minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        from mlflow.exceptions import MlflowException
+
+        try:
+            _, experiment = self.experiment()
+        except (MlflowException, OSError, sqlite3.Error) as error:
+            reason = str(error).splitlines()[0].partition(": HTTP")[0][:200]
+            raise UserError(f"tracking.uri={self.uri} does not answer: {reason}; use tracking=none") from error
+        if experiment.lifecycle_stage != "active":
+            raise UserError(
+                f"tracking.uri={self.uri}: its experiment {EXPERIMENT!r} was deleted; restore it with "
+                f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
+            )
 
     @property
     def database(self) -> Path | None:

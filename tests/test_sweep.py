@@ -50,7 +50,7 @@ def test_the_report_is_written_and_the_way_to_it_is_printed(swept) -> None:
         "comparison_table.csv",
         "performance_comparison.png",
         "efficiency_comparison.png",
-        "accuracy_latency.png",
+        "quality_latency.png",
     }
     assert "none (baseline)" in ran.stderr
     assert "report/index.html" in ran.stderr

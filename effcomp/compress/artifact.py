@@ -1,6 +1,6 @@
 """The artifact: the folder that compression writes, and the only thing that is measured.
 
-artifact.json       what it is: head, labels, prune and quant with their settings, counts
+artifact.json       what it is: head, prune and quant with their settings, counts
 config.json         the architecture, as transformers writes it
 model.safetensors   the tensors as the number format stores them
 tokenizer files     so that the folder can be used alone
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from effcomp.compress.prune.base import Prune
 from effcomp.compress.quant.base import Quant
+from effcomp.heads import Head, auto_class, model_class
 from effcomp.part import from_spec
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ARTIFACT_FILE = "artifact.json"
@@ -29,6 +31,7 @@ class Description:
     """artifact.json: what the folder holds."""
 
     schema: int
+    head: Head
     quant: dict[str, Any]
     prune: dict[str, Any]
     parameters: int
@@ -37,19 +40,27 @@ class Description:
 
 
 def write_artifact(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", prune: Prune, quant: Quant, folder: Path
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase | None",
+    head: Head,
+    prune: Prune,
+    quant: Quant,
+    folder: Path,
 ) -> None:
     """Prune the model (in place), encode it, and write the artifact folder.
 
     Args:
-        model: a float32 transformers model with a classification head.
+        model: a float32 transformers model with this head.
+        tokenizer: None for an architecture that has none (random weights).
     """
     from safetensors.torch import save_file
 
+    unify_linear(model)
     prune.apply(model)
     parameters = list(model.parameters())
     description = Description(
         schema=SCHEMA,
+        head=head,
         quant=quant.spec(),
         prune=prune.spec(),
         parameters=sum(parameter.numel() for parameter in parameters),
@@ -57,7 +68,8 @@ def write_artifact(
     )
     save_file(quant.encode(model), folder / WEIGHTS_FILE)
     model.config.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
     (folder / ARTIFACT_FILE).write_text(json.dumps(asdict(description), indent=1) + "\n")
 
 
@@ -68,10 +80,11 @@ def read_description(folder: Path) -> Description:
 def import_libraries(folder: Path) -> None:
     """Import what `load_artifact` will need: the architecture's module, and the number format's packages."""
     import accelerate  # noqa: F401
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoConfig
 
-    AutoModelForSequenceClassification._model_mapping[type(AutoConfig.from_pretrained(folder))]
-    for package in from_spec(read_description(folder).quant, Quant).packages:
+    description = read_description(folder)
+    model_class(description.head, AutoConfig.from_pretrained(folder))
+    for package in from_spec(description.quant, Quant).packages:
         import_module(package)
 
 
@@ -79,16 +92,33 @@ def load_artifact(folder: Path) -> "PreTrainedModel":
     """The model that an artifact folder holds, in eval mode, on the CPU."""
     from accelerate import init_empty_weights
     from safetensors.torch import load_file
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoConfig
 
-    quant = from_spec(read_description(folder).quant, Quant)
+    description = read_description(folder)
+    quant = from_spec(description.quant, Quant)
     config = AutoConfig.from_pretrained(folder)
     with init_empty_weights(include_buffers=False):
-        skeleton = AutoModelForSequenceClassification.from_config(config)
+        skeleton = auto_class(description.head).from_config(config)
+    unify_linear(skeleton)
     model = quant.decode(skeleton, load_file(folder / WEIGHTS_FILE)).eval()
     if empty := [name for name, parameter in model.named_parameters() if parameter.is_meta]:
         raise ValueError(f"{folder} holds no tensors for {empty}")
     return model
+
+
+def unify_linear(model: "nn.Module") -> None:
+    """Replace GPT-2's Conv1D layers by the nn.Linear that computes the same, in place: number formats and
+    pruners then have one kind of layer to know."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, Conv1D):
+            inputs, outputs = layer.weight.shape
+            linear = nn.Linear(inputs, outputs, device="meta")
+            linear.weight = nn.Parameter(layer.weight.detach().T.contiguous())
+            linear.bias = nn.Parameter(layer.bias.detach())
+            model.set_submodule(name, linear)
 
 
 def artifact_bytes(folder: Path) -> int:

@@ -4,9 +4,10 @@ import json
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.device import Device
+from effcomp.heads import Head
 from effcomp.part import Part
 from effcomp.tasks.base import Examples
 
@@ -21,7 +22,9 @@ class Job:
     """What is trained, on what, where."""
 
     model: "PreTrainedModel"
-    tokenizer: "PreTrainedTokenizerBase"
+    head: Head
+    tokenizer: "PreTrainedTokenizerBase | None"
+    """None for an architecture alone, which is not trained."""
     examples: Examples
     max_length: int
     device: Device
@@ -31,13 +34,19 @@ class Job:
 class Finetune(Part):
     """A way of training. To add one: a subclass, conf/finetune/<name>.yaml, a test."""
 
+    trains: ClassVar[bool] = True
+
     @abstractmethod
     def check(self, examples: Examples) -> None:
         """Raise UserError when the training examples are not enough for what is asked."""
 
     @abstractmethod
-    def train(self, job: Job) -> list[dict[str, Any]]:
-        """Train job.model in place; return the training curve, a dict of step, loss, ... a row."""
+    def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
+        """Train job.model; return it, and the training curve: a dict of step, loss, ... a row."""
+
+    @abstractmethod
+    def examples_used(self, examples: Examples) -> int:
+        """How many of the task's training examples are trained on."""
 
     @abstractmethod
     def precision_on(self, device: Device) -> str:
@@ -45,20 +54,26 @@ class Finetune(Part):
 
     def write(self, job: Job, folder: Path) -> None:
         """Train, and write the checkpoint: model, tokenizer, and the training curve."""
-        curve = self.train(job)
-        job.model.save_pretrained(folder)
-        job.tokenizer.save_pretrained(folder)
+        model, curve = self.train(job)
+        model.save_pretrained(folder)
+        if job.tokenizer is not None:
+            job.tokenizer.save_pretrained(folder)
         (folder / LOG_FILE).write_text(json.dumps(curve, indent=1) + "\n")
 
 
 class NoFinetune(Finetune):
     """Use the weights as they come: for a checkpoint that is fine-tuned already, or random weights."""
 
+    trains: ClassVar[bool] = False
+
     def check(self, examples: Examples) -> None:
         return
 
-    def train(self, job: Job) -> list[dict[str, Any]]:
-        return []
+    def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
+        return job.model, []
+
+    def examples_used(self, examples: Examples) -> int:
+        return 0
 
     def precision_on(self, device: Device) -> str:
         return "none"

@@ -9,11 +9,13 @@ from pydantic import Field
 from effcomp.device import Device
 from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, Job
+from effcomp.heads import Head
 from effcomp.measure.machine import has_bf16
 from effcomp.tasks.base import Examples
+from effcomp.tasks.blocks import blocks
 
 if TYPE_CHECKING:
-    from transformers import TrainerCallback
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 POSITIVE = Annotated[float, Field(gt=0)]
 
@@ -30,6 +32,9 @@ class FullFinetune(Finetune):
     precision: Literal["auto", "fp32", "bf16"]
     """Type of the matrix products; weights and optimiser stay float32. auto: bf16 where the processor has it."""
 
+    def examples_used(self, examples: Examples) -> int:
+        return self.train_samples or len(examples)
+
     def precision_on(self, device: Device) -> str:
         if self.precision == "auto":
             return "bf16" if has_bf16(device) else "fp32"
@@ -41,45 +46,73 @@ class FullFinetune(Finetune):
                 f"finetune.train_samples={self.train_samples}: the task has {len(examples)} training examples"
             )
 
-    def train(self, job: Job) -> list[dict[str, Any]]:
+    def adapt(self, model: "PreTrainedModel", head: Head) -> "PreTrainedModel":
+        """The model as it is trained; the model itself, where every parameter is."""
+        return model
+
+    def merge(self, model: "PreTrainedModel") -> "PreTrainedModel":
+        """The plain model behind `adapt`, with what was learned in its weights."""
+        return model
+
+    def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
         """Train with batches of like length, each padded to its own longest text."""
-        from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+        from transformers import Trainer, TrainingArguments
         from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
-        examples = subset(job.examples, self.train_samples, job.seed)
-        encoded = job.tokenizer(list(examples.texts), truncation=True, max_length=job.max_length)
-        rows = [
-            {**{name: encoded[name][i] for name in encoded}, "labels": label} for i, label in enumerate(examples.labels)
-        ]
+        assert job.tokenizer is not None, "an architecture alone is not trained"
+        rows, collator = training_rows(job, job.tokenizer, self.train_samples)
         with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
+            arguments = TrainingArguments(
+                output_dir=scratch,
+                num_train_epochs=self.epochs,
+                per_device_train_batch_size=self.batch_size,
+                learning_rate=self.learning_rate,
+                warmup_steps=self.warmup_ratio,
+                weight_decay=self.weight_decay,
+                bf16=self.precision_on(job.device) == "bf16",
+                use_cpu=job.device.kind == "cpu",
+                train_sampling_strategy="group_by_length",
+                seed=job.seed,
+                logging_steps=10,
+                logging_first_step=True,
+                save_strategy="no",
+                report_to="none",
+                dataloader_pin_memory=job.device.kind == "cuda",
+            )
+            if arguments.n_gpu > 1:  # DataParallel would multiply the batch size that was asked for
+                arguments._n_gpu = 1
             trainer = Trainer(
-                model=job.model,
-                args=TrainingArguments(
-                    output_dir=scratch,
-                    num_train_epochs=self.epochs,
-                    per_device_train_batch_size=self.batch_size,
-                    learning_rate=self.learning_rate,
-                    warmup_steps=self.warmup_ratio,
-                    weight_decay=self.weight_decay,
-                    bf16=self.precision_on(job.device) == "bf16",
-                    use_cpu=job.device.kind == "cpu",
-                    train_sampling_strategy="group_by_length",
-                    seed=job.seed,
-                    logging_steps=10,
-                    logging_first_step=True,
-                    save_strategy="no",
-                    report_to="none",
-                    dataloader_pin_memory=job.device.kind == "cuda",
-                ),
+                model=self.adapt(job.model, job.head),
+                args=arguments,
                 train_dataset=rows,
-                data_collator=DataCollatorWithPadding(job.tokenizer),
+                data_collator=collator,
                 callbacks=[progress_bar()],
             )
             trainer.remove_callback(ProgressCallback)
             trainer.remove_callback(PrinterCallback)
             trainer.train()
-        job.model.to("cpu")
-        return [row for row in trainer.state.log_history if "loss" in row]
+        return self.merge(trainer.model).to("cpu"), [row for row in trainer.state.log_history if "loss" in row]
+
+
+def training_rows(
+    job: Job, tokenizer: "PreTrainedTokenizerBase", train_samples: int | None
+) -> tuple[list[dict[str, Any]], Any]:
+    """What the Trainer reads, and the collator that makes batches of it."""
+    from transformers import DataCollatorForLanguageModeling, DataCollatorForSeq2Seq, DataCollatorWithPadding
+
+    examples = subset(job.examples, train_samples, job.seed)
+    if job.head == "sequence_classification":
+        encoded = tokenizer(
+            list(examples.texts), list(examples.pairs) or None, truncation=True, max_length=job.max_length
+        )
+        rows = [
+            {**{name: encoded[name][i] for name in encoded}, "labels": label} for i, label in enumerate(examples.labels)
+        ]
+        return rows, DataCollatorWithPadding(tokenizer)
+    packed = blocks(examples, tokenizer, job.max_length, job.head)
+    if job.head == "masked_lm":  # other masks at each epoch
+        return [{"input_ids": block} for block in packed], DataCollatorForLanguageModeling(tokenizer)
+    return [{"input_ids": block, "labels": block} for block in packed], DataCollatorForSeq2Seq(tokenizer)
 
 
 def subset(examples: Examples, count: int | None, seed: int) -> Examples:
@@ -88,8 +121,7 @@ def subset(examples: Examples, count: int | None, seed: int) -> Examples:
 
     if count is None:
         return examples
-    chosen = np.random.default_rng(seed).permutation(len(examples))[:count]
-    return Examples(tuple(examples.texts[i] for i in chosen), tuple(examples.labels[i] for i in chosen))
+    return examples.take(np.random.default_rng(seed).permutation(len(examples))[:count].tolist())
 
 
 def progress_bar() -> "TrainerCallback":

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -24,23 +25,34 @@ class Worker:
     """What `load` reported."""
 
     def __init__(self, artifact: Path, inputs: Path, runtime: Runtime, device: Device) -> None:
-        """Start the process; it imports its libraries while this one goes on. `load` waits for it."""
+        """Start the process; it imports its libraries while this one goes on. wait for it with `wait_until_started`."""
+        # Inductor keeps compiled code in a folder of its own: a fresh one, or the first call would be a later run's.
+        self.scratch = tempfile.TemporaryDirectory(prefix="effcomp-")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "effcomp.measure.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | device.environment() | {"PYTHONPATH": python_path()},
+            env=os.environ
+            | device.environment()
+            | {"PYTHONPATH": python_path(), "TORCHINDUCTOR_CACHE_DIR": self.scratch.name},
         )
         self.send("start", artifact=str(artifact), inputs=str(inputs), runtime=runtime.spec(), device=device.spec())
 
+    def wait_until_started(self) -> None:
+        """Wait for the libraries.
+
+        Raises:
+            WorkerFailed: one cannot be imported, or the artifact names another kind of model.
+        """
+        self.receive("start")
+
     def load(self) -> None:
-        """Load the artifact, with nothing else at work.
+        """Load the artifact, once the process has started.
 
         Raises:
             WorkerFailed: it could not be loaded.
         """
-        self.receive("start")
         self.loaded = self.ask("load")
 
     def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
@@ -82,6 +94,7 @@ class Worker:
             self.process.wait()
         finally:
             self.process.stdout.close()
+            self.scratch.cleanup()
 
     def __enter__(self) -> "Worker":
         return self

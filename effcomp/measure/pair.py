@@ -46,6 +46,8 @@ class Pair:
                 for side in self.sides
             )
             for worker in (self.baseline, self.variant):
+                worker.wait_until_started()
+            for worker in (self.baseline, self.variant):  # one after the other, with nothing else at work
                 worker.load()
             self._open = stack.pop_all()
         return self

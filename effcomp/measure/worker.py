@@ -8,6 +8,7 @@ artifact's own. `effcomp.measure.client` is the other end.
 """
 
 import json
+import logging
 import os
 import sys
 import time
@@ -22,7 +23,7 @@ from effcomp.device import Device
 from effcomp.measure import memory
 from effcomp.part import from_spec
 from effcomp.ragged import Ragged, batches_by_length
-from effcomp.runtimes.base import Predictor, Runtime
+from effcomp.runtimes.base import Loaded, Runtime
 
 
 class Server:
@@ -32,7 +33,7 @@ class Server:
     device: Device
     runtime: Runtime
     inputs: Ragged
-    predict: Predictor
+    model: Loaded
     capability: str
 
     def start(self, artifact: str, inputs: str, runtime: dict[str, Any], device: dict[str, Any]) -> dict[str, Any]:
@@ -51,9 +52,9 @@ class Server:
         before = memory.rss_bytes()
         memory.reset_peak()
         start = time.perf_counter_ns()
-        self.predict = self.runtime.load(self.artifact, self.device)
+        self.model = self.runtime.load(self.artifact, self.device)
         loaded = time.perf_counter_ns()
-        self.predict(self.inputs.batch([0]))
+        self.model(self.inputs.batch([0]))
         return {
             "load_ns": loaded - start,
             "first_call_ns": time.perf_counter_ns() - loaded,
@@ -67,11 +68,11 @@ class Server:
         """Time a call for each batch, behind one untimed call of a single row: the other process has had
         the processor, and this one's threads and caches must wake first."""
         prepared = [self.inputs.batch(indices) for indices in batches]
-        self.predict(self.inputs.batch(batches[0][:1]))
+        self.model(self.inputs.batch(batches[0][:1]))
         times = []
         for batch in prepared:
             start = time.perf_counter_ns()
-            self.predict(batch)
+            self.model(batch)
             times.append(time.perf_counter_ns() - start)
         return {"ns": times}
 
@@ -82,18 +83,20 @@ class Server:
     def peak(self) -> dict[str, Any]:
         return {"peak_rss": memory.peak_rss_bytes()}
 
-    def logits(self, file: str, batch_size: int) -> dict[str, Any]:
-        """Predict every input, in batches of like length; write the logits in the order of the inputs."""
+    def evaluate(self, file: str, batch_size: int) -> dict[str, Any]:
+        """Predict every input, in batches of like length; write the outputs in the order of the inputs: the logits
+        of the classes, or of each block the losses (their sum, their number)."""
         from safetensors.numpy import save_file
 
-        parts, order = [], []
+        outputs, order = [], []
         for indices in batches_by_length(self.inputs.lengths, batch_size):
-            parts.append(self.predict(self.inputs.batch(indices)))
+            batch = self.inputs.batch(indices, labels=True)
+            outputs.append(self.model.token_losses(batch) if self.inputs.has_labels else self.model(batch))
             order.append(indices)
-        logits = np.concatenate(parts)
-        restored = np.empty_like(logits)
-        restored[np.concatenate(order)] = logits
-        save_file({"logits": restored}, file)
+        found = np.concatenate(outputs)
+        restored = np.empty_like(found)
+        restored[np.concatenate(order)] = found
+        save_file({"outputs": restored}, file)
         return {}
 
     def kernels(self, batch: list[int], most: int) -> dict[str, Any]:
@@ -102,7 +105,7 @@ class Server:
 
         prepared = self.inputs.batch(batch)
         with profile(activities=[ProfilerActivity.CPU]) as profiler:
-            self.predict(prepared)
+            self.model(prepared)
         events = sorted(profiler.key_averages(), key=lambda event: -event.self_cpu_time_total)
         total = sum(event.self_cpu_time_total for event in events) or 1.0
         return {
@@ -120,6 +123,8 @@ class Server:
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # prints of libraries must not reach the pipe
+    # It logs a line for each float32 input of each layer, though the cast is part of the format, and one at import.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     server = Server()
     for line in sys.stdin:
         request = json.loads(line)

@@ -5,87 +5,146 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from effcomp.errors import UserError
+from effcomp.heads import Head, Kind, auto_class
 from effcomp.part import Part
+from effcomp.store import MANIFEST, Store, file_sha256
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 CONFIG_FILE = "config.json"
+WEIGHTS = {".safetensors", ".bin", ".gguf", ".h5", ".onnx"}
+WAYS_ON = "use model.path=FOLDER, an installed model (model=minilm or model=smollm2), or model.weights=random"
 
 
 class Model(Part):
+    kind: Kind
     path: Path | None = None
     """A folder written by save_pretrained (config, tokenizer, safetensors) to use instead of the source."""
 
     weights: Literal["pretrained", "random"] = "pretrained"
     """`random` builds the architecture alone: real speed and memory; quality is then not measured."""
 
+    architecture: dict[str, Any] | None = None
+    """The config to build from with weights=random, where the source cannot give it; with its `model_type`."""
+
     @abstractmethod
-    def source(self) -> Path:
-        """The folder the source offers, found without loading anything.
+    def source(self, store: Store) -> Path:
+        """The source as a folder written by save_pretrained; may take time, and keeps what it made in the store.
 
         Raises:
-            UserError: the source is not installed or not reachable.
+            UserError: the source is not installed or not reachable, or its weights are not the pinned ones.
         """
 
     @abstractmethod
-    def verify(self, folder: Path) -> None:
-        """Refuse weights that are not the pinned ones. Called before they are loaded."""
+    def check_source(self) -> None:
+        """Raise UserError when the source cannot be had; takes seconds at most."""
 
-    def folder(self) -> Path:
-        """The folder with config.json, the tokenizer and the weights.
+    def check(self) -> None:
+        """Raise UserError when the model cannot be had; takes seconds at most."""
+        if self.path is not None:
+            if not (self.path / CONFIG_FILE).is_file():
+                raise UserError(
+                    f"model.path={self.path} has no {CONFIG_FILE}: give a folder written by save_pretrained"
+                )
+            if self.weights == "pretrained" and not any(self.path.glob("*.safetensors")):
+                raise UserError(
+                    f"model.path={self.path} has no .safetensors file: save the model with save_pretrained, "
+                    "or use model.weights=random"
+                )
+        elif not self.without_source:
+            self.check_source()
 
-        Raises:
-            UserError: it does not exist, or lacks what is needed.
-        """
-        if self.path is None:
-            return self.source()
-        if not (self.path / CONFIG_FILE).is_file():
-            raise UserError(f"model.path={self.path} has no {CONFIG_FILE}: give a folder written by save_pretrained")
-        if self.weights == "pretrained" and not any(self.path.glob("*.safetensors")):
-            raise UserError(
-                f"model.path={self.path} has no .safetensors file: save the model with save_pretrained, "
-                "or use model.weights=random"
-            )
-        return self.path
+    @property
+    def without_source(self) -> bool:
+        """Whether the architecture alone is enough: random weights, and their config is in the YAML."""
+        return self.path is None and self.weights == "random" and self.architecture is not None
 
-    def identity(self) -> dict[str, Any]:
-        """What determines the weights: the checksum of each file of the folder, or the config and the seed."""
-        from effcomp.store import file_sha256
+    def folder(self, store: Store) -> Path | None:
+        """The folder with config.json, the tokenizer and the weights; None when the architecture alone is used."""
+        if self.without_source:
+            return None
+        return self.path or self.source(store)
 
-        folder = self.folder()
+    def identity(self, store: Store) -> dict[str, Any]:
+        """What determines tokens and weights: the checksum of each file of the folder (for random weights without
+        the weights; those come from the seed), or the architecture."""
+        folder = self.folder(store)
+        if folder is None:
+            return {"weights": "random", "architecture": self.architecture}
+        files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST)
         if self.weights == "random":
-            return {"weights": "random", "config": file_sha256(folder / CONFIG_FILE)}
-        files = sorted(file for file in folder.iterdir() if file.suffix in {".safetensors", ".json", ".txt"})
-        return {"weights": "pretrained", "files": {file.name: file_sha256(file) for file in files}}
+            files = [file for file in files if file.suffix not in WEIGHTS]
+        return {"weights": self.weights, "files": {file.name: file_sha256(file) for file in files}}
 
-    def tokenizer(self) -> "PreTrainedTokenizerBase":
+    def config(self, store: Store) -> "PretrainedConfig":
+        from transformers import AutoConfig
+
+        folder = self.folder(store)
+        if folder is None:
+            assert self.architecture is not None, "without_source says there is one"
+            return AutoConfig.for_model(**self.architecture)
+        return AutoConfig.from_pretrained(folder)
+
+    def tokenizer(self, store: Store) -> "PreTrainedTokenizerBase | None":
+        """The tokenizer, with a padding token; None when the architecture alone is used."""
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(self.folder())
+        folder = self.folder(store)
+        if folder is None:
+            return None
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return tokenizer
 
-    def classifier(self, labels: tuple[str, ...], seed: int) -> "PreTrainedModel":
-        """The model with a new classification head, float32.
+    def build(
+        self, head: Head, labels: tuple[str, ...], seed: int, store: Store, *, as_it_is: bool
+    ) -> "PreTrainedModel":
+        """The model with a head, float32. A new head (and with weights=random everything) comes from `seed`.
 
-        The head (and with weights=random everything) is initialised from `seed`.
+        Args:
+            labels: the names of the classes, in the order of the logits; () for language modelling.
+            as_it_is: the model will not be trained: its head must be there, with these labels.
+
+        Raises:
+            UserError: as_it_is, and the head is missing or its labels are others or in another order.
         """
-        from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
+        from transformers import set_seed
 
         set_seed(seed)
-        folder = self.folder()
-        config = AutoConfig.from_pretrained(
-            folder, id2label=dict(enumerate(labels)), label2id={label: i for i, label in enumerate(labels)}
+        config, tokenizer = self.config(store), self.tokenizer(store)
+        trained = as_it_is and self.weights == "pretrained"
+        if labels and trained:
+            found = tuple(config.id2label[i] for i in sorted(config.id2label))
+            if [name.casefold() for name in found] != [name.casefold() for name in labels]:
+                raise UserError(
+                    f"finetune=none: the labels of this model are {', '.join(found)}, those of the task "
+                    f"{', '.join(labels)}; use a classifier of this task (model.path=FOLDER) or finetune=full"
+                )
+        if labels:
+            config.id2label = dict(enumerate(labels))
+            config.label2id = {label: i for i, label in enumerate(labels)}
+        if config.pad_token_id is None:  # decoders classify by the last token that is not padding
+            config.pad_token_id = tokenizer.pad_token_id if tokenizer is not None else 0
+        folder = self.folder(store)
+        if folder is None or self.weights == "random":
+            return auto_class(head).from_config(config)
+        model, loaded = auto_class(head).from_pretrained(
+            folder, config=config, dtype="float32", output_loading_info=True
         )
-        if self.weights == "random":
-            return AutoModelForSequenceClassification.from_config(config)
-        if self.path is None:
-            self.verify(folder)
-        return AutoModelForSequenceClassification.from_pretrained(folder, config=config, dtype="float32")
+        if trained and loaded["missing_keys"]:
+            raise UserError(
+                f"finetune=none: this model has no weights for {', '.join(sorted(loaded['missing_keys']))}; "
+                "use a checkpoint with a trained head (model.path=FOLDER) or finetune=full"
+            )
+        return model
 
 
-def load_checkpoint(folder: Path) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """The classifier (float32) and the tokenizer of a folder written by save_pretrained."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+def load_checkpoint(folder: Path, head: Head) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase | None]":
+    """The model (float32) and the tokenizer, where there is one, of a folder written by save_pretrained."""
+    from transformers import AutoTokenizer
 
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype="float32")
-    return model, AutoTokenizer.from_pretrained(folder)
+    model = auto_class(head).from_pretrained(folder, dtype="float32")
+    has_tokenizer = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
+    return model, AutoTokenizer.from_pretrained(folder) if has_tokenizer else None

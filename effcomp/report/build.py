@@ -26,9 +26,10 @@ def find_records(source: Path) -> list[Record]:
         UserError: there is none, or one is of another version or damaged.
     """
     if source.is_file():
-        texts = {f"{source}:{number}": line for number, line in enumerate(source.read_text().splitlines(), start=1)}
+        lines = source.read_text(errors="replace").splitlines()
+        texts = {f"{source}:{number}": line for number, line in enumerate(lines, start=1)}
     elif source.is_dir():
-        texts = {str(file): file.read_text() for file in sorted(source.rglob(RECORD_FILE))}
+        texts = {str(file): file.read_text(errors="replace") for file in sorted(source.rglob(RECORD_FILE))}
     else:
         raise UserError(f"{source} does not exist: give the folder of a sweep, say multirun/DATE/TIME")
     if not texts:
@@ -43,21 +44,21 @@ def find_records(source: Path) -> list[Record]:
 
 
 def write_report(source: Path, left_out: list[str]) -> Report:
-    """Table, figures and page of all records of a folder or file, written to the folder `report` in it (beside it,
-    without its ending, for a file).
+    """Table, figures and page of all records of a folder or file, written to the folder `report` in it
+    (for a file NAME.jsonl to NAME_report beside it).
 
     Args:
         left_out: the configurations that have no record, each with its reason.
     """
     records = find_records(source)
-    target = source / FOLDER if source.is_dir() else source.with_suffix("")
+    target = source / FOLDER if source.is_dir() else source.with_name(f"{source.stem}_report")
     target.mkdir(exist_ok=True)
     (target / "comparison_table.md").write_text(table.markdown(records))
     table.values(records).to_csv(target / "comparison_table.csv", index=False)
     drawn = {
         "performance_comparison": figures.performance_figure(records),
         "efficiency_comparison": figures.efficiency_figure(records),
-        "accuracy_latency": figures.tradeoff_figure(records),
+        "quality_latency": figures.tradeoff_figure(records),
     }
     files = []
     for stem, figure in drawn.items():

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from effcomp.record import Interval, Quality, Record
-from effcomp.report.table import MIB, is_baseline, name, rows, subject
+from effcomp.record import Interval, LanguageQuality, Quality, Record
+from effcomp.report.table import MIB, headline, is_baseline, name, rows, scaled, subject
 
 BASELINE_COLOUR, COLOUR = "#8a8f98", "#1f6feb"
 DPI = 150
@@ -25,7 +25,8 @@ def dots(axes: Axes, values: list[Interval], colours: list[str]) -> None:
     """Points with intervals: for what is compared in a narrow range."""
     for position, (interval, colour) in enumerate(zip(values, colours, strict=True)):
         axes.errorbar([interval.value], [position], xerr=whiskers(interval), fmt="o", color=colour, capsize=3)
-    axes.axvline(values[0].value, color=BASELINE_COLOUR, linewidth=1, linestyle=":")
+    if colours[0] == BASELINE_COLOUR:
+        axes.axvline(values[0].value, color=BASELINE_COLOUR, linewidth=1, linestyle=":")
     axes.grid(axis="x", alpha=0.25)
     axes.margins(y=0.1)
 
@@ -57,23 +58,23 @@ def exact(value: float) -> Interval:
     return Interval(value=value, low=value, high=value)
 
 
-def scaled(interval: Interval, factor: float) -> Interval:
-    return Interval(value=interval.value * factor, low=interval.low * factor, high=interval.high * factor)
-
-
 def performance_figure(records: list[Record]) -> Figure | None:
-    """Accuracy and macro-F1 with their intervals; None where quality was not measured."""
-    if not all(isinstance(record.quality, Quality) for record in records):
-        return None
-    return panels(
-        records,
-        "Quality with 95 % intervals",
-        dots,
-        [
+    """Quality with its intervals; None where it was not measured or where the records have different kinds of it."""
+    kinds = {type(record.quality) for record in records}
+    drawn: list[tuple[str, Callable[[Record], Interval]]]
+    if kinds == {Quality}:
+        drawn = [
             ("accuracy, %", lambda record: scaled(record.quality.accuracy, 100)),  # type: ignore[union-attr]
             ("macro-F1, %", lambda record: scaled(record.quality.macro_f1, 100)),  # type: ignore[union-attr]
-        ],
-    )
+        ]
+    elif kinds == {LanguageQuality}:
+        drawn = [
+            ("perplexity (less is better)", lambda record: record.quality.perplexity),  # type: ignore[union-attr]
+            ("loss, nats a token", lambda record: record.quality.loss),  # type: ignore[union-attr]
+        ]
+    else:
+        return None
+    return panels(records, "Quality with 95 % intervals", dots, drawn)
 
 
 def efficiency_figure(records: list[Record]) -> Figure:
@@ -99,15 +100,18 @@ def efficiency_figure(records: list[Record]) -> Figure:
 
 
 def tradeoff_figure(records: list[Record]) -> Figure | None:
-    """Accuracy against latency, both with intervals; None where quality was not measured."""
-    if not all(isinstance(record.quality, Quality) for record in records):
+    """Quality against latency, both with intervals; None where quality was not measured or has different kinds."""
+    headlines = [headline(record) for record in records]
+    labels = {found[0] for found in headlines if found}
+    if None in headlines or len(labels) != 1:
         return None
     figure = Figure(figsize=(7.2, 4.6), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     markers = "osD^vP*X<>hp"
     for index, (label, record) in enumerate((row.name, row.record) for row in rows(records)):
-        assert isinstance(record.quality, Quality)
-        x, y = record.speed.latency_p50_ms, scaled(record.quality.accuracy, 100)
+        found = headline(record)
+        assert found is not None
+        x, y = record.speed.latency_p50_ms, found[1]
         axes.errorbar(
             [x.value], [y.value],
             xerr=whiskers(x), yerr=whiskers(y),
@@ -115,11 +119,11 @@ def tradeoff_figure(records: list[Record]) -> Figure | None:
             capsize=2, elinewidth=0.8, markersize=6,
         )  # fmt: skip
     axes.set_xlabel("latency p50 at the first batch size, ms (less is better)")
-    axes.set_ylabel("accuracy, %")
+    axes.set_ylabel(labels.pop())
     axes.set_xlim(left=0)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    figure.suptitle(f"Accuracy against latency: {subject(records)}")
+    figure.suptitle(f"Quality against latency: {subject(records)}")
     return figure
 
 

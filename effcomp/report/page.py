@@ -1,11 +1,12 @@
 """One self-contained HTML page: the table, the verdicts, the figures."""
 
 import base64
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
 from effcomp.record import Record
-from effcomp.report.table import columns, rows, subject, verdict
+from effcomp.report.table import columns, is_baseline, rows, subject, verdict
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1500px; margin: 2rem auto; padding: 0 1rem; color: #1c2128; }
@@ -41,6 +42,9 @@ def page(records: list[Record], left_out: list[str], figures: list[Path]) -> str
     )
     verdicts = "\n".join(f"<li>{escape(verdict(row))}</li>" for row in named)
     missing = "".join(f"<li>{escape(reason)}</li>" for reason in left_out)
+    noise = ""
+    if is_baseline(records[0]):
+        noise = "The first row measures the baseline against itself, which shows the noise."
     images = "\n".join(
         f'<p><img alt="{figure.stem}" src="data:image/png;base64,{base64.b64encode(figure.read_bytes()).decode()}"></p>'
         for figure in figures
@@ -54,8 +58,8 @@ def page(records: list[Record], left_out: list[str], figures: list[Path]) -> str
 {body}
 </tbody></table></div>
 <p class="note">A click on a heading sorts. Brackets are 95 % intervals. Speed-up: the float32 baseline and the
-configuration ran in turn, each in its own process, on the same batches of real examples; the first row measures the
-baseline against itself, which shows the noise. Difference: accuracy against the baseline on the same examples.</p>
+configuration ran in turn, each in its own process, on the same batches. {escape(noise)} Difference: against the
+baseline on the same examples.</p>
 <h2>In words</h2><ul>
 {verdicts}
 </ul>
@@ -68,11 +72,18 @@ baseline against itself, which shows the noise. Difference: accuracy against the
 
 
 def circumstances(records: list[Record]) -> str:
-    """Machine, threads, versions and data of the records, in one sentence."""
-    truth = records[0].truth
-    versions = ", ".join(f"{name} {version}" for name, version in truth.libraries.items())
-    sets = " ".join(truth.instruction_sets)
+    """When and on what the records were measured, each distinct machine, thread count and set of versions once."""
+    truths = [record.truth for record in records]
+
+    def distinct(values: Iterable[str]) -> str:
+        return "; ".join(dict.fromkeys(values))
+
     return (
-        f"Measured {min(r.truth.time for r in records)} to {max(r.truth.time for r in records)} on {truth.device} "
-        f"({sets}), {truth.threads} threads; {truth.test_examples} test examples; {versions}."
+        f"Measured {min(truth.time for truth in truths)} to {max(truth.time for truth in truths)} on "
+        + distinct(f"{t.device} ({' '.join(t.instruction_sets)}), {t.threads} threads" for t in truths)
+        + "; "
+        + distinct(f"{t.test_examples} test examples" for t in truths)
+        + "; "
+        + distinct(", ".join(f"{name} {version}" for name, version in t.libraries.items()) for t in truths)
+        + "."
     )

@@ -1,15 +1,29 @@
 """The comparison table: one row per configuration, as text, Markdown and CSV."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from effcomp.record import Interval, Quality, Record, VersusBaseline, settings
+from effcomp.record import (
+    Interval,
+    LanguageQuality,
+    LanguageVersus,
+    NotMeasured,
+    Quality,
+    Record,
+    VersusBaseline,
+    settings,
+)
 
 MIB = 2**20
+PROCESS_NOISE = 0.02
+"""What a model differs from itself in another pair of processes (benchmarks/same_model_twice.json); an interval is
+within one pair, so a speed-up inside this is not called one."""
 BASELINE_NAME = "none (baseline)"
 
 
@@ -32,7 +46,8 @@ class Column:
 
 def is_baseline(record: Record) -> bool:
     """Whether this is the float32 model that the others are compared with."""
-    return all(record.choices[group] == "none" for group in ("quant", "prune")) and record.choices["runtime"] == "torch"
+    same_artifact = record.truth.artifact == record.truth.baseline_artifact
+    return same_artifact and record.choices["runtime"] == "torch"
 
 
 def name(record: Record) -> str:
@@ -72,7 +87,12 @@ def distinctions(config: dict[str, Any], twins: list[dict[str, Any]]) -> list[st
 
 def subject(records: list[Record]) -> str:
     """What the records have in common: `minilm on rotten_tomatoes`."""
-    return ", ".join(dict.fromkeys(f"{r.choices['model']} on {r.choices['task']}" for r in records))
+
+    def model(record: Record) -> str:
+        path = record.config["model"].get("path")
+        return Path(path).name if path else record.choices["model"]
+
+    return ", ".join(dict.fromkeys(f"{model(record)} on {record.choices['task']}" for record in records))
 
 
 def spread(interval: Interval, digits: int, scale: float = 1.0, sign: str = "") -> str:
@@ -83,33 +103,83 @@ def spread(interval: Interval, digits: int, scale: float = 1.0, sign: str = "") 
     return f"{value} [{low}, {high}]"
 
 
-def quality_column(heading: str, text: Callable[[Quality], str], value: Callable[[Quality], float]) -> Column:
-    """A column of the quality, `not measured` where it has no meaning."""
+Q = TypeVar("Q", Quality, LanguageQuality)
+V = TypeVar("V", VersusBaseline, LanguageVersus)
 
-    def measured(row: Row) -> Quality | None:
-        return row.record.quality if isinstance(row.record.quality, Quality) else None
+
+def quality_column(heading: str, kind: type[Q], text: Callable[[Q], str], value: Callable[[Q], float]) -> Column:
+    """A column of one kind of quality; `not measured` or a dash where a record has none."""
+
+    def cell(row: Row) -> str:
+        quality = row.record.quality
+        if isinstance(quality, kind):
+            return text(quality)
+        return quality.status if isinstance(quality, NotMeasured) else "-"
 
     return Column(
-        heading,
-        lambda row: text(quality) if (quality := measured(row)) else "not measured",
-        lambda row: value(quality) if (quality := measured(row)) else None,
+        heading, cell, lambda row: value(row.record.quality) if isinstance(row.record.quality, kind) else None
     )
 
 
-def versus_column(
-    heading: str, text: Callable[[VersusBaseline], str], value: Callable[[VersusBaseline], float | str]
-) -> Column:
+def versus_column(heading: str, kind: type[V], text: Callable[[V], str], value: Callable[[V], float]) -> Column:
     """A column of the comparison with the baseline; the baseline itself has a dash."""
 
-    def measured(row: Row) -> VersusBaseline | None:
+    def measured(row: Row) -> V | None:
         versus = row.record.versus_baseline
-        return versus if isinstance(versus, VersusBaseline) and not is_baseline(row.record) else None
+        return versus if isinstance(versus, kind) and not is_baseline(row.record) else None
 
     return Column(
         heading,
         lambda row: text(versus) if (versus := measured(row)) else "-",
         lambda row: value(versus) if (versus := measured(row)) else None,
     )
+
+
+def verdict_word(row: Row) -> str:
+    versus = row.record.versus_baseline
+    return "-" if isinstance(versus, NotMeasured) or is_baseline(row.record) else versus.verdict
+
+
+def headline(record: Record) -> tuple[str, Interval] | None:
+    """The one number of quality that figures show, with its label; None where quality was not measured."""
+    quality = record.quality
+    if isinstance(quality, Quality):
+        return "accuracy, %", scaled(quality.accuracy, 100)
+    if isinstance(quality, LanguageQuality):
+        return "perplexity (less is better)", quality.perplexity
+    return None
+
+
+def scaled(interval: Interval, factor: float) -> Interval:
+    return Interval(value=interval.value * factor, low=interval.low * factor, high=interval.high * factor)
+
+
+CLASSIFICATION_COLUMNS = [
+    quality_column("accuracy, %", Quality, lambda q: spread(q.accuracy, 1, 100), lambda q: q.accuracy.value * 100),
+    versus_column(
+        "difference, points",
+        VersusBaseline,
+        lambda v: spread(v.accuracy_difference, 1, 100, "+"),
+        lambda v: v.accuracy_difference.value * 100,
+    ),
+]
+LANGUAGE_COLUMNS = [
+    quality_column(
+        "perplexity, token", LanguageQuality, lambda q: spread(q.perplexity, 2), lambda q: q.perplexity.value
+    ),
+    quality_column(
+        "bits, per byte",
+        LanguageQuality,
+        lambda q: spread(q.bits_per_byte, 3) if q.bits_per_byte else "-",
+        lambda q: q.bits_per_byte.value if q.bits_per_byte else math.nan,
+    ),
+    versus_column(
+        "loss difference, nats",
+        LanguageVersus,
+        lambda v: spread(v.loss_difference, 4, 1, "+"),
+        lambda v: v.loss_difference.value,
+    ),
+]
 
 
 def mebibytes(heading: str, count: Callable[[Record], int]) -> Column:
@@ -128,19 +198,12 @@ def speedup_column(batch_size: int) -> Column:
 def columns(records: list[Record]) -> list[Column]:
     """The table's columns for these records: a speed-up for each batch size that all of them measured."""
     shared = set.intersection(*(set(record.speed.by_batch_size) for record in records))
+    kinds = {type(record.quality) for record in records}
     return [
         Column("configuration", lambda row: row.name, lambda row: row.name),
-        quality_column(
-            "accuracy, %",
-            lambda quality: spread(quality.accuracy, 1, 100),
-            lambda quality: quality.accuracy.value * 100,
-        ),
-        versus_column(
-            "difference, points",
-            lambda versus: spread(versus.accuracy_difference, 1, 100, "+"),
-            lambda versus: versus.accuracy_difference.value * 100,
-        ),
-        versus_column("verdict", lambda versus: versus.verdict, lambda versus: versus.verdict),
+        *(LANGUAGE_COLUMNS if LanguageQuality in kinds else []),
+        *(CLASSIFICATION_COLUMNS if kinds != {LanguageQuality} else []),
+        Column("verdict", verdict_word, verdict_word),
         Column(
             "latency p50, ms",
             lambda row: f"{row.record.speed.latency_p50_ms.value:.2f}",
@@ -184,21 +247,24 @@ def verdict(row: Row) -> str:
     times = f"{spread(speedup, 2)} times the baseline's speed"
     if is_baseline(row.record):
         return f"{row.name}: measured against itself, {times}; that is the noise of this measurement"
-    if speedup.low > 1:
+    if speedup.low > 1 + PROCESS_NOISE:
         pace = times
-    elif speedup.high < 1:
+    elif speedup.high < 1 - PROCESS_NOISE:
         pace = f"slower than the baseline ({times})"
     else:
         pace = f"neither faster nor slower for certain ({times})"
     share = 1 - cost.artifact_bytes / cost.baseline_artifact_bytes
     size = f"{share:.0%} smaller" if share >= 0.005 else "larger" if share <= -0.005 else "the same size"
-    if not isinstance(versus, VersusBaseline):
+    if isinstance(versus, NotMeasured):
         return f"{row.name}: {pace}, {size}, quality {versus.status}"
-    margin = f"{versus.margin * 100:g}"
+    if isinstance(versus, LanguageVersus):
+        margin, change = f"{versus.margin:g} nats a token", f"perplexity times {spread(versus.perplexity_ratio, 3)}"
+    else:
+        margin = f"{versus.margin * 100:g} points"
+        change = f"accuracy {spread(versus.accuracy_difference, 1, 100, '+')} points"
     judged = {
-        "not worse": f"not worse by more than {margin} points",
-        "worse": f"worse by more than {margin} points",
-        "undecided": f"too few examples to say whether it is worse by more than {margin} points",
+        "not worse": f"not worse by more than {margin}",
+        "worse": f"worse by more than {margin}",
+        "undecided": f"too few examples to say whether it is worse by more than {margin}",
     }[versus.verdict]
-    difference = spread(versus.accuracy_difference, 1, 100, "+")
-    return f"{row.name}: {pace}, {size}, accuracy {difference} points: {judged}"
+    return f"{row.name}: {pace}, {size}, {change}: {judged}"

@@ -1,7 +1,6 @@
 """A runtime loads an artifact folder and calls it."""
 
-from abc import abstractmethod
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,29 @@ from effcomp.device import Device
 from effcomp.part import Part
 from effcomp.ragged import Batch
 
-Predictor = Callable[[Batch], NDArray[np.float32]]
-"""input_ids, attention_mask, ... (batch, length) int64 -> logits (batch, labels) float32, on the host."""
+
+class Loaded(ABC):
+    """An artifact that is ready to be called. Batches are int64 arrays (batch, length) on the host."""
+
+    @abstractmethod
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
+        """What a server would compute, on the host when this returns: the logits of the classes (batch, classes);
+        for language models those of one position (batch, vocabulary)."""
+
+    @abstractmethod
+    def token_losses(self, batch: Batch) -> NDArray[np.float64]:
+        """Language models: cross-entropy in nats of each sequence's labels, summed, and their number: (batch, 2)."""
 
 
 class Runtime(Part):
+    def check(self) -> None:
+        """Raise UserError when something that the runtime needs is not there."""
+
     @abstractmethod
     def start(self, artifact: Path, device: Device) -> str:
         """Import the libraries that the artifact needs and set their threads, so that `load` measures the
         artifact alone. Returns the processor capability that the runtime dispatches to, in its own words."""
 
     @abstractmethod
-    def load(self, artifact: Path, device: Device) -> Predictor:
-        """The artifact, ready to be called on the device (resolved: not `auto`)."""
+    def load(self, artifact: Path, device: Device) -> Loaded:
+        """The artifact on the device (resolved: not `auto`)."""

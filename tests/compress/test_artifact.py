@@ -19,6 +19,7 @@ from effcomp.ragged import pack
 from effcomp.runtimes.torch import Torch
 from tests.conftest import ROOT
 
+HEAD = "sequence_classification"
 TEXTS = ["a warm and funny film", "every scene is a chore from start to finish", "dull"]
 CPU = Device(name="cpu", kind="cpu", threads=1)
 
@@ -45,13 +46,13 @@ def write(tiny_bert: Path, folder: Path, quant: Quant, *, ratio: float | None = 
 
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
-    model, tokenizer = load_checkpoint(tiny_bert)
+    model, tokenizer = load_checkpoint(tiny_bert, HEAD)
     with torch.no_grad():
         model.classifier.weight.normal_(0, 1)
     prune = NoPrune(name="none")
     if ratio is not None:
         prune = L1Unstructured(name="l1_unstructured", ratio=ratio, scope="global")
-    write_artifact(model, tokenizer, prune, quant, folder)
+    write_artifact(model, tokenizer, HEAD, prune, quant, folder)
     encoded = tokenizer(TEXTS)
     with torch.inference_mode():
         logits = model.eval()(**tokenizer(TEXTS, padding=True, return_tensors="pt")).logits.numpy()
@@ -67,10 +68,11 @@ def test_a_fresh_process_says_what_the_model_said(name: str, tiny_bert: Path, tm
     expected, encoded = write(tiny_bert, tmp_path / "artifact", quant_named(name))
     padding = dict.fromkeys(encoded, 0)
     pack({column: encoded[column] for column in encoded}, padding).save(tmp_path / "tokens")
-    with Worker(tmp_path / "artifact", tmp_path / "tokens", Torch(name="torch", compiled=False), CPU) as worker:
+    with Worker(tmp_path / "artifact", tmp_path / "tokens", Torch(name="torch"), CPU) as worker:
+        worker.wait_until_started()
         worker.load()
-        worker.ask("logits", file=str(tmp_path / "logits"), batch_size=2)
-    logits = load_file(tmp_path / "logits")["logits"].numpy()
+        worker.ask("evaluate", file=str(tmp_path / "logits"), batch_size=2)
+    logits = load_file(tmp_path / "logits")["outputs"].numpy()
     assert np.abs(logits - expected).max() <= TOLERANCE[name] * np.ptp(expected)
 
 
@@ -110,14 +112,14 @@ def test_pruned_weights_are_zero_on_disk_and_after_loading(name: str, tiny_bert:
 
 
 def test_a_model_with_nan_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
-    model, tokenizer = load_checkpoint(tiny_bert)
+    model, tokenizer = load_checkpoint(tiny_bert, HEAD)
     with torch.no_grad():
         model.classifier.bias[0] = float("nan")
     from effcomp.compress.prune.base import NoPrune
 
     for name in TOLERANCE:
         with pytest.raises(ValueError, match=r"classifier\.bias holds NaN or infinity"):
-            write_artifact(model, tokenizer, NoPrune(name="none"), quant_named(name), tmp_path)
+            write_artifact(model, tokenizer, HEAD, NoPrune(name="none"), quant_named(name), tmp_path)
 
 
 def test_tensors_that_are_missing_are_named(tiny_bert: Path, tmp_path: Path) -> None:

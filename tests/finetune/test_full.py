@@ -10,8 +10,11 @@ from effcomp.compose import Parts, build
 from effcomp.errors import UserError
 from effcomp.finetune.base import Job, read_curve
 from effcomp.models.base import load_checkpoint
+from effcomp.store import Store
 from effcomp.tasks.base import Examples
 from tests.conftest import MOVIES, ROOT
+
+HEAD = "sequence_classification"
 
 
 def parts_for(tiny_bert: Path, *overrides: str) -> Parts:
@@ -23,15 +26,16 @@ def parts_for(tiny_bert: Path, *overrides: str) -> Parts:
 def train(parts: Parts, folder: Path) -> None:
     folder.mkdir()
     splits = parts.task.load()
-    model = parts.model.classifier(splits.label_names, parts.seed)
-    job = Job(model, parts.model.tokenizer(), splits.train, 64, parts.device.resolved(), parts.seed)
+    store = Store(folder.parent / "store")
+    model = parts.model.build(HEAD, splits.label_names, parts.seed, store, as_it_is=False)
+    job = Job(model, HEAD, parts.model.tokenizer(store), splits.train, 64, parts.device.resolved(), parts.seed)
     parts.finetune.write(job, folder)
 
 
 def test_it_learns_and_leaves_a_checkpoint_and_a_curve(tiny_bert: Path, tmp_path: Path) -> None:
     parts = parts_for(tiny_bert, "finetune.epochs=40", "finetune.learning_rate=2e-3", "finetune.batch_size=16")
     train(parts, tmp_path / "checkpoint")
-    model, tokenizer = load_checkpoint(tmp_path / "checkpoint")
+    model, tokenizer = load_checkpoint(tmp_path / "checkpoint", HEAD)
     test = parts.task.load().test
     with torch.inference_mode():
         logits = model.eval()(**tokenizer(list(test.texts), padding=True, return_tensors="pt")).logits
@@ -54,3 +58,18 @@ def test_more_samples_than_there_are_is_refused(tiny_bert: Path) -> None:
     finetune.check(Examples(("a", "b", "c"), (0, 1, 0)))
     with pytest.raises(UserError, match=r"finetune\.train_samples=3: the task has 2"):
         finetune.check(Examples(("a", "b"), (0, 1)))
+
+
+def test_lora_learns_and_leaves_a_plain_model(tiny_bert: Path, tmp_path: Path) -> None:
+    parts = parts_for(
+        tiny_bert, "finetune=lora", "finetune.epochs=40", "finetune.learning_rate=5e-3", "finetune.batch_size=16"
+    )
+    train(parts, tmp_path / "checkpoint")
+    model, _ = load_checkpoint(tmp_path / "checkpoint", HEAD)
+    before = parts.model.build(HEAD, ("negative", "positive"), 0, Store(tmp_path / "store"), as_it_is=False)
+    assert {name for name, _ in model.named_parameters()} == {name for name, _ in before.named_parameters()}
+    assert torch.equal(model.bert.embeddings.word_embeddings.weight, before.bert.embeddings.word_embeddings.weight), (
+        "only the linear layers have adapters"
+    )
+    curve = read_curve(tmp_path / "checkpoint")
+    assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]

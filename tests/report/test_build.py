@@ -37,7 +37,7 @@ def test_the_page_needs_no_other_file_and_holds_every_configuration(sweep: Path)
 def test_the_figures_are_pictures_with_ink_and_a_white_margin(sweep: Path) -> None:
     report = write_report(sweep, left_out=[])
     files = sorted(report.folder.glob("*.png"))
-    assert [file.stem for file in files] == ["accuracy_latency", "efficiency_comparison", "performance_comparison"]
+    assert [file.stem for file in files] == ["efficiency_comparison", "performance_comparison", "quality_latency"]
     for file in files:
         pixels = imread(file)[..., :3]
         assert pixels.min() < 0.5

@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from effcomp.compress.prune.base import Prune
-from effcomp.compress.quant.base import linear_layers
+from effcomp.compress.quant.base import HEADS, linear_layers
 
 if TYPE_CHECKING:
     from torch import nn
-
-HEADS = ("classifier", "score", "lm_head")
 
 
 class L1Unstructured(Prune):

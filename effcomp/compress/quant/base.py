@@ -67,12 +67,16 @@ def load_floats(skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> None:
         skeleton.tie_weights()  # type: ignore[operator]  # transformers models have it
 
 
+HEADS = ("classifier", "pre_classifier", "score", "lm_head", "cls", "vocab_projector", "vocab_transform")
+"""The modules behind the encoder or decoder: sensitive, and often tied to the embeddings."""
+
+
 def linear_layers(model: "nn.Module", skip: tuple[str, ...] = ()) -> "dict[str, nn.Linear]":
-    """Every nn.Linear by its name, without those whose last name is in `skip` (heads, say)."""
+    """Every nn.Linear by its name, without those in a module of these names."""
     from torch import nn
 
     return {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and name.rsplit(".", 1)[-1] not in skip
+        if isinstance(module, nn.Linear) and not set(skip) & set(name.split("."))
     }

@@ -1,19 +1,11 @@
 """bitsandbytes formats: LLM.int8() and 4-bit NormalFloat."""
 
-import logging
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from effcomp.compress.quant.base import Quant, linear_layers, load_floats, stored_state
+from effcomp.compress.quant.base import HEADS, Quant, linear_layers, load_floats, stored_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-HEADS = ("classifier", "pre_classifier", "score", "lm_head")
-"""The layers behind the encoder: small, sensitive, and on CPU too narrow for the 4-bit kernel."""
-
-
-# It logs a line for each float32 input of each layer (the cast is part of the format), and one at import.
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 class Int8Bnb(Quant):
@@ -73,7 +65,7 @@ class NF4(Quant):
 
     runtimes: ClassVar[tuple[str, ...]] = ("torch",)
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
-    block_size: int
+    block_size: Literal[64, 128]
     double_quant: bool
     """Store the scales of the blocks in 8 bit as well."""
 

@@ -102,6 +102,8 @@ class Int8Dynamic(Quant):
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
         tensors = stored_state(model)
         for name in linear_layers(model):
+            if f"{name}.weight" not in tensors:  # a head that is tied to the embeddings
+                continue
             weight = tensors.pop(f"{name}.weight")
             tensors[f"{name}.weight{CODES}"], tensors[f"{name}.weight{SCALE}"] = quantise(weight, self.granularity)
         return tensors
@@ -110,6 +112,8 @@ class Int8Dynamic(Quant):
         coded, floats = split_codes(tensors)
         load_floats(skeleton, floats)
         for name, layer in linear_layers(skeleton).items():
+            if f"{name}.weight" not in coded:
+                continue
             codes, scale = coded[f"{name}.weight"]
             skeleton.set_submodule(name, dynamic_linear(codes, scale, layer.bias))
         return skeleton

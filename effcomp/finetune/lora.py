@@ -1,0 +1,38 @@
+"""Low-rank adaptation (Hu et al. 2021, LoRA, section 4): small matrices are trained, then added to the weights."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from effcomp.finetune.full import FullFinetune
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from effcomp.heads import Head
+
+
+class LoraFinetune(FullFinetune):
+    """Every linear layer behind the embeddings gets an adapter; the head of a classifier is trained in full."""
+
+    rank: Annotated[int, Field(ge=1)]
+    alpha: Annotated[float, Field(gt=0)]
+    """The adapters count alpha / rank times."""
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+    def adapt(self, model: "PreTrainedModel", head: "Head") -> "PreTrainedModel":
+        from peft import LoraConfig, get_peft_model
+
+        task: Literal["SEQ_CLS"] | None = "SEQ_CLS" if head == "sequence_classification" else None
+        config = LoraConfig(
+            task_type=task,
+            r=self.rank,
+            lora_alpha=self.alpha,
+            lora_dropout=self.dropout,
+            target_modules="all-linear",
+        )
+        return get_peft_model(model, config)
+
+    def merge(self, model: "PreTrainedModel") -> "PreTrainedModel":
+        """The adapters added to the weights: a plain model again, of the same size and speed."""
+        return model.merge_and_unload()

@@ -1,0 +1,25 @@
+"""A model of the Hugging Face Hub, pinned to a commit."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from effcomp import hub
+from effcomp.models.base import WAYS_ON, Model
+from effcomp.store import Store
+
+
+class HubModel(Model):
+    repository: str
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    """A commit, never a branch: a branch can change under a measurement."""
+
+    def check_source(self) -> None:
+        self.fetch()
+
+    def source(self, store: Store) -> Path:
+        return self.fetch()
+
+    def fetch(self) -> Path:
+        return hub.model_folder(self.repository, self.revision, f"model={self.name}: {WAYS_ON}")

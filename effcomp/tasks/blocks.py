@@ -1,0 +1,77 @@
+"""Documents packed into blocks of token ids, and what of them is to be predicted."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from effcomp.heads import Head
+from effcomp.ragged import Ragged, pack
+from effcomp.tasks.base import Examples
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+"""The label of a position that is not predicted, as in torch.nn.functional.cross_entropy."""
+MASKED_SHARE = 0.15
+"""Of the tokens of a block (Devlin et al. 2019, BERT, section 3.1)."""
+
+
+@dataclass(frozen=True)
+class TextSize:
+    """What the documents measure, for losses per word and per byte."""
+
+    words: int
+    """White-space separated."""
+    utf8_bytes: int
+
+
+def text_size(examples: Examples) -> TextSize:
+    return TextSize(
+        sum(len(text.split()) for text in examples.texts), sum(len(text.encode()) for text in examples.texts)
+    )
+
+
+def blocks(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int, head: Head) -> list[list[int]]:
+    """All documents one after another, cut into blocks of max_length tokens; the last block may be shorter.
+
+    Encoders: each block between the tokenizer's own first and last token ([CLS], [SEP]), documents divided by the last.
+    Decoders: documents end in the end-of-text token, and each block begins with it too, so that every token of
+    the text is predicted once.
+    """
+    encoded = tokenizer(list(examples.texts), add_special_tokens=False)["input_ids"]
+    if head == "masked_lm":
+        first, last = [tokenizer.cls_token_id], [tokenizer.sep_token_id]
+        divider = tokenizer.sep_token_id
+    else:
+        divider = tokenizer.eos_token_id
+        first, last = [tokenizer.bos_token_id if tokenizer.bos_token_id is not None else divider], []
+    stream = [token for document in encoded for token in (*document, divider)]
+    inside = max_length - len(first) - len(last)
+    return [first + stream[start : start + inside] + last for start in range(0, len(stream), inside)]
+
+
+def encode_blocks(
+    examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int, head: Head, seed: int
+) -> Ragged:
+    """input_ids, attention_mask and labels of each block.
+
+    Decoders: labels are the tokens themselves but the first (the model shifts them). Encoders: 15 % of the tokens are
+    chosen by `seed` and stand as the mask token in input_ids; two models that are compared see the same masks.
+    """
+    generator = np.random.default_rng(seed)
+    ids, labels = [], []
+    for block in blocks(examples, tokenizer, max_length, head):
+        target = [IGNORED, *block[1:]]
+        if head == "masked_lm":
+            inner = np.arange(1, len(block) - 1)
+            chosen = generator.choice(inner, size=max(1, round(MASKED_SHARE * len(inner))), replace=False).tolist()
+            target = [IGNORED] * len(block)
+            block = list(block)
+            for position in chosen:
+                target[position], block[position] = block[position], tokenizer.mask_token_id
+        ids.append(block)
+        labels.append(target)
+    columns = {"input_ids": ids, "attention_mask": [[1] * len(block) for block in ids], "labels": labels}
+    return pack(columns, {"input_ids": tokenizer.pad_token_id or 0, "attention_mask": 0, "labels": IGNORED})

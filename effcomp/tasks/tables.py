@@ -1,0 +1,152 @@
+"""Classification tasks whose data is a table: SST-2, AG News, XNLI, as published in files or on the Hub."""
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from effcomp import hub
+from effcomp.errors import UserError
+from effcomp.heads import Objective
+from effcomp.part import Part
+from effcomp.tasks.base import Examples, Splits, Task
+from effcomp.tasks.files import find_file, read_rows
+
+
+class HubData(Part):
+    """Where a data set stands on the Hugging Face Hub."""
+
+    name: str
+    """owner/name."""
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    """A commit, never a branch."""
+    subset: str | None = None
+    train: str
+    test: str
+    """The names of its splits."""
+    text: list[str] | None = None
+    label: str | None = None
+    """Its columns, where they are not called what the files call them."""
+
+
+class TableTask(Task):
+    """One table for training and one for the test, their columns named in the YAML."""
+
+    objective: ClassVar[Objective] = "classification"
+    hub: HubData
+    train_files: Annotated[list[str], Field(min_length=1)]
+    test_files: Annotated[list[str], Field(min_length=1)]
+    """The files in data_dir, each as it is or as .gz."""
+    columns: list[str]
+    """The columns in their published order, for files without a header."""
+    text: Annotated[list[str], Field(min_length=1)]
+    """The columns that make the text, joined by a space."""
+    pair: str | None = None
+    """The column of the second sentence."""
+    label: str
+    labels: dict[str, str]
+    """What stands in the label column -> the label's name; the order of the names is that of the logits."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.labels.values()))
+
+    def check(self) -> None:
+        if self.data_dir is None:
+            if not hub.reachable():
+                self.from_hub(self.hub.test, self.hub.subset)  # cached, or a UserError
+            return
+        for name in (*self.train_files, *self.test_files):
+            find_file(self.data_dir, name, "task.data_dir")
+
+    def load(self) -> Splits:
+        if self.data_dir is None:
+            train, test = (self.from_hub(split, self.hub.subset) for split in (self.hub.train, self.hub.test))
+        else:
+            train, test = (self.from_files(self.data_dir, names) for names in (self.train_files, self.test_files))
+        return Splits(train, test, self.label_names)
+
+    def from_files(self, folder: Path, names: list[str]) -> Examples:
+        """The examples of these files, one after another.
+
+        Raises:
+            UserError: a file is missing, damaged or empty, or has an unknown label; with file and row.
+        """
+        needed = [*self.text, *([self.pair] if self.pair else []), self.label]
+        order = {name: i for i, name in enumerate(self.label_names)}
+        texts: list[str] = []
+        pairs: list[str] = []
+        labels: list[int] = []
+        for name in names:
+            file, before = find_file(folder, name, "task.data_dir"), len(texts)
+            for number, row in read_rows(file, self.columns, needed):
+                if row[self.label] not in self.labels:
+                    known = ", ".join(self.labels)
+                    raise UserError(f"{file}, row {number}: the label {row[self.label]!r} is none of {known}")
+                texts.append(" ".join(row[column].strip() for column in self.text))
+                labels.append(order[self.labels[row[self.label]]])
+                if self.pair:
+                    pairs.append(row[self.pair].strip())
+            if len(texts) == before:
+                raise UserError(f"{file} has no rows")
+        return Examples(tuple(texts), tuple(labels), tuple(pairs))
+
+    def from_hub(self, split: str, subset: str | None) -> Examples:
+        """The examples of a Hub split. Its integer labels are read by their names there, never by their order.
+
+        Raises:
+            UserError: it cannot be had, or its labels have no names or other ones.
+        """
+        ways_on = f"use task.data_dir=FOLDER with {', '.join((*self.train_files, *self.test_files))}, or another task"
+        data: Any = hub.dataset_split(self.hub.name, self.hub.revision, subset, split, f"task={self.name}: {ways_on}")
+        text, label = self.hub.text or self.text, self.hub.label or self.label
+        feature = data.features[label]
+        names = getattr(feature, "names", None)
+        order = {name.casefold(): i for i, name in enumerate(self.label_names)}
+        if names is None or {name.casefold() for name in names} != set(order):
+            raise UserError(f"{self.hub.name}: its labels {names} are not {', '.join(self.label_names)}")
+        texts = zip(*(data[column] for column in text), strict=True)
+        return Examples(
+            tuple(" ".join(part.strip() for part in parts) for parts in texts),
+            tuple(order[names[number].casefold()] for number in data[label]),
+            tuple(text.strip() for text in data[self.pair]) if self.pair else (),
+        )
+
+
+class CrossLingualTask(TableTask):
+    """Trained in one language, tested in each that is asked for; results for each language and their mean.
+
+    `{language}` in a test file's name, and the Hub's subset, is the language. Train and test may be two data
+    sets with columns of their own names: the files have the same order.
+    """
+
+    languages: Annotated[list[str], Field(min_length=1)]
+    known_languages: list[str]
+
+    def check(self) -> None:
+        for language in self.languages:
+            if language not in self.known_languages:
+                raise UserError(f"task.languages: {language} is none of {', '.join(self.known_languages)}")
+        if self.data_dir is None:
+            super().check()
+            return
+        for name in (*self.train_files, *(file for language in self.languages for file in self.tests(language))):
+            find_file(self.data_dir, name, "task.data_dir")
+
+    def tests(self, language: str) -> list[str]:
+        return [name.format(language=language) for name in self.test_files]
+
+    def load(self) -> Splits:
+        if self.data_dir is None:
+            train = self.from_hub(self.hub.train, self.hub.subset)
+            parts = [self.from_hub(self.hub.test, language) for language in self.languages]
+        else:
+            train = self.from_files(self.data_dir, self.train_files)
+            parts = [self.from_files(self.data_dir, self.tests(language)) for language in self.languages]
+        test = Examples(
+            tuple(text for part in parts for text in part.texts),
+            tuple(label for part in parts for label in part.labels),
+            tuple(pair for part in parts for pair in part.pairs),
+            tuple(language for language, part in zip(self.languages, parts, strict=True) for _ in part.texts),
+        )
+        return Splits(train, test, self.label_names)

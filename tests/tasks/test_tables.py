@@ -1,0 +1,68 @@
+"""SST-2, AG News and XNLI from files as they are published."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from effcomp.compose import build
+from effcomp.errors import UserError
+from effcomp.tasks.base import Task
+from tests.conftest import DATA, ROOT
+
+
+def task(*overrides: str) -> Task:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return build(compose("config", overrides=list(overrides))).task
+
+
+def test_sst2_reads_a_quote_as_text() -> None:
+    splits = task("task=sst2", f"task.data_dir={DATA}/sst2").load()
+    assert (len(splits.train), len(splits.test)) == (40, 21)
+    assert splits.label_names == ("negative", "positive")
+    assert splits.test.texts[-1] == 'a "quoted and honest portrait'
+    assert not splits.test.texts[0].endswith(" ")
+
+
+def test_ag_news_joins_title_and_description_with_and_without_a_header() -> None:
+    splits = task("task=ag_news", f"task.data_dir={DATA}/ag_news").load()
+    assert (len(splits.train), len(splits.test)) == (40, 20)
+    world = splits.test.texts[splits.test.labels.index(0)]
+    assert world.startswith("Ministers meet")
+    assert "talks on the border go on, " in world
+
+
+def test_xnli_names_its_labels_and_groups_by_language() -> None:
+    splits = task("task=xnli", f"task.data_dir={DATA}/xnli", "task.languages=[es,en]").load()
+    assert splits.label_names == ("entailment", "neutral", "contradiction")
+    assert splits.test.labels[:3] == (0, 2, 1)
+    assert splits.test.groups == ("es",) * 12 + ("en",) * 12
+    assert splits.test.pairs[0] == "la película no es fría"
+
+
+def test_bbc_news_has_its_five_topics_and_one_split_for_both_tasks() -> None:
+    topics, text = task("task=bbc_news").load(), task("task=bbc_news_lm").load()
+    assert len(topics.train) + len(topics.test) == 2225
+    assert topics.label_names == ("business", "entertainment", "politics", "sports", "tech")
+    assert topics.test.texts == text.test.texts
+    assert text.test.labels == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("sentence\tlabel\ngood\t7\n", r"dev\.tsv, row 2: the label '7' is none of 0, 1"),
+        ("sentence\tlabel\n", r"dev\.tsv has no rows"),
+        ("", r"dev\.tsv has no rows"),
+    ],
+)
+def test_an_unknown_label_and_an_empty_split_are_refused(content: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "train.tsv").write_text("good\t1\nbad\t0\n")
+    (tmp_path / "dev.tsv").write_text(content)
+    with pytest.raises(UserError, match=words):
+        task("task=sst2", f"task.data_dir={tmp_path}").load()
+
+
+def test_a_language_that_xnli_has_not_is_refused() -> None:
+    with pytest.raises(UserError, match=r"task\.languages: xx is none of ar, bg"):
+        task("task=xnli", "task.languages=[en,xx]").check()
