@@ -159,7 +159,8 @@ class Cost(Row):
     """From the artifact folder to a model that can be called, libraries imported before."""
     first_call_ms: float
     finetune_s: float
-    """What the fine-tuning took when it was computed; the store may have kept it since."""
+    """What the fine-tuning took when it was computed (its last try, where it was interrupted);
+    the store may have kept it since."""
     energy_per_sample_j: float | str
 
 

@@ -5,6 +5,7 @@ Each function's key names all that determines its result; whatever is not in the
 
 import json
 import logging
+import shutil
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +25,7 @@ from effcomp.measure.client import Worker
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.part import source_key
 from effcomp.runtimes.base import Runtime
-from effcomp.store import Entry, Store
+from effcomp.store import Entry, Store, scratch_folder
 from effcomp.tasks.base import Splits, Task, encode
 from effcomp.tasks.blocks import encode_blocks
 from effcomp.tasks.synthetic import synthetic_tokens
@@ -92,6 +93,8 @@ def checkpoint(
         "transformers": version("transformers"),
     }
 
+    scratch = scratch_folder(store, "checkpoint", key)
+
     def build(folder: Path) -> None:
         if finetune.trains:
             log.info("fine-tuning %s on %s (%s, %s)", model.name, task.name, finetune.name, precision)
@@ -103,9 +106,11 @@ def checkpoint(
             task.max_length,
             device,
             seed,
+            scratch,
         )
         start = time.perf_counter()
         finetune.write(job, folder)
+        shutil.rmtree(scratch, ignore_errors=True)
         (folder / TIMING_FILE).write_text(json.dumps({"seconds": round(time.perf_counter() - start, 3)}))
 
     entry = store.get("checkpoint", key, build)

@@ -65,6 +65,12 @@ class Store:
         return Entry(folder, name, created=True)
 
 
+def scratch_folder(store: Store, kind: str, key: Mapping[str, Any]) -> Path:
+    """A folder for the unfinished work of one entry, the same at every try; whoever finishes removes it. Only the
+    holder of the entry's lock, that is its `build`, may use it."""
+    return store.root / "unfinished" / kind / key_hash(key)
+
+
 def key_hash(key: Mapping[str, Any]) -> str:
     """The sha256 of the key as canonical JSON, in hex."""
     text = json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)

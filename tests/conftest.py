@@ -99,6 +99,17 @@ def run_effcomp(*arguments: str, cwd: Path, module: str = "effcomp.run") -> Ran:
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+def start_effcomp(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
+    """The same command, left running: for tests that end it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "effcomp.run", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
 @pytest.fixture(scope="session")
 def tiny(tiny_bert: Path) -> list[str]:
     """Overrides that make any run tiny, through the real code."""

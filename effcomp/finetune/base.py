@@ -29,6 +29,8 @@ class Job:
     max_length: int
     device: Device
     seed: int
+    scratch: Path
+    """Where training keeps its own checkpoints; what an interrupted try left there is gone on from."""
 
 
 class Finetune(Part):

@@ -1,7 +1,8 @@
 """Full fine-tuning: every parameter, with transformers' Trainer."""
 
+import logging
 import sys
-import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -17,6 +18,8 @@ from effcomp.tasks.blocks import blocks
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
+log = logging.getLogger(__name__)
+
 POSITIVE = Annotated[float, Field(gt=0)]
 
 
@@ -29,6 +32,12 @@ class FullFinetune(Finetune):
     weight_decay: Annotated[float, Field(ge=0)]
     train_samples: Annotated[int, Field(ge=1)] | None
     """Train on this many examples, drawn with the run's seed; null: all."""
+    gradient_accumulation: Annotated[int, Field(ge=1)]
+    """Batches whose gradients are added up before each step of the optimiser."""
+    gradient_checkpointing: bool
+    """Compute activations again in the backward pass instead of keeping them: slower, in less memory."""
+    checkpoint_steps: Annotated[int, Field(ge=1)]
+    """Write a checkpoint after this many steps; an interrupted training goes on from the last one."""
     precision: Literal["auto", "fp32", "bf16"]
     """Type of the matrix products; weights and optimiser stay float32. auto: bf16 where the processor has it."""
 
@@ -59,39 +68,60 @@ class FullFinetune(Finetune):
         from transformers import Trainer, TrainingArguments
         from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+        from effcomp.finetune.sampler import LengthGrouped
+
         assert job.tokenizer is not None, "an architecture alone is not trained"
         rows, collator = training_rows(job, job.tokenizer, self.train_samples)
-        with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
-            arguments = TrainingArguments(
-                output_dir=scratch,
-                num_train_epochs=self.epochs,
-                per_device_train_batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                warmup_steps=self.warmup_ratio,
-                weight_decay=self.weight_decay,
-                bf16=self.precision_on(job.device) == "bf16",
-                use_cpu=job.device.kind == "cpu",
-                train_sampling_strategy="group_by_length",
-                seed=job.seed,
-                logging_steps=10,
-                logging_first_step=True,
-                save_strategy="no",
-                report_to="none",
-                dataloader_pin_memory=job.device.kind == "cuda",
-            )
-            if arguments.n_gpu > 1:  # DataParallel would multiply the batch size that was asked for
-                arguments._n_gpu = 1
-            trainer = Trainer(
-                model=self.adapt(job.model, job.head),
-                args=arguments,
-                train_dataset=rows,
-                data_collator=collator,
-                callbacks=[progress_bar()],
-            )
-            trainer.remove_callback(ProgressCallback)
-            trainer.remove_callback(PrinterCallback)
-            trainer.train()
+        arguments = TrainingArguments(
+            output_dir=str(job.scratch),
+            num_train_epochs=self.epochs,
+            per_device_train_batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            warmup_steps=self.warmup_ratio,
+            weight_decay=self.weight_decay,
+            bf16=self.precision_on(job.device) == "bf16",
+            use_cpu=job.device.kind == "cpu",
+            seed=job.seed,
+            logging_steps=10,
+            logging_first_step=True,
+            save_strategy="steps",
+            save_steps=self.checkpoint_steps,
+            save_total_limit=1,
+            gradient_accumulation_steps=self.gradient_accumulation,
+            gradient_checkpointing=self.gradient_checkpointing,
+            report_to="none",
+            dataloader_pin_memory=job.device.kind == "cuda",
+        )
+        if arguments.n_gpu > 1:  # DataParallel would multiply the batch size that was asked for
+            arguments._n_gpu = 1
+
+        class GroupedTrainer(Trainer):
+            def _get_train_sampler(self, *_: Any) -> LengthGrouped:
+                return LengthGrouped([len(row["input_ids"]) for row in rows], self.args.train_batch_size, job.seed)
+
+        trainer = GroupedTrainer(
+            model=self.adapt(job.model, job.head),
+            args=arguments,
+            train_dataset=rows,
+            data_collator=collator,
+            callbacks=[progress_bar()],
+        )
+        trainer.remove_callback(ProgressCallback)
+        trainer.remove_callback(PrinterCallback)
+        trainer.train(resume_from_checkpoint=last_checkpoint(job.scratch))
         return self.merge(trainer.model).to("cpu"), [row for row in trainer.state.log_history if "loss" in row]
+
+
+def last_checkpoint(scratch: Path) -> str | None:
+    """The newest whole checkpoint that an interrupted training left; the Trainer writes trainer_state.json last."""
+    whole = [
+        file.parent for file in scratch.glob("checkpoint-*/trainer_state.json") if file.read_text().endswith("}\n")
+    ]
+    if not whole:
+        return None
+    newest = max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))
+    log.info("going on from %s", newest)
+    return str(newest)
 
 
 def training_rows(

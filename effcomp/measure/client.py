@@ -102,6 +102,8 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:  # it may be busy for minutes, and nobody waits for its answer
+            self.process.kill()
         self.close()
 
 

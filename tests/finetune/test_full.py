@@ -1,5 +1,6 @@
 """Full fine-tuning of a tiny model on the test data."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from effcomp.finetune.base import Job, read_curve
 from effcomp.models.base import load_checkpoint
 from effcomp.store import Store
 from effcomp.tasks.base import Examples
-from tests.conftest import MOVIES, ROOT
+from tests.conftest import MOVIES, ROOT, run_effcomp, start_effcomp
 
 HEAD = "sequence_classification"
 
@@ -28,7 +29,16 @@ def train(parts: Parts, folder: Path) -> None:
     splits = parts.task.load()
     store = Store(folder.parent / "store")
     model = parts.model.build(HEAD, splits.label_names, parts.seed, store, as_it_is=False)
-    job = Job(model, HEAD, parts.model.tokenizer(store), splits.train, 64, parts.device.resolved(), parts.seed)
+    job = Job(
+        model,
+        HEAD,
+        parts.model.tokenizer(store),
+        splits.train,
+        64,
+        parts.device.resolved(),
+        parts.seed,
+        folder.parent / f"scratch {folder.name}",
+    )
     parts.finetune.write(job, folder)
 
 
@@ -58,6 +68,29 @@ def test_more_samples_than_there_are_is_refused(tiny_bert: Path) -> None:
     finetune.check(Examples(("a", "b", "c"), (0, 1, 0)))
     with pytest.raises(UserError, match=r"finetune\.train_samples=3: the task has 2"):
         finetune.check(Examples(("a", "b"), (0, 1)))
+
+
+def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(
+    tiny_bert: Path, tiny: list[str], tmp_path: Path
+) -> None:
+    long = [*tiny, "tracking=none", "finetune.epochs=40", "finetune.batch_size=8", "finetune.checkpoint_steps=50"]
+    killed = start_effcomp(*long, cwd=tmp_path)
+    unfinished = tmp_path / "multirun/store/unfinished/checkpoint"
+    deadline = time.monotonic() + 120
+    while not list(unfinished.glob("*/checkpoint-*/trainer_state.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    killed.kill()
+    killed.wait()
+    assert list(unfinished.glob("*/checkpoint-*")), "it was killed before its end"
+
+    went_on = run_effcomp(*long, cwd=tmp_path)
+    assert "going on from" in went_on.stderr, went_on.stderr
+    assert went_on.code == 0
+    undisturbed = parts_for(tiny_bert, *long)
+    train(undisturbed, tmp_path / "undisturbed")
+    (resumed,) = (tmp_path / "multirun/store/checkpoint").glob("*/model.safetensors")
+    assert resumed.read_bytes() == (tmp_path / "undisturbed/model.safetensors").read_bytes()
+    assert not list(unfinished.glob("*")), "nothing is left"
 
 
 def test_lora_learns_and_leaves_a_plain_model(tiny_bert: Path, tmp_path: Path) -> None:

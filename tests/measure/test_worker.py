@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -39,32 +40,42 @@ def start(folder: Path) -> Worker:
     return Worker(folder / "artifact", folder / "tokens", EAGER, CPU)
 
 
-def test_it_reports_what_loading_took_and_added_and_then_times_calls(folder: Path) -> None:
-    ballast = bytearray(500 * 2**20)  # of this process; it must not show in the worker's memory
+@pytest.fixture(scope="module")
+def worker(folder: Path) -> Iterator[Worker]:
+    ballast = bytearray(b"\1" * (500 * 2**20))  # of this process; it must not show in the worker's memory
     with start(folder) as worker:
         worker.wait_until_started()
         worker.load()
-        loaded = worker.loaded
-        assert loaded["load_ns"] > 0
-        assert 0 < loaded["rss"] - loaded["library_rss"] < 200 * 2**20
-        assert loaded["peak_rss"] < psutil.Process().memory_info().rss
-        times = worker.ask("turn", batches=[[0], [1], [0, 1]])["ns"]
-        assert len(times) == 3
-        assert min(times) > 0
-        assert any(
-            kernel["name"].startswith("aten::") for kernel in worker.ask("kernels", batch=[0], most=5)["kernels"]
-        )
+        assert worker.loaded["peak_rss"] < psutil.Process().memory_info().rss
+        del ballast
+        yield worker
     assert worker.process.returncode == 0
-    assert len(ballast) == 500 * 2**20
 
 
-def test_a_peak_between_two_readings_is_seen(folder: Path) -> None:
-    with start(folder) as worker:
-        worker.wait_until_started()
-        worker.load()
-        resting = worker.ask("reset_peak")["rss"]
-        worker.ask("turn", batches=[[0, 1] * 2000])
-        assert worker.ask("peak")["peak_rss"] > resting + 20 * 2**20
+def test_it_reports_what_loading_took_and_added(worker: Worker) -> None:
+    assert worker.loaded["load_ns"] > 0
+    assert 0 < worker.loaded["rss"] - worker.loaded["library_rss"] < 200 * 2**20
+
+
+def test_it_times_each_call_and_names_what_really_ran(worker: Worker) -> None:
+    times = worker.ask("turn", batches=[[0], [1], [0, 1]])["ns"]
+    assert len(times) == 3
+    assert min(times) > 0
+    assert any(kernel["name"].startswith("aten::") for kernel in worker.ask("kernels", batch=[0], most=5)["kernels"])
+
+
+def test_a_peak_between_two_readings_is_seen(worker: Worker) -> None:
+    resting = worker.ask("reset_peak")["rss"]
+    worker.ask("turn", batches=[[0, 1] * 2000])
+    assert worker.ask("peak")["peak_rss"] > resting + 20 * 2**20
+
+
+def test_the_measuring_process_sleeps_while_it_waits(worker: Worker) -> None:
+    before, start_time = time.process_time(), time.monotonic()
+    worker.ask("turn", batches=[[0, 1] * 2000] * 3)
+    waited, used = time.monotonic() - start_time, time.process_time() - before
+    assert waited > 0.2
+    assert used < 0.2 * waited
 
 
 def test_an_exception_in_it_comes_back_with_its_words(folder: Path, tmp_path: Path) -> None:
@@ -89,14 +100,3 @@ def test_it_ends_with_its_block_even_when_that_raises(folder: Path) -> None:
     with pytest.raises(RuntimeError, match="stop"), start(folder) as worker:
         raise RuntimeError("stop")
     assert worker.process.poll() is not None
-
-
-def test_the_measuring_process_sleeps_while_it_waits(folder: Path) -> None:
-    with start(folder) as worker:
-        worker.wait_until_started()
-        worker.load()
-        before, start_time = time.process_time(), time.monotonic()
-        worker.ask("turn", batches=[[0, 1] * 2000] * 3)
-        waited, used = time.monotonic() - start_time, time.process_time() - before
-        assert waited > 0.2
-        assert used < 0.2 * waited
