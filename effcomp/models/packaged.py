@@ -1,5 +1,6 @@
 """Models whose weights come inside an installed Python package: no network at run time."""
 
+import copy
 from importlib.metadata import version
 from pathlib import Path
 
@@ -60,7 +61,14 @@ class PackagedGguf(Packaged):
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
             place = {"pretrained_model_name_or_path": weights.parent, "gguf_file": weights.name}
-            AutoModelForCausalLM.from_pretrained(**place, dtype="float32").save_pretrained(folder)
+            read = AutoModelForCausalLM.from_pretrained(**place, dtype="float32")
+            # What was read still counts as quantised and refuses to be saved, though its weights are float32 now.
+            config = copy.deepcopy(read.config)
+            if hasattr(config, "quantization_config"):
+                del config.quantization_config
+            plain = AutoModelForCausalLM.from_config(config)
+            plain.load_state_dict(read.state_dict())
+            plain.save_pretrained(folder)
             AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
 
         return store.get("converted", key, build).path

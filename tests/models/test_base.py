@@ -109,6 +109,19 @@ def test_an_architecture_is_the_published_one(name: str, store: Store) -> None:
     )
 
 
+def test_a_gguf_is_converted_once_and_predicts_the_next_word(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    smollm2 = model("model=smollm2")
+    built = smollm2.build("causal_lm", (), 0, store, as_it_is=True).eval()
+    assert sum(parameter.numel() for parameter in built.parameters()) == 134_515_008
+    tokenizer = smollm2.tokenizer(store)
+    with torch.inference_mode():
+        logits = built(**tokenizer("The capital of France is", return_tensors="pt")).logits[0, -1]
+    assert tokenizer.decode(logits.argmax()) == " Paris"
+    (folder,) = [entry for entry in (tmp_path / "store/converted").iterdir() if entry.is_dir()]
+    assert smollm2.source(store) == folder
+
+
 def test_a_model_of_the_hub_that_is_not_cached_is_refused_with_the_ways_on() -> None:
     with pytest.raises(UserError, match=r"bitnet.*cannot be reached.*model\.path=FOLDER.*model\.weights=random"):
         model("model=bitnet").check()
