@@ -73,6 +73,7 @@ def test_an_architecture_without_tokenizer_reads_synthetic_tokens(tmp_path: Path
     overrides = ["model=gpt2", "model.weights=random", small, "task=sst2", f"task.data_dir={DATA}/sst2"]
     record = run_tiny(tmp_path, *overrides).record
     assert record.truth.tokens == "synthetic"
+    assert not hasattr(record.quality, "accuracy"), "no number that could be mistaken for one"
     assert record.quality.status == "not measured"
     assert record.speed.by_batch_size[4].throughput_tokens_per_s > 0
     assert record.truth.finetune_precision == "none"

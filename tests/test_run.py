@@ -49,15 +49,6 @@ def test_the_folder_of_the_run_holds_the_record_and_its_config(finished) -> None
     assert (file.parent / ".hydra" / "config.yaml").is_file()
 
 
-def test_random_weights_have_speed_and_size_but_no_quality(tmp_path: Path, tiny: list[str]) -> None:
-    ran = run_effcomp(*tiny, "model.weights=random", "tracking=none", cwd=tmp_path)
-    assert ran.code == 0, ran.stderr
-    assert ran.record["quality"]["status"] == ran.record["versus_baseline"]["status"] == "not measured"
-    assert "accuracy" not in ran.record["quality"]
-    assert ran.record["speed"]["speedup"]["value"] > 0
-    assert not (tmp_path / "mlruns").exists()
-
-
 WRONG = {
     "model=nosuch": "model=nosuch: there is no such choice; choose one of: ",
     "quant=nosuch": "bf16, int8_bnb, int8_dynamic, int8_scratch, nf4, none",
