@@ -26,6 +26,11 @@ class Interval(Row):
     low: float
     high: float
 
+    def scaled(self, factor: float) -> "Interval":
+        """In another unit; a negative factor swaps the bounds."""
+        low, high = sorted((self.low * factor, self.high * factor))
+        return Interval(value=self.value * factor, low=low, high=high)
+
 
 class ClassQuality(Row):
     precision: float

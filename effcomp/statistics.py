@@ -7,7 +7,7 @@ for latencies, because calls within one turn share the machine's mood.
 import math
 import warnings
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,54 +22,25 @@ Ints = NDArray[np.int64]
 
 def mean_interval(values: Floats, seed: int) -> Interval:
     """The mean of one value per example, with its BCa interval."""
-    from scipy.stats import bootstrap
-
-    return bootstrapped(
-        lambda: bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="BCa", batch=100, rng=seed),
-        float(values.mean()),
-    )
+    return bca_interval((values,), lambda sample, axis: np.asarray(sample.mean(axis=axis)), seed)
 
 
 def ratio_of_sums(numerators: Floats, denominators: Floats, seed: int) -> Interval:
     """sum(numerators) / sum(denominators) with its BCa interval over the pairs: a loss a token, over blocks."""
-    from scipy.stats import bootstrap
 
-    def statistic(above: Floats, below: Floats, axis: int) -> Floats:
+    def ratio(above: Floats, below: Floats, axis: int) -> Floats:
         return np.asarray(above.sum(axis=axis) / below.sum(axis=axis))
 
-    return bootstrapped(
-        lambda: bootstrap(
-            (numerators, denominators),
-            statistic,
-            paired=True,
-            n_resamples=RESAMPLES,
-            method="BCa",
-            batch=100,
-            rng=seed,
-        ),
-        float(statistic(numerators, denominators, -1)),
-    )
+    return bca_interval((numerators, denominators), ratio, seed)
 
 
 def f1_interval(predictions: Ints, labels: Ints, classes: int, seed: int) -> Interval:
     """Macro-F1 with its BCa interval over examples."""
-    from scipy.stats import bootstrap
 
-    def statistic(predicted: Ints, true: Ints, axis: int) -> Floats:
+    def f1(predicted: Ints, true: Ints, axis: int) -> Floats:
         return macro_f1(predicted, true, classes, axis)
 
-    return bootstrapped(
-        lambda: bootstrap(
-            (predictions, labels),
-            statistic,
-            paired=True,
-            n_resamples=RESAMPLES,
-            method="BCa",
-            batch=100,
-            rng=seed,
-        ),
-        float(macro_f1(predictions, labels, classes, -1)),
-    )
+    return bca_interval((predictions, labels), f1, seed)
 
 
 def macro_f1(predictions: Ints, labels: Ints, classes: int, axis: int) -> Floats:
@@ -84,12 +55,25 @@ def macro_f1(predictions: Ints, labels: Ints, classes: int, axis: int) -> Floats
     return np.asarray(scores.sum(axis=0) / present.sum(axis=0))
 
 
-def bootstrapped(run: Callable[[], object], value: float) -> Interval:
-    """The interval of a scipy bootstrap; [value, value] when every resample gives the same number."""
+def bca_interval(samples: tuple[NDArray[Any], ...], statistic: Callable[..., Floats], seed: int) -> Interval:
+    """A statistic of samples that are resampled together, with its BCa interval; [value, value] when every resample
+    gives the same number. statistic: (*samples, axis) -> the statistic along that axis."""
+    from scipy.stats import bootstrap
+
+    value = float(statistic(*samples, axis=-1))
     with warnings.catch_warnings():
         # BCa divides by the spread of the jackknife, which is 0 when all values are equal.
         warnings.simplefilter("ignore")
-        interval = run().confidence_interval  # type: ignore[attr-defined]
+        interval = bootstrap(
+            samples,
+            statistic,
+            paired=len(samples) > 1,
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            method="BCa",
+            batch=100,
+            rng=seed,
+        ).confidence_interval
     if np.isnan(interval.low) or np.isnan(interval.high):
         return Interval(value=value, low=value, high=value)
     return Interval(value=value, low=float(interval.low), high=float(interval.high))

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from effcomp.record import Interval, LanguageQuality, Quality, Record
-from effcomp.report.table import MIB, headline, is_baseline, name, rows, scaled, subject
+from effcomp.report.table import MIB, headline, is_baseline, name, rows, subject
 
 BASELINE_COLOUR, COLOUR = "#8a8f98", "#1f6feb"
 DPI = 150
@@ -64,8 +64,8 @@ def performance_figure(records: list[Record]) -> Figure | None:
     drawn: list[tuple[str, Callable[[Record], Interval]]]
     if kinds == {Quality}:
         drawn = [
-            ("accuracy, %", lambda record: scaled(record.quality.accuracy, 100)),  # type: ignore[union-attr]
-            ("macro-F1, %", lambda record: scaled(record.quality.macro_f1, 100)),  # type: ignore[union-attr]
+            ("accuracy, %", lambda record: record.quality.accuracy.scaled(100)),  # type: ignore[union-attr]
+            ("macro-F1, %", lambda record: record.quality.macro_f1.scaled(100)),  # type: ignore[union-attr]
         ]
     elif kinds == {LanguageQuality}:
         drawn = [

@@ -144,14 +144,10 @@ def headline(record: Record) -> tuple[str, Interval] | None:
     """The one number of quality that figures show, with its label; None where quality was not measured."""
     quality = record.quality
     if isinstance(quality, Quality):
-        return "accuracy, %", scaled(quality.accuracy, 100)
+        return "accuracy, %", quality.accuracy.scaled(100)
     if isinstance(quality, LanguageQuality):
         return "perplexity (less is better)", quality.perplexity
     return None
-
-
-def scaled(interval: Interval, factor: float) -> Interval:
-    return Interval(value=interval.value * factor, low=interval.low * factor, high=interval.high * factor)
 
 
 CLASSIFICATION_COLUMNS = [

@@ -27,7 +27,7 @@ def score_blocks(losses: Losses, size: TextSize | None, seed: int) -> LanguageQu
         loss=loss,
         perplexity=transformed(loss, 1.0),
         word_perplexity=transformed(loss, tokens / size.words) if size else None,
-        bits_per_byte=scaled(loss, tokens / size.utf8_bytes / math.log(2)) if size else None,
+        bits_per_byte=loss.scaled(tokens / size.utf8_bytes / math.log(2)) if size else None,
     )
 
 
@@ -38,7 +38,7 @@ def compare_blocks(baseline: Losses, variant: Losses, margin: float, seed: int) 
         loss_difference=difference,
         perplexity_ratio=transformed(difference, 1.0),
         margin=margin,
-        verdict=statistics.verdict(scaled(difference, -1.0), margin),
+        verdict=statistics.verdict(difference.scaled(-1), margin),
     )
 
 
@@ -46,8 +46,3 @@ def transformed(interval: Interval, factor: float) -> Interval:
     """exp(factor * loss); a growing function moves the bounds with the value."""
     value, low, high = (math.exp(number * factor) for number in (interval.value, interval.low, interval.high))
     return Interval(value=value, low=low, high=high)
-
-
-def scaled(interval: Interval, factor: float) -> Interval:
-    bounds = sorted((interval.low * factor, interval.high * factor))
-    return Interval(value=interval.value * factor, low=bounds[0], high=bounds[1])
