@@ -82,12 +82,13 @@ def run(parts: Parts) -> Result:
     with Pair(sides, inputs.path / stages.TOKENS_FILE, device) as pair:
         log.info("measuring %s beside its float32 baseline, each in its own process", parts.label)
         measured = measure(pair, parts.bench, parts.seed)
-        if random:
-            quality = versus = UNTRAINED
-        else:
+        if not random:
             before = stages.outputs(store, pair.baseline, baseline, inputs, head, BASELINE_RUNTIME, device)
             after = stages.outputs(store, pair.variant, variant, inputs, head, parts.runtime, device)
-            quality, versus = judge(parts, splits, head, before, after)
+    if random:
+        quality = versus = UNTRAINED
+    else:
+        quality, versus = judge(parts, splits, head, before, after)
 
     description = read_description(variant.path)
     memory = measured.memory
