@@ -142,6 +142,9 @@ def check(parts: Parts) -> None:
     runtime.check()
     parts.model.check()
     parts.task.check()
+    parts.finetune.check()
+    if (reason := parts.finetune.refuses.get(parts.model.model_type or "")) is not None:
+        raise UserError(f"finetune={parts.finetune.name} does not train model={parts.model.name}: {reason}")
     parts.device.check()
     if (resolved := parts.device.resolved()).kind not in quant.devices:
         raise UserError(f"quant={quant.name} does not run on {resolved.kind}, which device=auto found; use device=cpu")

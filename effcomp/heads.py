@@ -1,6 +1,6 @@
 """What a model is asked to predict, and the class that predicts it."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -19,19 +19,18 @@ HEADS: dict[tuple[Objective, Kind], Head] = {
 }
 
 
-def auto_class(head: Head) -> Any:
-    """The transformers Auto class of a head; BitNet's classifier, which transformers lacks, is registered in it."""
-    import transformers
-
-    if head == "sequence_classification":
-        from effcomp.models import bitnet
-
-        bitnet.register()
-        return transformers.AutoModelForSequenceClassification
-    return transformers.AutoModelForMaskedLM if head == "masked_lm" else transformers.AutoModelForCausalLM
-
-
 def model_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel]":
     """The class of an architecture with a head; importing it is most of what loading costs."""
-    found: type[PreTrainedModel] = auto_class(head)._model_mapping[type(config)]
+    import transformers
+
+    if config.model_type == "bitnet":  # transformers has it without its quantised layers, and without a classifier
+        from effcomp.models import bitnet
+
+        return bitnet.CLASSES[head]
+    auto = {
+        "sequence_classification": transformers.AutoModelForSequenceClassification,
+        "masked_lm": transformers.AutoModelForMaskedLM,
+        "causal_lm": transformers.AutoModelForCausalLM,
+    }[head]
+    found: type[PreTrainedModel] = auto._model_mapping[type(config)]
     return found

@@ -1,7 +1,7 @@
 """What every choice of a config group is: a small frozen object, checked when it is built."""
 
-import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,12 +57,12 @@ def from_spec(spec: dict[str, Any], kind: type[P]) -> P:
 
 
 def source_key(*modules: str) -> str:
-    """The sha256 of the source text of these imported modules."""
+    """The sha256 of the source text of these modules, which need not be imported."""
     from hashlib import sha256
 
     digest = sha256()
     for module in sorted(modules):
-        file = sys.modules[module].__file__
-        assert file is not None, f"{module} has no source file"
-        digest.update(Path(file).read_bytes())
+        found = find_spec(module)
+        assert found is not None and found.origin is not None, f"{module} has no source file"
+        digest.update(Path(found.origin).read_bytes())
     return digest.hexdigest()

@@ -70,7 +70,7 @@ def run(parts: Parts) -> Result:
     head = HEADS[parts.task.objective, parts.model.kind]
 
     splits = parts.task.load()
-    finetune.check(splits.train)
+    finetune.check_examples(splits)
     inputs = stages.tokens(store, parts.model, parts.task, splits, head)
     trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
     baseline = stages.artifact(store, trained, head, BASELINE_PRUNE, BASELINE_QUANT)

@@ -87,7 +87,14 @@ def checkpoint(
         "device": device.kind,
         "seed": seed,
         "code": source_key(
-            "effcomp.models.base", "effcomp.tasks.base", "effcomp.tasks.blocks", "effcomp.finetune.base"
+            "effcomp.models.base",
+            "effcomp.models.bitnet",
+            "effcomp.models.linear",
+            "effcomp.tasks.base",
+            "effcomp.tasks.blocks",
+            "effcomp.finetune.base",
+            "effcomp.finetune.sampler",
+            "effcomp.finetune.trainer",
         ),
         "torch": version("torch"),
         "transformers": version("transformers"),
@@ -125,7 +132,7 @@ def artifact(store: Store, trained: Entry, head: Head, prune: Prune, quant: Quan
         "checkpoint": trained.hash,
         "prune": prune.key(),
         "quant": quant.key(),
-        "code": source_key("effcomp.compress.artifact"),
+        "code": source_key("effcomp.compress.artifact", "effcomp.models.bitnet", "effcomp.models.linear"),
         "libraries": {name: version(name) for name in ("torch", "transformers", *quant.packages)},
     }
 

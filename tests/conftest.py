@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from effcomp.compose import Parts
     from effcomp.record import Record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,6 +86,16 @@ class Ran:
         return record
 
 
+def compose_parts(*overrides: str) -> "Parts":
+    """The parts of a configuration, as the command line builds them; not yet checked against each other."""
+    from hydra import compose, initialize_config_dir
+
+    from effcomp.compose import build
+
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return build(compose("config", overrides=list(overrides)))
+
+
 def run_effcomp(*arguments: str, cwd: Path, module: str = "effcomp.run") -> Ran:
     """`python -m effcomp.run ...` in a folder of its own."""
     done = subprocess.run(
@@ -121,3 +132,24 @@ def records(*names: str) -> list["Record"]:
     from effcomp.record import Record
 
     return [Record.read(DATA / "records" / f"{name}.json") for name in names]
+
+
+def train(parts: "Parts", head: str, folder: Path) -> None:
+    """Fine-tune as a run does, into a new folder."""
+    from effcomp.finetune.base import Job
+    from effcomp.store import Store
+
+    folder.mkdir()
+    splits, store = parts.task.load(), Store(folder.parent / "store")
+    parts.finetune.check_examples(splits)
+    job = Job(
+        parts.model.build(head, splits.label_names, parts.seed, store, as_it_is=False),
+        head,
+        parts.model.tokenizer(store),
+        splits.train,
+        64,
+        parts.device.resolved(),
+        parts.seed,
+        folder.parent / f"scratch {folder.name}",
+    )
+    parts.finetune.write(job, folder)

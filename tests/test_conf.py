@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from effcomp.compose import GROUPS, build
-from tests.conftest import ROOT
+from effcomp.compose import GROUPS
+from tests.conftest import ROOT, compose_parts
 
 CONF = ROOT / "conf"
 CHOICES = [file for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
@@ -14,13 +13,11 @@ CHOICES = [file for group in GROUPS for file in sorted((CONF / group).glob("*.ya
 
 @pytest.mark.parametrize("file", CHOICES, ids=lambda file: f"{file.parent.name}={file.stem}")
 def test_every_choice_builds_and_has_its_name(file: Path) -> None:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        parts = build(compose("config", overrides=[f"{file.parent.name}={file.stem}"]))
+    parts = compose_parts(f"{file.parent.name}={file.stem}")
     assert parts.config["choices"][file.parent.name] == file.stem
     assert getattr(parts, file.parent.name).name == file.stem
 
 
 @pytest.mark.parametrize("file", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_experiment_composes(file: Path) -> None:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        build(compose("config", overrides=[f"+experiment={file.stem}"]))
+    compose_parts(f"+experiment={file.stem}")

@@ -4,18 +4,16 @@ import math
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from effcomp.compose import build, check
+from effcomp.compose import check
 from effcomp.pipeline import Result, run
 from effcomp.record import LanguageQuality, LanguageVersus, Quality, Record
-from tests.conftest import DATA, ROOT, SMALL
+from tests.conftest import DATA, SMALL, compose_parts
 
 
 def run_tiny(folder: Path, *overrides: str) -> Result:
     small = ["tracking=none", "finetune.epochs=1", f"store={folder}/store", "device=cpu", *SMALL, *overrides]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        parts = build(compose("config", overrides=small))
+    parts = compose_parts(*small)
     check(parts)
     return run(parts)
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from effcomp.compress.prune.base import Prune
 from effcomp.compress.quant.base import Quant
-from effcomp.heads import Head, auto_class, model_class
+from effcomp.heads import Head, model_class
+from effcomp.models.linear import unify_linear
 from effcomp.part import from_spec
 
 if TYPE_CHECKING:
-    from torch import nn
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ARTIFACT_FILE = "artifact.json"
@@ -98,27 +98,12 @@ def load_artifact(folder: Path) -> "PreTrainedModel":
     quant = from_spec(description.quant, Quant)
     config = AutoConfig.from_pretrained(folder)
     with init_empty_weights(include_buffers=False):
-        skeleton = auto_class(description.head).from_config(config)
+        skeleton = model_class(description.head, config)(config)
     unify_linear(skeleton)
     model = quant.decode(skeleton, load_file(folder / WEIGHTS_FILE)).eval()
     if empty := [name for name, parameter in model.named_parameters() if parameter.is_meta]:
         raise ValueError(f"{folder} holds no tensors for {empty}")
     return model
-
-
-def unify_linear(model: "nn.Module") -> None:
-    """Replace GPT-2's Conv1D layers by the nn.Linear that computes the same, in place: number formats and
-    pruners then have one kind of layer to know."""
-    from torch import nn
-    from transformers.pytorch_utils import Conv1D
-
-    for name, layer in list(model.named_modules()):
-        if isinstance(layer, Conv1D):
-            inputs, outputs = layer.weight.shape
-            linear = nn.Linear(inputs, outputs, device="meta")
-            linear.weight = nn.Parameter(layer.weight.detach().T.contiguous())
-            linear.bias = nn.Parameter(layer.bias.detach())
-            model.set_submodule(name, linear)
 
 
 def artifact_bytes(folder: Path) -> int:

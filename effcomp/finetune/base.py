@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from effcomp.device import Device
 from effcomp.heads import Head
 from effcomp.part import Part
-from effcomp.tasks.base import Examples
+from effcomp.tasks.base import Examples, Splits
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -37,10 +37,15 @@ class Finetune(Part):
     """A way of training. To add one: a subclass, conf/finetune/<name>.yaml, a test."""
 
     trains: ClassVar[bool] = True
+    refuses: ClassVar[dict[str, str]] = {}
+    """The model types that it cannot train, each with the reason and the way on."""
+
+    def check(self) -> None:
+        """Raise UserError when something that the training needs cannot be had; takes no time."""
 
     @abstractmethod
-    def check(self, examples: Examples) -> None:
-        """Raise UserError when the training examples are not enough for what is asked."""
+    def check_examples(self, splits: Splits) -> None:
+        """Raise UserError when the training examples are not what is asked for."""
 
     @abstractmethod
     def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
@@ -68,7 +73,7 @@ class NoFinetune(Finetune):
 
     trains: ClassVar[bool] = False
 
-    def check(self, examples: Examples) -> None:
+    def check_examples(self, splits: Splits) -> None:
         return
 
     def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":

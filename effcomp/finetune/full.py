@@ -1,7 +1,6 @@
 """Full fine-tuning: every parameter, with transformers' Trainer."""
 
 import logging
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,15 +11,16 @@ from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, Job
 from effcomp.heads import Head
 from effcomp.measure.machine import has_bf16
-from effcomp.tasks.base import Examples
+from effcomp.tasks.base import Examples, Splits, stratified_split
 from effcomp.tasks.blocks import blocks
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 log = logging.getLogger(__name__)
 
 POSITIVE = Annotated[float, Field(gt=0)]
+TrainingRow = dict[str, Any]
 
 
 class FullFinetune(Finetune):
@@ -38,21 +38,31 @@ class FullFinetune(Finetune):
     """Compute activations again in the backward pass instead of keeping them: slower, in less memory."""
     checkpoint_steps: Annotated[int, Field(ge=1)]
     """Write a checkpoint after this many steps; an interrupted training goes on from the last one."""
+    patience: Annotated[int, Field(ge=1)] | None
+    """Early stopping: end when the loss on held-back examples has not fallen at this many checkpoints in a row, and
+    keep the best checkpoint. null: train all epochs and keep the last weights."""
+    validation_share: Annotated[float, Field(gt=0, lt=1)]
+    """Of the training examples, held back to decide when to stop; used with patience alone."""
     precision: Literal["auto", "fp32", "bf16"]
     """Type of the matrix products; weights and optimiser stay float32. auto: bf16 where the processor has it."""
 
     def examples_used(self, examples: Examples) -> int:
-        return self.train_samples or len(examples)
+        count = self.train_samples or len(examples)
+        return count - self.held_back(count)
+
+    def held_back(self, count: int) -> int:
+        """How many of so many examples are not trained on."""
+        return max(1, round(self.validation_share * count)) if self.patience is not None else 0
 
     def precision_on(self, device: Device) -> str:
         if self.precision == "auto":
             return "bf16" if has_bf16(device) else "fp32"
         return self.precision
 
-    def check(self, examples: Examples) -> None:
-        if self.train_samples is not None and self.train_samples > len(examples):
+    def check_examples(self, splits: Splits) -> None:
+        if self.train_samples is not None and self.train_samples > len(splits.train):
             raise UserError(
-                f"finetune.train_samples={self.train_samples}: the task has {len(examples)} training examples"
+                f"finetune.train_samples={self.train_samples}: the task has {len(splits.train)} training examples"
             )
 
     def adapt(self, model: "PreTrainedModel", head: Head) -> "PreTrainedModel":
@@ -63,19 +73,29 @@ class FullFinetune(Finetune):
         """The plain model behind `adapt`, with what was learned in its weights."""
         return model
 
+    def rows(self, job: Job, examples: Examples) -> list[TrainingRow]:
+        """What the Trainer reads of these examples."""
+        return training_rows(job, examples)
+
+    def trainer(self, job: Job, **settings: Any) -> "Trainer":
+        """The Trainer with these settings."""
+        from effcomp.finetune.trainer import GroupedTrainer
+
+        return GroupedTrainer(**settings)
+
     def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
         """Train with batches of like length, each padded to its own longest text."""
-        from transformers import Trainer, TrainingArguments
-        from transformers.trainer_callback import PrinterCallback, ProgressCallback
+        from transformers import EarlyStoppingCallback, TrainingArguments
 
-        from effcomp.finetune.sampler import LengthGrouped
-
-        assert job.tokenizer is not None, "an architecture alone is not trained"
-        rows, collator = training_rows(job, job.tokenizer, self.train_samples)
+        examples, held_back = subset(job.examples, self.train_samples, job.seed), None
+        if self.patience is not None:
+            count = self.held_back(len(examples))
+            examples, held_back = stratified_split(examples, count, job.seed, "early stopping: the training part")
         arguments = TrainingArguments(
             output_dir=str(job.scratch),
             num_train_epochs=self.epochs,
             per_device_train_batch_size=self.batch_size,
+            per_device_eval_batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             warmup_steps=self.warmup_ratio,
             weight_decay=self.weight_decay,
@@ -87,6 +107,11 @@ class FullFinetune(Finetune):
             save_strategy="steps",
             save_steps=self.checkpoint_steps,
             save_total_limit=1,
+            eval_strategy="steps" if held_back else "no",
+            eval_steps=self.checkpoint_steps,
+            prediction_loss_only=True,
+            load_best_model_at_end=held_back is not None,
+            metric_for_best_model="eval_loss" if held_back else None,
             gradient_accumulation_steps=self.gradient_accumulation,
             gradient_checkpointing=self.gradient_checkpointing,
             report_to="none",
@@ -94,22 +119,18 @@ class FullFinetune(Finetune):
         )
         if arguments.n_gpu > 1:  # DataParallel would multiply the batch size that was asked for
             arguments._n_gpu = 1
-
-        class GroupedTrainer(Trainer):
-            def _get_train_sampler(self, *_: Any) -> LengthGrouped:
-                return LengthGrouped([len(row["input_ids"]) for row in rows], self.args.train_batch_size, job.seed)
-
-        trainer = GroupedTrainer(
+        trainer = self.trainer(
+            job,
             model=self.adapt(job.model, job.head),
             args=arguments,
-            train_dataset=rows,
-            data_collator=collator,
-            callbacks=[progress_bar()],
+            rows=self.rows(job, examples),
+            eval_dataset=self.rows(job, held_back) if held_back else None,
+            data_collator=collator(job),
+            callbacks=[EarlyStoppingCallback(self.patience)] if self.patience is not None else [],
         )
-        trainer.remove_callback(ProgressCallback)
-        trainer.remove_callback(PrinterCallback)
         trainer.train(resume_from_checkpoint=last_checkpoint(job.scratch))
-        return self.merge(trainer.model).to("cpu"), [row for row in trainer.state.log_history if "loss" in row]
+        curve = [row for row in trainer.state.log_history if "loss" in row or "eval_loss" in row]
+        return self.merge(trainer.model).to("cpu"), curve
 
 
 def last_checkpoint(scratch: Path) -> str | None:
@@ -124,25 +145,37 @@ def last_checkpoint(scratch: Path) -> str | None:
     return str(newest)
 
 
-def training_rows(
-    job: Job, tokenizer: "PreTrainedTokenizerBase", train_samples: int | None
-) -> tuple[list[dict[str, Any]], Any]:
-    """What the Trainer reads, and the collator that makes batches of it."""
-    from transformers import DataCollatorForLanguageModeling, DataCollatorForSeq2Seq, DataCollatorWithPadding
+def the_tokenizer(job: Job) -> "PreTrainedTokenizerBase":
+    assert job.tokenizer is not None, "an architecture alone is not trained"
+    return job.tokenizer
 
-    examples = subset(job.examples, train_samples, job.seed)
+
+def training_rows(job: Job, examples: Examples) -> list[TrainingRow]:
+    """What the Trainer reads: a row for each example, or for each block of the documents."""
+    tokenizer = the_tokenizer(job)
     if job.head == "sequence_classification":
         encoded = tokenizer(
             list(examples.texts), list(examples.pairs) or None, truncation=True, max_length=job.max_length
         )
-        rows = [
+        return [
             {**{name: encoded[name][i] for name in encoded}, "labels": label} for i, label in enumerate(examples.labels)
         ]
-        return rows, DataCollatorWithPadding(tokenizer)
     packed = blocks(examples, tokenizer, job.max_length, job.head)
-    if job.head == "masked_lm":  # other masks at each epoch
-        return [{"input_ids": block} for block in packed], DataCollatorForLanguageModeling(tokenizer)
-    return [{"input_ids": block, "labels": block} for block in packed], DataCollatorForSeq2Seq(tokenizer)
+    if job.head == "masked_lm":
+        return [{"input_ids": block} for block in packed]
+    return [{"input_ids": block, "labels": block} for block in packed]
+
+
+def collator(job: Job) -> Any:
+    """What makes a batch of such rows; a masked model's sees other masks at each epoch."""
+    from transformers import DataCollatorForLanguageModeling, DataCollatorForSeq2Seq, DataCollatorWithPadding
+
+    makers = {
+        "sequence_classification": DataCollatorWithPadding,
+        "masked_lm": DataCollatorForLanguageModeling,
+        "causal_lm": DataCollatorForSeq2Seq,
+    }
+    return makers[job.head](the_tokenizer(job))
 
 
 def subset(examples: Examples, count: int | None, seed: int) -> Examples:
@@ -152,26 +185,3 @@ def subset(examples: Examples, count: int | None, seed: int) -> Examples:
     if count is None:
         return examples
     return examples.take(np.random.default_rng(seed).permutation(len(examples))[:count].tolist())
-
-
-def progress_bar() -> "TrainerCallback":
-    """One bar on standard error, with the loss; in a log file a line every ten seconds."""
-    from tqdm import tqdm
-    from transformers import TrainerCallback
-
-    class Bar(TrainerCallback):
-        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            interval = 0.1 if sys.stderr.isatty() else 10.0
-            self.bar = tqdm(total=state.max_steps, desc="fine-tuning", unit="step", mininterval=interval)
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.bar.update(state.global_step - self.bar.n)
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if "loss" in logs:
-                self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}", refresh=False)
-
-        def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            self.bar.close()
-
-    return Bar()

@@ -1,6 +1,6 @@
 """Low-rank adaptation (Hu et al. 2021, LoRA, section 4): small matrices are trained, then added to the weights."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 class LoraFinetune(FullFinetune):
     """Every linear layer behind the embeddings gets an adapter; the head of a classifier is trained in full."""
 
+    refuses: ClassVar[dict[str, str]] = {
+        "bitnet": "its weights are made ternary at each call, and adapters added to them would be rounded away; "
+        "use finetune=full"
+    }
     rank: Annotated[int, Field(ge=1)]
     alpha: Annotated[float, Field(gt=0)]
     """The adapters count alpha / rank times."""

@@ -1,11 +1,12 @@
 """A source of pretrained weights, and the model built from it."""
 
+import json
 from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from effcomp.errors import UserError
-from effcomp.heads import Head, Kind, auto_class
+from effcomp.heads import Head, Kind, model_class
 from effcomp.part import Part
 from effcomp.store import MANIFEST, Store, file_sha256
 
@@ -60,6 +61,14 @@ class Model(Part):
         """Whether the architecture alone is enough: random weights, and their config is in the YAML."""
         return self.path is None and self.weights == "random" and self.architecture is not None
 
+    @property
+    def model_type(self) -> str | None:
+        """The architecture as transformers calls it, where the config or the path says it without loading."""
+        if self.path is not None:
+            found: str = json.loads((self.path / CONFIG_FILE).read_text())["model_type"]
+            return found
+        return self.architecture["model_type"] if self.architecture is not None else None
+
     def folder(self, store: Store) -> Path | None:
         """The folder with config.json, the tokenizer and the weights; None when the architecture alone is used."""
         if self.without_source:
@@ -84,7 +93,14 @@ class Model(Part):
         if folder is None:
             assert self.architecture is not None, "without_source says there is one"
             return AutoConfig.for_model(**self.architecture)
-        return AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder)
+        if (quantised := getattr(config, "quantization_config", None)) is not None:
+            if quantised["quant_method"] != "bitnet":
+                raise UserError(
+                    f"model.path={folder} is quantised already ({quantised['quant_method']}): give float weights"
+                )
+            del config.quantization_config  # its layers are ours: effcomp.models.bitnet
+        return config
 
     def tokenizer(self, store: Store) -> "PreTrainedTokenizerBase | None":
         """The tokenizer, with a padding token; None when the architecture alone is used."""
@@ -129,8 +145,8 @@ class Model(Part):
             config.pad_token_id = tokenizer.pad_token_id if tokenizer is not None else 0
         folder = self.folder(store)
         if folder is None or self.weights == "random":
-            return auto_class(head).from_config(config)
-        model, loaded = auto_class(head).from_pretrained(
+            return model_class(head, config)(config)
+        model, loaded = model_class(head, config).from_pretrained(
             folder, config=config, dtype="float32", output_loading_info=True
         )
         if trained and loaded["missing_keys"]:
@@ -143,8 +159,8 @@ class Model(Part):
 
 def load_checkpoint(folder: Path, head: Head) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase | None]":
     """The model (float32) and the tokenizer, where there is one, of a folder written by save_pretrained."""
-    from transformers import AutoTokenizer
+    from transformers import AutoConfig, AutoTokenizer
 
-    model = auto_class(head).from_pretrained(folder, dtype="float32")
+    model = model_class(head, AutoConfig.from_pretrained(folder)).from_pretrained(folder, dtype="float32")
     has_tokenizer = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
     return model, AutoTokenizer.from_pretrained(folder) if has_tokenizer else None

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from effcomp import hub
 from effcomp.models.base import WAYS_ON, Model
+from effcomp.part import source_key
 from effcomp.store import Store
 
 
@@ -23,3 +24,14 @@ class HubModel(Model):
 
     def fetch(self) -> Path:
         return hub.model_folder(self.repository, self.revision, f"model={self.name}: {WAYS_ON}")
+
+
+class PackedBitNet(HubModel):
+    """BitNet's published ternary weights; unpacked once into float, and kept in the store."""
+
+    def source(self, store: Store) -> Path:
+        from effcomp.models import bitnet
+
+        packed = self.fetch()
+        key = {"repository": self.repository, "revision": self.revision, "code": source_key(bitnet.__name__)}
+        return store.get("converted", key, lambda folder: bitnet.unpack_folder(packed, folder)).path

@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from safetensors.torch import load_file
 
-from effcomp.compose import build
 from effcomp.compress.artifact import load_artifact, write_artifact
 from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
@@ -17,7 +15,7 @@ from effcomp.measure.client import Worker
 from effcomp.models.base import load_checkpoint
 from effcomp.ragged import pack
 from effcomp.runtimes.torch import Compiled, Torch
-from tests.conftest import ROOT
+from tests.conftest import ROOT, compose_parts
 
 HEAD = "sequence_classification"
 TEXTS = ["a warm and funny film", "every scene is a chore from start to finish", "dull"]
@@ -35,8 +33,7 @@ TOLERANCE = {
 
 
 def quant_named(name: str, *overrides: str) -> Quant:
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build(compose("config", overrides=[f"quant={name}", *overrides])).quant
+    return compose_parts(f"quant={name}", *overrides).quant
 
 
 def write(tiny_bert: Path, folder: Path, quant: Quant, *, ratio: float | None = None) -> tuple[np.ndarray, dict]:

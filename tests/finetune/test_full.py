@@ -5,46 +5,29 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-from effcomp.compose import Parts, build
 from effcomp.errors import UserError
-from effcomp.finetune.base import Job, read_curve
+from effcomp.finetune.base import read_curve
+from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import load_checkpoint
-from effcomp.store import Store
-from effcomp.tasks.base import Examples
-from tests.conftest import MOVIES, ROOT, run_effcomp, start_effcomp
+from effcomp.tasks.base import Examples, Splits, stratified_split
+from tests.conftest import MOVIES, compose_parts, run_effcomp, start_effcomp, train
 
 HEAD = "sequence_classification"
 
 
-def parts_for(tiny_bert: Path, *overrides: str) -> Parts:
-    small = [f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", *overrides]
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build(compose("config", overrides=small))
+LEARN = ["finetune.epochs=40", "finetune.learning_rate=2e-3", "finetune.batch_size=16"]
 
 
-def train(parts: Parts, folder: Path) -> None:
-    folder.mkdir()
-    splits = parts.task.load()
-    store = Store(folder.parent / "store")
-    model = parts.model.build(HEAD, splits.label_names, parts.seed, store, as_it_is=False)
-    job = Job(
-        model,
-        HEAD,
-        parts.model.tokenizer(store),
-        splits.train,
-        64,
-        parts.device.resolved(),
-        parts.seed,
-        folder.parent / f"scratch {folder.name}",
-    )
-    parts.finetune.write(job, folder)
+def small(tiny_bert: Path) -> list[str]:
+    return [f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20"]
 
 
 def test_it_learns_and_leaves_a_checkpoint_and_a_curve(tiny_bert: Path, tmp_path: Path) -> None:
-    parts = parts_for(tiny_bert, "finetune.epochs=40", "finetune.learning_rate=2e-3", "finetune.batch_size=16")
-    train(parts, tmp_path / "checkpoint")
+    parts = compose_parts(
+        *small(tiny_bert), "finetune.epochs=40", "finetune.learning_rate=2e-3", "finetune.batch_size=16"
+    )
+    train(parts, HEAD, tmp_path / "checkpoint")
     model, tokenizer = load_checkpoint(tmp_path / "checkpoint", HEAD)
     test = parts.task.load().test
     with torch.inference_mode():
@@ -58,16 +41,17 @@ def test_it_learns_and_leaves_a_checkpoint_and_a_curve(tiny_bert: Path, tmp_path
 def test_the_same_seed_gives_the_same_weights(tiny_bert: Path, tmp_path: Path) -> None:
     weights = []
     for run, seed in enumerate([0, 0, 1]):
-        train(parts_for(tiny_bert, f"seed={seed}", "finetune.epochs=1"), tmp_path / str(run))
+        train(compose_parts(*small(tiny_bert), f"seed={seed}", "finetune.epochs=1"), HEAD, tmp_path / str(run))
         weights.append((tmp_path / str(run) / "model.safetensors").read_bytes())
     assert weights[0] == weights[1] != weights[2]
 
 
 def test_more_samples_than_there_are_is_refused(tiny_bert: Path) -> None:
-    finetune = parts_for(tiny_bert, "finetune.train_samples=3").finetune
-    finetune.check(Examples(("a", "b", "c"), (0, 1, 0)))
+    finetune = compose_parts(*small(tiny_bert), "finetune.train_samples=3").finetune
+    test = Examples(("d",), (0,))
+    finetune.check_examples(Splits(Examples(("a", "b", "c"), (0, 1, 0)), test))
     with pytest.raises(UserError, match=r"finetune\.train_samples=3: the task has 2"):
-        finetune.check(Examples(("a", "b"), (0, 1)))
+        finetune.check_examples(Splits(Examples(("a", "b"), (0, 1)), test))
 
 
 def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(
@@ -86,23 +70,34 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(
     went_on = run_effcomp(*long, cwd=tmp_path)
     assert "going on from" in went_on.stderr, went_on.stderr
     assert went_on.code == 0
-    undisturbed = parts_for(tiny_bert, *long)
-    train(undisturbed, tmp_path / "undisturbed")
+    undisturbed = compose_parts(*small(tiny_bert), *long)
+    train(undisturbed, HEAD, tmp_path / "undisturbed")
     (resumed,) = (tmp_path / "multirun/store/checkpoint").glob("*/model.safetensors")
     assert resumed.read_bytes() == (tmp_path / "undisturbed/model.safetensors").read_bytes()
     assert not list(unfinished.glob("*")), "nothing is left"
 
 
-def test_lora_learns_and_leaves_a_plain_model(tiny_bert: Path, tmp_path: Path) -> None:
-    parts = parts_for(
-        tiny_bert, "finetune=lora", "finetune.epochs=40", "finetune.learning_rate=5e-3", "finetune.batch_size=16"
+def test_early_stopping_ends_before_the_last_epoch_and_keeps_the_best_weights(tiny_bert: Path, tmp_path: Path) -> None:
+    parts = compose_parts(
+        *small(tiny_bert),
+        "finetune.epochs=200",
+        "finetune.learning_rate=5e-3",
+        "finetune.checkpoint_steps=5",
+        "finetune.patience=2",
+        "finetune.validation_share=0.25",
     )
-    train(parts, tmp_path / "checkpoint")
-    model, _ = load_checkpoint(tmp_path / "checkpoint", HEAD)
-    before = parts.model.build(HEAD, ("negative", "positive"), 0, Store(tmp_path / "store"), as_it_is=False)
-    assert {name for name, _ in model.named_parameters()} == {name for name, _ in before.named_parameters()}
-    assert torch.equal(model.bert.embeddings.word_embeddings.weight, before.bert.embeddings.word_embeddings.weight), (
-        "only the linear layers have adapters"
-    )
+    train(parts, HEAD, tmp_path / "checkpoint")
     curve = read_curve(tmp_path / "checkpoint")
-    assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
+    losses = [row["eval_loss"] for row in curve if "eval_loss" in row]
+    assert curve[-1]["epoch"] < 200
+    assert min(losses) == losses[-3], "two checkpoints in a row were no better"
+    examples = parts.task.load().train
+    assert parts.finetune.examples_used(examples) == len(examples) - round(0.25 * len(examples))
+
+    assert isinstance(parts.finetune, FullFinetune)
+    _, held_back = stratified_split(examples, parts.finetune.held_back(len(examples)), parts.seed, "")
+    model, tokenizer = load_checkpoint(tmp_path / "checkpoint", HEAD)
+    with torch.inference_mode():
+        encoded = tokenizer(list(held_back.texts), padding=True, return_tensors="pt")
+        loss = model.eval()(**encoded, labels=torch.tensor(held_back.labels)).loss
+    assert float(loss) == pytest.approx(min(losses), abs=0.02), "bf16 while training, float32 here"

@@ -4,20 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-from effcomp.compose import build
 from effcomp.errors import UserError
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.store import Store
-from tests.conftest import ROOT
+from tests.conftest import compose_parts
 
 HEAD = "sequence_classification"
 
 
 def model(*overrides: str) -> Model:
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build(compose("config", overrides=list(overrides))).model
+    return compose_parts(*overrides).model
 
 
 @pytest.fixture
@@ -85,17 +82,18 @@ def test_a_model_that_is_not_trained_must_have_its_head_and_its_labels(
         ready.build(HEAD, ("good", "bad"), 0, store, as_it_is=True)
 
 
-@pytest.mark.parametrize("name", ["distilbert", "distilbert_multilingual", "gpt2", "gptneo", "bitnet"])
+@pytest.mark.parametrize("name", ["distilbert", "distilbert_multilingual", "gpt2", "gptneo", "bitnet", "bitnet_packed"])
 def test_an_architecture_is_the_published_one(name: str, store: Store) -> None:
     """The parameters of the published models, counted without making a weight."""
     from accelerate import init_empty_weights
 
-    from effcomp.heads import HEADS, auto_class
+    from effcomp.heads import HEADS, model_class
 
     random = model(f"model={name}", "model.weights=random")
     random.check()
     with init_empty_weights():
-        built = auto_class(HEADS["language_modelling", random.kind]).from_config(random.config(store))
+        config = random.config(store)
+        built = model_class(HEADS["language_modelling", random.kind], config)(config)
     built.tie_weights()
     assert (
         sum(parameter.numel() for parameter in built.parameters())
@@ -105,6 +103,7 @@ def test_an_architecture_is_the_published_one(name: str, store: Store) -> None:
             "gpt2": 124_439_808,
             "gptneo": 2_651_307_520,
             "bitnet": 2_412_820_480,
+            "bitnet_packed": 2_412_820_480,
         }[name]
     )
 

@@ -2,18 +2,15 @@
 
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
 from transformers import AutoTokenizer
 
-from effcomp.compose import build
 from effcomp.tasks.base import Examples, Task
 from effcomp.tasks.blocks import IGNORED, blocks, encode_blocks, text_size
-from tests.conftest import DATA, ROOT
+from tests.conftest import DATA, compose_parts
 
 
 def task(*overrides: str) -> Task:
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build(compose("config", overrides=list(overrides))).task
+    return compose_parts(*overrides).task
 
 
 def test_wikitext_is_cut_where_an_article_begins_and_not_at_its_sections() -> None:

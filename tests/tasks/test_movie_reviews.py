@@ -1,15 +1,11 @@
 """Rotten Tomatoes from the installed package, and from a folder."""
 
-from hydra import compose, initialize_config_dir
-
-from effcomp.compose import build
 from effcomp.tasks.movie_reviews import MovieReviews
-from tests.conftest import MOVIES, ROOT
+from tests.conftest import MOVIES, compose_parts
 
 
 def rotten_tomatoes(*overrides: str) -> MovieReviews:
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        task = build(compose("config", overrides=list(overrides))).task
+    task = compose_parts(*overrides).task
     assert isinstance(task, MovieReviews)
     return task
 

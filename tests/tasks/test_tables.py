@@ -3,17 +3,14 @@
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 
-from effcomp.compose import build
 from effcomp.errors import UserError
 from effcomp.tasks.base import Task
-from tests.conftest import DATA, ROOT
+from tests.conftest import DATA, compose_parts
 
 
 def task(*overrides: str) -> Task:
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build(compose("config", overrides=list(overrides))).task
+    return compose_parts(*overrides).task
 
 
 def test_sst2_reads_a_quote_as_text() -> None:

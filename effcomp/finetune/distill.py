@@ -1,0 +1,114 @@
+"""Distillation: a small model learns from the labels and from what a larger, trained one says."""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+from tqdm import tqdm
+
+from effcomp.device import Device
+from effcomp.errors import UserError
+from effcomp.finetune.base import Job
+from effcomp.finetune.full import FullFinetune, TrainingRow
+from effcomp.models.base import load_checkpoint
+from effcomp.ragged import Ragged
+from effcomp.store import file_sha256
+from effcomp.tasks.base import Examples, Splits, encode
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+
+TEACHER_BATCH = 64
+WAY_ON = "give the folder of a model trained on this task, as save_pretrained writes it (multirun/store/checkpoint/...)"
+
+
+class DistillFinetune(FullFinetune):
+    """Every parameter, with soft targets (Hinton et al. 2015, section 2).
+
+    A classifier's teacher reads every training text once, in its own tokens; a language model's teacher
+    reads each batch, and must have the student's tokenizer.
+    """
+
+    teacher: Path | None
+    """A folder written by save_pretrained: a checkpoint of the store, or any trained model of this task."""
+    temperature: Annotated[float, Field(gt=0)]
+    teacher_share: Annotated[float, Field(gt=0, le=1)]
+    """Of the loss; the labels have the rest."""
+
+    def check(self) -> None:
+        if self.teacher is None:
+            raise UserError(f"finetune.teacher is missing: {WAY_ON}")
+        if not (self.teacher / "config.json").is_file() or not any(self.teacher.glob("*.safetensors")):
+            raise UserError(f"finetune.teacher={self.teacher} has no config.json with .safetensors: {WAY_ON}")
+
+    def check_examples(self, splits: Splits) -> None:
+        from transformers import AutoConfig
+
+        super().check_examples(splits)
+        found = AutoConfig.from_pretrained(self.teacher).id2label
+        names = [found[i] for i in sorted(found)]
+        if splits.label_names and [n.casefold() for n in names] != [n.casefold() for n in splits.label_names]:
+            raise UserError(
+                f"finetune.teacher={self.teacher}: its labels are {', '.join(names)}, those of the task "
+                f"{', '.join(splits.label_names)}; {WAY_ON}"
+            )
+
+    def key(self) -> dict[str, Any]:
+        """What the teacher is counts, not where it lies."""
+        assert self.teacher is not None, "check() refuses it"
+        files = sorted(file for file in self.teacher.iterdir() if file.suffix in {".safetensors", ".json"})
+        digest = sha256("".join(file.name + file_sha256(file) for file in files).encode()).hexdigest()
+        key = super().key()
+        return {**key, "fields": {**key["fields"], "teacher": digest}}
+
+    def rows(self, job: Job, examples: Examples) -> list[TrainingRow]:
+        rows = super().rows(job, examples)
+        if job.head == "sequence_classification":
+            teacher, tokenizer = self.load(job)
+            wanted = classify(teacher, encode(examples, tokenizer, job.max_length), job.device)
+            for row, logits in zip(rows, wanted, strict=True):
+                row["teacher_logits"] = logits
+        return rows
+
+    def trainer(self, job: Job, **settings: Any) -> "Trainer":
+        from effcomp.finetune.trainer import DistillationTrainer
+
+        if job.head == "sequence_classification":
+            teacher = None
+            settings["args"].label_names = ["labels", "teacher_logits"]
+        else:
+            teacher, tokenizer = self.load(job)
+            if job.tokenizer is None or tokenizer.get_vocab() != job.tokenizer.get_vocab():
+                raise UserError(f"finetune.teacher={self.teacher} has another tokenizer than the model that it teaches")
+        return DistillationTrainer(
+            teacher=teacher,
+            temperature=self.temperature,
+            share=self.teacher_share,
+            causal=job.head == "causal_lm",
+            **settings,
+        )
+
+    def load(self, job: Job) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+        """The teacher and its tokenizer."""
+        assert self.teacher is not None, "check() refuses it"
+        teacher, tokenizer = load_checkpoint(self.teacher, job.head)
+        if tokenizer is None:
+            raise UserError(f"finetune.teacher={self.teacher} has no tokenizer: {WAY_ON}")
+        return teacher, tokenizer
+
+
+def classify(teacher: "PreTrainedModel", tokens: Ragged, device: Device) -> list[list[float]]:
+    """The teacher's logits of each sequence."""
+    import numpy as np
+    import torch
+
+    teacher = teacher.to(device.torch_name).eval()
+    logits = np.empty((len(tokens), teacher.config.num_labels), dtype=np.float32)
+    order = np.argsort(tokens.lengths)
+    with torch.inference_mode():
+        for start in tqdm(range(0, len(order), TEACHER_BATCH), desc="asking the teacher", unit="batch"):
+            indices = order[start : start + TEACHER_BATCH]
+            batch = {name: torch.from_numpy(ids).to(teacher.device) for name, ids in tokens.batch(indices).items()}
+            logits[indices] = teacher(**batch).logits.float().cpu().numpy()
+    return logits.tolist()

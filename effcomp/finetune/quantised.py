@@ -1,0 +1,72 @@
+"""Adapters on a quantised base: what is frozen is stored in few bits while the adapters are trained in float."""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from effcomp.compress.quant.base import Quant
+from effcomp.compress.quant.bnb import NF4, Int8Bnb
+from effcomp.finetune.lora import LoraFinetune
+from effcomp.models.linear import restore_conv1d, unify_linear
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedModel
+
+    from effcomp.heads import Head
+
+
+class QuantisedLora(LoraFinetune):
+    """The adapters learn on top of what quantisation left of the weights. The checkpoint has those weights in float32
+    with the adapters added: the function that was trained, in a format that any compression can start from."""
+
+    @abstractmethod
+    def base(self) -> Quant:
+        """The number format of the frozen weights."""
+
+    def key(self) -> dict[str, Any]:
+        return {**super().key(), "base": self.base().key()}
+
+    def adapt(self, model: "PreTrainedModel", head: "Head") -> "PreTrainedModel":
+        base = self.base()
+        unify_linear(model)
+        base.decode(model, base.encode(model))
+        for layer in model.modules():
+            if hasattr(layer, "support_avx512bf16_for_cpu"):
+                # bitsandbytes rearranges 4-bit weights at the first call in eval mode, for a kernel without gradient:
+                # after one evaluation nothing could be trained, or read back, any more.
+                layer.support_avx512bf16_for_cpu = False
+        return super().adapt(model, head)
+
+    def merge(self, model: "PreTrainedModel") -> "PreTrainedModel":
+        restore_linear(model)
+        merged = super().merge(model)
+        restore_conv1d(merged)
+        return merged
+
+
+class QloraFinetune(QuantisedLora):
+    """Dettmers et al. 2023, QLoRA, section 3: 4-bit NormalFloat, scales in 8 bit."""
+
+    def base(self) -> Quant:
+        return NF4(name="nf4", block_size=64, double_quant=True)
+
+
+class Int8Finetune(QuantisedLora):
+    """A base in LLM.int8() (Dettmers et al. 2022)."""
+
+    def base(self) -> Quant:
+        return Int8Bnb(name="int8_bnb", threshold=6.0)
+
+
+def restore_linear(model: "nn.Module") -> None:
+    """Put a float32 nn.Linear in place of each layer of bitsandbytes; in place."""
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt
+    from peft.utils.integrations import dequantize_module_weight
+    from torch import nn
+
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, Linear4bit | Linear8bitLt):
+            linear = nn.Linear(layer.in_features, layer.out_features, device="meta")
+            linear.weight = nn.Parameter(dequantize_module_weight(layer).float(), requires_grad=False)
+            linear.bias = layer.bias
+            model.set_submodule(name, linear)

@@ -1,0 +1,99 @@
+"""Distillation: what the teacher knows reaches a student that is given no labels."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from effcomp.compose import check
+from effcomp.errors import UserError
+from effcomp.finetune.base import read_curve
+from effcomp.models.base import load_checkpoint
+from tests.conftest import DATA, MOVIES, compose_parts, train
+
+HEAD = "sequence_classification"
+LEARN = ["finetune.epochs=40", "finetune.learning_rate=2e-3", "finetune.batch_size=16"]
+
+
+@pytest.fixture(scope="module")
+def small(tiny_bert: Path) -> list[str]:
+    return [f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20"]
+
+
+@pytest.fixture(scope="module")
+def teacher(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model trained on the test data with its two labels exchanged: right by nobody's labels but its own."""
+    folder = tmp_path_factory.mktemp("teacher")
+    train(compose_parts(*small, *LEARN), HEAD, folder / "checkpoint")
+    model, tokenizer = load_checkpoint(folder / "checkpoint", HEAD)
+    with torch.no_grad():
+        model.classifier.weight.copy_(model.classifier.weight.flip(0))
+        model.classifier.bias.copy_(model.classifier.bias.flip(0))
+    model.save_pretrained(folder / "exchanged")
+    tokenizer.save_pretrained(folder / "exchanged")
+    return folder / "exchanged"
+
+
+def distilled(small: list[str], teacher: Path, share: float, folder: Path) -> float:
+    """The accuracy on the test examples, by the true labels, of a student of this teacher."""
+    parts = compose_parts(
+        *small, "finetune=distill", f"finetune.teacher={teacher}", f"finetune.teacher_share={share}", "seed=1", *LEARN
+    )
+    train(parts, HEAD, folder)
+    model, tokenizer = load_checkpoint(folder, HEAD)
+    test = parts.task.load().test
+    with torch.inference_mode():
+        logits = model.eval()(**tokenizer(list(test.texts), padding=True, return_tensors="pt")).logits
+    return float((logits.argmax(dim=1) == torch.tensor(test.labels)).float().mean())
+
+
+def test_the_student_follows_the_teacher_as_far_as_its_share(small: list[str], teacher: Path, tmp_path: Path) -> None:
+    assert distilled(small, teacher, 1.0, tmp_path / "teacher alone") < 0.2
+    assert distilled(small, teacher, 0.01, tmp_path / "labels above all") > 0.8
+
+
+def test_the_teacher_counts_by_its_content_and_not_by_its_place(teacher: Path, tmp_path: Path) -> None:
+    model, tokenizer = load_checkpoint(teacher, HEAD)
+
+    def key(name: str) -> dict[str, Any]:
+        model.save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+        return compose_parts("finetune=distill", f"finetune.teacher={tmp_path / name}").finetune.key()
+
+    first, second = key("first"), key("second")
+    with torch.no_grad():
+        model.classifier.bias.add_(1)
+    assert first == second
+    assert key("third") != first
+
+
+@pytest.mark.parametrize(("model", "fixture"), [("gpt2", "tiny_gpt2"), ("minilm", "tiny_bert")])
+def test_a_language_model_is_taught_token_by_token(
+    model: str, fixture: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    small = [
+        f"model={model}",
+        f"model.path={request.getfixturevalue(fixture)}",
+        "task=wikitext2",
+        f"task.data_dir={DATA / 'wikitext2'}",
+        "task.max_length=32",
+    ]
+    head = "causal_lm" if model == "gpt2" else "masked_lm"
+    train(compose_parts(*small, *LEARN), head, tmp_path / "teacher")
+    taught = compose_parts(
+        *small, "finetune=distill", f"finetune.teacher={tmp_path / 'teacher'}", "finetune.teacher_share=1.0", *LEARN
+    )
+    train(taught, head, tmp_path / "student")
+    curve = read_curve(tmp_path / "student")
+    assert curve[-1]["loss"] < 0.5 * curve[0]["loss"], "with the teacher alone the loss is a divergence: it goes to 0"
+
+
+def test_a_teacher_that_cannot_teach_is_refused(small: list[str], tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"finetune\.teacher is missing: give the folder"):
+        check(compose_parts(*small, "finetune=distill"))
+    with pytest.raises(UserError, match=r"finetune\.teacher=/nowhere has no config\.json"):
+        check(compose_parts(*small, "finetune=distill", "finetune.teacher=/nowhere"))
+    wrong = compose_parts(*small, "finetune=distill", f"finetune.teacher={tiny_bert}")
+    with pytest.raises(UserError, match="its labels are LABEL_0, LABEL_1, those of the task negative, positive"):
+        wrong.finetune.check_examples(wrong.task.load())
