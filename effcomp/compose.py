@@ -50,6 +50,9 @@ class Parts:
     bench: Bench
     tracking: Tracking
     seed: int
+    fold: int | None
+    """Which fold of the training examples is the test; None: the task's own test."""
+    folds: int
     store: Path
     config: dict[str, Any]
     """The config they were built from, with `choices`: the name of each group's choice."""
@@ -60,7 +63,11 @@ class Parts:
         names = [self.model.name, self.task.name, self.quant.name]
         if self.prune.name != "none":
             names.append(f"{self.prune.name}-{getattr(self.prune, 'ratio', '')}".rstrip("-"))
-        return "-".join([*names, *([self.runtime.name] if self.runtime.name != "torch" else [])])
+        if self.runtime.name != "torch":
+            names.append(self.runtime.name)
+        if self.fold is not None:
+            names.append(f"fold{self.fold}")
+        return "-".join(names)
 
 
 def build(config: "DictConfig") -> Parts:
@@ -73,13 +80,22 @@ def build(config: "DictConfig") -> Parts:
 
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    if missing := [name for name in (*GROUPS, "seed", "store") if name not in plain]:
+    if missing := [name for name in (*GROUPS, "seed", "fold", "folds", "store") if name not in plain]:
         raise UserError(f"{missing[0]} is missing: every group needs a choice")
     parts = {group: build_part(group, kind, plain[group]) for group, kind in GROUPS.items()}
     plain["choices"] = {group: part.name for group, part in parts.items()}
-    if not isinstance(plain["seed"], int) or isinstance(plain["seed"], bool) or not 0 <= plain["seed"] < 2**32:
-        raise UserError(f"seed={plain['seed']}: give a whole number from 0 to 4294967295")
-    return Parts(**parts, seed=plain["seed"], store=Path(str(plain["store"])), config=plain)  # type: ignore[arg-type]
+    seed = whole_number(plain, "seed", 0, 2**32 - 1)
+    folds = whole_number(plain, "folds", 2, 1000)
+    fold = None if plain["fold"] is None else whole_number(plain, "fold", 0, folds - 1)
+    store = Path(str(plain["store"]))
+    return Parts(**parts, seed=seed, fold=fold, folds=folds, store=store, config=plain)  # type: ignore[arg-type]
+
+
+def whole_number(config: dict[Any, Any], name: str, smallest: int, largest: int) -> int:
+    value = config[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= largest:
+        raise UserError(f"{name}={value}: give a whole number from {smallest} to {largest}")
+    return value
 
 
 def build_part(group: str, kind: type[Part], fields: Any) -> Part:

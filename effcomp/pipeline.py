@@ -32,7 +32,7 @@ from effcomp.record import (
 )
 from effcomp.runtimes.torch import Torch
 from effcomp.store import Entry, Store
-from effcomp.tasks.base import Splits
+from effcomp.tasks.base import Splits, fold_split
 from effcomp.tasks.blocks import text_size
 from effcomp.tasks.classification import compare, score
 from effcomp.tasks.language import compare_blocks, score_blocks
@@ -70,6 +70,8 @@ def run(parts: Parts) -> Result:
     head = HEADS[parts.task.objective, parts.model.kind]
 
     splits = parts.task.load()
+    if parts.fold is not None:
+        splits = Splits(*fold_split(splits.train, parts.folds, parts.fold), splits.label_names)
     finetune.check_examples(splits)
     inputs = stages.tokens(store, parts.model, parts.task, splits, head)
     trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)

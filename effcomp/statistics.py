@@ -149,3 +149,22 @@ def over_turns(turns: int, statistic: Callable[[Ints], float], seed: int) -> Int
     resampled = [statistic(generator.integers(0, turns, turns)) for _ in range(RESAMPLES)]
     low, high = np.quantile(resampled, [0.025, 0.975])
     return Interval(value=statistic(np.arange(turns)), low=float(low), high=float(high))
+
+
+def repeated_interval(values: Floats, test_over_train: float) -> Interval:
+    """The mean of one number over seeds or folds, with its t interval.
+
+    Folds share most of their training examples, so their spread alone is too small: the variance of the mean is
+    (1 / n + test / train) s^2 (Nadeau and Bengio 2003, "Inference for the Generalization Error", section 3).
+
+    Args:
+        values: at least 2.
+        test_over_train: test examples over training examples of a fold; 0 for seeds, whose interval says what
+            another seed would change and nothing about other examples.
+    """
+    from scipy.stats import t
+
+    count = len(values)
+    half = float(t.ppf(0.975, count - 1) * values.std(ddof=1) * math.sqrt(1 / count + test_over_train))
+    mean = float(values.mean())
+    return Interval(value=mean, low=mean - half, high=mean + half)

@@ -73,6 +73,80 @@ def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+BITNET = {"quant_method": "bitnet", "linear_class": "autobitlinear", "modules_to_not_convert": ["lm_head"]}
+"""What Microsoft's config.json says of its weights, but for the mode: masters (online) or packed (offline)."""
+
+
+@pytest.fixture(scope="session")
+def tiny_bitnet(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BitNet of two layers with float masters, in a folder as Microsoft publishes them: with its quantisation."""
+    import torch
+    from transformers import AutoTokenizer, BitNetConfig, BitNetForCausalLM, set_seed
+
+    folder = tmp_path_factory.mktemp("tiny_bitnet")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
+    config = BitNetConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    set_seed(0)
+    model = BitNetForCausalLM(config)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.2)
+    model.config.quantization_config = {**BITNET, "quantization_mode": "online"}
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_distilbert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DistilBERT of two layers with tiny_bert's tokenizer, in a save_pretrained folder."""
+    from transformers import AutoTokenizer, DistilBertConfig, DistilBertForMaskedLM, set_seed
+
+    folder = tmp_path_factory.mktemp("tiny_distilbert")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    set_seed(0)
+    config = DistilBertConfig(
+        vocab_size=len(tokenizer), dim=64, hidden_dim=128, n_layers=2, n_heads=2, max_position_embeddings=64
+    )
+    DistilBertForMaskedLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_gptneo(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GPT-Neo of two layers (one global, one local) with tiny_gpt2's tokenizer, in a save_pretrained folder."""
+    from transformers import AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM, set_seed
+
+    folder = tmp_path_factory.mktemp("tiny_gptneo")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
+    set_seed(0)
+    config = GPTNeoConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_layers=2,
+        num_heads=2,
+        attention_types=[[["global", "local"], 1]],
+        max_position_embeddings=64,
+        window_size=16,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    GPTNeoForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @dataclass(frozen=True)
 class Ran:
     code: int

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from effcomp.compose import GROUPS
 from tests.conftest import ROOT, compose_parts
@@ -18,6 +19,20 @@ def test_every_choice_builds_and_has_its_name(file: Path) -> None:
     assert getattr(parts, file.parent.name).name == file.stem
 
 
-@pytest.mark.parametrize("file", sorted((CONF / "experiment").glob("*.yaml")), ids=lambda file: file.stem)
+EXPERIMENTS = sorted((CONF / "experiment").rglob("*.yaml"))
+
+
+def named(file: Path) -> str:
+    """The override that chooses an experiment: +experiment=demo, +experiment/distilbert_lm=base."""
+    return f"+{file.parent.relative_to(CONF)}={file.stem}"
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=named)
 def test_every_experiment_composes(file: Path) -> None:
-    compose_parts(f"+experiment={file.stem}")
+    compose_parts(named(file))
+
+
+@pytest.mark.parametrize("file", [file for file in EXPERIMENTS if file.with_suffix("").is_dir()], ids=named)
+def test_an_experiment_sweeps_over_every_file_of_its_folder(file: Path) -> None:
+    swept = yaml.safe_load(file.read_text())["hydra"]["sweeper"]["params"][f"+experiment/{file.stem}"]
+    assert sorted(swept.split(",")) == sorted(part.stem for part in file.with_suffix("").glob("*.yaml"))

@@ -93,14 +93,7 @@ class Model(Part):
         if folder is None:
             assert self.architecture is not None, "without_source says there is one"
             return AutoConfig.for_model(**self.architecture)
-        config = AutoConfig.from_pretrained(folder)
-        if (quantised := getattr(config, "quantization_config", None)) is not None:
-            if quantised["quant_method"] != "bitnet":
-                raise UserError(
-                    f"model.path={folder} is quantised already ({quantised['quant_method']}): give float weights"
-                )
-            del config.quantization_config  # its layers are ours: effcomp.models.bitnet
-        return config
+        return float_config(folder)
 
     def tokenizer(self, store: Store) -> "PreTrainedTokenizerBase | None":
         """The tokenizer, with a padding token; None when the architecture alone is used."""
@@ -157,10 +150,27 @@ class Model(Part):
         return model
 
 
+def float_config(folder: Path) -> "PretrainedConfig":
+    """The config of a folder that holds float weights.
+
+    Raises:
+        UserError: its weights are quantised already.
+    """
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder)
+    if (quantised := getattr(config, "quantization_config", None)) is not None:
+        if quantised["quant_method"] != "bitnet":
+            raise UserError(f"{folder} is quantised already ({quantised['quant_method']}): give float weights")
+        del config.quantization_config  # its layers are ours: effcomp.models.bitnet
+    return config
+
+
 def load_checkpoint(folder: Path, head: Head) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase | None]":
     """The model (float32) and the tokenizer, where there is one, of a folder written by save_pretrained."""
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    model = model_class(head, AutoConfig.from_pretrained(folder)).from_pretrained(folder, dtype="float32")
+    config = float_config(folder)
+    model = model_class(head, config).from_pretrained(folder, config=config, dtype="float32")
     has_tokenizer = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
     return model, AutoTokenizer.from_pretrained(folder) if has_tokenizer else None

@@ -16,8 +16,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import BitNetConfig, BitNetForCausalLM, PreTrainedModel
+from transformers import BitNetConfig, PreTrainedModel
 from transformers.modeling_layers import GenericForSequenceClassification
+from transformers.models.bitnet.modeling_bitnet import BitNetForCausalLM as PlainBitNetForCausalLM
 from transformers.models.bitnet.modeling_bitnet import BitNetPreTrainedModel
 
 SMALLEST = 1e-5
@@ -68,7 +69,7 @@ def use_bitlinear(model: PreTrainedModel) -> None:
             layer.__class__ = BitLinear
 
 
-class BitNetClassifier(GenericForSequenceClassification, BitNetPreTrainedModel):
+class BitNetForSequenceClassification(GenericForSequenceClassification, BitNetPreTrainedModel):
     """logits (batch, labels) of the last real token, as LlamaForSequenceClassification."""
 
     def __init__(self, config: BitNetConfig) -> None:
@@ -76,15 +77,16 @@ class BitNetClassifier(GenericForSequenceClassification, BitNetPreTrainedModel):
         use_bitlinear(self)
 
 
-class BitNetLanguageModel(BitNetForCausalLM):
+class BitNetForCausalLM(PlainBitNetForCausalLM):
     def __init__(self, config: BitNetConfig) -> None:
         super().__init__(config)
         use_bitlinear(self)
 
 
+# transformers chooses the loss by the end of a class's name, and writes the name into config.json.
 CLASSES: dict[str, type[PreTrainedModel]] = {
-    "sequence_classification": BitNetClassifier,
-    "causal_lm": BitNetLanguageModel,
+    "sequence_classification": BitNetForSequenceClassification,
+    "causal_lm": BitNetForCausalLM,
 }
 """By head."""
 

@@ -7,6 +7,7 @@ from effcomp.errors import UserError
 from effcomp.record import RECORD_FILE, Record
 from effcomp.report import figures, table
 from effcomp.report.page import page
+from effcomp.report.repeats import repeats_table
 
 FOLDER = "report"
 
@@ -53,8 +54,11 @@ def write_report(source: Path, left_out: list[str]) -> Report:
     records = find_records(source)
     target = source / FOLDER if source.is_dir() else source.with_name(f"{source.stem}_report")
     target.mkdir(exist_ok=True)
-    (target / "comparison_table.md").write_text(table.markdown(records))
+    (target / "comparison_table.md").write_text(table.to_markdown(table.texts(records)))
     table.values(records).to_csv(target / "comparison_table.csv", index=False)
+    means = repeats_table(records)
+    if means is not None:
+        (target / "repeats_table.md").write_text(table.to_markdown(means))
     drawn = {
         "performance_comparison": figures.performance_figure(records),
         "efficiency_comparison": figures.efficiency_figure(records),
@@ -65,5 +69,5 @@ def write_report(source: Path, left_out: list[str]) -> Report:
         if figure is not None:
             files.append(target / f"{stem}.png")
             figure.savefig(files[-1])
-    (target / "index.html").write_text(page(records, left_out, files))
+    (target / "index.html").write_text(page(records, means, left_out, files))
     return Report(records, target, target / "index.html")

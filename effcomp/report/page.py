@@ -4,9 +4,14 @@ import base64
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from effcomp.record import Record
+from effcomp.report.repeats import MEANS
 from effcomp.report.table import columns, is_baseline, rows, subject, verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1500px; margin: 2rem auto; padding: 0 1rem; color: #1c2128; }
@@ -15,6 +20,8 @@ th, td { padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; text-align: ri
 th:first-child, td:first-child { text-align: left; } th { cursor: pointer; background: #f6f8fa; }
 tbody tr:first-child { background: #f6f8fa; } img { max-width: 100%; } .note { color: #57606a; font-size: 13px; }
 """
+FOLDS_NOTE = """<p class="note">Over folds the interval is widened for the training examples that they share (Nadeau and
+Bengio 2003); over seeds it says what another seed would change, and nothing about other examples.</p>"""
 SORT = """
 document.querySelectorAll('th').forEach((th, i) => th.addEventListener('click', () => {
   const body = th.closest('table').tBodies[0], up = th.dataset.up !== '1';
@@ -26,7 +33,7 @@ document.querySelectorAll('th').forEach((th, i) => th.addEventListener('click', 
 """
 
 
-def page(records: list[Record], left_out: list[str], figures: list[Path]) -> str:
+def page(records: list[Record], means: "pd.DataFrame | None", left_out: list[str], figures: list[Path]) -> str:
     """The page as text; figures (PNG) are put inside it."""
     shown, named = columns(records), rows(records)
     head = "".join(f"<th title='sort'>{escape(column.heading)}</th>" for column in shown)
@@ -45,6 +52,10 @@ def page(records: list[Record], left_out: list[str], figures: list[Path]) -> str
     noise = ""
     if is_baseline(records[0]):
         noise = "The first row measures the baseline against itself, which shows the noise."
+    repeated = ""
+    if means is not None:
+        table = means.to_html(index=False, border=0)
+        repeated = f"<h2>{MEANS[0].upper()}{MEANS[1:]}</h2><div class='wide'>{table}</div>{FOLDS_NOTE}"
     images = "\n".join(
         f'<p><img alt="{figure.stem}" src="data:image/png;base64,{base64.b64encode(figure.read_bytes()).decode()}"></p>'
         for figure in figures
@@ -60,6 +71,7 @@ def page(records: list[Record], left_out: list[str], figures: list[Path]) -> str
 <p class="note">A click on a heading sorts. Brackets are 95 % intervals. Speed-up: the float32 baseline and the
 configuration ran in turn, each in its own process, on the same batches. {escape(noise)} Difference: against the
 baseline on the same examples.</p>
+{repeated}
 <h2>In words</h2><ul>
 {verdicts}
 </ul>

@@ -42,6 +42,8 @@ class Column:
     heading: str
     text: Callable[[Row], str]
     value: Callable[[Row], float | str | None]
+    digits: int = 2
+    """Behind the point, where a mean of values is shown."""
 
 
 def is_baseline(record: Record) -> bool:
@@ -107,7 +109,9 @@ Q = TypeVar("Q", Quality, LanguageQuality)
 V = TypeVar("V", VersusBaseline, LanguageVersus)
 
 
-def quality_column(heading: str, kind: type[Q], text: Callable[[Q], str], value: Callable[[Q], float]) -> Column:
+def quality_column(
+    heading: str, kind: type[Q], text: Callable[[Q], str], value: Callable[[Q], float], digits: int = 2
+) -> Column:
     """A column of one kind of quality; `not measured` or a dash where a record has none."""
 
     def cell(row: Row) -> str:
@@ -117,11 +121,13 @@ def quality_column(heading: str, kind: type[Q], text: Callable[[Q], str], value:
         return quality.status if isinstance(quality, NotMeasured) else "-"
 
     return Column(
-        heading, cell, lambda row: value(row.record.quality) if isinstance(row.record.quality, kind) else None
+        heading, cell, lambda row: value(row.record.quality) if isinstance(row.record.quality, kind) else None, digits
     )
 
 
-def versus_column(heading: str, kind: type[V], text: Callable[[V], str], value: Callable[[V], float]) -> Column:
+def versus_column(
+    heading: str, kind: type[V], text: Callable[[V], str], value: Callable[[V], float], digits: int = 2
+) -> Column:
     """A column of the comparison with the baseline; the baseline itself has a dash."""
 
     def measured(row: Row) -> V | None:
@@ -132,6 +138,7 @@ def versus_column(heading: str, kind: type[V], text: Callable[[V], str], value: 
         heading,
         lambda row: text(versus) if (versus := measured(row)) else "-",
         lambda row: value(versus) if (versus := measured(row)) else None,
+        digits,
     )
 
 
@@ -168,12 +175,14 @@ LANGUAGE_COLUMNS = [
         LanguageQuality,
         lambda q: spread(q.bits_per_byte, 3) if q.bits_per_byte else "-",
         lambda q: q.bits_per_byte.value if q.bits_per_byte else math.nan,
+        digits=3,
     ),
     versus_column(
         "loss difference, nats",
         LanguageVersus,
         lambda v: spread(v.loss_difference, 4, 1, "+"),
         lambda v: v.loss_difference.value,
+        digits=4,
     ),
 ]
 
@@ -231,8 +240,7 @@ def values(records: list[Record]) -> pd.DataFrame:
     return pd.concat([frame, pd.DataFrame([record.metrics() for record in records])], axis=1)
 
 
-def markdown(records: list[Record]) -> str:
-    frame = texts(records)
+def to_markdown(frame: pd.DataFrame) -> str:
     lines = [list(frame.columns), ["---", *["---:"] * (len(frame.columns) - 1)], *frame.values.tolist()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 

@@ -83,28 +83,49 @@ def encode(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length:
     return pack({name: encoded[name] for name in tokenizer.model_input_names}, padding)
 
 
-def stratified_split(examples: Examples, test_size: int, seed: int, source: str) -> tuple[Examples, Examples]:
-    """Split once into train and test: seeded, stratified by label where there are labels, duplicates on one side.
+def distinct(examples: Examples) -> tuple[list[list[int]], list[int]]:
+    """The examples grouped so that duplicates stay together, and the commonest label of each group (0 without labels).
 
     Two texts are duplicates when their letters and digits are equal, whatever the case.
+    """
+    groups: dict[str, list[int]] = {}
+    second = examples.pairs or ("",) * len(examples)
+    for index, text in enumerate(map("\0".join, zip(examples.texts, second, strict=True))):
+        groups.setdefault("".join(filter(str.isalnum, text.casefold())), []).append(index)
+    labels = examples.labels or (0,) * len(examples)
+    members = list(groups.values())
+    return members, [Counter(labels[i] for i in group).most_common(1)[0][0] for group in members]
+
+
+def stratified_split(examples: Examples, test_size: int, seed: int, source: str) -> tuple[Examples, Examples]:
+    """Split once into train and test: seeded, stratified by label where there are labels, duplicates on one side.
 
     Raises:
         UserError: there are not enough distinct texts for the test split.
     """
     from sklearn.model_selection import train_test_split
 
-    groups: dict[str, list[int]] = {}
-    for index, text in enumerate(examples.texts):
-        groups.setdefault("".join(filter(str.isalnum, text.casefold())), []).append(index)
-    labels = examples.labels or (0,) * len(examples)
-    if len(groups) < test_size + len(set(labels)):
-        raise UserError(f"{source} has {len(groups)} distinct texts: too few for a test split of {test_size}")
-    members = list(groups.values())
-    train, test = train_test_split(
-        members,
-        test_size=test_size,
-        random_state=seed,
-        stratify=[Counter(labels[i] for i in group).most_common(1)[0][0] for group in members],
-    )
+    members, strata = distinct(examples)
+    if len(members) < test_size + len(set(strata)):
+        raise UserError(f"{source} has {len(members)} distinct texts: too few for a test split of {test_size}")
+    train, test = train_test_split(members, test_size=test_size, random_state=seed, stratify=strata)
     first, second = (examples.take([i for group in side for i in group]) for side in (train, test))
     return first, second
+
+
+def fold_split(examples: Examples, folds: int, fold: int) -> tuple[Examples, Examples]:
+    """Train and test of one fold: every example is tested in exactly one; stratified, duplicates on one side. The
+    folds are the same whatever the run's seed.
+
+    Raises:
+        UserError: a label has fewer distinct texts than there are folds.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    members, strata = distinct(examples)
+    rarest = min(Counter(strata).values())
+    if rarest < folds:
+        raise UserError(f"folds={folds}: the rarest label has {rarest} distinct training texts")
+    splits = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(strata, strata))
+    train, test = (examples.take([i for group in side for i in members[group]]) for side in splits[fold])
+    return train, test

@@ -48,6 +48,6 @@ def test_the_verdict_says_faster_only_when_the_whole_interval_does(speedup, word
 
 
 def test_markdown_has_a_line_for_each_record() -> None:
-    lines = table.markdown(records("none", "nf4")).splitlines()
+    lines = table.to_markdown(table.texts(records("none", "nf4"))).splitlines()
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1

@@ -3,7 +3,7 @@
 import pytest
 
 from effcomp.errors import UserError
-from effcomp.tasks.base import Examples, Splits, stratified_split
+from effcomp.tasks.base import Examples, Splits, fold_split, stratified_split
 
 TEXTS = [f"sentence number {i}" for i in range(90)] + [f"Sentence, NUMBER {i}!" for i in range(10)]
 ALL = Examples(tuple(TEXTS), tuple(i % 3 for i in [*range(90), *range(10)]))
@@ -32,6 +32,26 @@ def test_the_seed_alone_decides() -> None:
 def test_too_few_texts_are_refused() -> None:
     with pytest.raises(UserError, match="here has 90 distinct texts"):
         stratified_split(ALL, 89, 0, "here")
+
+
+def test_every_example_is_tested_in_exactly_one_fold_and_duplicates_stay_together() -> None:
+    folds = [fold_split(ALL, 5, fold) for fold in range(5)]
+    assert sorted(text for _, test in folds for text in test.texts) == sorted(TEXTS)
+    for train, test in folds:
+        assert sorted(train.texts + test.texts) == sorted(TEXTS)
+        assert not {letters(text) for text in train.texts} & {letters(text) for text in test.texts}
+        assert [test.labels.count(label) for label in range(3)] == pytest.approx([20 / 3] * 3, abs=2)
+
+
+def test_more_folds_than_a_label_has_texts_are_refused() -> None:
+    with pytest.raises(UserError, match="folds=5: the rarest label has 2"):
+        fold_split(Examples(tuple("abcdefg"), (0, 0, 0, 0, 0, 1, 1)), 5, 0)
+
+
+def test_pairs_with_the_same_first_sentence_are_no_duplicates() -> None:
+    pairs = Examples(("one text",) * 10, (0, 1) * 5, tuple(f"other {i}" for i in range(10)))
+    train, test = fold_split(pairs, 5, 0)
+    assert (len(train), len(test)) == (8, 2)
 
 
 def test_the_fingerprint_sees_text_label_order_and_side() -> None:

@@ -1,0 +1,35 @@
+"""Language modelling trained on one text and tested on another: what fine-tuning on WikiText-2 does to GSM8K."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator
+
+from effcomp.errors import UserError
+from effcomp.heads import Objective
+from effcomp.tasks.base import Splits, Task
+from effcomp.tasks.documents import DocumentsTask
+
+
+def without_target(fields: Any) -> Any:
+    """The fields of a choice that stands inside another: its class is known here."""
+    return {name: value for name, value in fields.items() if name != "_target_"} if isinstance(fields, dict) else fields
+
+
+class TransferTask(Task):
+    """The training documents of one task and the test documents of another; blocks have this task's max_length."""
+
+    objective: ClassVar[Objective] = "language_modelling"
+    train: Annotated[DocumentsTask, BeforeValidator(without_target)]
+    test: Annotated[DocumentsTask, BeforeValidator(without_target)]
+
+    def check(self) -> None:
+        if self.data_dir is not None:
+            raise UserError(
+                f"task.data_dir={self.data_dir}: task={self.name} reads two data sets; "
+                "use task.train.data_dir=FOLDER and task.test.data_dir=FOLDER"
+            )
+        self.train.check()
+        self.test.check()
+
+    def load(self) -> Splits:
+        return Splits(self.train.load().train, self.test.load().test)

@@ -1,0 +1,82 @@
+"""conf/experiment: the settings of each seed, and that they run, with tiny models and tiny data of the same formats."""
+
+from pathlib import Path
+
+import pytest
+
+from effcomp.compose import check
+from effcomp.finetune.full import FullFinetune
+from effcomp.pipeline import run
+from effcomp.record import LanguageQuality, Quality, Record
+from tests.conftest import DATA, SMALL, compose_parts, run_effcomp
+
+TRAINING = {
+    "resource_efficient=bitnet_sst2": ("bitnet", "sst2", 1000, 3, 8),
+    "resource_efficient=bitnet_xnli": ("bitnet", "xnli", 1000, 3, 8),
+    "resource_efficient=distilbert_sst2": ("distilbert", "sst2", None, 3, 16),
+    "resource_efficient=distilbert_xnli": ("distilbert_multilingual", "xnli", None, 3, 16),
+    "resource_efficient=gptneo_sst2": ("gptneo", "sst2", 10000, 2, 4),
+    "resource_efficient=gptneo_xnli": ("gptneo", "xnli", 10000, 2, 4),
+    "distilbert_lm=finetuned": ("distilbert", "rotten_tomatoes", None, 1, 16),
+    "distilbert_compression=fp32": ("distilbert", "sst2", None, 3, 16),
+    "limited_compute=fp32": ("distilbert", "sst2", None, 3, 16),
+}
+
+
+@pytest.mark.parametrize("preset", TRAINING)
+def test_the_training_is_that_of_the_seed(preset: str) -> None:
+    parts = compose_parts(f"+experiment/{preset}")
+    finetune = parts.finetune
+    assert isinstance(finetune, FullFinetune)
+    found = (parts.model.name, parts.task.name, finetune.train_samples, finetune.epochs, finetune.batch_size)
+    assert found == TRAINING[preset]
+    assert finetune.name == ("int8" if parts.model.name == "gptneo" else "full")
+
+
+RUNS = {
+    "resource_efficient=bitnet_xnli": "tiny_bitnet",
+    "resource_efficient=distilbert_xnli": "tiny_distilbert",
+    "resource_efficient=gptneo_sst2": "tiny_gptneo",
+    "distilbert_lm=quantised": "tiny_distilbert",
+    "distilbert_lm=finetuned": "tiny_distilbert",
+    "distilbert_compression=pruned30_int8": "tiny_distilbert",
+    "limited_compute=int8_bnb": "tiny_distilbert",
+}
+
+
+@pytest.mark.parametrize("preset", RUNS)
+def test_it_runs(preset: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    small = [f"+experiment/{preset}", f"model.path={request.getfixturevalue(RUNS[preset])}", f"store={tmp_path}"]
+    small += ["tracking=none", "device=cpu", "task.max_length=32", *SMALL]
+    if preset.startswith("distilbert_lm"):
+        data = {
+            name: f"task.{side}.data_dir={DATA / name}" for side, name in (("train", "wikitext2"), ("test", "gsm8k"))
+        }
+        small += ["task=wikitext2_to_gsm8k", *data.values()]
+    else:
+        small.append(f"task.data_dir={DATA / preset.rpartition('_')[2] if 'resource' in preset else DATA / 'sst2'}")
+    if "resource" in preset:
+        small += ["finetune.train_samples=10", "finetune.epochs=1"]
+    parts = compose_parts(*small)
+    check(parts)
+    record = run(parts).record
+    assert isinstance(record.quality, LanguageQuality if "lm" in preset else Quality)
+    if "xnli" in preset:
+        assert isinstance(record.quality, Quality)
+        assert list(record.quality.per_group) == ["en", "es"]
+
+
+def test_the_gpt2_sweep_gives_a_row_for_each_number_format(tiny_gpt2: Path, tmp_path: Path) -> None:
+    ran = run_effcomp(
+        "-m",
+        "+experiment=gpt2_agnews",
+        f"model.path={tiny_gpt2}",
+        f"task.data_dir={DATA / 'ag_news'}",
+        "tracking=none",
+        "device=cpu",
+        *SMALL,
+        cwd=tmp_path,
+    )
+    assert ran.code == 0, ran.stderr
+    quants = [Record.from_json(line).choices["quant"] for line in ran.stdout.splitlines()]
+    assert quants == ["none", "int8_scratch", "int8_bnb", "nf4"]
