@@ -23,7 +23,7 @@ sweep ag_news task=ag_news task.data_dir="$data/ag_news" "task.train_files=[trai
   quant=none,bf16,int8_dynamic,nf4
 sweep xnli task=xnli task.data_dir="$data" "task.train_files=[mnli/train_27k.en.tsv]" \
   "task.test_files=['xnli/test.{language}.tsv']" "task.languages=[en,es,de,fr,zh]" quant=none,int8_dynamic,nf4
-sweep wikitext2 model=smollm2 task=wikitext2 task.data_dir="$data/wikitext2" "task.train_files=[wiki.valid.raw]" \
+sweep wikitext2 model=smollm2 task=wikitext2 task.data_dir="$data/wikitext2" \
   finetune=none quant=none,int8_scratch,int8_dynamic,nf4
 sweep gsm8k model=smollm2 task=gsm8k task.data_dir="$data/gsm8k" finetune=none quant=none,nf4
 sweep smollm2_sst2 model=smollm2 task=sst2 task.data_dir="$data/sst2" finetune=lora finetune.train_samples=6000 \
