@@ -18,7 +18,7 @@ sweep() {
 
 tables=${*:-sst2 ag_news xnli wikitext2 gsm8k smollm2_sst2}
 
-sweep sst2 task=sst2 task.data_dir="$data/sst2" finetune.epochs=3 quant=none,bf16,int8_dynamic,nf4
+sweep sst2 task=sst2 task.data_dir="$data/sst2" finetune.epochs=3 finetune.precision=fp32 quant=none,bf16,int8_dynamic,nf4
 sweep ag_news task=ag_news task.data_dir="$data/ag_news" "task.train_files=[train_20k.csv,train_more_18k.csv]" \
   quant=none,bf16,int8_dynamic,nf4
 sweep xnli task=xnli task.data_dir="$data" "task.train_files=[mnli/train_27k.en.tsv]" \
