@@ -18,12 +18,17 @@ class Device(Part):
     kind: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1)] | None
     """CPU threads of the measured process; null: every core that this process may use."""
+    cores: list[int] | None = None
+    """The measured processes run on these cores alone; null: wherever the kernel puts them."""
     index: Annotated[int, Field(ge=0)] = 0
     """Which GPU."""
 
     def check(self) -> None:
         """Raise UserError when the device is not there, or has fewer cores than threads are asked for."""
-        cores = len(os.sched_getaffinity(0))
+        allowed = os.sched_getaffinity(0)
+        if self.cores is not None and (not self.cores or not set(self.cores) <= allowed):
+            raise UserError(f"device.cores={self.cores}: this process may use the cores {sorted(allowed)}")
+        cores = len(self.cores or allowed)
         if self.threads is not None and self.threads > cores:
             raise UserError(f"device.threads={self.threads}: this process may use {cores} cores")
         if self.kind == "cuda" or (self.kind == "auto" and self.index > 0):
@@ -36,7 +41,7 @@ class Device(Part):
     def resolved(self) -> "Device":
         """The same device with `auto` decided (CUDA when there is one) and the threads counted."""
         kind = ("cuda" if cuda_count() else "cpu") if self.kind == "auto" else self.kind
-        threads = self.threads or len(os.sched_getaffinity(0))
+        threads = self.threads or len(self.cores or os.sched_getaffinity(0))
         return self.model_copy(update={"kind": kind, "threads": threads})
 
     def environment(self) -> dict[str, str]:

@@ -5,8 +5,10 @@ import logging
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from effcomp import stages
@@ -14,14 +16,16 @@ from effcomp.compose import Parts
 from effcomp.compress.artifact import WEIGHTS_FILE, artifact_bytes, read_description
 from effcomp.compress.prune.base import NoPrune
 from effcomp.compress.quant.floats import Float
+from effcomp.device import Device
+from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, NoFinetune, read_curve
 from effcomp.heads import HEADS, Head
 from effcomp.measure import machine
-from effcomp.measure.pair import Pair, Side, measure
+from effcomp.measure.measurement import Measured, Times, measure, watch_idle
+from effcomp.measure.pair import Pair, Side
 from effcomp.measure.trace import Sample
 from effcomp.record import (
     Cost,
-    Kernel,
     LanguageQuality,
     LanguageVersus,
     NotMeasured,
@@ -42,6 +46,7 @@ log = logging.getLogger(__name__)
 BASELINE_PRUNE = NoPrune(name="none")
 BASELINE_QUANT = Float(name="none", dtype="float32")
 BASELINE_RUNTIME = Torch(name="torch")
+RAW_FILE = "times.npz"
 UNTRAINED = NotMeasured(reason="model.weights=random: the model has learned nothing")
 
 
@@ -52,8 +57,14 @@ class Result:
     record: Record
     training_curve: list[dict[str, Any]]
     trace: list[Sample]
+    raw: Times
+    """Every single call's milliseconds, (turns, calls), by what was called."""
     started_ms: int
     """When the run began, Unix time."""
+
+    def write_raw(self, folder: Path) -> None:
+        """Every single time, beside the record: RAW_FILE, numpy's compressed format."""
+        np.savez_compressed(folder / RAW_FILE, allow_pickle=False, **self.raw)
 
 
 def run(parts: Parts) -> Result:
@@ -81,9 +92,12 @@ def run(parts: Parts) -> Result:
     quality: Quality | LanguageQuality | NotMeasured
     versus: VersusBaseline | LanguageVersus | NotMeasured
     sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
-    with Pair(sides, inputs.path / stages.TOKENS_FILE, device) as pair:
+    pair = open_pair(parts, sides, inputs.path / stages.TOKENS_FILE, device)
+    rates = stages.machine_rates(store, baseline, inputs, device)
+    idle = watch_idle(parts.bench, pair)
+    with pair:
         log.info("measuring %s beside its float32 baseline, each in its own process", parts.label)
-        measured = measure(pair, parts.bench, parts.seed)
+        measured = measure(pair, parts.bench, parts.quant, rates, idle, parts.seed)
         if not random:
             before = stages.outputs(store, pair.baseline, baseline, inputs, head, BASELINE_RUNTIME, device)
             after = stages.outputs(store, pair.variant, variant, inputs, head, parts.runtime, device)
@@ -113,11 +127,32 @@ def run(parts: Parts) -> Result:
             load_time_ms=measured.load_time_ms,
             first_call_ms=measured.first_call_ms,
             finetune_s=json.loads((trained.path / stages.TIMING_FILE).read_text())["seconds"],
-            energy_per_sample_j="unavailable: this version does not measure energy",
+            energy_per_sample_j=measured.energy.per_sample_j,
+            energy_counter=measured.energy.counter,
+            idle_power_w=measured.energy.idle_power_w,
+            pss_bytes=memory.pss_bytes,
+            compile_ms=measured.compile_ms,
+            bits_per_parameter=8 * (variant.path / WEIGHTS_FILE).stat().st_size / description.parameters,
+            nonzero_parameters=description.nonzero_parameters,
+            gpu_allocated_bytes=memory.gpu["allocated"] if memory.gpu else None,
+            gpu_reserved_bytes=memory.gpu["reserved"] if memory.gpu else None,
+            gpu_process_bytes=memory.gpu.get("process") if memory.gpu else None,
         ),
-        truth=truth(parts, finetune, splits, baseline, variant, measured.cpu_capability, measured.kernels),
+        truth=truth(parts, finetune, splits, baseline, variant, measured, rates),
     )
-    return Result(record, read_curve(trained.path), measured.trace, started_ms)
+    return Result(record, read_curve(trained.path), measured.trace, measured.raw, started_ms)
+
+
+def open_pair(parts: Parts, sides: tuple[Side, Side], inputs: Path, device: Device) -> Pair:
+    """The two processes, not yet started.
+
+    Raises:
+        UserError: the texts are too short for the length that is asked for.
+    """
+    try:
+        return Pair(sides, inputs, device, parts.bench.fixed_length)
+    except ValueError as error:
+        raise UserError(f"bench.fixed_length={parts.bench.fixed_length}: {error}") from error
 
 
 def judge(
@@ -127,7 +162,7 @@ def judge(
     margin, seed = parts.bench.noninferiority_margin, parts.seed
     if head == "sequence_classification":
         quality = score(after, splits.test, splits.label_names, seed)
-        return quality, compare(before, after, splits.test.labels, margin)
+        return quality, compare(before, after, splits.test.labels, margin, seed)
     size = text_size(splits.test) if head == "causal_lm" else None
     return score_blocks(after, size, seed), compare_blocks(before, after, margin, seed)
 
@@ -138,8 +173,8 @@ def truth(
     splits: Splits,
     baseline: Entry,
     variant: Entry,
-    cpu_capability: str,
-    kernels: list[Kernel],
+    measured: Measured,
+    rates: dict[str, float],
 ) -> Truth:
     """Under what circumstances the numbers hold."""
     device = parts.device.resolved()
@@ -149,7 +184,7 @@ def truth(
         device=machine.device_name(device),
         device_kind=device.kind,
         instruction_sets=list(machine.cpu_info()[1]),
-        cpu_capability=cpu_capability,
+        cpu_capability=measured.cpu_capability,
         threads=device.threads,
         environment=device.environment(),
         libraries=machine.library_versions(),
@@ -162,5 +197,10 @@ def truth(
         artifact=variant.hash,
         baseline_artifact=baseline.hash,
         finetune_precision=finetune.precision_on(device),
-        kernels=kernels,
+        kernels=measured.ran.kernels,
+        promised_kernel_ran=measured.ran.promised,
+        int8_products=measured.ran.int8_products,
+        instructions=measured.ran.instructions,
+        machine_rates=rates,
+        conditions=measured.conditions,
     )

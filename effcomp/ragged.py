@@ -46,6 +46,17 @@ class Ragged:
                 batch[name][row, : end - start] = self.columns[name][start:end]
         return batch
 
+    def cut(self, length: int) -> "Ragged":
+        """The same tokens, run together and cut into sequences of exactly this length.
+
+        Raises:
+            ValueError: there are fewer tokens than that.
+        """
+        count = int(self.offsets[-1]) // length
+        if count == 0:
+            raise ValueError(f"there are {int(self.offsets[-1])} tokens, fewer than {length}")
+        return Ragged(self.columns, np.arange(count + 1, dtype=np.int64) * length, self.padding)
+
     def save(self, file: Path) -> None:
         from safetensors.numpy import save_file
 

@@ -63,6 +63,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> None:
 
         result = run(parts)
         (folder / RECORD_FILE).write_text(result.record.to_json() + "\n")
+        result.write_raw(folder)
         print(result.record.to_json(), file=stdout, flush=True)
         parts.tracking.log(result, parts.label, parent_run(sweep))
         summarise(result, folder)
@@ -79,9 +80,13 @@ def remove(folder: Path) -> None:
 
 
 def summarise(result: "Result", folder: Path) -> None:
-    from effcomp.report.table import rows, verdict
+    from effcomp.report.table import rows
+    from effcomp.report.words import doubts, verdict
 
-    log.info("%s", verdict(rows([result.record])[0]))
+    row = rows([result.record])[0]
+    log.info("%s", verdict(row))
+    for doubt in doubts(row):
+        log.warning("%s", doubt)
     log.info("record: %s", folder / RECORD_FILE)
 
 

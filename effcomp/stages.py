@@ -25,6 +25,7 @@ from effcomp.measure.client import Worker
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.part import source_key
 from effcomp.runtimes.base import Runtime
+from effcomp.runtimes.torch import Torch
 from effcomp.store import Entry, Store, scratch_folder
 from effcomp.tasks.base import Splits, Task, encode
 from effcomp.tasks.blocks import encode_blocks
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 TOKENS_FILE = "tokens.safetensors"
 OUTPUTS_FILE = "outputs.safetensors"
 TIMING_FILE = "timing.json"
+RATES_FILE = "rates.json"
 MASK_SEED = 0
 """Of the tokens that an encoder has to fill: the same in every run, whatever its seed."""
 EVALUATION_BATCH: dict[Head, int] = {"sequence_classification": 32, "masked_lm": 8, "causal_lm": 8}
@@ -142,6 +144,27 @@ def artifact(store: Store, trained: Entry, head: Head, prune: Prune, quant: Quan
         write_artifact(model, tokenizer, head, prune, quant, folder)
 
     return store.get("artifact", key, build)
+
+
+def machine_rates(store: Store, built: Entry, inputs: Entry, device: Device) -> dict[str, float]:
+    """What the machine reaches on matrix products and memory: measured once for each machine and thread count, in a
+    process of its own (it takes memory that no artifact has to answer for)."""
+    key = {
+        "device": machine.device_name(device),
+        "instruction_sets": machine.cpu_info()[1],
+        "threads": device.threads,
+        "code": source_key("effcomp.measure.floor"),
+        "torch": version("torch"),
+    }
+
+    def build(folder: Path) -> None:
+        log.info("measuring the machine's own rates, once")
+        with Worker(built.path, inputs.path / TOKENS_FILE, Torch(name="torch"), device) as worker:
+            worker.wait_until_started()
+            (folder / RATES_FILE).write_text(json.dumps(worker.ask("machine_rates")))
+
+    rates: dict[str, float] = json.loads((store.get("machine", key, build).path / RATES_FILE).read_text())
+    return rates
 
 
 def outputs(

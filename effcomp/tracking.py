@@ -9,6 +9,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -192,12 +193,15 @@ def log_numbers(client: "MlflowClient", run_id: str, result: "Result") -> None:
     now = int(time.time() * 1000)
     metrics = [Metric(name, value, now, 0) for name, value in result.record.metrics().items()]
     for row in result.training_curve:
-        metrics.append(Metric("training.loss", float(row["loss"]), now, int(row["step"])))
-        metrics.append(Metric("training.learning_rate", float(row["learning_rate"]), now, int(row["step"])))
+        for name in ("loss", "learning_rate", "eval_loss"):
+            if name in row:
+                metrics.append(Metric(f"training.{name}", float(row[name]), now, int(row["step"])))
     for sample in result.trace:
         step = round(sample.seconds * 1000)
         metrics.append(Metric("trace.rss_bytes", float(sample.rss_bytes), now, step))
         metrics.append(Metric("trace.cpu_percent", sample.cpu_percent, now, step))
+        for name, value in (asdict(sample.gpu) if sample.gpu is not None else {}).items():
+            metrics.append(Metric(f"trace.gpu_{name}", float(value), now, step))
     parameters = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in settings(result.record.config).items()]
     for start in range(0, len(metrics), 1000):  # the most that a server takes at once
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
@@ -205,11 +209,12 @@ def log_numbers(client: "MlflowClient", run_id: str, result: "Result") -> None:
 
 
 def write_files(result: "Result", folder: Path) -> None:
-    """The record, and the confusion matrix as a figure and as numbers."""
+    """The record, every single time, and the confusion matrix as a figure and as numbers."""
     from effcomp.report.figures import confusion_figure
 
     record = result.record
     (folder / RECORD_FILE).write_text(record.to_json() + "\n")
+    result.write_raw(folder)
     if isinstance(record.quality, Quality):
         labels = list(record.quality.per_class)
         matrix = {"labels": labels, "rows_true_columns_predicted": record.quality.confusion_matrix}

@@ -46,3 +46,12 @@ def test_another_shape_is_refused(change, tmp_path: Path) -> None:
     change(fields)
     with pytest.raises(ValueError, match=r"schema|speed|extra|accuracy"):
         Record.from_json(json.dumps(fields))
+
+
+def test_a_record_of_the_schema_before_is_read_and_stays_what_it_was() -> None:
+    text = (DATA / "records" / "schema_1.json").read_text()
+    record = Record.from_json(text)
+    assert record.schema_version == 1
+    assert record.truth.conditions is None
+    assert record.cost.pss_bytes is None
+    assert Record.from_json(record.to_json()) == record

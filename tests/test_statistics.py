@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.stats import bootstrap
 from sklearn.metrics import f1_score
 
 from effcomp import statistics
@@ -71,3 +72,25 @@ def test_the_median_interval_widens_with_the_noise_between_turns() -> None:
     wild = statistics.median_interval(10 + generator.normal(0, 2, (20, 1)) + np.zeros((20, 5)), seed=0)
     assert calm.low < 10.1
     assert calm.high - calm.low < 0.2 < wild.high - wild.low
+
+
+def test_holm_on_a_worked_example() -> None:
+    """R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")."""
+    assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert statistics.holm([]) == []
+
+
+def test_the_paired_difference_of_f1_is_scipys_bootstrap_of_scikit_learns_f1() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 120)
+    before = np.where(generator.random(120) < 0.8, labels, generator.integers(0, 3, 120))
+    after = np.where(generator.random(120) < 0.9, before, generator.integers(0, 3, 120))
+
+    def difference(b: np.ndarray, a: np.ndarray, t: np.ndarray) -> float:
+        return f1_score(t, a, average="macro") - f1_score(t, b, average="macro")
+
+    found = statistics.f1_difference(before, after, labels, 3, seed=0)
+    expected = bootstrap((before, after, labels), difference, paired=True, vectorized=False, n_resamples=400, rng=1)
+    assert found.value == pytest.approx(difference(before, after, labels))
+    assert found.low == pytest.approx(expected.confidence_interval.low, abs=0.02)
+    assert found.high == pytest.approx(expected.confidence_interval.high, abs=0.02)

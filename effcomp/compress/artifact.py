@@ -88,19 +88,24 @@ def import_libraries(folder: Path) -> None:
         import_module(package)
 
 
-def load_artifact(folder: Path) -> "PreTrainedModel":
-    """The model that an artifact folder holds, in eval mode, on the CPU."""
+def skeleton(folder: Path) -> "PreTrainedModel":
+    """The architecture of an artifact: its layers as the number formats see them, parameters on the meta device."""
     from accelerate import init_empty_weights
-    from safetensors.torch import load_file
     from transformers import AutoConfig
 
-    description = read_description(folder)
-    quant = from_spec(description.quant, Quant)
     config = AutoConfig.from_pretrained(folder)
     with init_empty_weights(include_buffers=False):
-        skeleton = model_class(description.head, config)(config)
-    unify_linear(skeleton)
-    model = quant.decode(skeleton, load_file(folder / WEIGHTS_FILE)).eval()
+        model = model_class(read_description(folder).head, config)(config)
+    unify_linear(model)
+    return model
+
+
+def load_artifact(folder: Path) -> "PreTrainedModel":
+    """The model that an artifact folder holds, in eval mode, on the CPU."""
+    from safetensors.torch import load_file
+
+    quant = from_spec(read_description(folder).quant, Quant)
+    model = quant.decode(skeleton(folder), load_file(folder / WEIGHTS_FILE)).eval()
     if empty := [name for name, parameter in model.named_parameters() if parameter.is_meta]:
         raise ValueError(f"{folder} holds no tensors for {empty}")
     return model

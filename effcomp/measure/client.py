@@ -24,7 +24,9 @@ class Worker:
     loaded: dict[str, Any]
     """What `load` reported."""
 
-    def __init__(self, artifact: Path, inputs: Path, runtime: Runtime, device: Device) -> None:
+    def __init__(
+        self, artifact: Path, inputs: Path, runtime: Runtime, device: Device, fixed_length: int | None = None
+    ) -> None:
         """Start the process; it imports its libraries while this one goes on. wait for it with `wait_until_started`."""
         # Inductor keeps compiled code in a folder of its own: a fresh one, or the first call would be a later run's.
         self.scratch = tempfile.TemporaryDirectory(prefix="effcomp-")
@@ -37,7 +39,16 @@ class Worker:
             | device.environment()
             | {"PYTHONPATH": python_path(), "TORCHINDUCTOR_CACHE_DIR": self.scratch.name},
         )
-        self.send("start", artifact=str(artifact), inputs=str(inputs), runtime=runtime.spec(), device=device.spec())
+        if device.cores is not None:
+            os.sched_setaffinity(self.process.pid, device.cores)
+        self.send(
+            "start",
+            artifact=str(artifact),
+            inputs=str(inputs),
+            runtime=runtime.spec(),
+            device=device.spec(),
+            fixed_length=fixed_length,
+        )
 
     def wait_until_started(self) -> None:
         """Wait for the libraries.

@@ -7,6 +7,18 @@ from types import TracebackType
 
 import psutil
 
+from effcomp.device import Device
+from effcomp.measure.energy import nvml_handle
+
+
+@dataclass(frozen=True)
+class GpuSample:
+    utilisation_percent: float
+    temperature_c: float
+    power_w: float
+    memory_bytes: int
+    """Of the whole board."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -14,6 +26,7 @@ class Sample:
     rss_bytes: int
     cpu_percent: float
     """100 is one core."""
+    gpu: GpuSample | None = None
 
 
 @dataclass
@@ -22,6 +35,7 @@ class Trace:
 
     pid: int
     interval_s: float
+    device: Device
     samples: list[Sample] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -34,7 +48,8 @@ class Trace:
         try:
             process.cpu_percent()
             while not self._stop.wait(self.interval_s):
-                sample = Sample(time.monotonic() - start, process.memory_info().rss, process.cpu_percent())
+                seconds = time.monotonic() - start
+                sample = Sample(seconds, process.memory_info().rss, process.cpu_percent(), gpu_sample(self.device))
                 self.samples.append(sample)
         except psutil.NoSuchProcess:
             return  # the worker's own end is reported by its client
@@ -48,3 +63,22 @@ class Trace:
     ) -> None:
         self._stop.set()
         self._thread.join()
+
+
+def gpu_sample(device: Device) -> GpuSample | None:
+    """What NVML says of the GPU now; None on a CPU, or where NVML cannot be asked."""
+    if device.kind == "cpu":
+        return None
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        handle = nvml_handle(device.index)
+        return GpuSample(
+            float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu),
+            float(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)),
+            pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
+            int(pynvml.nvmlDeviceGetMemoryInfo(handle).used),
+        )
+    except pynvml.NVMLError:
+        return None

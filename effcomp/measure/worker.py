@@ -11,19 +11,27 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from effcomp.device import Device
-from effcomp.measure import memory
+from effcomp.measure import memory, scenarios
 from effcomp.part import from_spec
 from effcomp.ragged import Ragged, batches_by_length
 from effcomp.runtimes.base import Loaded, Runtime
+
+SCENARIOS: dict[str, Callable[..., Any]] = {
+    "single_stream": scenarios.single_stream_p90_ms,
+    "offline": scenarios.offline_samples_per_s,
+    "server": scenarios.server,
+}
 
 
 class Server:
@@ -33,13 +41,27 @@ class Server:
     device: Device
     runtime: Runtime
     inputs: Ragged
+    """What is evaluated."""
+    timed: Ragged
+    """What is timed: the same, or cut to one length."""
     model: Loaded
     capability: str
 
-    def start(self, artifact: str, inputs: str, runtime: dict[str, Any], device: dict[str, Any]) -> dict[str, Any]:
-        """Import the libraries, which are not the artifact's memory or time, and read the token ids."""
+    def start(
+        self,
+        artifact: str,
+        inputs: str,
+        runtime: dict[str, Any],
+        device: dict[str, Any],
+        fixed_length: int | None,
+    ) -> dict[str, Any]:
+        """Import the libraries, which are not the artifact's memory or time, and read the token ids.
+
+        fixed_length: time sequences of exactly so many tokens in place of the texts' own lengths.
+        """
         self.artifact, self.device = Path(artifact), from_spec(device, Device)
         self.runtime, self.inputs = from_spec(runtime, Runtime), Ragged.load(Path(inputs))
+        self.timed = self.inputs if fixed_length is None else self.inputs.cut(fixed_length)
         self.capability = self.runtime.start(self.artifact, self.device)
         return {}
 
@@ -54,12 +76,14 @@ class Server:
         start = time.perf_counter_ns()
         self.model = self.runtime.load(self.artifact, self.device)
         loaded = time.perf_counter_ns()
-        self.model(self.inputs.batch([0]))
+        calls = [self.model.timed(self.timed.batch([0]))[0] for _ in range(3)]
         return {
             "load_ns": loaded - start,
-            "first_call_ns": time.perf_counter_ns() - loaded,
+            "first_call_ns": calls[0],
+            "later_call_ns": min(calls[1:]),
             "library_rss": before,
             "rss": memory.rss_bytes(),
+            "pss": memory.pss_bytes(),
             "peak_rss": memory.peak_rss_bytes(),
             "cpu_capability": self.capability,
         }
@@ -67,21 +91,49 @@ class Server:
     def turn(self, batches: list[list[int]]) -> dict[str, Any]:
         """Time a call for each batch, behind one untimed call of a single row: the other process has had
         the processor, and this one's threads and caches must wake first."""
-        prepared = [self.inputs.batch(indices) for indices in batches]
-        self.model(self.inputs.batch(batches[0][:1]))
-        times = []
-        for batch in prepared:
-            start = time.perf_counter_ns()
-            self.model(batch)
-            times.append(time.perf_counter_ns() - start)
-        return {"ns": times}
+        prepared = [self.timed.batch(indices) for indices in batches]
+        self.model(self.timed.batch(batches[0][:1]))
+        times = [self.model.timed(batch) for batch in prepared]
+        return {"ns": [wall for wall, _ in times], "gpu_ns": [gpu for _, gpu in times if gpu is not None]}
+
+    def generate(self, prompt: list[int], new_tokens: int) -> dict[str, Any]:
+        """Decode behind one prompt; the first time is that of the prompt, the others those of a token each."""
+        ids = np.array([prompt], dtype=np.int64)
+        batch = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        return {"ns": self.model.generate(batch, new_tokens)}
+
+    def scenario(self, name: str, **arguments: Any) -> dict[str, Any]:
+        """One of MLPerf's scenarios: what its function in effcomp.measure.scenarios returns."""
+        result = SCENARIOS[name](self.model, self.timed, **arguments)
+        return {"result": asdict(result) if isinstance(result, scenarios.Served) else result}
+
+    def work(self, batch_size: int, seconds: float) -> dict[str, Any]:
+        """Keep the device busy for so long, for the energy counter: how many samples were computed, in what time."""
+        generator, done, start = np.random.default_rng(0), 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - start) < seconds:
+            self.model(self.timed.batch(generator.integers(0, len(self.timed), batch_size)))
+            done += batch_size
+        return {"samples": done, "seconds": elapsed}
 
     def reset_peak(self) -> dict[str, Any]:
         memory.reset_peak()
         return {"rss": memory.rss_bytes()}
 
     def peak(self) -> dict[str, Any]:
-        return {"peak_rss": memory.peak_rss_bytes()}
+        gpu = memory.gpu_bytes(self.device) if self.device.kind == "cuda" else None
+        return {"peak_rss": memory.peak_rss_bytes(), "gpu": gpu}
+
+    def floor(self, shapes: list[tuple[int, int]]) -> dict[str, Any]:
+        """The arithmetic of a call with a batch of each shape, and the bytes that each has to read."""
+        from effcomp.measure import floor
+
+        operations = [floor.operations(self.artifact, (rows, tokens)) for rows, tokens in shapes]
+        return {"operations": operations, "bytes": floor.bytes_read(self.artifact)}
+
+    def machine_rates(self) -> dict[str, Any]:
+        from effcomp.measure import floor
+
+        return floor.machine_rates(self.device)
 
     def evaluate(self, file: str, batch_size: int) -> dict[str, Any]:
         """Predict every input, in batches of like length; write the outputs in the order of the inputs: the logits
@@ -99,25 +151,55 @@ class Server:
         save_file({"outputs": restored}, file)
         return {}
 
-    def kernels(self, batch: list[int], most: int) -> dict[str, Any]:
-        """The operators that really run in one call, by their own time: name, calls, share."""
+    def kernels(self, batch: list[int]) -> dict[str, Any]:
+        """The operators that really run in one call, by their own time: name, calls, share. On a GPU its kernels."""
+        from torch.autograd.profiler import DeviceType
         from torch.profiler import ProfilerActivity, profile
 
-        prepared = self.inputs.batch(batch)
-        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        prepared, gpu = self.timed.batch(batch), self.device.kind == "cuda"
+        with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]) as profiler:
             self.model(prepared)
-        events = sorted(profiler.key_averages(), key=lambda event: -event.self_cpu_time_total)
-        total = sum(event.self_cpu_time_total for event in events) or 1.0
-        return {
-            "kernels": [
-                {
-                    "name": event.key,
-                    "calls": event.count,
-                    "share": round(event.self_cpu_time_total / total, 4),
-                }
-                for event in events[:most]
-            ]
-        }
+        events = profiler.key_averages()
+        if gpu:  # what ran there, and not the host's operators that asked for it
+            events = [event for event in events if event.device_type == DeviceType.CUDA]
+        times = {e.key: float(e.self_device_time_total if gpu else e.self_cpu_time_total) for e in events}
+        calls, total = {e.key: e.count for e in events}, sum(times.values()) or 1.0
+        ordered = sorted(times, key=lambda name: -times[name])
+        ran = [{"name": name, "calls": calls[name], "share": round(times[name] / total, 4)} for name in ordered]
+        return {"kernels": ran, "instructions": onednn_implementations(lambda: self.model(prepared))}
+
+
+def onednn_implementations(call: Callable[[], object]) -> list[str]:
+    """What oneDNN chose for the products of one call, in its own words: `matmul bf16 brg:avx512_core_bf16`.
+
+    It writes to the C library's standard output, which is turned into a file for the time of the call.
+    """
+    import ctypes
+
+    import torch
+
+    if not torch.backends.mkldnn.is_available():
+        return []
+    library, kept = ctypes.CDLL(None), os.dup(1)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 1)
+        try:
+            with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+                call()
+            library.fflush(None)
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+        written.seek(0)
+        lines = written.read().decode(errors="replace").splitlines()
+    found = set()
+    for line in lines:  # onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core_bf16,undef,src:bf16:a:...
+        fields = line.partition("primitive,exec,cpu,")[2].split(",")
+        if len(fields) > 3 and fields[0] in {"matmul", "inner_product"}:
+            found.add(
+                f"{fields[0]} {fields[3].removeprefix('src:').partition(':')[0].removeprefix('src_')} {fields[1]}"
+            )
+    return sorted(found)
 
 
 def main() -> None:

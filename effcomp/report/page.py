@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from effcomp.record import Record
 from effcomp.report.repeats import MEANS
-from effcomp.report.table import columns, is_baseline, rows, subject, verdict
+from effcomp.report.table import columns, is_baseline, rows, subject
+from effcomp.report.words import doubts, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,7 @@ def page(records: list[Record], means: "pd.DataFrame | None", left_out: list[str
         for row in named
     )
     verdicts = "\n".join(f"<li>{escape(verdict(row))}</li>" for row in named)
+    doubtful = "".join(f"<li>{escape(doubt)}</li>" for row in named for doubt in doubts(row))
     missing = "".join(f"<li>{escape(reason)}</li>" for reason in left_out)
     noise = ""
     if is_baseline(records[0]):
@@ -75,6 +77,7 @@ baseline on the same examples.</p>
 <h2>In words</h2><ul>
 {verdicts}
 </ul>
+{f"<h2>Read with care</h2><ul>{doubtful}</ul>" if doubtful else ""}
 {f"<h2>Left out</h2><ul>{missing}</ul>" if left_out else ""}
 <h2>Figures</h2>
 {images}

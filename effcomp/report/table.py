@@ -19,11 +19,9 @@ from effcomp.record import (
     VersusBaseline,
     settings,
 )
+from effcomp.statistics import holm
 
 MIB = 2**20
-PROCESS_NOISE = 0.02
-"""What a model differs from itself in another pair of processes (benchmarks/same_model_twice.json); an interval is
-within one pair, so a speed-up inside this is not called one."""
 BASELINE_NAME = "none (baseline)"
 
 
@@ -187,6 +185,61 @@ LANGUAGE_COLUMNS = [
 ]
 
 
+def holm_column(records: list[Record]) -> Column:
+    """McNemar's p of each configuration that is no baseline, corrected for their number."""
+    tested = [record for record in records if isinstance(record.versus_baseline, VersusBaseline)]
+    tested = [record for record in tested if not is_baseline(record)]
+    raw = [record.versus_baseline.mcnemar_p for record in tested if isinstance(record.versus_baseline, VersusBaseline)]
+    corrected = {id(record): p for record, p in zip(tested, holm(raw), strict=True)}
+
+    def p_value(row: Row) -> float | None:
+        return corrected.get(id(row.record))
+
+    return Column("McNemar p, Holm", lambda row: "-" if (p := p_value(row)) is None else f"{p:.2g}", p_value, 3)
+
+
+def optional_column(heading: str, value: Callable[[Record], float | None], digits: int) -> Column:
+    """A number that only some machines, models or versions have: a dash where there is none."""
+    return Column(
+        heading,
+        lambda row: "-" if (number := value(row.record)) is None else f"{number:.{digits}f}",
+        lambda row: value(row.record),
+        digits,
+    )
+
+
+def floor_percent(record: Record) -> float | None:
+    floor = next(iter(record.speed.by_batch_size.values())).floor
+    return 100 * floor.share if floor is not None else None
+
+
+def energy_mj(record: Record) -> float | None:
+    joules = record.cost.energy_per_sample_j
+    return None if isinstance(joules, str) else joules * 1000
+
+
+def decode_ms(record: Record) -> float | None:
+    return record.speed.generation.decode_ms_per_token.value if record.speed.generation is not None else None
+
+
+OPTIONAL_COLUMNS = [
+    ("decode, ms a token", decode_ms, 2),
+    ("of the floor, %", floor_percent, 0),
+    ("energy, mJ a sample", energy_mj, 2),
+]
+"""Shown where any record has the number."""
+
+
+def notes(row: Row) -> str:
+    """What makes a row doubtful, in a word or two; a dash where nothing does."""
+    truth, words = row.record.truth, []
+    if truth.conditions is not None and truth.conditions.noise:
+        words.append("noisy")
+    if truth.promised_kernel_ran is False:
+        words.append("its kernel never ran")
+    return ", ".join(words) or "-"
+
+
 def mebibytes(heading: str, count: Callable[[Record], int]) -> Column:
     return Column(heading, lambda row: f"{count(row.record) / MIB:.1f}", lambda row: count(row.record) / MIB)
 
@@ -209,6 +262,7 @@ def columns(records: list[Record]) -> list[Column]:
         *(LANGUAGE_COLUMNS if LanguageQuality in kinds else []),
         *(CLASSIFICATION_COLUMNS if kinds != {LanguageQuality} else []),
         Column("verdict", verdict_word, verdict_word),
+        *([holm_column(records)] if Quality in kinds else []),
         Column(
             "latency p50, ms",
             lambda row: f"{row.record.speed.latency_p50_ms.value:.2f}",
@@ -224,6 +278,12 @@ def columns(records: list[Record]) -> list[Column]:
             lambda row: f"{row.record.cost.load_time_ms:.0f}",
             lambda row: row.record.cost.load_time_ms,
         ),
+        *(
+            optional_column(*column)
+            for column in OPTIONAL_COLUMNS
+            if any(column[1](record) is not None for record in records)
+        ),
+        *([Column("notes", notes, notes)] if any(notes(Row("", record)) != "-" for record in records) else []),
     ]
 
 
@@ -243,32 +303,3 @@ def values(records: list[Record]) -> pd.DataFrame:
 def to_markdown(frame: pd.DataFrame) -> str:
     lines = [list(frame.columns), ["---", *["---:"] * (len(frame.columns) - 1)], *frame.values.tolist()]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
-
-
-def verdict(row: Row) -> str:
-    """One configuration against the baseline, in a sentence with every interval."""
-    speedup, versus, cost = row.record.speed.speedup, row.record.versus_baseline, row.record.cost
-    times = f"{spread(speedup, 2)} times the baseline's speed"
-    if is_baseline(row.record):
-        return f"{row.name}: measured against itself, {times}; that is the noise of this measurement"
-    if speedup.low > 1 + PROCESS_NOISE:
-        pace = times
-    elif speedup.high < 1 - PROCESS_NOISE:
-        pace = f"slower than the baseline ({times})"
-    else:
-        pace = f"neither faster nor slower for certain ({times})"
-    share = 1 - cost.artifact_bytes / cost.baseline_artifact_bytes
-    size = f"{share:.0%} smaller" if share >= 0.005 else "larger" if share <= -0.005 else "the same size"
-    if isinstance(versus, NotMeasured):
-        return f"{row.name}: {pace}, {size}, quality {versus.status}"
-    if isinstance(versus, LanguageVersus):
-        margin, change = f"{versus.margin:g} nats a token", f"perplexity times {spread(versus.perplexity_ratio, 3)}"
-    else:
-        margin = f"{versus.margin * 100:g} points"
-        change = f"accuracy {spread(versus.accuracy_difference, 1, 100, '+')} points"
-    judged = {
-        "not worse": f"not worse by more than {margin}",
-        "worse": f"worse by more than {margin}",
-        "undecided": f"too few examples to say whether it is worse by more than {margin}",
-    }[versus.verdict]
-    return f"{row.name}: {pace}, {size}, {change}: {judged}"

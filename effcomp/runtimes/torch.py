@@ -1,8 +1,9 @@
 """PyTorch, eager or compiled."""
 
 import shutil
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 class Torch(Runtime):
     """Eager."""
+
+    generates: ClassVar[bool] = True
 
     def start(self, artifact: Path, device: Device) -> str:
         import torch
@@ -45,6 +48,9 @@ class Torch(Runtime):
 
 class Compiled(Torch):
     """torch.compile with Inductor, for every batch and length at once."""
+
+    generates: ClassVar[bool] = False  # the cache grows at each token, and the model is translated again
+    compiles: ClassVar[bool] = True
 
     def check(self) -> None:
         if not any(map(shutil.which, ("c++", "g++", "clang++"))):
@@ -78,6 +84,40 @@ class TorchModel(Loaded):
                     logits = self.forward(**self.tensors(batch), logits_to_keep=1, use_cache=True).logits[:, -1]
             host: NDArray[np.float32] = logits.float().cpu().numpy()
         return host
+
+    def timed(self, batch: Batch) -> tuple[int, int | None]:
+        if self.place == "cpu":
+            return super().timed(batch)
+        import torch
+
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        torch.cuda.synchronize(self.place)
+        start = time.perf_counter_ns()
+        begin.record()
+        self(batch)  # its answer is copied to the host, which waits for the device
+        end.record()
+        wall = time.perf_counter_ns() - start
+        end.synchronize()
+        return wall, round(begin.elapsed_time(end) * 1e6)
+
+    def generate(self, batch: Batch, new_tokens: int) -> list[int]:
+        import torch
+
+        times = []
+        with torch.inference_mode():
+            inputs = self.tensors(batch)
+            mask, start = inputs["attention_mask"], time.perf_counter_ns()
+            outputs = self.forward(input_ids=inputs["input_ids"], attention_mask=mask, logits_to_keep=1, use_cache=True)
+            for step in range(new_tokens + 1):
+                token = outputs.logits[:, -1].argmax(dim=-1, keepdim=True)
+                token.cpu()  # a server sends each token when it has it
+                times.append(time.perf_counter_ns() - start)
+                if step < new_tokens:
+                    mask, start = torch.cat([mask, torch.ones_like(token)], dim=1), time.perf_counter_ns()
+                    outputs = self.forward(
+                        input_ids=token, attention_mask=mask, past_key_values=outputs.past_key_values, use_cache=True
+                    )
+        return times
 
     def token_losses(self, batch: Batch) -> NDArray[np.float64]:
         import torch

@@ -67,6 +67,7 @@ def compare(
     variant: NDArray[np.float32],
     labels: tuple[int, ...],
     margin: float,
+    seed: int,
 ) -> VersusBaseline:
     """The variant against the baseline on the same examples. Both: logits (examples, classes)."""
     true = np.array(labels)
@@ -75,6 +76,7 @@ def compare(
     difference = statistics.paired_difference(was_right, is_right)
     return VersusBaseline(
         accuracy_difference=difference,
+        macro_f1_difference=statistics.f1_difference(before, after, true, baseline.shape[1], seed),
         mcnemar_p=statistics.mcnemar_p(was_right, is_right),
         flipped_share=float((before != after).mean()),
         flipped_to_wrong=int((was_right & ~is_right).sum()),

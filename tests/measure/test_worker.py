@@ -61,7 +61,7 @@ def test_it_times_each_call_and_names_what_really_ran(worker: Worker) -> None:
     times = worker.ask("turn", batches=[[0], [1], [0, 1]])["ns"]
     assert len(times) == 3
     assert min(times) > 0
-    assert any(kernel["name"].startswith("aten::") for kernel in worker.ask("kernels", batch=[0], most=5)["kernels"])
+    assert any(kernel["name"].startswith("aten::") for kernel in worker.ask("kernels", batch=[0])["kernels"])
 
 
 def test_a_peak_between_two_readings_is_seen(worker: Worker) -> None:

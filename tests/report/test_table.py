@@ -2,8 +2,9 @@
 
 import pytest
 
-from effcomp.record import Interval, Record
+from effcomp.record import Interval, Record, VersusBaseline
 from effcomp.report import table
+from effcomp.report.words import doubts, verdict
 from tests.conftest import records
 
 
@@ -44,10 +45,34 @@ def test_configurations_that_would_share_a_name_are_told_apart() -> None:
     ],
 )
 def test_the_verdict_says_faster_only_when_the_whole_interval_does(speedup, words: str) -> None:
-    assert words in table.verdict(with_speedup(records("nf4")[0], *speedup))
+    assert words in verdict(with_speedup(records("nf4")[0], *speedup))
 
 
 def test_markdown_has_a_line_for_each_record() -> None:
     lines = table.to_markdown(table.texts(records("none", "nf4"))).splitlines()
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_noisy_run_and_a_kernel_that_never_ran_are_said() -> None:
+    none, nf4 = records("none", "nf4")
+    quiet = nf4.truth.conditions
+    assert quiet is not None
+    noisy = quiet.model_copy(update={"noise": ["other processes used 0.90 cores"]})
+    changes = {"conditions": noisy, "promised_kernel_ran": False}
+    doubtful = nf4.model_copy(update={"truth": nf4.truth.model_copy(update=changes)})
+    frame = table.texts([none, doubtful])
+    assert frame["notes"].tolist()[1] == "noisy, its kernel never ran"
+    assert len(doubts(table.rows([doubtful])[0])) == 2
+
+
+def test_p_values_are_corrected_for_the_number_of_configurations() -> None:
+    none, nf4 = records("none", "nf4")
+    assert isinstance(nf4.versus_baseline, VersusBaseline)
+
+    def with_p(p: float, bits: int) -> Record:
+        versus = nf4.versus_baseline.model_copy(update={"mcnemar_p": p})
+        return nf4.model_copy(update={"versus_baseline": versus, "config": {**nf4.config, "seed": bits}})
+
+    frame = table.texts([none, *(with_p(p, i) for i, p in enumerate([0.01, 0.02, 0.03, 0.04]))])
+    assert frame["McNemar p, Holm"].tolist() == ["-", "0.04", "0.06", "0.06", "0.06"]

@@ -1,12 +1,14 @@
 """A number format as a pair of functions: encode to the tensors on disk, decode to a model that runs."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from effcomp.part import Part
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+Arithmetic = Literal["float32", "bfloat16", "int8"]
 
 
 class Quant(Part):
@@ -21,6 +23,14 @@ class Quant(Part):
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     packages: ClassVar[tuple[str, ...]] = ()
     """Libraries that must be installed, by import name."""
+    promises: ClassVar[tuple[str, ...]] = ()
+    """Operators that make the format what it is: one whose name contains any of these must run, or the record says
+    that none did. Nothing is promised where computing is left to float32."""
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """The type that products are computed in where the format pays: what the floor of its time is counted by."""
+        return "float32"
 
     @abstractmethod
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from effcomp.compress.quant.base import HEADS, Quant, linear_layers, load_floats, stored_state
+from effcomp.compress.quant.base import HEADS, Arithmetic, Quant, linear_layers, load_floats, stored_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,8 +16,13 @@ class Int8Bnb(Quant):
 
     runtimes: ClassVar[tuple[str, ...]] = ("torch",)
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
+    promises: ClassVar[tuple[str, ...]] = ("_int_mm", "bitsandbytes::int8_linear_matmul", "igemm")
     threshold: float
     """Activation columns with a value above this are computed in float (0: none)."""
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "int8"
 
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
         import torch
@@ -65,9 +70,14 @@ class NF4(Quant):
 
     runtimes: ClassVar[tuple[str, ...]] = ("torch",)
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
+    promises: ClassVar[tuple[str, ...]] = ("gemv_4bit", "gemm_4bit")
     block_size: Literal[64, 128]
     double_quant: bool
     """Store the scales of the blocks in 8 bit as well."""
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "bfloat16"
 
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
         from bitsandbytes.functional import quantize_4bit

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from effcomp.compress.quant.base import Quant, load_floats, stored_state
+from effcomp.compress.quant.base import Arithmetic, Quant, load_floats, stored_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -13,6 +13,10 @@ class Float(Quant):
 
     runtimes: ClassVar[tuple[str, ...]] = ("torch", "compile")
     dtype: Literal["float32", "bfloat16"]
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return self.dtype
 
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
         import torch

@@ -8,7 +8,7 @@ section 2.1, with zero_point 0). The rounding error of each weight is at most s 
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from effcomp.compress.quant.base import Quant, linear_layers, load_floats, stored_state
+from effcomp.compress.quant.base import Arithmetic, Quant, linear_layers, load_floats, stored_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -97,7 +97,12 @@ class Int8Dynamic(Quant):
 
     runtimes: ClassVar[tuple[str, ...]] = ("torch",)
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    promises: ClassVar[tuple[str, ...]] = ("quantized::linear_dynamic",)
     granularity: Granularity
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "int8"
 
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
         tensors = stored_state(model)

@@ -1,0 +1,104 @@
+"""What else the machine did while something was measured: other work, stolen time, clocks, throttling."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from effcomp.device import Device
+from effcomp.record import Conditions
+
+BUSY_CORES = 0.15
+"""More than this of other processes, on average over the measurement, and the run is called noisy."""
+STOLEN_SHARE = 0.02
+THROTTLE_COUNTS = "devices/system/cpu/cpu*/thermal_throttle/core_throttle_count"
+SYS = Path("/sys")
+
+
+@dataclass(frozen=True)
+class Reading:
+    seconds: float
+    busy_cpu_s: float
+    """Of the whole machine, stolen time not counted."""
+    stolen_cpu_s: float
+    own_cpu_s: float
+    """Of this process and of those that it started."""
+    mhz: float | None
+    throttle_events: int
+    gpu: tuple[int, int] | None
+    """Clock in MHz, and NVML's bits of the reasons for which it is throttled."""
+
+
+def read(device: Device) -> Reading:
+    times = psutil.cpu_times()
+    stolen = getattr(times, "steal", 0.0)
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    own = 0.0
+    for process in family:
+        try:
+            used = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        own += used.user + used.system
+    frequency = psutil.cpu_freq()
+    return Reading(
+        seconds=time.monotonic(),
+        busy_cpu_s=sum(times) - times.idle - getattr(times, "iowait", 0.0) - stolen - guest_s(times),
+        stolen_cpu_s=stolen,
+        own_cpu_s=own,
+        mhz=frequency.current if frequency is not None and frequency.current else None,
+        throttle_events=sum(int(file.read_text()) for file in SYS.glob(THROTTLE_COUNTS)),
+        gpu=gpu_clock(device) if device.kind == "cuda" else None,
+    )
+
+
+def guest_s(times: Any) -> float:
+    """Linux counts the time of guests in user time, and psutil gives it apart as well."""
+    return float(getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0))
+
+
+def gpu_clock(device: Device) -> tuple[int, int] | None:
+    import pynvml
+
+    from effcomp.measure.energy import nvml_handle
+
+    try:
+        pynvml.nvmlInit()
+        handle = nvml_handle(device.index)
+        clock = pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)
+        return clock, pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)
+    except pynvml.NVMLError:
+        return None
+
+
+HARMFUL = 0x8 | 0x20 | 0x40 | 0x80
+"""NVML's bits for hardware slow-down, software thermal, hardware thermal and power-brake slow-down."""
+
+
+def between(before: Reading, after: Reading) -> Conditions:
+    """What the machine did from one reading to the next, and whether that disturbed."""
+    elapsed = max(after.seconds - before.seconds, 1e-9)
+    own = after.own_cpu_s - before.own_cpu_s
+    others = max(0.0, (after.busy_cpu_s - before.busy_cpu_s - own) / elapsed)
+    stolen = (after.stolen_cpu_s - before.stolen_cpu_s) / elapsed / (psutil.cpu_count() or 1)
+    throttled = after.throttle_events - before.throttle_events
+    gpu_throttled = any(reading.gpu is not None and reading.gpu[1] & HARMFUL for reading in (before, after))
+    noise = []
+    if others > BUSY_CORES:
+        noise.append(f"other processes used {others:.2f} cores")
+    if stolen > STOLEN_SHARE:
+        noise.append(f"{stolen:.0%} of the processor's time was stolen by other virtual machines")
+    if throttled:
+        noise.append(f"the processor was throttled {throttled} times")
+    if gpu_throttled:
+        noise.append("the GPU was throttled")
+    return Conditions(
+        other_busy_cores=others,
+        stolen_share=stolen,
+        clock_before_mhz=before.gpu[0] if before.gpu else before.mhz,
+        clock_after_mhz=after.gpu[0] if after.gpu else after.mhz,
+        throttle_events=throttled,
+        noise=noise,
+    )

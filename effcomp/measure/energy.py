@@ -1,0 +1,84 @@
+"""Energy by the counters of the hardware: NVML's on a GPU, RAPL's on a CPU where it can be read."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from effcomp.device import Device
+
+POWERCAP = Path("/sys/class/powercap")
+IDLE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A counter of joules that only grows."""
+
+    name: str
+    joules: Callable[[], float]
+
+
+def energy_counter(device: Device) -> Counter | str:
+    """The counter of this device (resolved), or why there is none."""
+    return nvml_counter(device.index) if device.kind == "cuda" else rapl_counter(POWERCAP)
+
+
+def nvml_counter(index: int) -> Counter | str:
+    """The whole board's energy since the driver was loaded (nvmlDeviceGetTotalEnergyConsumption; Volta and later)."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        handle = nvml_handle(index)
+        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
+    except pynvml.NVMLError as error:
+        return f"NVML's energy counter cannot be read ({error})"
+    return Counter("NVML, the GPU's board", lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000)
+
+
+def nvml_handle(index: int) -> "object":
+    """NVML's handle of a device that PyTorch counts as `index`: NVML knows nothing of CUDA_VISIBLE_DEVICES."""
+    import pynvml
+
+    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    name = visible[index] if visible else str(index)
+    return pynvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdigit() else pynvml.nvmlDeviceGetHandleByUUID(name)
+
+
+def rapl_counter(powercap: Path) -> Counter | str:
+    """Intel's and AMD's running average power limit, summed over the packages.
+
+    A package counts in microjoules and begins again behind its largest value; the counter here goes on.
+    """
+    packages = [folder for folder in sorted(powercap.glob("*-rapl:*")) if folder.name.count(":") == 1]
+    if not packages:
+        return f"{powercap} has no RAPL counter (a virtual machine, or a kernel without it)"
+    try:
+        last = [read_number(package / "energy_uj") for package in packages]
+        sizes = [read_number(package / "max_energy_range_uj") for package in packages]
+    except OSError as error:
+        return f"RAPL's counter cannot be read: {error.strerror} ({error.filename})"
+    total = 0
+
+    def joules() -> float:
+        nonlocal total
+        for i, package in enumerate(packages):
+            now = read_number(package / "energy_uj")
+            total += now - last[i] if now >= last[i] else now + sizes[i] - last[i]
+            last[i] = now
+        return total / 1e6
+
+    return Counter("RAPL, the processor's packages", joules)
+
+
+def read_number(file: Path) -> int:
+    return int(file.read_text())
+
+
+def idle_power_w(counter: Counter, seconds: float = IDLE_SECONDS) -> float:
+    """The mean power while nothing of ours is at work."""
+    start, before = time.monotonic(), counter.joules()
+    time.sleep(seconds)
+    return (counter.joules() - before) / (time.monotonic() - start)

@@ -1,0 +1,110 @@
+"""The floor: the least time that a call can take on this machine, by its arithmetic and by the bytes it must read.
+
+    floor = max(operations / rate of matrix products, bytes / memory bandwidth)      (Williams et al. 2009, Roofline)
+
+Rate and bandwidth are measured, not looked up. Runs in the measured process.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effcomp.compress.artifact import WEIGHTS_FILE, read_description, skeleton
+from effcomp.compress.quant.int8 import dynamic_linear
+from effcomp.device import Device
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SECONDS = 0.4
+"""Each rate is the best of as many tries as fit."""
+SIDE = {"cpu": 2048, "cuda": 8192}
+"""Of the square matrices that are multiplied: large enough that nothing but the product counts."""
+BANDWIDTH_BYTES = {"cpu": 2**28, "cuda": 2**31}
+"""Of the array that is read: far larger than any cache."""
+
+
+def machine_rates(device: Device) -> dict[str, float]:
+    """Operations per second (a multiplication and an addition are two) of float32, bfloat16 and int8 matrix
+    products, and `bytes_per_s` of reading memory; on this device (resolved), with the threads that are set."""
+    import torch
+
+    side, place = SIDE[device.kind], device.torch_name
+    values = torch.randn(side, side, device=place)
+    halves = values.bfloat16()
+    codes = torch.randint(-127, 128, (side, side), device=place, dtype=torch.int8)
+    products: dict[str, list[Callable[[], Any]]] = {
+        "float32": [lambda: values @ values],
+        "bfloat16": [lambda: halves @ halves],
+        "int8": [lambda: torch._int_mm(codes, codes.t())],  # how the kernels want it: the second one by columns
+    }
+    if device.kind == "cpu":
+        layer = dynamic_linear(codes, torch.ones(()), None)
+        products["int8"].append(lambda: layer(values))
+    with torch.inference_mode():
+        rates = {
+            name: 2 * side**3 / min(best_seconds(call, device) for call in calls) for name, calls in products.items()
+        }
+        data = torch.ones(BANDWIDTH_BYTES[device.kind] // 4, device=place)
+        target = torch.empty_like(data)
+        reading = data.nbytes / best_seconds(data.sum, device)
+        copying = 2 * data.nbytes / best_seconds(lambda: target.copy_(data), device)
+    return {**rates, "bytes_per_s": max(reading, copying)}
+
+
+def best_seconds(call: Callable[[], Any], device: Device) -> float:
+    import torch
+
+    def wait() -> None:
+        if device.kind == "cuda":
+            torch.cuda.synchronize(device.index)
+
+    call()
+    wait()
+    best, end = float("inf"), time.perf_counter() + SECONDS
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        call()
+        wait()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def operations(folder: Path, shape: tuple[int, int]) -> int:
+    """The arithmetic of one call of this artifact's architecture with a batch of this shape (rows, tokens); counted
+    by PyTorch on tensors that hold nothing, so it costs no memory. Causal models: the logits of the last token."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model, (rows, tokens) = skeleton(folder).eval().to("meta"), shape
+    arguments: dict[str, Any] = {
+        "input_ids": torch.zeros(shape, dtype=torch.int64, device="meta"),
+        # Of four dimensions it is taken as it is; any other mask is looked into, and there is nothing to see.
+        "attention_mask": torch.zeros((rows, 1, tokens, tokens), device="meta"),
+    }
+    if read_description(folder).head == "causal_lm":
+        arguments["logits_to_keep"] = 1
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(**arguments)
+    return int(counter.get_total_flops())
+
+
+def bytes_read(folder: Path) -> int:
+    """The stored bytes that every call has to read: all tensors but the embedding tables, of which a call reads a few
+    rows; a table that is the head of a language model too is read whole."""
+    from safetensors import safe_open
+    from torch import nn
+
+    model = skeleton(folder)
+    tables = [name for name, module in model.named_modules() if isinstance(module, nn.Embedding)]
+    if model.get_output_embeddings() is not None and model.config.tie_word_embeddings:
+        shared = model.get_input_embeddings()
+        tables = [name for name in tables if model.get_submodule(name) is not shared]
+
+    def size(tensor: "Tensor") -> int:
+        return tensor.numel() * tensor.element_size()
+
+    with safe_open(folder / WEIGHTS_FILE, framework="pt") as stored:
+        names = [name for name in stored.keys() if not name.startswith(tuple(tables))]  # noqa: SIM118  # no mapping
+        return sum(size(stored.get_tensor(name)) for name in names)

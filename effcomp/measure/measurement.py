@@ -1,0 +1,257 @@
+"""Everything that is measured of a pair, in one order: speed, memory, generation, scenarios, energy, kernels."""
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.compress.quant.base import Quant
+from effcomp.measure import conditions, energy
+from effcomp.measure.bench import Bench
+from effcomp.measure.client import Worker
+from effcomp.measure.pair import Pair, PairedTimes, measure_batch
+from effcomp.measure.trace import Sample, Trace
+from effcomp.record import BatchSpeed, Conditions, Floor, Generation, Kernel, Scenarios, Speed
+from effcomp.statistics import median_interval, ratio_interval
+
+MOST_KERNELS = 8
+INT8_PRODUCTS = ("_int_mm", "quantized::linear", "int8_scaled_mm", "int8_linear_matmul", "qlinear", "igemm")
+SCENARIO_SECONDS = 2.0
+Times = dict[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Memory:
+    peak_rss_bytes: int
+    library_rss_bytes: int
+    load_added_rss_bytes: int
+    inference_added_rss_bytes: int
+    pss_bytes: int
+    gpu: dict[str, int] | None
+
+
+@dataclass(frozen=True)
+class Energy:
+    per_sample_j: float | str
+    counter: str | None
+    idle_power_w: float | None
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What the processor really executed in one call."""
+
+    kernels: list[Kernel]
+    promised: bool | None
+    int8_products: bool
+    instructions: list[str]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a pair showed: the variant's numbers, and the baseline's where they are compared."""
+
+    speed: Speed
+    memory: Memory
+    baseline_memory: Memory
+    energy: Energy
+    load_time_ms: float
+    first_call_ms: float
+    compile_ms: float | None
+    cpu_capability: str
+    ran: Ran
+    conditions: Conditions
+    trace: list[Sample]
+    raw: Times
+    """Every single call's milliseconds, (turns, calls), by what was called."""
+
+
+@dataclass(frozen=True)
+class Idle:
+    """The machine before any process of ours was at work."""
+
+    counter: energy.Counter | str
+    power_w: float | None
+
+
+def watch_idle(bench: Bench, pair: Pair) -> Idle:
+    """Measure the idle power, where there is a counter and it is asked for."""
+    if bench.energy_seconds == 0:
+        return Idle("bench.energy_seconds is 0", None)
+    counter = energy.energy_counter(pair.device)
+    return Idle(counter, None if isinstance(counter, str) else energy.idle_power_w(counter))
+
+
+def measure(pair: Pair, bench: Bench, quant: Quant, rates: dict[str, float], idle: Idle, seed: int) -> Measured:
+    """Time both sides in turn at each batch size; then all the rest of the variant.
+
+    Args:
+        rates: of the machine, as effcomp.measure.floor.machine_rates gives them.
+    """
+    from tqdm import tqdm
+
+    before = conditions.read(pair.device)
+    resting = [worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant)]
+    total = bench.turns * len(bench.batch_sizes)
+    times: dict[int, PairedTimes] = {}
+    with (
+        Trace(pair.variant.process.pid, bench.trace_interval_s, pair.device) as trace,
+        tqdm(total=total, desc="measuring", unit="turn", leave=False, disable=not sys.stderr.isatty()) as bar,
+    ):
+        for batch_size in bench.batch_sizes:
+            times[batch_size] = measure_batch(pair, bench, batch_size, lambda: bar.update())
+    after = conditions.read(pair.device)
+    peaks = [worker.ask("peak") for worker in (pair.baseline, pair.variant)]
+    raw = {f"batch_{size}.{side}": getattr(t, side) for size, t in times.items() for side in ("baseline", "variant")}
+    speeds = {size: summarise(paired, size, seed) for size, paired in times.items()}
+    floors = floor(pair.variant, times, speeds, quant, rates)
+    speeds = {size: speed.model_copy(update={"floor": floors[size]}) for size, speed in speeds.items()}
+    generation = generate(pair, bench, seed, raw)
+    first = speeds[bench.batch_sizes[0]]
+    loaded = pair.variant.loaded
+    return Measured(
+        speed=Speed(
+            latency_p50_ms=first.latency_p50_ms,
+            speedup=first.speedup,
+            by_batch_size=speeds,
+            fixed_length=bench.fixed_length,
+            generation=generation,
+            scenarios=scenarios(pair.variant, bench, seed),
+        ),
+        memory=memory(pair.variant, resting[1], peaks[1]),
+        baseline_memory=memory(pair.baseline, resting[0], peaks[0]),
+        energy=energy_per_sample(pair.variant, bench, idle),
+        load_time_ms=loaded["load_ns"] / 1e6,
+        first_call_ms=loaded["first_call_ns"] / 1e6,
+        compile_ms=compile_ms(pair),
+        cpu_capability=loaded["cpu_capability"],
+        ran=what_ran(pair.variant, quant),
+        conditions=conditions.between(before, after),
+        trace=trace.samples,
+        raw=raw,
+    )
+
+
+def summarise(times: PairedTimes, batch_size: int, seed: int) -> BatchSpeed:
+    """Percentiles, throughput and the paired speed-up of one batch size."""
+    p90, p95, p99 = np.percentile(times.variant, [90, 95, 99])
+    mean = float(times.variant.mean())
+    return BatchSpeed(
+        calls=times.variant.size,
+        latency_p50_ms=median_interval(times.variant, seed),
+        latency_p90_ms=float(p90),
+        latency_p95_ms=float(p95),
+        latency_p99_ms=float(p99),
+        latency_mean_ms=mean,
+        throughput_samples_per_s=batch_size / mean * 1000,
+        throughput_tokens_per_s=times.mean_tokens / mean * 1000,
+        baseline_latency_p50_ms=float(np.median(times.baseline)),
+        speedup=ratio_interval(times.baseline, times.variant),
+        gpu_time_p50_ms=float(np.median(times.gpu)) if times.gpu is not None else None,
+    )
+
+
+def compile_ms(pair: Pair) -> float | None:
+    """What the variant's first call took longer than a later one of the same batch."""
+    if not pair.sides[1].runtime.compiles:
+        return None
+    return (pair.variant.loaded["first_call_ns"] - pair.variant.loaded["later_call_ns"]) / 1e6
+
+
+def memory(worker: Worker, resting_rss: int, peak: dict[str, int]) -> Memory:
+    """What loading and calling added. resting_rss: loaded, before the timed calls; peak: during them."""
+    loaded = worker.loaded
+    return Memory(
+        peak_rss_bytes=max(loaded["peak_rss"], peak["peak_rss"]),
+        library_rss_bytes=loaded["library_rss"],
+        load_added_rss_bytes=max(0, loaded["rss"] - loaded["library_rss"]),
+        inference_added_rss_bytes=max(0, peak["peak_rss"] - resting_rss),
+        pss_bytes=loaded["pss"],
+        gpu=peak["gpu"],  # type: ignore[arg-type]
+    )
+
+
+def floor(
+    worker: Worker, times: dict[int, PairedTimes], speeds: dict[int, BatchSpeed], quant: Quant, rates: dict[str, float]
+) -> dict[int, Floor]:
+    """The least time of a call at each batch size, and how near the variant comes to it."""
+    shapes = [(size, round(paired.mean_width)) for size, paired in times.items()]
+    needed = worker.ask("floor", shapes=shapes)
+    floors = {}
+    for (size, _), operations in zip(shapes, needed["operations"], strict=True):
+        least = 1000 * max(operations / rates[quant.arithmetic], needed["bytes"] / rates["bytes_per_s"])
+        share = least / speeds[size].latency_p50_ms.value
+        floors[size] = Floor(operations=operations, bytes=needed["bytes"], floor_ms=least, share=share)
+    return floors
+
+
+def generate(pair: Pair, bench: Bench, seed: int, raw: Times) -> Generation | None:
+    """Both sides decode behind the same prompts in turn; None for models and runtimes that do not generate."""
+    if not pair.generates or bench.new_tokens == 0:
+        return None
+    prompts = pair.own.cut(min(bench.prompt_tokens, int(pair.own.offsets[-1])))
+    generator = np.random.default_rng(seed)
+    times: tuple[list[list[float]], list[list[float]]] = ([], [])
+    for number in range(bench.turns + 1):
+        prompt = prompts.batch(generator.integers(0, len(prompts), 1))["input_ids"][0].tolist()
+        for side in (0, 1) if number % 2 == 0 else (1, 0):
+            answer = (pair.baseline, pair.variant)[side].ask("generate", prompt=prompt, new_tokens=bench.new_tokens)
+            if number > 0:  # the first is the warm-up
+                times[side].append([ns / 1e6 for ns in answer["ns"]])
+    baseline, variant = (np.array(side) for side in times)
+    raw |= {"generation.baseline": baseline, "generation.variant": variant}
+    prefill, decode = median_interval(variant[:, :1], seed), median_interval(variant[:, 1:], seed)
+    prompt_tokens = int(prompts.lengths[0])
+    return Generation(
+        prompt_tokens=prompt_tokens,
+        new_tokens=bench.new_tokens,
+        prefill_ms=prefill,
+        prefill_tokens_per_s=1000 * prompt_tokens / prefill.value,
+        decode_ms_per_token=decode,
+        decode_tokens_per_s=1000 / float(variant[:, 1:].mean()),
+        prefill_speedup=ratio_interval(baseline[:, :1], variant[:, :1]),
+        decode_speedup=ratio_interval(baseline[:, 1:], variant[:, 1:]),
+    )
+
+
+def scenarios(worker: Worker, bench: Bench, seed: int) -> Scenarios | None:
+    """The variant in those of MLPerf's scenarios that are asked for."""
+    if not bench.scenarios:
+        return None
+    found: dict[str, float] = {}
+    if "single_stream" in bench.scenarios:
+        answer = worker.ask("scenario", name="single_stream", seconds=SCENARIO_SECONDS, seed=seed)
+        found["single_stream_p90_ms"] = answer["result"]
+    if "offline" in bench.scenarios or "server" in bench.scenarios:
+        found["offline_samples_per_s"] = worker.ask("scenario", name="offline", seconds=SCENARIO_SECONDS)["result"]
+    if "server" in bench.scenarios:
+        fastest = found["offline_samples_per_s"]
+        served = worker.ask("scenario", name="server", bound_ms=bench.server_p99_ms, fastest=fastest, seed=seed)
+        found["server_bound_ms"] = bench.server_p99_ms
+        found["server_requests_per_s"] = served["result"]["requests_per_s"]
+        if served["result"]["requests_per_s"] > 0:
+            found["server_p99_ms"] = served["result"]["p99_ms"]
+    return Scenarios(**found)
+
+
+def energy_per_sample(worker: Worker, bench: Bench, idle: Idle) -> Energy:
+    """Joules above idle of a stretch of work at the largest batch size, over its samples."""
+    if isinstance(idle.counter, str):
+        return Energy(f"unavailable: {idle.counter}", None, None)
+    assert idle.power_w is not None, "where there is a counter the idle power was measured"
+    before = idle.counter.joules()
+    work = worker.ask("work", batch_size=max(bench.batch_sizes), seconds=bench.energy_seconds)
+    used = idle.counter.joules() - before - idle.power_w * work["seconds"]
+    return Energy(used / work["samples"], idle.counter.name, idle.power_w)
+
+
+def what_ran(worker: Worker, quant: Quant) -> Ran:
+    answer = worker.ask("kernels", batch=[0])
+    names = [kernel["name"] for kernel in answer["kernels"]]
+    return Ran(
+        kernels=[Kernel(**kernel) for kernel in answer["kernels"][:MOST_KERNELS]],
+        promised=any(part in name for part in quant.promises for name in names) if quant.promises else None,
+        int8_products=any(part in name for part in INT8_PRODUCTS for name in names),
+        instructions=answer["instructions"],
+    )

@@ -1,0 +1,122 @@
+"""The Record: every number of a run, typed, with its unit in its name.
+
+Its JSON is {"schema", "config", "quality", "versus_baseline", "speed", "cost", "truth"}. A number with
+an interval is {"value", "low", "high"}, 95 % unless its name says otherwise. docs/record.md describes each field.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from effcomp.record.quality import (
+    ClassQuality,
+    GroupQuality,
+    LanguageQuality,
+    LanguageVersus,
+    NotMeasured,
+    Quality,
+    VersusBaseline,
+)
+from effcomp.record.row import Interval, Row
+from effcomp.record.speed import BatchSpeed, Floor, Generation, Scenarios, Speed
+from effcomp.record.truth import Conditions, Cost, Kernel, Truth
+
+__all__ = [
+    "RECORD_FILE",
+    "SCHEMA",
+    "BatchSpeed",
+    "ClassQuality",
+    "Conditions",
+    "Cost",
+    "Floor",
+    "Generation",
+    "GroupQuality",
+    "Interval",
+    "Kernel",
+    "LanguageQuality",
+    "LanguageVersus",
+    "NotMeasured",
+    "Quality",
+    "Record",
+    "Row",
+    "Scenarios",
+    "Speed",
+    "Truth",
+    "VersusBaseline",
+    "settings",
+]
+
+SCHEMA = 2
+READABLE = (1, 2)
+"""What schema 2 added is None in records of schema 1."""
+RECORD_FILE = "record.json"
+
+
+class Record(Row):
+    """Everything that one configuration showed."""
+
+    schema_version: int = SCHEMA
+    """Written as `schema`."""
+    config: dict[str, Any]
+    """The whole composed config; `config["choices"]` names the choice of each group."""
+    quality: Quality | LanguageQuality | NotMeasured
+    """The variant's, on the whole test split."""
+    versus_baseline: VersusBaseline | LanguageVersus | NotMeasured
+    """Against the float32 baseline, on the same examples."""
+    speed: Speed
+    """Latency, throughput, speed-up."""
+    cost: Cost
+    """Bytes, memory, time to load, energy."""
+    truth: Truth
+    """Under what circumstances all this holds."""
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        fields = self.model_dump(mode="json")
+        return json.dumps({"schema": fields.pop("schema_version"), **fields}, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Record":
+        """Raises ValueError for text that is no record of this schema."""
+        fields = json.loads(text)
+        if not isinstance(fields, dict) or fields.get("schema") not in READABLE:
+            raise ValueError(f"not a record of schema {' or '.join(map(str, READABLE))}")
+        return cls(schema_version=fields.pop("schema"), **fields)
+
+    @classmethod
+    def read(cls, file: Path) -> "Record":
+        return cls.from_json(file.read_text())
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The choice of each config group: {"model": "minilm", "quant": "nf4", ...}."""
+        choices: dict[str, str] = self.config["choices"]
+        return choices
+
+    def metrics(self) -> dict[str, float]:
+        """Every number by its path, as MLflow wants them: `speed.by_batch_size.32.speedup.low`, ..."""
+        fields = self.model_dump(mode="json", include={"quality", "versus_baseline", "speed", "cost"})
+        return dict(numbers(fields, ""))
+
+
+def numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
+    """The numbers in nested dicts with their dotted paths; an interval's value stands under its own path."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            below = path if name == "value" else f"{path}.{name}".lstrip(".")
+            yield from numbers(inner, below)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield path, float(value)
+
+
+def settings(config: dict[str, Any]) -> dict[str, Any]:
+    """A run's config flat, as it is typed: {"quant": "nf4", "quant.block_size": 64, "seed": 0, ...}."""
+    flat: dict[str, Any] = dict(config["choices"])
+    for group, value in config.items():
+        if group in config["choices"]:
+            fields = {name: field for name, field in value.items() if name not in {"_target_", "name"}}
+            flat.update({f"{group}.{name}": field for name, field in fields.items()})
+        elif group != "choices":
+            flat[group] = value
+    return flat

@@ -1,0 +1,116 @@
+"""What a model still knows, alone and against its baseline."""
+
+from typing import Literal
+
+from effcomp.record.row import Interval, Row
+
+
+class ClassQuality(Row):
+    """One class of a classifier."""
+
+    precision: float
+    """Of those that were called this class, the share that is."""
+    recall: float
+    """Of those that are this class, the share that was called so."""
+    f1: float
+    """Harmonic mean of precision and recall."""
+    examples: int
+    """Test examples of this class."""
+
+
+class GroupQuality(Row):
+    """A part of the test examples, say one language."""
+
+    examples: int
+    """How many."""
+    accuracy: Interval
+    """Share of right predictions."""
+    macro_f1: Interval
+    """The mean of the classes' F1."""
+
+
+class Quality(Row):
+    """What the compressed model still knows, on the test examples."""
+
+    status: Literal["measured"] = "measured"
+    """There is a number."""
+    examples: int
+    """Test examples that were scored: all of the split."""
+    accuracy: Interval
+    """Share of right predictions; BCa bootstrap over examples."""
+    macro_f1: Interval
+    """The mean of the classes' F1."""
+    loss: Interval
+    """Cross-entropy in nats."""
+    calibration_error: float
+    """Expected calibration error, 15 bins (Guo et al. 2017, section 2)."""
+    per_class: dict[str, ClassQuality]
+    """By the label's name, in the order of the logits."""
+    per_group: dict[str, GroupQuality]
+    """XNLI: each language. Empty where the task has no groups."""
+    group_mean_accuracy: float | None
+    """The mean of the groups' accuracies; None where the task has no groups."""
+    confusion_matrix: list[list[int]]
+    """Rows are true labels, columns predictions, in the order of per_class."""
+
+
+class LanguageQuality(Row):
+    """How well the compressed model predicts the test text."""
+
+    status: Literal["measured"] = "measured"
+    """There is a number."""
+    blocks: int
+    """Sequences that were scored: all of the test text."""
+    tokens: int
+    """Tokens that were predicted: all of a decoder's, the masked ones of an encoder's."""
+    loss: Interval
+    """Cross-entropy in nats a token; intervals are over blocks."""
+    perplexity: Interval
+    """exp(loss): by the model's own tokens, so not comparable between tokenizers."""
+    word_perplexity: Interval | None
+    """exp(loss by white-space separated words); None for masked models."""
+    bits_per_byte: Interval | None
+    """Of UTF-8 text; comparable between tokenizers. None for masked models."""
+
+
+class NotMeasured(Row):
+    """Quality has no meaning here, and why: there is no number that could be mistaken for one."""
+
+    status: Literal["not measured"] = "not measured"
+    """There is none."""
+    reason: str
+    """Why."""
+
+
+class VersusBaseline(Row):
+    """Baseline and variant on the same examples."""
+
+    accuracy_difference: Interval
+    """Variant minus baseline, paired (Bonett and Price 2012)."""
+    macro_f1_difference: Interval | None = None
+    """Variant minus baseline, paired bootstrap (BCa)."""
+    mcnemar_p: float
+    """McNemar's exact test: the probability of so uneven a change if neither model were better."""
+    flipped_share: float
+    """Examples whose predicted label changed."""
+    flipped_to_wrong: int
+    """Examples that only the baseline gets right."""
+    flipped_to_right: int
+    """Examples that only the variant gets right."""
+    margin: float
+    """How much lower the accuracy may be and still count as not worse (0.005: half a point)."""
+    verdict: Literal["not worse", "worse", "undecided"]
+    """`not worse`: the whole interval lies above -margin; `worse`: below it."""
+
+
+class LanguageVersus(Row):
+    """Baseline and variant on the same blocks, with the same tokens to predict."""
+
+    loss_difference: Interval
+    """Variant minus baseline in nats a token, paired over blocks; more is worse."""
+    perplexity_ratio: Interval
+    """Variant over baseline."""
+    margin: float
+    """How many nats a token more still count as not worse."""
+    verdict: Literal["not worse", "worse", "undecided"]
+    """`not worse`: the whole interval of the loss difference lies below the margin."""

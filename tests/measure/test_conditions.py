@@ -1,0 +1,33 @@
+"""What else the machine did is seen, and what we did ourselves is not taken for it."""
+
+import subprocess
+import sys
+import time
+
+from effcomp.device import Device
+from effcomp.measure.conditions import between, read
+
+CPU = Device(name="cpu", kind="cpu", threads=1)
+BUSY = "import time; end = time.time() + {seconds}\nwhile time.time() < end: pass"
+
+
+def test_another_process_at_work_makes_a_run_noisy() -> None:
+    start = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {BUSY.format(seconds=1.5)!r}])"
+    subprocess.run([sys.executable, "-c", start], check=True)  # its parent is gone: it is not ours
+    before = read(CPU)
+    time.sleep(1)
+    found = between(before, read(CPU))
+    assert found.other_busy_cores > 0.3
+    assert any("other processes used" in reason for reason in found.noise)
+
+
+def test_our_own_children_are_not_others() -> None:
+    with subprocess.Popen([sys.executable, "-c", BUSY.format(seconds=5)]) as child:
+        time.sleep(0.3)
+        before = read(CPU)
+        time.sleep(1)
+        after = read(CPU)
+        child.kill()
+    assert after.own_cpu_s - before.own_cpu_s > 0.3
+    others = after.busy_cpu_s - before.busy_cpu_s - (after.own_cpu_s - before.own_cpu_s)
+    assert between(before, after).other_busy_cores <= max(0.0, others) + 0.05
