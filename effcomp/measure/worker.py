@@ -153,7 +153,6 @@ class Server:
 
     def kernels(self, batch: list[int]) -> dict[str, Any]:
         """The operators that really run in one call, by their own time: name, calls, share. On a GPU its kernels."""
-        from torch.autograd.profiler import DeviceType
         from torch.profiler import ProfilerActivity, profile
 
         prepared, gpu = self.timed.batch(batch), self.device.kind == "cuda"
@@ -161,7 +160,7 @@ class Server:
             self.model(prepared)
         events = profiler.key_averages()
         if gpu:  # what ran there, and not the host's operators that asked for it
-            events = [event for event in events if event.device_type == DeviceType.CUDA]
+            events = [event for event in events if event.device_type.name == "CUDA"]
         times = {e.key: float(e.self_device_time_total if gpu else e.self_cpu_time_total) for e in events}
         calls, total = {e.key: e.count for e in events}, sum(times.values()) or 1.0
         ordered = sorted(times, key=lambda name: -times[name])

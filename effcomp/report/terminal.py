@@ -9,7 +9,7 @@ from effcomp.report.table import subject, texts
 if TYPE_CHECKING:
     import pandas as pd
 
-WIDEST = 250
+WIDEST = 320
 """A table is never squeezed: a terminal that is narrower wraps or scrolls, a file keeps whole lines."""
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
 from effcomp.errors import UserError
 from effcomp.heads import Head
+from effcomp.part import from_spec
 from effcomp.ragged import LABELS, Batch
 from effcomp.runtimes.base import Loaded, Runtime
 
@@ -42,8 +44,9 @@ class Torch(Runtime):
     def load(self, artifact: Path, device: Device) -> Loaded:
         from effcomp.compress.artifact import load_artifact, read_description
 
-        model = load_artifact(artifact).to(device.torch_name)
-        return TorchModel(self.prepared(model), read_description(artifact).head, device.torch_name)
+        description = read_description(artifact)
+        model = from_spec(description.quant, Quant).moved(load_artifact(artifact), device.torch_name)
+        return TorchModel(self.prepared(model), description.head, device.torch_name)
 
 
 class Compiled(Torch):

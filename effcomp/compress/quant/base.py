@@ -40,6 +40,10 @@ class Quant(Part):
             ValueError: a weight holds NaN or infinity.
         """
 
+    def moved(self, model: "nn.Module", place: str) -> "nn.Module":
+        """The decoded model on a device: `cpu`, `cuda:0`."""
+        return model.to(place)
+
     @abstractmethod
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         """The model that runs, from a skeleton (the architecture, its parameters on the meta device)."""

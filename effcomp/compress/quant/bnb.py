@@ -60,6 +60,14 @@ class Int8Bnb(Quant):
             skeleton.set_submodule(name, quantised)
         return skeleton
 
+    def moved(self, model: "nn.Module", place: str) -> "nn.Module":
+        from bitsandbytes.nn import Linear8bitLt
+
+        for layer in model.modules():
+            if isinstance(layer, Linear8bitLt):  # moved as a part of its model, its codes and scales would stay behind
+                layer.weight = layer.weight.to(place)
+        return super().moved(model, place)
+
 
 class NF4(Quant):
     """4-bit NormalFloat in blocks of 64, the scales themselves in 8 bit (Dettmers et al. 2023, QLoRA, section 3).
