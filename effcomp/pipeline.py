@@ -93,11 +93,17 @@ def run(parts: Parts) -> Result:
     versus: VersusBaseline | LanguageVersus | NotMeasured
     sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
     pair = open_pair(parts, sides, inputs.path / stages.TOKENS_FILE, device)
-    rates = stages.machine_rates(store, baseline, inputs, device)
     idle = watch_idle(parts.bench, pair)
     with pair:
         log.info("measuring %s beside its float32 baseline, each in its own process", parts.label)
-        measured = measure(pair, parts.bench, parts.quant, rates, idle, parts.seed)
+        measured = measure(
+            pair,
+            parts.bench,
+            parts.quant,
+            lambda worker: stages.machine_rates(store, worker, device),
+            idle,
+            parts.seed,
+        )
         if not random:
             before = stages.outputs(store, pair.baseline, baseline, inputs, head, BASELINE_RUNTIME, device)
             after = stages.outputs(store, pair.variant, variant, inputs, head, parts.runtime, device)
@@ -138,7 +144,7 @@ def run(parts: Parts) -> Result:
             gpu_reserved_bytes=memory.gpu["reserved"] if memory.gpu else None,
             gpu_process_bytes=memory.gpu.get("process") if memory.gpu else None,
         ),
-        truth=truth(parts, finetune, splits, baseline, variant, measured, rates),
+        truth=truth(parts, finetune, splits, baseline, variant, measured),
     )
     return Result(record, read_curve(trained.path), measured.trace, measured.raw, started_ms)
 
@@ -174,7 +180,6 @@ def truth(
     baseline: Entry,
     variant: Entry,
     measured: Measured,
-    rates: dict[str, float],
 ) -> Truth:
     """Under what circumstances the numbers hold."""
     device = parts.device.resolved()
@@ -201,6 +206,6 @@ def truth(
         promised_kernel_ran=measured.ran.promised,
         int8_products=measured.ran.int8_products,
         instructions=measured.ran.instructions,
-        machine_rates=rates,
+        machine_rates=measured.rates,
         conditions=measured.conditions,
     )

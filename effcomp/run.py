@@ -80,7 +80,7 @@ def remove(folder: Path) -> None:
 
 
 def summarise(result: "Result", folder: Path) -> None:
-    from effcomp.report.table import rows
+    from effcomp.report.rows import rows
     from effcomp.report.words import doubts, verdict
 
     row = rows([result.record])[0]

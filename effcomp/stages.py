@@ -25,7 +25,6 @@ from effcomp.measure.client import Worker
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.part import source_key
 from effcomp.runtimes.base import Runtime
-from effcomp.runtimes.torch import Torch
 from effcomp.store import Entry, Store, scratch_folder
 from effcomp.tasks.base import Splits, Task, encode
 from effcomp.tasks.blocks import encode_blocks
@@ -146,9 +145,9 @@ def artifact(store: Store, trained: Entry, head: Head, prune: Prune, quant: Quan
     return store.get("artifact", key, build)
 
 
-def machine_rates(store: Store, built: Entry, inputs: Entry, device: Device) -> dict[str, float]:
-    """What the machine reaches on matrix products and memory: measured once for each machine and thread count, in a
-    process of its own (it takes memory that no artifact has to answer for)."""
+def machine_rates(store: Store, worker: Worker, device: Device) -> dict[str, float]:
+    """What the machine reaches on matrix products and memory: measured once for each machine and thread count, by a
+    worker whose own memory has been read (this takes more of it)."""
     key = {
         "device": machine.device_name(device),
         "instruction_sets": machine.cpu_info()[1],
@@ -159,9 +158,7 @@ def machine_rates(store: Store, built: Entry, inputs: Entry, device: Device) -> 
 
     def build(folder: Path) -> None:
         log.info("measuring the machine's own rates, once")
-        with Worker(built.path, inputs.path / TOKENS_FILE, Torch(name="torch"), device) as worker:
-            worker.wait_until_started()
-            (folder / RATES_FILE).write_text(json.dumps(worker.ask("machine_rates")))
+        (folder / RATES_FILE).write_text(json.dumps(worker.ask("machine_rates")))
 
     rates: dict[str, float] = json.loads((store.get("machine", key, build).path / RATES_FILE).read_text())
     return rates

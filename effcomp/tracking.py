@@ -147,7 +147,7 @@ class MlflowTracking(Tracking):
         return str(run.info.run_id)
 
     def log(self, result: "Result", name: str, parent: str | None) -> None:
-        from effcomp.report.table import is_baseline
+        from effcomp.report.rows import is_baseline
 
         client, experiment = self.experiment()
         record = result.record

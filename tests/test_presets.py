@@ -17,7 +17,7 @@ TRAINING = {
     "resource_efficient=distilbert_xnli": ("distilbert_multilingual", "xnli", None, 3, 16),
     "resource_efficient=gptneo_sst2": ("gptneo", "sst2", 10000, 2, 4),
     "resource_efficient=gptneo_xnli": ("gptneo", "xnli", 10000, 2, 4),
-    "distilbert_lm=finetuned": ("distilbert", "rotten_tomatoes", None, 1, 16),
+    "distilbert_lm=finetuned": ("distilbert", "wikitext2", None, 1, 16),
     "distilbert_compression=fp32": ("distilbert", "sst2", None, 3, 16),
     "limited_compute=fp32": ("distilbert", "sst2", None, 3, 16),
 }

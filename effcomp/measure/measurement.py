@@ -1,6 +1,7 @@
 """Everything that is measured of a pair, in one order: speed, memory, generation, scenarios, energy, kernels."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,6 +62,8 @@ class Measured:
     compile_ms: float | None
     cpu_capability: str
     ran: Ran
+    rates: dict[str, float]
+    """Of the machine, as effcomp.measure.floor.machine_rates gives them."""
     conditions: Conditions
     trace: list[Sample]
     raw: Times
@@ -83,11 +86,13 @@ def watch_idle(bench: Bench, pair: Pair) -> Idle:
     return Idle(counter, None if isinstance(counter, str) else energy.idle_power_w(counter))
 
 
-def measure(pair: Pair, bench: Bench, quant: Quant, rates: dict[str, float], idle: Idle, seed: int) -> Measured:
+def measure(
+    pair: Pair, bench: Bench, quant: Quant, rates_of: Callable[[Worker], dict[str, float]], idle: Idle, seed: int
+) -> Measured:
     """Time both sides in turn at each batch size; then all the rest of the variant.
 
     Args:
-        rates: of the machine, as effcomp.measure.floor.machine_rates gives them.
+        rates_of: the machine's rates, asked of a worker when nothing else is to be measured in it.
     """
     from tqdm import tqdm
 
@@ -105,11 +110,12 @@ def measure(pair: Pair, bench: Bench, quant: Quant, rates: dict[str, float], idl
     peaks = [worker.ask("peak") for worker in (pair.baseline, pair.variant)]
     raw = {f"batch_{size}.{side}": getattr(t, side) for size, t in times.items() for side in ("baseline", "variant")}
     speeds = {size: summarise(paired, size, seed) for size, paired in times.items()}
+    generation, ran_scenarios = generate(pair, bench, seed, raw), scenarios(pair.variant, bench, seed)
+    used, ran = energy_per_sample(pair.variant, bench, idle), what_ran(pair.variant, quant)
+    rates = rates_of(pair.baseline)
     floors = floor(pair.variant, times, speeds, quant, rates)
     speeds = {size: speed.model_copy(update={"floor": floors[size]}) for size, speed in speeds.items()}
-    generation = generate(pair, bench, seed, raw)
-    first = speeds[bench.batch_sizes[0]]
-    loaded = pair.variant.loaded
+    loaded, first = pair.variant.loaded, speeds[bench.batch_sizes[0]]
     return Measured(
         speed=Speed(
             latency_p50_ms=first.latency_p50_ms,
@@ -117,16 +123,17 @@ def measure(pair: Pair, bench: Bench, quant: Quant, rates: dict[str, float], idl
             by_batch_size=speeds,
             fixed_length=bench.fixed_length,
             generation=generation,
-            scenarios=scenarios(pair.variant, bench, seed),
+            scenarios=ran_scenarios,
         ),
         memory=memory(pair.variant, resting[1], peaks[1]),
         baseline_memory=memory(pair.baseline, resting[0], peaks[0]),
-        energy=energy_per_sample(pair.variant, bench, idle),
+        energy=used,
         load_time_ms=loaded["load_ns"] / 1e6,
         first_call_ms=loaded["first_call_ns"] / 1e6,
         compile_ms=compile_ms(pair),
         cpu_capability=loaded["cpu_capability"],
-        ran=what_ran(pair.variant, quant),
+        ran=ran,
+        rates=rates,
         conditions=conditions.between(before, after),
         trace=trace.samples,
         raw=raw,

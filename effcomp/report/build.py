@@ -8,6 +8,7 @@ from effcomp.record import RECORD_FILE, Record
 from effcomp.report import figures, table
 from effcomp.report.page import page
 from effcomp.report.repeats import repeats_table
+from effcomp.report.rows import is_baseline
 
 FOLDER = "report"
 
@@ -41,7 +42,7 @@ def find_records(source: Path) -> list[Record]:
             records.append(Record.from_json(text))
         except ValueError as error:
             raise UserError(f"{place} is no record that this version reads: {str(error).splitlines()[0]}") from error
-    return sorted(records, key=lambda record: (not table.is_baseline(record), record.truth.time))
+    return sorted(records, key=lambda record: (not is_baseline(record), record.truth.time))
 
 
 def write_report(source: Path, left_out: list[str]) -> Report:

@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from effcomp.record import Interval, LanguageQuality, Quality, Record
-from effcomp.report.table import MIB, headline, is_baseline, name, rows, subject
+from effcomp.report.columns import MIB
+from effcomp.report.rows import headline, is_baseline, name, rows, subject
 
 BASELINE_COLOUR, COLOUR = "#8a8f98", "#1f6feb"
 DPI = 150

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effcomp.record import Record
+from effcomp.report.columns import columns
 from effcomp.report.repeats import MEANS
-from effcomp.report.table import columns, is_baseline, rows, subject
+from effcomp.report.rows import is_baseline, rows, subject
 from effcomp.report.words import doubts, verdict
 
 if TYPE_CHECKING:

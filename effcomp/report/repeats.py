@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from effcomp.record import Record, settings
-from effcomp.report.table import Column, Row, columns, rows, spread
+from effcomp.report.columns import Column, columns
+from effcomp.report.rows import Row, rows, spread
 from effcomp.statistics import repeated_interval
 
 REPEATS = ("seed", "fold")

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from effcomp.record import Record
 from effcomp.report.repeats import MEANS, repeats_table
-from effcomp.report.table import subject, texts
+from effcomp.report.rows import subject
+from effcomp.report.table import texts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,7 +1,7 @@
 """A configuration in a sentence."""
 
 from effcomp.record import LanguageVersus, NotMeasured
-from effcomp.report.table import Row, is_baseline, spread
+from effcomp.report.rows import Row, is_baseline, spread
 
 
 def verdict(row: Row) -> str:

@@ -78,6 +78,14 @@ def test_the_measuring_process_sleeps_while_it_waits(worker: Worker) -> None:
     assert used < 0.2 * waited
 
 
+def test_it_runs_on_the_cores_that_it_was_given(folder: Path) -> None:
+    core = min(os.sched_getaffinity(0))
+    pinned = Device(name="cpu", kind="cpu", cores=[core], threads=1)
+    with Worker(folder / "artifact", folder / "tokens", EAGER, pinned) as worker:
+        worker.wait_until_started()
+        assert os.sched_getaffinity(worker.process.pid) == {core}
+
+
 def test_an_exception_in_it_comes_back_with_its_words(folder: Path, tmp_path: Path) -> None:
     with (
         pytest.raises(WorkerFailed, match=r"FileNotFoundError.*artifact\.json"),

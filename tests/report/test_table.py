@@ -4,13 +4,14 @@ import pytest
 
 from effcomp.record import Interval, Record, VersusBaseline
 from effcomp.report import table
+from effcomp.report.rows import Row, rows
 from effcomp.report.words import doubts, verdict
 from tests.conftest import records
 
 
-def with_speedup(record: Record, low: float, value: float, high: float) -> table.Row:
+def with_speedup(record: Record, low: float, value: float, high: float) -> Row:
     speed = record.speed.model_copy(update={"speedup": Interval(value=value, low=low, high=high)})
-    return table.Row("nf4", record.model_copy(update={"speed": speed}))
+    return Row("nf4", record.model_copy(update={"speed": speed}))
 
 
 def test_every_row_has_every_cell_and_the_baseline_is_named() -> None:
@@ -32,7 +33,7 @@ def test_the_csv_has_plain_numbers_with_their_bounds() -> None:
 def test_configurations_that_would_share_a_name_are_told_apart() -> None:
     nf4 = records("nf4")[0]
     config = nf4.config | {"device": nf4.config["device"] | {"threads": 1}}
-    named = table.rows([nf4, nf4.model_copy(update={"config": config}), *records("none")])
+    named = rows([nf4, nf4.model_copy(update={"config": config}), *records("none")])
     assert [row.name for row in named] == ["nf4, device.threads=None", "nf4, device.threads=1", "none (baseline)"]
 
 
@@ -63,7 +64,7 @@ def test_a_noisy_run_and_a_kernel_that_never_ran_are_said() -> None:
     doubtful = nf4.model_copy(update={"truth": nf4.truth.model_copy(update=changes)})
     frame = table.texts([none, doubtful])
     assert frame["notes"].tolist()[1] == "noisy, its kernel never ran"
-    assert len(doubts(table.rows([doubtful])[0])) == 2
+    assert len(doubts(rows([doubtful])[0])) == 2
 
 
 def test_p_values_are_corrected_for_the_number_of_configurations() -> None:

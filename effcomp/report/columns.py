@@ -1,0 +1,221 @@
+"""The columns of the comparison table: a heading with its unit, a cell as text, and the number behind it."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from effcomp.record import (
+    Interval,
+    LanguageQuality,
+    LanguageVersus,
+    NotMeasured,
+    Quality,
+    Record,
+    VersusBaseline,
+)
+from effcomp.report.rows import Row, is_baseline, spread
+from effcomp.statistics import holm
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its heading (unit included), its cell as text, and the value it is sorted by."""
+
+    heading: str
+    text: Callable[[Row], str]
+    value: Callable[[Row], float | str | None]
+    digits: int = 2
+    """Behind the point, where a mean of values is shown."""
+
+
+Q = TypeVar("Q", Quality, LanguageQuality)
+V = TypeVar("V", VersusBaseline, LanguageVersus)
+
+
+def quality_column(
+    heading: str, kind: type[Q], text: Callable[[Q], str], value: Callable[[Q], float], digits: int = 2
+) -> Column:
+    """A column of one kind of quality; `not measured` or a dash where a record has none."""
+
+    def cell(row: Row) -> str:
+        quality = row.record.quality
+        if isinstance(quality, kind):
+            return text(quality)
+        return quality.status if isinstance(quality, NotMeasured) else "-"
+
+    return Column(
+        heading, cell, lambda row: value(row.record.quality) if isinstance(row.record.quality, kind) else None, digits
+    )
+
+
+def versus_column(
+    heading: str, kind: type[V], text: Callable[[V], str], value: Callable[[V], float], digits: int = 2
+) -> Column:
+    """A column of the comparison with the baseline; the baseline itself has a dash."""
+
+    def measured(row: Row) -> V | None:
+        versus = row.record.versus_baseline
+        return versus if isinstance(versus, kind) and not is_baseline(row.record) else None
+
+    return Column(
+        heading,
+        lambda row: text(versus) if (versus := measured(row)) else "-",
+        lambda row: value(versus) if (versus := measured(row)) else None,
+        digits,
+    )
+
+
+def verdict_word(row: Row) -> str:
+    versus = row.record.versus_baseline
+    return "-" if isinstance(versus, NotMeasured) or is_baseline(row.record) else versus.verdict
+
+
+CLASSIFICATION_COLUMNS = [
+    quality_column("accuracy, %", Quality, lambda q: spread(q.accuracy, 1, 100), lambda q: q.accuracy.value * 100),
+    versus_column(
+        "difference, points",
+        VersusBaseline,
+        lambda v: spread(v.accuracy_difference, 1, 100, "+"),
+        lambda v: v.accuracy_difference.value * 100,
+    ),
+]
+LANGUAGE_COLUMNS = [
+    quality_column(
+        "perplexity, token", LanguageQuality, lambda q: spread(q.perplexity, 2), lambda q: q.perplexity.value
+    ),
+    quality_column(
+        "bits, per byte",
+        LanguageQuality,
+        lambda q: spread(q.bits_per_byte, 3) if q.bits_per_byte else "-",
+        lambda q: q.bits_per_byte.value if q.bits_per_byte else math.nan,
+        digits=3,
+    ),
+    versus_column(
+        "loss difference, nats",
+        LanguageVersus,
+        lambda v: spread(v.loss_difference, 4, 1, "+"),
+        lambda v: v.loss_difference.value,
+        digits=4,
+    ),
+]
+
+
+def holm_column(records: list[Record]) -> Column:
+    """McNemar's p of each configuration that is no baseline, corrected for their number."""
+    tested = [record for record in records if isinstance(record.versus_baseline, VersusBaseline)]
+    tested = [record for record in tested if not is_baseline(record)]
+    raw = [record.versus_baseline.mcnemar_p for record in tested if isinstance(record.versus_baseline, VersusBaseline)]
+    corrected = {id(record): p for record, p in zip(tested, holm(raw), strict=True)}
+
+    def p_value(row: Row) -> float | None:
+        return corrected.get(id(row.record))
+
+    return Column("McNemar p, Holm", lambda row: "-" if (p := p_value(row)) is None else f"{p:.2g}", p_value, 3)
+
+
+def optional_column(heading: str, value: Callable[[Record], float | None], digits: int) -> Column:
+    """A number that only some machines, models or versions have: a dash where there is none."""
+    return Column(
+        heading,
+        lambda row: "-" if (number := value(row.record)) is None else f"{number:.{digits}f}",
+        lambda row: value(row.record),
+        digits,
+    )
+
+
+def floor_percent(record: Record) -> float | None:
+    floor = next(iter(record.speed.by_batch_size.values())).floor
+    return 100 * floor.share if floor is not None else None
+
+
+def energy_mj(record: Record) -> float | None:
+    joules = record.cost.energy_per_sample_j
+    return None if isinstance(joules, str) else joules * 1000
+
+
+def decode_ms(record: Record) -> float | None:
+    return record.speed.generation.decode_ms_per_token.value if record.speed.generation is not None else None
+
+
+OPTIONAL_COLUMNS = [
+    ("decode, ms a token", decode_ms, 2),
+    ("of the floor, %", floor_percent, 0),
+    ("energy, mJ a sample", energy_mj, 2),
+]
+"""Shown where any record has the number."""
+
+
+def notes(row: Row) -> str:
+    """What makes a row doubtful, in a word or two; a dash where nothing does."""
+    truth, words = row.record.truth, []
+    if truth.conditions is not None and truth.conditions.noise:
+        words.append("noisy")
+    if truth.promised_kernel_ran is False:
+        words.append("its kernel never ran")
+    return ", ".join(words) or "-"
+
+
+def mebibytes(heading: str, count: Callable[[Record], int]) -> Column:
+    return Column(heading, lambda row: f"{count(row.record) / MIB:.1f}", lambda row: count(row.record) / MIB)
+
+
+def group_columns(records: list[Record]) -> list[Column]:
+    """The accuracy of each group that all records have (XNLI: each language), and their mean."""
+    grouped = [set(r.quality.per_group) for r in records if isinstance(r.quality, Quality)]
+    shared = set.intersection(*grouped) if grouped else set()
+    return [
+        quality_column(
+            f"accuracy {name}, %",
+            Quality,
+            lambda q, name=name: spread(q.per_group[name].accuracy, 1, 100),  # type: ignore[misc]
+            lambda q, name=name: q.per_group[name].accuracy.value * 100,  # type: ignore[misc]
+        )
+        for name in sorted(shared)
+    ]
+
+
+def speedup_column(batch_size: int) -> Column:
+    def speedup(row: Row) -> Interval:
+        return row.record.speed.by_batch_size[batch_size].speedup
+
+    return Column(
+        f"speed-up, batch {batch_size}", lambda row: spread(speedup(row), 2) + " x", lambda row: speedup(row).value
+    )
+
+
+def columns(records: list[Record]) -> list[Column]:
+    """The table's columns for these records: a speed-up for each batch size that all of them measured."""
+    shared = set.intersection(*(set(record.speed.by_batch_size) for record in records))
+    kinds = {type(record.quality) for record in records}
+    return [
+        Column("configuration", lambda row: row.name, lambda row: row.name),
+        *(LANGUAGE_COLUMNS if LanguageQuality in kinds else []),
+        *(CLASSIFICATION_COLUMNS if kinds != {LanguageQuality} else []),
+        *group_columns(records),
+        Column("verdict", verdict_word, verdict_word),
+        *([holm_column(records)] if Quality in kinds else []),
+        Column(
+            "latency p50, ms",
+            lambda row: f"{row.record.speed.latency_p50_ms.value:.2f}",
+            lambda row: row.record.speed.latency_p50_ms.value,
+        ),
+        *(speedup_column(batch_size) for batch_size in sorted(shared)),
+        mebibytes("artifact, MiB", lambda record: record.cost.artifact_bytes),
+        mebibytes("peak memory, MiB", lambda record: record.cost.peak_rss_bytes),
+        mebibytes("+load, MiB", lambda record: record.cost.load_added_rss_bytes),
+        mebibytes("+calls, MiB", lambda record: record.cost.inference_added_rss_bytes),
+        Column(
+            "load, ms",
+            lambda row: f"{row.record.cost.load_time_ms:.0f}",
+            lambda row: row.record.cost.load_time_ms,
+        ),
+        *(
+            optional_column(*column)
+            for column in OPTIONAL_COLUMNS
+            if any(column[1](record) is not None for record in records)
+        ),
+        *([Column("notes", notes, notes)] if any(notes(Row("", record)) != "-" for record in records) else []),
+    ]

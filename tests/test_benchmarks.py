@@ -1,0 +1,29 @@
+"""benchmarks/: every record is read by this version, and every page is that of its records."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from effcomp.report.build import find_records
+from tests.conftest import ROOT
+
+BENCHMARKS = ROOT / "benchmarks"
+
+
+@pytest.mark.parametrize("file", sorted(BENCHMARKS.rglob("*.jsonl")), ids=lambda file: file.name)
+def test_its_records_are_read(file: Path) -> None:
+    assert find_records(file)
+
+
+def test_the_page_of_the_real_data_is_that_of_its_records() -> None:
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "real_data.py")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == (BENCHMARKS / "real_data.md").read_text(), "python benchmarks/real_data.py >.../real_data.md"
