@@ -153,8 +153,11 @@ def open_pair(parts: Parts, sides: tuple[Side, Side], inputs: Path, device: Devi
     """The two processes, not yet started.
 
     Raises:
-        UserError: the texts are too short for the length that is asked for.
+        UserError: the texts or the model are too short for the length that is asked for.
     """
+    length, longest = parts.bench.fixed_length, sides[0].longest()
+    if length is not None and longest is not None and length > longest:
+        raise UserError(f"bench.fixed_length={length}: this model reads at most {longest} tokens")
     try:
         return Pair(sides, inputs, device, parts.bench.fixed_length)
     except ValueError as error:

@@ -23,7 +23,10 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-SMALL = ["bench.turns=6", "bench.turn_ms=5", "bench.warmup_turns=1", "bench.batch_sizes=[1,4]"]
+SMALL = [
+    *("bench.turns=6", "bench.seconds=0", "bench.turn_ms=5", "bench.warmup_turns=1", "bench.batch_sizes=[1,4]"),
+    *("bench.prompt_tokens=16", "bench.new_tokens=4"),
+]
 """A measurement of a second: real, and too short to say anything about speed."""
 
 

@@ -17,7 +17,7 @@ from effcomp.device import Device
 if TYPE_CHECKING:
     from torch import Tensor
 
-SECONDS = 0.4
+SECONDS = 0.2
 """Each rate is the best of as many tries as fit."""
 SIDE = {"cpu": 2048, "cuda": 8192}
 """Of the square matrices that are multiplied: large enough that nothing but the product counts."""

@@ -197,7 +197,9 @@ def generate(pair: Pair, bench: Bench, seed: int, raw: Times) -> Generation | No
     """Both sides decode behind the same prompts in turn; None for models and runtimes that do not generate."""
     if not pair.generates or bench.new_tokens == 0:
         return None
-    prompts = pair.own.cut(min(bench.prompt_tokens, int(pair.own.offsets[-1])))
+    longest = pair.sides[0].longest() or bench.prompt_tokens + bench.new_tokens
+    # The record says how long the prompt was, where the texts or the model do not reach as far as was asked.
+    prompts = pair.own.cut(min(bench.prompt_tokens, longest - bench.new_tokens, int(pair.own.offsets[-1])))
     generator = np.random.default_rng(seed)
     times: tuple[list[list[float]], list[list[float]]] = ([], [])
     for number in range(bench.turns + 1):

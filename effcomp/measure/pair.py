@@ -1,5 +1,6 @@
 """A baseline and a variant in two fresh processes, measured against each other."""
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,6 +26,12 @@ MOST_WARMUPS = 20
 class Side(NamedTuple):
     artifact: Path
     runtime: Runtime
+
+    def longest(self) -> int | None:
+        """How many tokens the model can read; None where its config does not say."""
+        config = json.loads((self.artifact / "config.json").read_text())
+        names = ("max_position_embeddings", "n_positions")
+        return next((int(config[name]) for name in names if name in config), None)
 
 
 class Pair:

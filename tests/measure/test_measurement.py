@@ -37,10 +37,10 @@ def decoder(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Result
         f"task.data_dir={DATA / 'wikitext2'}",
         "task.max_length=64",
         "finetune=none",
-        "bench.prompt_tokens=24",
-        "bench.new_tokens=5",
         f"store={tmp_path_factory.mktemp('store')}",
         *SMALL,
+        "bench.prompt_tokens=24",
+        "bench.new_tokens=5",
     )
     check(parts)
     return run(parts)
