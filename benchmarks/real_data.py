@@ -46,7 +46,7 @@ Loss and perplexity of question and worked answer, the whole test (1,319), as it
 """,
     "smollm2_sst2": """## SmolLM2-135M with LoRA on SST-2
 
-A subset of train (6,000 of 67,349), 1 epoch, tested on dev (872). On one core.
+A subset of train (2,000 of 67,349), 1 epoch, tested on dev (872). On one core.
 """,
 }
 

@@ -71,6 +71,7 @@ def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> Non
     assert (child.data.params["quant"], child.data.params["quant.granularity"]) == ("int8_dynamic", "per_channel")
     assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
         "record.json",
+        "times.npz",
         "confusion_matrix.json",
         "confusion_matrix.png",
     }
