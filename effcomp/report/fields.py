@@ -1,5 +1,6 @@
 """python -m effcomp.report.fields: docs/record.md, every field of the Record with its unit and its meaning."""
 
+import re
 import types
 from typing import Any, Union, get_args, get_origin
 
@@ -46,7 +47,7 @@ def spelled(annotation: Any) -> str:
         return " or ".join(spelled(part) for part in get_args(annotation))
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
-    return str(annotation).replace("typing.", "").replace("effcomp.record.", "").replace("|", "or")
+    return re.sub(r"typing\.|effcomp\.record\.(\w+\.)?", "", str(annotation)).replace("|", "or")
 
 
 def rows_in(annotation: Any) -> list[type[BaseModel]]:

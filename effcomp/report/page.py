@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1500px; margin: 2rem auto; padding: 0 1rem; color: #1c2128; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1900px; margin: 2rem auto; padding: 0 1rem; color: #1c2128; }
 table { border-collapse: collapse; font-size: 13px; } .wide { overflow-x: auto; }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { cursor: pointer; background: #f6f8fa; }
