@@ -17,6 +17,7 @@ TRAINING = {
     "resource_efficient=distilbert_xnli": ("distilbert_multilingual", "xnli", None, 3, 16),
     "resource_efficient=gptneo_sst2": ("gptneo", "sst2", 10000, 2, 4),
     "resource_efficient=gptneo_xnli": ("gptneo", "xnli", 10000, 2, 4),
+    "gpt2_agnews=int8_scratch": ("gpt2", "ag_news", None, 3, 16),
     "distilbert_lm=finetuned": ("distilbert", "wikitext2", None, 1, 16),
     "distilbert_compression=fp32": ("distilbert", "sst2", None, 3, 16),
     "limited_compute=fp32": ("distilbert", "sst2", None, 3, 16),
@@ -78,5 +79,7 @@ def test_the_gpt2_sweep_gives_a_row_for_each_number_format(tiny_gpt2: Path, tmp_
         cwd=tmp_path,
     )
     assert ran.code == 0, ran.stderr
-    quants = [Record.from_json(line).choices["quant"] for line in ran.stdout.splitlines()]
+    records = [Record.from_json(line) for line in ran.stdout.splitlines()]
+    quants = [record.choices["quant"] for record in records]
+    assert records[1].config["quant"]["granularity"] == "per_tensor"
     assert quants == ["none", "int8_scratch", "int8_bnb", "nf4"]
