@@ -32,7 +32,9 @@ A subset of train (38,000 of 120,000), the whole test (7,600); 2 epochs. On one 
     "xnli": """## MiniLM on XNLI
 
 A subset of MultiNLI's train (27,238 of 392,702), tested on XNLI's whole test in each language (5,010 pairs); 2
-epochs. MiniLM knows English alone: in the other languages it hardly says more than chance (33.3 %). On one core.
+epochs. MiniLM was trained on English: it carries something over to German, Spanish and French (chance is 33.3 %),
+and hardly anything to Chinese. On one core; while the first row was measured another process was at work, and the
+table says so.
 """,
     "wikitext2_h100": """## SmolLM2-135M on WikiText-2
 

@@ -2,7 +2,7 @@
 
     python -m venv PEER
     PEER/bin/pip install optimum-benchmark==0.6.0 torch==2.13.0 'transformers<5' 'datasets<4.5'
-    python benchmarks/optimum_benchmark/compare.py --peer PEER/bin/python      (six minutes, nothing else at work)
+    python benchmarks/optimum_benchmark/compare.py --peer PEER/bin/python      (five minutes, nothing else at work)
 
 One after the other, ROUNDS times, every measurement in a fresh process. Writes compare.json beside this file: the
 medians of each round, and for each shape the mean of the ratio effcomp / optimum-benchmark with its t interval. The
@@ -27,7 +27,7 @@ from effcomp.measure import machine
 from effcomp.statistics import repeated_interval
 
 HERE = Path(__file__).resolve().parent
-ROUNDS = 4
+ROUNDS = 3
 LENGTH = 128
 BATCH_SIZES = (1, 8)
 
