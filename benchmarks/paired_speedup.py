@@ -58,7 +58,7 @@ def one_try(side: Side, tokens: Path, device: Device, seed: int) -> dict[str, di
 
 
 def main() -> None:
-    device = Device(name="cpu", kind="cpu").resolved()
+    device = Device(name="cpu", kind="cpu", threads=None).resolved()
     tokens = next((ROOT / "multirun/store/tokens").glob("*/tokens.safetensors"))
     side, tries = Side(baseline(), Torch(name="torch")), []
     with subprocess.Popen([sys.executable, "-c", LOAD]) as load:

@@ -87,7 +87,7 @@ def main() -> None:
     result = {
         "command": f"python benchmarks/optimum_benchmark/compare.py --peer PYTHON --threads {asked.threads}",
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": machine.device_name(Device(name="cpu", kind="cpu")),
+        "device": machine.device_name(Device(name="cpu", kind="cpu", threads=None)),
         "libraries": machine.library_versions(),
         "length": LENGTH,
         "rounds_latency_p50_ms": rounds,
