@@ -10,8 +10,9 @@ HERE = Path(__file__).resolve().parent
 INTRODUCTION = """# On real data
 
 Each table is one sweep of `benchmarks/real_data.sh DATA TABLE`, its Records in `real_data/TABLE.jsonl` (`python -m
-effcomp.report benchmarks/real_data/TABLE.jsonl` draws them). Brackets are 95 % intervals. This page is written by
-`python benchmarks/real_data.py`.
+effcomp.report benchmarks/real_data/TABLE.jsonl` draws them). Brackets are 95 % intervals. On the H100 fewer turns were
+measured than the script asks for; each Record holds its own settings. This page is written by `python
+benchmarks/real_data.py`.
 """
 TABLES = {
     "sst2": """## MiniLM on SST-2
@@ -20,10 +21,9 @@ The whole of train (67,349), tested on dev (872); 3 epochs, products in bfloat16
 """,
     "sst2_h100": """## MiniLM on SST-2, on an H100
 
-The same, products in float32 in training; its start are MiniLM's weights rounded to float16. 90.3 % is what peers
-report for this model (90.1 %); one seed more or less is half a point on 872 sentences. On a GPU eager PyTorch
-spends its time on launching kernels, not in them: no format is faster here without a compiler, and the share of the
-floor says so.
+The same, products in float32 in training; it starts from MiniLM's weights rounded to float16. 90.3 %; peers report
+90.1 % for this model, and 872 sentences tell no difference of that size. On a GPU eager PyTorch spends its time on
+launching kernels, not in them: no format is faster here without a compiler, and the share of the floor says so.
 """,
     "ag_news": """## MiniLM on AG News
 

@@ -11,8 +11,8 @@ from effcomp.device import Device
 from effcomp.errors import UserError
 from effcomp.finetune.base import Job
 from effcomp.finetune.full import FullFinetune, TrainingRow
-from effcomp.models.base import load_checkpoint
-from effcomp.ragged import Ragged
+from effcomp.models.base import check_labels, float_config, load_checkpoint
+from effcomp.ragged import Ragged, batches_by_length
 from effcomp.store import file_sha256
 from effcomp.tasks.base import Examples, Splits, encode
 
@@ -43,16 +43,11 @@ class DistillFinetune(FullFinetune):
             raise UserError(f"finetune.teacher={self.teacher} has no config.json with .safetensors: {WAY_ON}")
 
     def check_examples(self, splits: Splits) -> None:
-        from transformers import AutoConfig
-
         super().check_examples(splits)
-        found = AutoConfig.from_pretrained(self.teacher).id2label
-        names = [found[i] for i in sorted(found)]
-        if splits.label_names and [n.casefold() for n in names] != [n.casefold() for n in splits.label_names]:
-            raise UserError(
-                f"finetune.teacher={self.teacher}: its labels are {', '.join(names)}, those of the task "
-                f"{', '.join(splits.label_names)}; {WAY_ON}"
-            )
+        assert self.teacher is not None, "check() refuses it"
+        if splits.label_names:
+            whose = f"finetune.teacher={self.teacher}: its labels"
+            check_labels(float_config(self.teacher), splits.label_names, whose, WAY_ON)
 
     def key(self) -> dict[str, Any]:
         """What the teacher is counts, not where it lies."""
@@ -105,10 +100,9 @@ def classify(teacher: "PreTrainedModel", tokens: Ragged, device: Device) -> list
 
     teacher = teacher.to(device.torch_name).eval()
     logits = np.empty((len(tokens), teacher.config.num_labels), dtype=np.float32)
-    order = np.argsort(tokens.lengths)
+    batches = batches_by_length(tokens.lengths, TEACHER_BATCH)
     with torch.inference_mode():
-        for start in tqdm(range(0, len(order), TEACHER_BATCH), desc="asking the teacher", unit="batch"):
-            indices = order[start : start + TEACHER_BATCH]
+        for indices in tqdm(batches, desc="asking the teacher", unit="batch"):
             batch = {name: torch.from_numpy(ids).to(teacher.device) for name, ids in tokens.batch(indices).items()}
             logits[indices] = teacher(**batch).logits.float().cpu().numpy()
     return logits.tolist()

@@ -81,7 +81,7 @@ class FullFinetune(Finetune):
         """The Trainer with these settings."""
         from effcomp.finetune.trainer import GroupedTrainer
 
-        return GroupedTrainer(**settings)
+        return GroupedTrainer(causal=job.head == "causal_lm", **settings)
 
     def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
         """Train with batches of like length, each padded to its own longest text."""

@@ -16,9 +16,11 @@ from effcomp.tasks.blocks import IGNORED
 class GroupedTrainer(Trainer):
     """Batches of like length in an order that seed and epoch alone decide, and one progress bar."""
 
-    def __init__(self, *, rows: list[dict[str, Any]], **settings: Any) -> None:
-        self.lengths = [len(row["input_ids"]) for row in rows]
+    def __init__(self, *, rows: list[dict[str, Any]], causal: bool, **settings: Any) -> None:
+        self.lengths, self.causal = [len(row["input_ids"]) for row in rows], causal
         super().__init__(train_dataset=rows, **settings)
+        if not causal:  # a classifier takes the number of labels in all accumulated batches, and does not divide by it
+            self.model_accepts_loss_kwargs = False
         self.add_callback(Bar())
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
@@ -36,11 +38,10 @@ class DistillationTrainer(GroupedTrainer):
     `teacher_logits`, or from `teacher` itself.
     """
 
-    def __init__(
-        self, *, teacher: PreTrainedModel | None, temperature: float, share: float, causal: bool, **settings: Any
-    ) -> None:
-        self.temperature, self.share, self.causal = temperature, share, causal
+    def __init__(self, *, teacher: PreTrainedModel | None, temperature: float, share: float, **settings: Any) -> None:
+        self.temperature, self.share = temperature, share
         super().__init__(**settings)
+        self.model_accepts_loss_kwargs = False  # this loss is a mean of its own batch: accumulated ones are averaged
         self.teacher = teacher.to(self.args.device).eval() if teacher is not None else None
 
     def compute_loss(

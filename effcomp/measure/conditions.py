@@ -65,7 +65,6 @@ def gpu_clock(device: Device) -> tuple[int, int] | None:
     from effcomp.measure.energy import nvml_handle
 
     try:
-        pynvml.nvmlInit()
         handle = nvml_handle(device.index)
         clock = pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)
         return clock, pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)

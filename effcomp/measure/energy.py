@@ -30,7 +30,6 @@ def nvml_counter(index: int) -> Counter | str:
     import pynvml
 
     try:
-        pynvml.nvmlInit()
         handle = nvml_handle(index)
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except pynvml.NVMLError as error:
@@ -42,6 +41,7 @@ def nvml_handle(index: int) -> "object":
     """NVML's handle of a device that PyTorch counts as `index`: NVML knows nothing of CUDA_VISIBLE_DEVICES."""
     import pynvml
 
+    pynvml.nvmlInit()
     visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     name = visible[index] if visible else str(index)
     return pynvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdigit() else pynvml.nvmlDeviceGetHandleByUUID(name)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,7 +167,7 @@ def compile_ms(pair: Pair) -> float | None:
     return (pair.variant.loaded["first_call_ns"] - pair.variant.loaded["later_call_ns"]) / 1e6
 
 
-def memory(worker: Worker, resting_rss: int, peak: dict[str, int]) -> Memory:
+def memory(worker: Worker, resting_rss: int, peak: dict[str, Any]) -> Memory:
     """What loading and calling added. resting_rss: loaded, before the timed calls; peak: during them."""
     loaded = worker.loaded
     return Memory(
@@ -175,7 +176,7 @@ def memory(worker: Worker, resting_rss: int, peak: dict[str, int]) -> Memory:
         load_added_rss_bytes=max(0, loaded["rss"] - loaded["library_rss"]),
         inference_added_rss_bytes=max(0, peak["peak_rss"] - resting_rss),
         pss_bytes=loaded["pss"],
-        gpu=peak["gpu"],  # type: ignore[arg-type]
+        gpu=peak["gpu"],
     )
 
 

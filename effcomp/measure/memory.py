@@ -53,7 +53,6 @@ def gpu_bytes(device: Device) -> dict[str, int]:
         "reserved": torch.cuda.max_memory_reserved(device.index),
     }
     try:
-        pynvml.nvmlInit()
         for process in pynvml.nvmlDeviceGetComputeRunningProcesses(nvml_handle(device.index)):
             if process.pid == os.getpid() and process.usedGpuMemory:
                 found["process"] = int(process.usedGpuMemory)

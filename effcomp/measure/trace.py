@@ -72,7 +72,6 @@ def gpu_sample(device: Device) -> GpuSample | None:
     import pynvml
 
     try:
-        pynvml.nvmlInit()
         handle = nvml_handle(device.index)
         return GpuSample(
             float(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu),

@@ -65,7 +65,11 @@ class Model(Part):
     def model_type(self) -> str | None:
         """The architecture as transformers calls it, where the config or the path says it without loading."""
         if self.path is not None:
-            found: str = json.loads((self.path / CONFIG_FILE).read_text())["model_type"]
+            try:
+                found: str = json.loads((self.path / CONFIG_FILE).read_text())["model_type"]
+            except (ValueError, KeyError, TypeError) as error:
+                reason = f"its {CONFIG_FILE} names no model_type; give a folder written by save_pretrained"
+                raise UserError(f"model.path={self.path}: {reason}") from error
             return found
         return self.architecture["model_type"] if self.architecture is not None else None
 
@@ -125,12 +129,8 @@ class Model(Part):
         config, tokenizer = self.config(store), self.tokenizer(store)
         trained = as_it_is and self.weights == "pretrained"
         if labels and trained:
-            found = tuple(config.id2label[i] for i in sorted(config.id2label))
-            if [name.casefold() for name in found] != [name.casefold() for name in labels]:
-                raise UserError(
-                    f"finetune=none: the labels of this model are {', '.join(found)}, those of the task "
-                    f"{', '.join(labels)}; use a classifier of this task (model.path=FOLDER) or finetune=full"
-                )
+            way_on = "use a classifier of this task (model.path=FOLDER) or finetune=full"
+            check_labels(config, labels, "finetune=none: the labels of this model", way_on)
         if labels:
             config.id2label = dict(enumerate(labels))
             config.label2id = {label: i for i, label in enumerate(labels)}
@@ -148,6 +148,13 @@ class Model(Part):
                 "use a checkpoint with a trained head (model.path=FOLDER) or finetune=full"
             )
         return model
+
+
+def check_labels(config: "PretrainedConfig", labels: tuple[str, ...], whose: str, way_on: str) -> None:
+    """Raise UserError when the config's classes are not these, in this order, whatever the case of their names."""
+    found = [config.id2label[i] for i in sorted(config.id2label)]
+    if [name.casefold() for name in found] != [name.casefold() for name in labels]:
+        raise UserError(f"{whose} are {', '.join(found)}, those of the task {', '.join(labels)}; {way_on}")
 
 
 def float_config(folder: Path) -> "PretrainedConfig":

@@ -53,6 +53,20 @@ def test_the_student_follows_the_teacher_as_far_as_its_share(small: list[str], t
     assert distilled(small, teacher, 0.01, tmp_path / "labels above all") > 0.8
 
 
+@pytest.mark.parametrize("name", ["full", "distill"])
+def test_accumulated_batches_have_the_gradient_of_one_batch(
+    name: str, small: list[str], teacher: Path, tmp_path: Path
+) -> None:
+    norms = []
+    for batch_size, accumulated in ((16, 1), (4, 4)):
+        overrides = [f"finetune={name}", "finetune.train_samples=16", "finetune.epochs=1", "finetune.precision=fp32"]
+        overrides += [f"finetune.batch_size={batch_size}", f"finetune.gradient_accumulation={accumulated}"]
+        overrides += [f"finetune.teacher={teacher}"] if name == "distill" else []
+        train(compose_parts(*small, *overrides), HEAD, tmp_path / f"{name} {accumulated}")
+        norms.append(read_curve(tmp_path / f"{name} {accumulated}")[0]["grad_norm"])
+    assert norms[0] == pytest.approx(norms[1], rel=0.5), "dropout alone tells them apart"
+
+
 def test_the_teacher_counts_by_its_content_and_not_by_its_place(teacher: Path, tmp_path: Path) -> None:
     model, tokenizer = load_checkpoint(teacher, HEAD)
 
