@@ -144,14 +144,14 @@ def check(parts: Parts) -> None:
         UserError: a pair that does not exist, a package that is missing, data or a device that is not there.
     """
     quant, runtime = parts.quant, parts.runtime
-    if runtime.name not in quant.runtimes:
+    if runtime.name not in quant.ways:
         raise UserError(
-            f"quant={quant.name} does not run on runtime={runtime.name}; it runs on: {', '.join(quant.runtimes)}"
+            f"quant={quant.name} does not run on runtime={runtime.name}; it runs on: {', '.join(quant.ways)}"
         )
-    if parts.device.kind != "auto" and parts.device.kind not in quant.devices:
-        raise UserError(
-            f"quant={quant.name} does not run on device={parts.device.kind}; it runs on: {', '.join(quant.devices)}"
-        )
+    for group, part in (("quant", quant), ("runtime", runtime)):
+        if parts.device.kind != "auto" and parts.device.kind not in part.devices:
+            where = ", ".join(part.devices)
+            raise UserError(f"{group}={part.name} does not run on device={parts.device.kind}; it runs on: {where}")
     for package in quant.packages:
         require(package, package, f"quant={quant.name}")
     make_folder(parts.store, "store")
@@ -162,8 +162,11 @@ def check(parts: Parts) -> None:
     if (reason := parts.finetune.refuses.get(parts.model.model_type or "")) is not None:
         raise UserError(f"finetune={parts.finetune.name} does not train model={parts.model.name}: {reason}")
     parts.device.check()
-    if (resolved := parts.device.resolved()).kind not in quant.devices:
-        raise UserError(f"quant={quant.name} does not run on {resolved.kind}, which device=auto found; use device=cpu")
+    resolved = parts.device.resolved()
+    for group, part in (("quant", quant), ("runtime", runtime)):
+        if resolved.kind not in part.devices:
+            found = f"{resolved.kind}, which device=auto found"
+            raise UserError(f"{group}={part.name} does not run on {found}; use device=cpu")
     if resolved.kind == "cuda" and resolved.index > 0 and parts.finetune.trains:
         raise UserError(
             f"device.index={resolved.index}: training takes the first GPU; use CUDA_VISIBLE_DEVICES={resolved.index}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from effcomp import stages
 from effcomp.compose import Parts
-from effcomp.compress.artifact import WEIGHTS_FILE, artifact_bytes, read_description
+from effcomp.compress.artifact import artifact_bytes, read_description
 from effcomp.compress.prune.base import NoPrune
 from effcomp.compress.quant.floats import Float
 from effcomp.device import Device
@@ -24,6 +24,7 @@ from effcomp.measure import machine
 from effcomp.measure.measurement import Measured, Times, measure, watch_idle
 from effcomp.measure.pair import Pair, Side
 from effcomp.measure.trace import Sample
+from effcomp.ragged import Batch
 from effcomp.record import (
     Cost,
     LanguageQuality,
@@ -86,8 +87,13 @@ def run(parts: Parts) -> Result:
     finetune.check_examples(splits)
     inputs = stages.tokens(store, parts.model, parts.task, splits, head)
     trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
-    baseline = stages.artifact(store, trained, head, BASELINE_PRUNE, BASELINE_QUANT)
-    variant = stages.artifact(store, trained, head, parts.prune, parts.quant)
+
+    def sample(count: int) -> list[Batch]:
+        return stages.training_sample(count, store, parts.model, parts.task, splits, head, parts.seed)
+
+    form = parts.runtime.format
+    baseline = stages.artifact(store, trained, head, BASELINE_PRUNE, BASELINE_QUANT, BASELINE_RUNTIME.format, sample)
+    variant = stages.artifact(store, trained, head, parts.prune, parts.quant, form, sample)
 
     quality: Quality | LanguageQuality | NotMeasured
     versus: VersusBaseline | LanguageVersus | NotMeasured
@@ -113,6 +119,7 @@ def run(parts: Parts) -> Result:
         quality, versus = judge(parts, splits, head, before, after)
 
     description = read_description(variant.path)
+    touched = parts.quant.ways[parts.runtime.name].touches
     memory = measured.memory
     record = Record(
         config=parts.config,
@@ -121,7 +128,7 @@ def run(parts: Parts) -> Result:
         speed=measured.speed,
         cost=Cost(
             artifact_bytes=artifact_bytes(variant.path),
-            weights_bytes=(variant.path / WEIGHTS_FILE).stat().st_size,
+            weights_bytes=form.weights_bytes(variant.path),
             baseline_artifact_bytes=artifact_bytes(baseline.path),
             parameters=description.parameters,
             nonzero_share=description.nonzero_parameters / description.parameters,
@@ -138,7 +145,9 @@ def run(parts: Parts) -> Result:
             idle_power_w=measured.energy.idle_power_w,
             pss_bytes=memory.pss_bytes,
             compile_ms=measured.compile_ms,
-            bits_per_parameter=8 * (variant.path / WEIGHTS_FILE).stat().st_size / description.parameters,
+            bits_per_parameter=8 * form.weights_bytes(variant.path) / description.parameters,
+            quantised_layers=list(touched),
+            quantised_share=sum(description.parameters_by_kind[kind] for kind in touched) / description.parameters,
             nonzero_parameters=description.nonzero_parameters,
             gpu_allocated_bytes=memory.gpu["allocated"] if memory.gpu else None,
             gpu_reserved_bytes=memory.gpu["reserved"] if memory.gpu else None,
@@ -209,6 +218,7 @@ def truth(
         promised_kernel_ran=measured.ran.promised,
         int8_products=measured.ran.int8_products,
         instructions=measured.ran.instructions,
+        providers=measured.ran.providers,
         machine_rates=measured.rates,
         conditions=measured.conditions,
     )

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 LABELS = "labels"
+IGNORED = -100
+"""The label of a position that is not predicted, as in torch.nn.functional.cross_entropy."""
 Batch = dict[str, NDArray[np.int64]]
 """The arguments of a forward pass: input_ids, attention_mask, ..., each (batch, longest), int64."""
 

@@ -7,6 +7,7 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,18 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.compress.artifact import write_artifact
+from effcomp.compress.formats.base import Format
 from effcomp.compress.prune.base import Prune
 from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
+from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, Job
 from effcomp.heads import Head
 from effcomp.measure import machine
 from effcomp.measure.client import Worker
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.part import source_key
+from effcomp.ragged import Batch
 from effcomp.runtimes.base import Runtime
 from effcomp.store import Entry, Store, scratch_folder
-from effcomp.tasks.base import Splits, Task, encode
+from effcomp.tasks.base import Splits, Task, encode, subset
 from effcomp.tasks.blocks import encode_blocks
 from effcomp.tasks.synthetic import synthetic_tokens
 
@@ -127,20 +131,62 @@ def checkpoint(
     return entry
 
 
-def artifact(store: Store, trained: Entry, head: Head, prune: Prune, quant: Quant) -> Entry:
-    """The compressed model: an artifact folder (see effcomp.compress.artifact)."""
+def training_sample(
+    count: int, store: Store, model: Model, task: Task, splits: Splits, head: Head, seed: int
+) -> list[Batch]:
+    """So many training examples as the model reads them, each a batch of one; of language modelling as many blocks.
+
+    Raises:
+        UserError: there are not so many.
+    """
+    if count == 0:
+        return []
+    tokenizer = model.tokenizer(store)
+    if tokenizer is None:
+        made = synthetic_tokens(splits.train, model.config(store).vocab_size, task.max_length, MASK_SEED)
+    elif head == "sequence_classification":
+        made = encode(subset(splits.train, min(count, len(splits.train)), seed), tokenizer, task.max_length)
+    else:
+        made = encode_blocks(splits.train, tokenizer, task.max_length, head, MASK_SEED)
+    if len(made) < count:
+        raise UserError(f"quant.samples={count}: the task has {len(made)} training examples of this length")
+    return [made.batch([index]) for index in range(count)]
+
+
+def artifact(
+    store: Store,
+    trained: Entry,
+    head: Head,
+    prune: Prune,
+    quant: Quant,
+    form: Format,
+    sample: Callable[[int], list[Batch]],
+) -> Entry:
+    """The compressed model: an artifact folder (see effcomp.compress.artifact).
+
+    Args:
+        form: how the weights lie in it, as the runtime reads them.
+        sample: so many training examples, each a batch of one; the checkpoint's hash says which.
+    """
     key = {
         "checkpoint": trained.hash,
         "prune": prune.key(),
         "quant": quant.key(),
-        "code": source_key("effcomp.compress.artifact", "effcomp.models.bitnet", "effcomp.models.linear"),
-        "libraries": {name: version(name) for name in ("torch", "transformers", *quant.packages)},
+        "format": form.name,
+        "code": source_key(
+            "effcomp.compress.artifact",
+            "effcomp.compress.formats.graph",
+            type(form).__module__,
+            "effcomp.models.bitnet",
+            "effcomp.models.linear",
+        ),
+        "libraries": {name: version(name) for name in ("torch", "transformers", *form.packages, *quant.packages)},
     }
 
     def build(folder: Path) -> None:
-        log.info("compressing: prune=%s, quant=%s", prune.name, quant.name)
+        log.info("compressing: prune=%s, quant=%s, as %s", prune.name, quant.name, form.name)
         model, tokenizer = load_checkpoint(trained.path, head)
-        write_artifact(model, tokenizer, head, prune, quant, folder)
+        write_artifact(model, tokenizer, head, prune, quant, form, sample(quant.calibration_samples), folder)
 
     return store.get("artifact", key, build)
 

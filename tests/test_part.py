@@ -4,13 +4,13 @@ import pytest
 from pydantic import ValidationError
 
 from effcomp.compress.quant.base import Quant
-from effcomp.compress.quant.bnb import NF4
+from effcomp.compress.quant.bnb import FourBit
 from effcomp.compress.quant.int8 import Int8Scratch
 from effcomp.part import from_spec
 
 
 def test_a_part_survives_its_description() -> None:
-    part = NF4(name="nf4", block_size=64, double_quant=True)
+    part = FourBit(name="nf4", values="nf4", block_size=64, double_quant=True)
     assert from_spec(part.spec(), Quant) == part
 
 
@@ -24,16 +24,16 @@ def test_only_classes_of_the_kind_are_built(name: str) -> None:
 
 def test_fields_are_checked_and_frozen() -> None:
     with pytest.raises(ValidationError, match="granularity"):
-        Int8Scratch(name="int8_scratch", granularity="per_row")
+        Int8Scratch(name="int8_scratch", activations="float32", granularity="per_row")
     with pytest.raises(ValidationError, match="Extra inputs"):
-        Int8Scratch(name="int8_scratch", granularity="per_tensor", bits=4)
+        Int8Scratch(name="int8_scratch", activations="float32", granularity="per_tensor", bits=4)
     with pytest.raises(ValidationError, match="frozen"):
-        Int8Scratch(name="int8_scratch", granularity="per_tensor").name = "other"  # type: ignore[misc]
+        Int8Scratch(name="int8_scratch", activations="float32", granularity="per_tensor").name = "other"  # type: ignore[misc]
 
 
 def test_the_key_changes_with_every_field_and_holds_the_source() -> None:
-    first = Int8Scratch(name="int8_scratch", granularity="per_tensor").key()
-    second = Int8Scratch(name="int8_scratch", granularity="per_channel").key()
+    first = Int8Scratch(name="int8_scratch", activations="float32", granularity="per_tensor").key()
+    second = Int8Scratch(name="int8_scratch", activations="float32", granularity="per_channel").key()
     assert first != second
     assert first["source"] == second["source"]
     assert len(first["source"]) == 64

@@ -1,9 +1,9 @@
 """The artifact: the folder that compression writes, and the only thing that is measured.
 
-artifact.json       what it is: head, prune and quant with their settings, counts
-config.json         the architecture, as transformers writes it
-model.safetensors   the tensors as the number format stores them
-tokenizer files     so that the folder can be used alone
+artifact.json     what it is: head, prune and quant with their settings, counts
+config.json       the architecture, as transformers writes it
+weights           as the runtime reads them: model.safetensors, model.onnx, or openvino_model.xml and .bin
+tokenizer files   so that the folder can be used alone
 """
 
 import json
@@ -12,18 +12,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from effcomp.compress.formats.base import Format
+from effcomp.compress.formats.safetensors import WEIGHTS_FILE
 from effcomp.compress.prune.base import Prune
-from effcomp.compress.quant.base import Quant
+from effcomp.compress.quant.base import Kind, Quant, parameters_by_kind
 from effcomp.heads import Head, model_class
 from effcomp.models.linear import unify_linear
 from effcomp.part import from_spec
+from effcomp.ragged import Batch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ARTIFACT_FILE = "artifact.json"
-WEIGHTS_FILE = "model.safetensors"
 SCHEMA = 1
+COLUMNS = ("input_ids", "attention_mask")
+"""What every model reads."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Description:
     parameters: int
     """Parameters of the architecture, tied ones once."""
     nonzero_parameters: int
+    parameters_by_kind: dict[Kind, int]
 
 
 def write_artifact(
@@ -45,6 +50,8 @@ def write_artifact(
     head: Head,
     prune: Prune,
     quant: Quant,
+    form: Format,
+    samples: list[Batch],
     folder: Path,
 ) -> None:
     """Prune the model (in place), encode it, and write the artifact folder.
@@ -52,9 +59,8 @@ def write_artifact(
     Args:
         model: a float32 transformers model with this head.
         tokenizer: None for an architecture that has none (random weights).
+        samples: `quant.calibration_samples` training examples, each a batch of one.
     """
-    from safetensors.torch import save_file
-
     unify_linear(model)
     prune.apply(model)
     parameters = list(model.parameters())
@@ -65,8 +71,11 @@ def write_artifact(
         prune=prune.spec(),
         parameters=sum(parameter.numel() for parameter in parameters),
         nonzero_parameters=sum(int(parameter.count_nonzero()) for parameter in parameters),
+        parameters_by_kind=parameters_by_kind(model),
     )
-    save_file(quant.encode(model), folder / WEIGHTS_FILE)
+    reads_pairs = head == "sequence_classification" and tokenizer is not None
+    columns = tuple(tokenizer.model_input_names) if tokenizer is not None and reads_pairs else COLUMNS
+    form.write(model.eval(), head, columns, quant, samples, folder)
     model.config.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)

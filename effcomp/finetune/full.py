@@ -11,7 +11,7 @@ from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, Job
 from effcomp.heads import Head
 from effcomp.measure.machine import has_bf16
-from effcomp.tasks.base import Examples, Splits, stratified_split
+from effcomp.tasks.base import Examples, Splits, stratified_split, subset
 from effcomp.tasks.blocks import blocks
 
 if TYPE_CHECKING:
@@ -176,12 +176,3 @@ def collator(job: Job) -> Any:
         "causal_lm": DataCollatorForSeq2Seq,
     }
     return makers[job.head](the_tokenizer(job))
-
-
-def subset(examples: Examples, count: int | None, seed: int) -> Examples:
-    """`count` of the examples, drawn without replacement; all of them for None."""
-    import numpy as np
-
-    if count is None:
-        return examples
-    return examples.take(np.random.default_rng(seed).permutation(len(examples))[:count].tolist())

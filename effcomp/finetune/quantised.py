@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from effcomp.compress.quant.base import Quant
-from effcomp.compress.quant.bnb import NF4, Int8Bnb
+from effcomp.compress.quant.bnb import FourBit, Int8Bnb
 from effcomp.finetune.lora import LoraFinetune
 from effcomp.models.linear import restore_conv1d, unify_linear
 
@@ -48,7 +48,7 @@ class QloraFinetune(QuantisedLora):
     """Dettmers et al. 2023, QLoRA, section 3: 4-bit NormalFloat, scales in 8 bit."""
 
     def base(self) -> Quant:
-        return NF4(name="nf4", block_size=64, double_quant=True)
+        return FourBit(name="nf4", values="nf4", block_size=64, double_quant=True)
 
 
 class Int8Finetune(QuantisedLora):

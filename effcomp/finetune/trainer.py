@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from effcomp.finetune.sampler import LengthGrouped
-from effcomp.tasks.blocks import IGNORED
+from effcomp.ragged import IGNORED
 
 
 class GroupedTrainer(Trainer):

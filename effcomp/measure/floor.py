@@ -5,36 +5,37 @@
 Rate and bandwidth are measured, not looked up. Runs in the measured process.
 """
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from effcomp.compress.artifact import WEIGHTS_FILE, read_description, skeleton
-from effcomp.compress.quant.int8 import dynamic_linear
+from effcomp.compress.artifact import read_description, skeleton
+from effcomp.compress.quant.int8_dynamic import dynamic_linear
 from effcomp.device import Device
 
 SECONDS = 0.2
 """Each rate is the best of as many tries as fit."""
 SIDE = {"cpu": 2048, "cuda": 8192}
 """Of the square matrices that are multiplied: large enough that nothing but the product counts."""
+HALVES = 256
+"""Of those in float16 on a processor: one that has no instructions for them takes a minute for larger ones."""
 BANDWIDTH_BYTES = {"cpu": 2**28, "cuda": 2**31}
 """Of the array that is read: far larger than any cache."""
 
 
 def machine_rates(device: Device) -> dict[str, float]:
-    """Operations per second (a multiplication and an addition are two) of float32, bfloat16 and int8 matrix
+    """Operations per second (a multiplication and an addition are two) of float32, bfloat16, float16 and int8 matrix
     products, and `bytes_per_s` of reading memory; on this device (resolved), with the threads that are set."""
     import torch
 
     side, place = SIDE[device.kind], device.torch_name
     values = torch.randn(side, side, device=place)
-    halves = values.bfloat16()
+    bfloats, halves = values.bfloat16(), (values if device.kind == "cuda" else values[:HALVES, :HALVES]).half()
     codes = torch.randint(-127, 128, (side, side), device=place, dtype=torch.int8)
     products: dict[str, list[Callable[[], Any]]] = {
         "float32": [lambda: values @ values],
-        "bfloat16": [lambda: halves @ halves],
+        "bfloat16": [lambda: bfloats @ bfloats],
         "int8": [lambda: torch._int_mm(codes, codes.t())],  # how the kernels want it: the second one by columns
     }
     if device.kind == "cpu":
@@ -44,6 +45,7 @@ def machine_rates(device: Device) -> dict[str, float]:
         rates = {
             name: 2 * side**3 / min(best_seconds(call, device) for call in calls) for name, calls in products.items()
         }
+        rates["float16"] = 2 * len(halves) ** 3 / best_seconds(lambda: halves @ halves, device)
         data = torch.ones(BANDWIDTH_BYTES[device.kind] // 4, device=place)
         target = torch.empty_like(data)
         reading = data.nbytes / best_seconds(data.sum, device)
@@ -86,20 +88,3 @@ def operations(folder: Path, shape: tuple[int, int]) -> int:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(**arguments)
     return int(counter.get_total_flops())
-
-
-def bytes_read(folder: Path) -> int:
-    """The stored bytes that every call has to read: all tensors but the embedding tables, of which a call reads a few
-    rows; a table that is the head of a language model too is read whole."""
-    from torch import nn
-
-    model = skeleton(folder)
-    tables = [name for name, module in model.named_modules() if isinstance(module, nn.Embedding)]
-    if model.get_output_embeddings() is not None and model.config.tie_word_embeddings:
-        shared = model.get_input_embeddings()
-        tables = [name for name in tables if model.get_submodule(name) is not shared]
-    with (folder / WEIGHTS_FILE).open("rb") as stored:  # safetensors: the length of a header, and a header of places
-        header = json.loads(stored.read(int.from_bytes(stored.read(8), "little")))
-    header.pop("__metadata__", None)
-    places = [entry["data_offsets"] for name, entry in header.items() if not name.startswith(tuple(tables))]
-    return sum(end - start for start, end in places)

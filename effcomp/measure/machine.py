@@ -13,7 +13,7 @@ INSTRUCTION_SETS = (
     "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16",
     "amx_tile", "amx_int8", "amx_bf16", "asimddp", "i8mm", "bf16", "sve",
 )  # fmt: skip
-LIBRARIES = ("torch", "transformers", "bitsandbytes", "numpy", "mlflow")
+LIBRARIES = ("torch", "transformers", "bitsandbytes", "onnxruntime", "openvino", "nncf", "numpy", "mlflow")
 
 
 @cache

@@ -1,6 +1,7 @@
 """Everything that is measured of a pair, in one order: speed, memory, generation, scenarios, energy, kernels."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,11 @@ from effcomp.record import BatchSpeed, Conditions, Floor, Generation, Kernel, Sc
 from effcomp.statistics import median_interval, ratio_interval
 
 MOST_KERNELS = 8
-INT8_PRODUCTS = ("_int_mm", "quantized::linear", "int8_scaled_mm", "int8_linear_matmul", "qlinear", "igemm")
+INT8_PRODUCTS = (
+    *("_int_mm", "quantized::linear", "int8_scaled_mm", "int8_linear_matmul", "qlinear", "igemm"),
+    *("MatMulInteger", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm"),
+    *("FullyConnected brgemm_avx512_I8", "FullyConnected brgemm_avx512_amx_I8", "MatMul brgemm_avx512_I8"),
+)
 SCENARIO_SECONDS = 2.0
 Times = dict[str, NDArray[np.float64]]
 
@@ -48,6 +53,7 @@ class Ran:
     promised: bool | None
     int8_products: bool
     instructions: list[str]
+    providers: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -112,7 +118,7 @@ def measure(
     raw = {f"batch_{size}.{side}": getattr(t, side) for size, t in times.items() for side in ("baseline", "variant")}
     speeds = {size: summarise(paired, size, seed) for size, paired in times.items()}
     generation, ran_scenarios = generate(pair, bench, seed, raw), scenarios(pair.variant, bench, seed)
-    used, ran = energy_per_sample(pair.variant, bench, idle), what_ran(pair.variant, quant)
+    used, ran = energy_per_sample(pair.variant, bench, idle), what_ran(pair, quant)
     rates = rates_of(pair.baseline)
     floors = floor(pair.variant, times, speeds, quant, rates)
     speeds = {size: speed.model_copy(update={"floor": floors[size]}) for size, speed in speeds.items()}
@@ -256,12 +262,21 @@ def energy_per_sample(worker: Worker, bench: Bench, idle: Idle) -> Energy:
     return Energy(used / work["samples"], idle.counter.name, idle.power_w)
 
 
-def what_ran(worker: Worker, quant: Quant) -> Ran:
-    answer = worker.ask("kernels", batch=[0])
-    names = [kernel["name"] for kernel in answer["kernels"]]
+def what_ran(pair: Pair, quant: Quant) -> Ran:
+    answer = pair.variant.ask("kernels", batch=[0])
+    ran, promises = answer["kernels"], quant.ways[pair.sides[1].runtime.name].promises
+    names, total = [one["name"] for one in ran], sum(one["seconds"] for one in ran) or 1.0
+    providers = Counter[str]()
+    for one in ran:
+        if one["provider"] is not None:
+            providers[one["provider"]] += one["calls"]
     return Ran(
-        kernels=[Kernel(**kernel) for kernel in answer["kernels"][:MOST_KERNELS]],
-        promised=any(part in name for part in quant.promises for name in names) if quant.promises else None,
+        kernels=[
+            Kernel(name=one["name"], calls=one["calls"], share=round(one["seconds"] / total, 4))
+            for one in ran[:MOST_KERNELS]
+        ],
+        promised=any(part in name for part in promises for name in names) if promises else None,
+        providers=dict(providers),
         int8_products=any(part in name for part in INT8_PRODUCTS for name in names),
         instructions=answer["instructions"],
     )

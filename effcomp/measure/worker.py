@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable
@@ -128,7 +127,7 @@ class Server:
         from effcomp.measure import floor
 
         operations = [floor.operations(self.artifact, (rows, tokens)) for rows, tokens in shapes]
-        return {"operations": operations, "bytes": floor.bytes_read(self.artifact)}
+        return {"operations": operations, "bytes": self.runtime.format.bytes_read(self.artifact)}
 
     def machine_rates(self) -> dict[str, Any]:
         from effcomp.measure import floor
@@ -152,53 +151,10 @@ class Server:
         return {}
 
     def kernels(self, batch: list[int]) -> dict[str, Any]:
-        """The operators that really run in one call, by their own time: name, calls, share. On a GPU its kernels."""
-        from torch.profiler import ProfilerActivity, profile
-
-        prepared, gpu = self.timed.batch(batch), self.device.kind == "cuda"
-        with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]) as profiler:
-            self.model(prepared)
-        events = profiler.key_averages()
-        if gpu:  # what ran there, and not the host's operators that asked for it
-            events = [event for event in events if event.device_type.name == "CUDA"]
-        times = {e.key: float(e.self_device_time_total if gpu else e.self_cpu_time_total) for e in events}
-        calls, total = {e.key: e.count for e in events}, sum(times.values()) or 1.0
-        ordered = sorted(times, key=lambda name: -times[name])
-        ran = [{"name": name, "calls": calls[name], "share": round(times[name] / total, 4)} for name in ordered]
-        return {"kernels": ran, "instructions": onednn_implementations(lambda: self.model(prepared))}
-
-
-def onednn_implementations(call: Callable[[], object]) -> list[str]:
-    """What oneDNN chose for the products of one call, in its own words: `matmul bf16 brg:avx512_core_bf16`.
-
-    It writes to the C library's standard output, which is turned into a file for the time of the call.
-    """
-    import ctypes
-
-    import torch
-
-    if not torch.backends.mkldnn.is_available():
-        return []
-    library, kept = ctypes.CDLL(None), os.dup(1)
-    with tempfile.TemporaryFile() as written:
-        os.dup2(written.fileno(), 1)
-        try:
-            with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
-                call()
-            library.fflush(None)
-        finally:
-            os.dup2(kept, 1)
-            os.close(kept)
-        written.seek(0)
-        lines = written.read().decode(errors="replace").splitlines()
-    found = set()
-    for line in lines:  # onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core_bf16,undef,src:bf16:a:...
-        fields = line.partition("primitive,exec,cpu,")[2].split(",")
-        if len(fields) > 3 and fields[0] in {"matmul", "inner_product"}:
-            found.add(
-                f"{fields[0]} {fields[3].removeprefix('src:').partition(':')[0].removeprefix('src_')} {fields[1]}"
-            )
-    return sorted(found)
+        """The operators that really run in one call, the longest first, and what the library says of its products."""
+        prepared = self.timed.batch(batch)
+        ran = sorted(self.model.ran(prepared), key=lambda one: -one.seconds)
+        return {"kernels": [asdict(one) for one in ran], "instructions": self.model.instructions(prepared)}
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ class Cost(Row):
     artifact_bytes: int
     """Every file of the artifact folder: weights, config, tokenizer."""
     weights_bytes: int
-    """The file of the tensors alone."""
+    """The files of the weights alone."""
     baseline_artifact_bytes: int
     """The same folder of the float32 baseline."""
     parameters: int
@@ -49,6 +49,10 @@ class Cost(Row):
     """8 * weights_bytes over parameters: what a parameter costs on disk, all tensors counted."""
     nonzero_parameters: int | None = None
     """Parameters that are not 0, after pruning and before the number format."""
+    quantised_layers: list[str] | None = None
+    """What the format is applied to: embeddings, linear layers, head, rest (biases, normalisation)."""
+    quantised_share: float | None = None
+    """Of the parameters, those in these layers."""
     gpu_allocated_bytes: int | None = None
     """The peak of PyTorch's tensors; None on a CPU, as the next two."""
     gpu_reserved_bytes: int | None = None
@@ -61,7 +65,7 @@ class Kernel(Row):
     """An operator that really ran."""
 
     name: str
-    """As PyTorch's profiler calls it."""
+    """As the runtime's profiler calls it, with the implementation where it says which."""
     calls: int
     """In one call of the model with one sequence."""
     share: float
@@ -97,7 +101,7 @@ class Truth(Row):
     instruction_sets: list[str]
     """Those of the processor that matter to matrix products."""
     cpu_capability: str
-    """The instruction set that PyTorch dispatches to."""
+    """What the runtime dispatches to, in its own words."""
     threads: int
     """CPU threads of each measured process."""
     environment: dict[str, str]
@@ -130,7 +134,9 @@ class Truth(Row):
     """Whether a product of int8 matrices ran."""
     instructions: list[str] | None = None
     """What oneDNN chose for the matrix products: kind, type, implementation."""
+    providers: dict[str, int] | None = None
+    """ONNX Runtime: operators that each execution provider ran in one call; empty for other runtimes."""
     machine_rates: dict[str, float] | None = None
-    """Operations per second of float32, bfloat16 and int8 matrix products, and bytes_per_s of memory; measured."""
+    """Operations per second of matrix products in each arithmetic, and bytes_per_s of memory; measured."""
     conditions: Conditions | None = None
     """What the machine did beside the measurement; None in records of schema 1."""

@@ -2,15 +2,31 @@
 
 import time
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from effcomp.compress.formats.base import Format
 from effcomp.device import Device
+from effcomp.installed import require
 from effcomp.part import Part
 from effcomp.ragged import Batch
+
+
+@dataclass(frozen=True)
+class Ran:
+    """An operator that ran in one call."""
+
+    name: str
+    """With the implementation that was chosen, where the runtime says it."""
+    calls: int
+    seconds: float
+    """Its own time, without that of the operators inside it."""
+    provider: str | None = None
+    """Who executed it, where the runtime has several."""
 
 
 class Loaded(ABC):
@@ -33,11 +49,23 @@ class Loaded(ABC):
         raise NotImplementedError(f"{type(self).__name__} does not generate")
 
     @abstractmethod
+    def ran(self, batch: Batch) -> list[Ran]:
+        """The operators that really run in one call, by a profiler."""
+
+    def instructions(self, batch: Batch) -> list[str]:
+        """What the library under the runtime says of the products of one call, in its own words; nothing where it
+        does not say it apart from the operators."""
+        return []
+
+    @abstractmethod
     def token_losses(self, batch: Batch) -> NDArray[np.float64]:
         """Language models: cross-entropy in nats of each sequence's labels, summed, and their number: (batch, 2)."""
 
 
 class Runtime(Part):
+    format: ClassVar[Format]
+    """What it reads."""
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     generates: ClassVar[bool] = False
     """Whether decoders can be asked for one token after another."""
     compiles: ClassVar[bool] = False
@@ -45,6 +73,8 @@ class Runtime(Part):
 
     def check(self) -> None:
         """Raise UserError when something that the runtime needs is not there."""
+        for package in self.format.packages:
+            require(package, f"effcomp[{self.format.name}]", f"runtime={self.name}")
 
     @abstractmethod
     def start(self, artifact: Path, device: Device) -> str:

@@ -1,20 +1,25 @@
 """PyTorch, eager or compiled."""
 
+import os
 import shutil
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from effcomp.compress.formats.base import Format
+from effcomp.compress.formats.safetensors import Safetensors
 from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
 from effcomp.errors import UserError
 from effcomp.heads import Head
 from effcomp.part import from_spec
-from effcomp.ragged import LABELS, Batch
-from effcomp.runtimes.base import Loaded, Runtime
+from effcomp.ragged import IGNORED, LABELS, Batch
+from effcomp.runtimes.base import Loaded, Ran, Runtime
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 class Torch(Runtime):
     """Eager."""
 
+    format: ClassVar[Format] = Safetensors()
     generates: ClassVar[bool] = True
 
     def start(self, artifact: Path, device: Device) -> str:
@@ -56,6 +62,7 @@ class Compiled(Torch):
     compiles: ClassVar[bool] = True
 
     def check(self) -> None:
+        super().check()
         if not any(map(shutil.which, ("c++", "g++", "clang++"))):
             raise UserError(f"runtime={self.name} needs a C++ compiler, and there is none: use runtime=torch")
 
@@ -103,6 +110,20 @@ class TorchModel(Loaded):
         end.synchronize()
         return wall, round(begin.elapsed_time(end) * 1e6)
 
+    def ran(self, batch: Batch) -> list[Ran]:
+        from torch.profiler import ProfilerActivity, profile
+
+        gpu = self.place != "cpu"
+        with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]) as profiler:
+            self(batch)
+        events = profiler.key_averages()
+        if gpu:  # what ran there, and not the host's operators that asked for it
+            events = [event for event in events if event.device_type.name == "CUDA"]
+        return [Ran(e.key, e.count, (e.self_device_time_total if gpu else e.self_cpu_time_total) / 1e6) for e in events]
+
+    def instructions(self, batch: Batch) -> list[str]:
+        return onednn_implementations(lambda: self(batch))
+
     def generate(self, batch: Batch, new_tokens: int) -> list[int]:
         import torch
 
@@ -135,5 +156,38 @@ class TorchModel(Loaded):
             sums = [
                 cross_entropy(row.float(), target, reduction="sum") for row, target in zip(logits, labels, strict=True)
             ]
-            counts = (labels != -100).sum(dim=1)
+            counts = (labels != IGNORED).sum(dim=1)
         return np.stack([torch.stack(sums).double().cpu().numpy(), counts.double().cpu().numpy()], axis=1)
+
+
+def onednn_implementations(call: Callable[[], object]) -> list[str]:
+    """What oneDNN chose for the products of one call, in its own words: `matmul bf16 brg:avx512_core_bf16`.
+
+    It writes to the C library's standard output, which is turned into a file for the time of the call.
+    """
+    import ctypes
+
+    import torch
+
+    if not torch.backends.mkldnn.is_available():
+        return []
+    library, kept = ctypes.CDLL(None), os.dup(1)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 1)
+        try:
+            with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+                call()
+            library.fflush(None)
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+        written.seek(0)
+        lines = written.read().decode(errors="replace").splitlines()
+    found = set()
+    for line in lines:  # onednn_verbose,v1,primitive,exec,cpu,matmul,brg:avx512_core_bf16,undef,src:bf16:a:...
+        fields = line.partition("primitive,exec,cpu,")[2].split(",")
+        if len(fields) > 3 and fields[0] in {"matmul", "inner_product"}:
+            found.add(
+                f"{fields[0]} {fields[3].removeprefix('src:').partition(':')[0].removeprefix('src_')} {fields[1]}"
+            )
+    return sorted(found)

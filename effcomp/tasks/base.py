@@ -76,6 +76,15 @@ class Task(Part):
         """The train and test examples, the same at every call."""
 
 
+def subset(examples: Examples, count: int | None, seed: int) -> Examples:
+    """`count` of the examples, drawn without replacement; all of them for None."""
+    import numpy as np
+
+    if count is None:
+        return examples
+    return examples.take(np.random.default_rng(seed).permutation(len(examples))[:count].tolist())
+
+
 def encode(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Ragged:
     """Token ids of each text (and its pair), cut to max_length, with the padding that the model expects."""
     encoded = tokenizer(list(examples.texts), list(examples.pairs) or None, truncation=True, max_length=max_length)

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from effcomp.heads import Head
-from effcomp.ragged import Ragged, pack
+from effcomp.ragged import IGNORED, Ragged, pack
 from effcomp.tasks.base import Examples
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-IGNORED = -100
-"""The label of a position that is not predicted, as in torch.nn.functional.cross_entropy."""
 MASKED_SHARE = 0.15
 """Of the tokens of a block (Devlin et al. 2019, BERT, section 3.1)."""
 

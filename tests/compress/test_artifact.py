@@ -8,35 +8,65 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from effcomp.compress.artifact import load_artifact, write_artifact
-from effcomp.compress.quant.base import Quant
+from effcomp.compress.artifact import load_artifact, read_description, write_artifact
+from effcomp.compress.quant.base import HEADS, Quant, linear_layers
+from effcomp.compress.quant.ternary import Ternary
 from effcomp.device import Device
 from effcomp.measure.client import Worker
 from effcomp.models.base import load_checkpoint
+from effcomp.models.bitnet import ternary
 from effcomp.ragged import pack
-from effcomp.runtimes.torch import Compiled, Torch
+from effcomp.runtimes.base import Runtime
+from effcomp.runtimes.torch import Torch
 from tests.conftest import ROOT, compose_parts
 
 HEAD = "sequence_classification"
 TEXTS = ["a warm and funny film", "every scene is a chore from start to finish", "dull"]
 CPU = Device(name="cpu", kind="cpu", threads=1)
+TORCH = Torch(name="torch")
 
-# Largest allowed difference of a logit, as a share of the logits' range.
+# Largest allowed difference of a logit, as a share of the logits' range, by format and runtime: every pair there is.
 TOLERANCE = {
-    "none": 1e-5,
-    "bf16": 0.05,
-    "int8_scratch": 0.05,
-    "int8_dynamic": 0.10,
-    "int8_bnb": 0.10,
-    "nf4": 0.40,
+    ("none", "torch"): 1e-5,
+    ("none", "compile"): 1e-5,
+    ("none", "onnxruntime"): 1e-5,
+    ("none", "openvino"): 1e-5,
+    ("bf16", "torch"): 0.05,
+    ("bf16", "compile"): 0.05,
+    ("bf16", "openvino"): 0.05,
+    ("fp16", "torch"): 0.01,
+    ("fp16", "compile"): 0.01,
+    ("int8_scratch", "torch"): 0.05,
+    ("int8_scratch", "compile"): 0.05,
+    ("int8_dynamic", "torch"): 0.10,
+    ("int8_dynamic", "compile"): 0.10,
+    ("int8_dynamic", "onnxruntime"): 0.10,
+    ("int8_dynamic", "openvino"): 0.10,
+    ("int8_static", "onnxruntime"): 0.10,
+    ("int8_static", "openvino"): 0.10,
+    ("int8_bnb", "torch"): 0.10,
+    ("nf4", "torch"): 0.40,
+    ("fp4", "torch"): 0.50,
+    ("int4", "torch"): 0.40,
+    ("int4", "onnxruntime"): 0.40,
+    ("int4", "openvino"): 0.40,
+    ("ternary", "torch"): 0.10,
+    ("ternary", "compile"): 0.10,
 }
+SAFETENSORS = sorted({name for name, runtime in TOLERANCE if runtime == "torch"})
 
 
 def quant_named(name: str, *overrides: str) -> Quant:
     return compose_parts(f"quant={name}", *overrides).quant
 
 
-def write(tiny_bert: Path, folder: Path, quant: Quant, *, ratio: float | None = None) -> tuple[np.ndarray, dict]:
+def runtime_named(name: str) -> Runtime:
+    return compose_parts(f"runtime={name}").runtime
+
+
+def write(
+    tiny_bert: Path, folder: Path, quant: Quant, runtime: Runtime = TORCH, *, ratio: float | None = None
+) -> tuple[np.ndarray, dict]:
     """The artifact, the logits of the float model it was made from (pruned alike), and the token ids."""
     from effcomp.compress.prune.base import NoPrune
     from effcomp.compress.prune.unstructured import L1Unstructured
@@ -46,35 +76,44 @@ def write(tiny_bert: Path, folder: Path, quant: Quant, *, ratio: float | None = 
     model, tokenizer = load_checkpoint(tiny_bert, HEAD)
     with torch.no_grad():
         model.classifier.weight.normal_(0, 1)
+        if isinstance(quant, Ternary):  # it is for models that were trained so
+            for layer in linear_layers(model, skip=HEADS).values():
+                layer.weight.copy_(ternary(layer.weight))
     prune = NoPrune(name="none")
     if ratio is not None:
         prune = L1Unstructured(name="l1_unstructured", ratio=ratio, scope="global")
-    write_artifact(model, tokenizer, HEAD, prune, quant, folder)
     encoded = tokenizer(TEXTS)
+    samples = pack(dict(encoded), dict.fromkeys(encoded, 0))
+    batches = [samples.batch([i % len(TEXTS)]) for i in range(quant.calibration_samples)]
+    write_artifact(model, tokenizer, HEAD, prune, quant, runtime.format, batches, folder)
     with torch.inference_mode():
         logits = model.eval()(**tokenizer(TEXTS, padding=True, return_tensors="pt")).logits.numpy()
     return logits, encoded
 
 
-def test_every_format_of_conf_has_a_tolerance() -> None:
-    assert set(TOLERANCE) == {file.stem for file in (ROOT / "conf/quant").glob("*.yaml")}
+def test_every_pair_of_conf_has_a_tolerance() -> None:
+    quants = [quant_named(file.stem) for file in (ROOT / "conf/quant").glob("*.yaml")]
+    assert set(TOLERANCE) == {(quant.name, runtime) for quant in quants for runtime in quant.ways}
 
 
-@pytest.mark.parametrize(
-    ("name", "runtime"),
-    [*((name, Torch(name="torch")) for name in TOLERANCE), ("none", Compiled(name="compile"))],
-    ids=lambda value: getattr(value, "name", value),
-)
-def test_a_fresh_process_says_what_the_model_said(name: str, runtime: Torch, tiny_bert: Path, tmp_path: Path) -> None:
-    expected, encoded = write(tiny_bert, tmp_path / "artifact", quant_named(name))
+@pytest.mark.parametrize(("name", "engine"), TOLERANCE)
+def test_a_fresh_process_says_what_the_model_said(name: str, engine: str, tiny_bert: Path, tmp_path: Path) -> None:
+    runtime, quant = runtime_named(engine), quant_named(name, *(["quant.samples=6"] if name == "int8_static" else []))
+    expected, encoded = write(tiny_bert, tmp_path / "artifact", quant, runtime)
     padding = dict.fromkeys(encoded, 0)
     pack({column: encoded[column] for column in encoded}, padding).save(tmp_path / "tokens")
     with Worker(tmp_path / "artifact", tmp_path / "tokens", runtime, CPU) as worker:
         worker.wait_until_started()
         worker.load()
-        worker.ask("evaluate", file=str(tmp_path / "logits"), batch_size=3 if runtime.name == "compile" else 2)
+        worker.ask("evaluate", file=str(tmp_path / "logits"), batch_size=3 if engine == "compile" else 2)
+        ran = [one["name"] for one in worker.ask("kernels", batch=[0])["kernels"]]
+        needed = worker.ask("floor", shapes=[[1, 8]])
     logits = load_file(tmp_path / "logits")["outputs"].numpy()
-    assert np.abs(logits - expected).max() <= TOLERANCE[name] * np.ptp(expected)
+    assert np.abs(logits - expected).max() <= TOLERANCE[name, engine] * np.ptp(expected)
+    promises = quant.ways[engine].promises
+    assert not promises or any(part in one for part in promises for one in ran), ran
+    tables = 4 * read_description(tmp_path / "artifact").parameters_by_kind["embeddings"]
+    assert 0 < needed["bytes"] < 4 * read_description(tmp_path / "artifact").parameters - tables + 100_000
 
 
 @pytest.mark.parametrize(("name", "share"), [("bf16", 0.5), ("int8_scratch", 0.25)])
@@ -118,9 +157,9 @@ def test_a_model_with_nan_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
         model.classifier.bias[0] = float("nan")
     from effcomp.compress.prune.base import NoPrune
 
-    for name in TOLERANCE:
+    for name in SAFETENSORS:
         with pytest.raises(ValueError, match=r"classifier\.bias holds NaN or infinity"):
-            write_artifact(model, tokenizer, HEAD, NoPrune(name="none"), quant_named(name), tmp_path)
+            write_artifact(model, tokenizer, HEAD, NoPrune(name="none"), quant_named(name), TORCH.format, [], tmp_path)
 
 
 def test_tensors_that_are_missing_are_named(tiny_bert: Path, tmp_path: Path) -> None:

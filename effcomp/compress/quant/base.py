@@ -1,52 +1,86 @@
-"""A number format as a pair of functions: encode to the tensors on disk, decode to a model that runs."""
+"""A number format, and how each runtime comes by it: tensors to encode and decode, or a graph to rewrite."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from effcomp.part import Part
+from effcomp.ragged import Batch
 
 if TYPE_CHECKING:
+    from openvino import Model as OpenVinoModel
     from torch import Tensor, nn
 
-Arithmetic = Literal["float32", "bfloat16", "int8"]
+Arithmetic = Literal["float32", "bfloat16", "float16", "int8"]
+Kind = Literal["embeddings", "linear", "head", "rest"]
+"""What a parameter belongs to; the rest are biases and normalisation."""
+EVERY: tuple[Kind, ...] = ("embeddings", "linear", "head", "rest")
+
+
+class Way(NamedTuple):
+    """How one runtime executes a number format."""
+
+    touches: tuple[Kind, ...] = ()
+    """The parameters that are stored in the format; the others stay float32."""
+    promises: tuple[str, ...] = ()
+    """Operators that make the format what it is: one whose name contains any of these must run, or the record says
+    that none did. Nothing is promised where computing is left to float32."""
 
 
 class Quant(Part):
     """How weights are stored and computed with.
 
-    To add a format: subclass this, write conf/quant/<name>.yaml, and a test beside
-    tests/compress/quant/ that encodes, decodes and compares.
+    To add a format: subclass this with a `Way` for each runtime that executes it, and the functions that those need:
+    `encode` and `decode` for torch and compile, `quantise_onnx` for onnxruntime, `quantise_openvino` for openvino.
+    Then conf/quant/<name>.yaml, and a tolerance in tests/compress/test_artifact.py.
     """
 
-    runtimes: ClassVar[tuple[str, ...]]
-    """The runtimes that can execute the format; any other pair is refused before work begins."""
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     packages: ClassVar[tuple[str, ...]] = ()
     """Libraries that must be installed, by import name."""
-    promises: ClassVar[tuple[str, ...]] = ()
-    """Operators that make the format what it is: one whose name contains any of these must run, or the record says
-    that none did. Nothing is promised where computing is left to float32."""
+
+    @property
+    @abstractmethod
+    def ways(self) -> dict[str, Way]:
+        """By runtime; any other pair is refused before work begins."""
 
     @property
     def arithmetic(self) -> Arithmetic:
         """The type that products are computed in where the format pays: what the floor of its time is counted by."""
         return "float32"
 
-    @abstractmethod
+    @property
+    def calibration_samples(self) -> int:
+        """How many training examples the format is fitted to."""
+        return 0
+
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
         """The tensors to store for a float32 model; the model itself is not changed.
 
         Raises:
             ValueError: a weight holds NaN or infinity.
         """
+        raise NotImplementedError(f"{self.name} is not stored as tensors")
 
     def moved(self, model: "nn.Module", place: str) -> "nn.Module":
         """The decoded model on a device: `cpu`, `cuda:0`."""
         return model.to(place)
 
-    @abstractmethod
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         """The model that runs, from a skeleton (the architecture, its parameters on the meta device)."""
+        raise NotImplementedError(f"{self.name} is not stored as tensors")
+
+    def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
+        """Rewrite a float32 ONNX file into this format, in place. samples: `calibration_samples` of single examples."""
+        raise NotImplementedError(f"{self.name} has no ONNX form")
+
+    def quantise_openvino(self, model: "OpenVinoModel", samples: list[Batch]) -> "OpenVinoModel":
+        """A float32 OpenVINO model in this format; the model itself may be changed."""
+        raise NotImplementedError(f"{self.name} has no OpenVINO form")
+
+    def openvino_settings(self) -> dict[str, str]:
+        """How OpenVINO computes with it, by its own property names: its own defaults depend on the processor."""
+        return {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0"}
 
 
 def stored_state(model: "nn.Module") -> "dict[str, Tensor]":
@@ -94,3 +128,20 @@ def linear_layers(model: "nn.Module", skip: tuple[str, ...] = ()) -> "dict[str, 
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and not set(skip) & set(name.split("."))
     }
+
+
+def parameters_by_kind(model: "nn.Module") -> dict[Kind, int]:
+    """How many parameters belong to what; tied ones count once, as embeddings."""
+    from torch import nn
+
+    counts: dict[Kind, int] = dict.fromkeys(EVERY, 0)
+    linear, heads = linear_layers(model, skip=HEADS), linear_layers(model)
+    for name, parameter in model.named_parameters():  # tied ones under their first name
+        owner, _, kind = name.rpartition(".")
+        if isinstance(model.get_submodule(owner), nn.Embedding):
+            counts["embeddings"] += parameter.numel()
+        elif kind == "weight" and owner in heads:
+            counts["linear" if owner in linear else "head"] += parameter.numel()
+        else:
+            counts["rest"] += parameter.numel()
+    return counts

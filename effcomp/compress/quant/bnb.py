@@ -1,8 +1,8 @@
-"""bitsandbytes formats: LLM.int8() and 4-bit NormalFloat."""
+"""bitsandbytes formats: LLM.int8(), 4-bit NormalFloat and 4-bit float."""
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from effcomp.compress.quant.base import HEADS, Arithmetic, Quant, linear_layers, load_floats, stored_state
+from effcomp.compress.quant.base import HEADS, Arithmetic, Quant, Way, linear_layers, load_floats, stored_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -14,11 +14,13 @@ class Int8Bnb(Quant):
     Linear layers behind the embeddings, without the head.
     """
 
-    runtimes: ClassVar[tuple[str, ...]] = ("torch",)
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
-    promises: ClassVar[tuple[str, ...]] = ("_int_mm", "bitsandbytes::int8_linear_matmul", "igemm")
     threshold: float
     """Activation columns with a value above this are computed in float (0: none)."""
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        return {"torch": Way(("linear",), ("_int_mm", "bitsandbytes::int8_linear_matmul", "igemm"))}
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -69,19 +71,24 @@ class Int8Bnb(Quant):
         return super().moved(model, place)
 
 
-class NF4(Quant):
-    """4-bit NormalFloat in blocks of 64, the scales themselves in 8 bit (Dettmers et al. 2023, QLoRA, section 3).
+class FourBit(Quant):
+    """4 bits in blocks, the scales themselves in 8 bit (Dettmers et al. 2023, QLoRA, section 3). The 16 values are
+    those of NormalFloat, the quantiles of a normal distribution, or of a float with 2 bits of exponent and 1 bit of
+    mantissa.
 
     Linear layers behind the embeddings, without the head; computed in bfloat16 or float32 after
     dequantisation inside the kernel.
     """
 
-    runtimes: ClassVar[tuple[str, ...]] = ("torch",)
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
-    promises: ClassVar[tuple[str, ...]] = ("gemv_4bit", "gemm_4bit")
+    values: Literal["nf4", "fp4"]
     block_size: Literal[64, 128]
     double_quant: bool
     """Store the scales of the blocks in 8 bit as well."""
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        return {"torch": Way(("linear",), ("gemv_4bit", "gemm_4bit"))}
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -94,7 +101,7 @@ class NF4(Quant):
         for name in linear_layers(model, skip=HEADS):
             weight = tensors.pop(f"{name}.weight")
             codes, state = quantize_4bit(
-                weight, blocksize=self.block_size, compress_statistics=self.double_quant, quant_type="nf4"
+                weight, blocksize=self.block_size, compress_statistics=self.double_quant, quant_type=self.values
             )
             tensors[f"{name}.weight"] = codes
             tensors.update({f"{name}.weight.{key}": value for key, value in state.as_dict(packed=True).items()})
@@ -119,7 +126,7 @@ class NF4(Quant):
                 layer.out_features,
                 bias=False,
                 compute_dtype=torch.float32,
-                quant_type="nf4",
+                quant_type=self.values,
                 device="meta",
             )
             quantised.weight = Params4bit.from_prequantized(

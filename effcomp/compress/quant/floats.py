@@ -1,18 +1,33 @@
-"""Floating-point formats: float32 as trained, and bfloat16."""
+"""Floating-point formats: float32 as trained, bfloat16 and float16."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from effcomp.compress.quant.base import Arithmetic, Quant, load_floats, stored_state
+from effcomp.compress.quant.base import EVERY, Arithmetic, Quant, Way, load_floats, stored_state
+from effcomp.ragged import Batch
 
 if TYPE_CHECKING:
+    from openvino import Model as OpenVinoModel
     from torch import Tensor, nn
 
 
 class Float(Quant):
-    """Weights and activations in one floating-point type."""
+    """Weights and activations in one floating-point type.
 
-    runtimes: ClassVar[tuple[str, ...]] = ("torch", "compile")
-    dtype: Literal["float32", "bfloat16"]
+    OpenVINO keeps halves on disk as float16, whose 11 bits hold a bfloat16's 8, and computes in `dtype`.
+    """
+
+    dtype: Literal["float32", "bfloat16", "float16"]
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        match self.dtype:
+            case "float32":
+                return {runtime: Way() for runtime in ("torch", "compile", "onnxruntime", "openvino")}
+            case "bfloat16":
+                return {"torch": Way(EVERY), "compile": Way(EVERY), "openvino": Way(EVERY, ("_bf16", "_BF16"))}
+            case "float16":
+                return {"torch": Way(EVERY), "compile": Way(EVERY)}
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -32,3 +47,13 @@ class Float(Quant):
 
         load_floats(skeleton, tensors)
         return skeleton.to(getattr(torch, self.dtype))
+
+    def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
+        return
+
+    def quantise_openvino(self, model: "OpenVinoModel", samples: list[Batch]) -> "OpenVinoModel":
+        return model
+
+    def openvino_settings(self) -> dict[str, str]:
+        hint = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}[self.dtype]
+        return {**super().openvino_settings(), "INFERENCE_PRECISION_HINT": hint}

@@ -1,4 +1,4 @@
-"""Symmetric int8 weights, written from scratch, and the two ways to compute with them.
+"""Symmetric int8 weights, written from scratch.
 
 A weight w becomes integer codes q and a scale s with w ≈ s * q, where s = max|w| / 127 over the whole
 tensor or over each output channel, and q = round(w / s) lies in [-127, 127] (Jacob et al. 2018,
@@ -6,9 +6,9 @@ tensor or over each output channel, and q = round(w / s) lies in [-127, 127] (Ja
 section 2.1, with zero_point 0). The rounding error of each weight is at most s / 2.
 """
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
-from effcomp.compress.quant.base import Arithmetic, Quant, linear_layers, load_floats, stored_state
+from effcomp.compress.quant.base import Arithmetic, Quant, Way, linear_layers, load_floats, stored_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -62,14 +62,23 @@ def split_codes(
 
 
 class Int8Scratch(Quant):
-    """Weight-only int8: codes and scales on disk, a quarter of the float file, dequantised at load.
+    """Every matrix in int8 codes, embeddings too: a quarter of the float file.
 
-    Every matrix is coded: linear layers and embeddings. It computes in float32, so it saves disk and
-    download, neither time nor memory.
+    With float32 activations the weights are dequantised at load: that saves disk and download, neither time nor
+    memory. With int8 activations linear layers stay in codes and multiply in int8 (`Int8Linear`).
     """
 
-    runtimes: ClassVar[tuple[str, ...]] = ("torch", "compile")
     granularity: Granularity
+    activations: Literal["float32", "int8"]
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        promises = ("_int_mm",) if self.activations == "int8" else ()
+        return dict.fromkeys(("torch", "compile"), Way(("embeddings", "linear", "head"), promises))
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return self.activations
 
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
         tensors: dict[str, Tensor] = {}
@@ -81,70 +90,14 @@ class Int8Scratch(Quant):
         return tensors
 
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        from effcomp.compress.quant.int8_linear import Int8Linear
+
         coded, floats = split_codes(tensors)
-        floats.update({name: dequantise(codes, scale) for name, (codes, scale) in coded.items()})
-        load_floats(skeleton, floats)
+        layers: dict[str, nn.Linear] = {}
+        if self.activations == "int8":  # a head that is tied to the embeddings has no codes of its own: it stays float
+            layers = {name: layer for name, layer in linear_layers(skeleton).items() if f"{name}.weight" in coded}
+        products = {name: coded.pop(f"{name}.weight") for name in layers}
+        load_floats(skeleton, floats | {name: dequantise(*pair) for name, pair in coded.items()})
+        for name, pair in products.items():
+            skeleton.set_submodule(name, Int8Linear(*pair, layers[name].bias))
         return skeleton
-
-
-class Int8Dynamic(Quant):
-    """int8 weights and int8 activations, the activations' scale found at run time, multiplied in int8.
-
-    Linear layers only; embeddings, normalisation and biases stay float32. The kernel is PyTorch's own
-    (torch.ao.nn.quantized.dynamic.Linear, FBGEMM or oneDNN). torch.ao is deprecated: this class is the one
-    place that uses it.
-    """
-
-    runtimes: ClassVar[tuple[str, ...]] = ("torch",)
-    devices: ClassVar[tuple[str, ...]] = ("cpu",)
-    promises: ClassVar[tuple[str, ...]] = ("quantized::linear_dynamic",)
-    granularity: Granularity
-
-    @property
-    def arithmetic(self) -> Arithmetic:
-        return "int8"
-
-    def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
-        tensors = stored_state(model)
-        for name in linear_layers(model):
-            if f"{name}.weight" not in tensors:  # a head that is tied to the embeddings
-                continue
-            weight = tensors.pop(f"{name}.weight")
-            tensors[f"{name}.weight{CODES}"], tensors[f"{name}.weight{SCALE}"] = quantise(weight, self.granularity)
-        return tensors
-
-    def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-        coded, floats = split_codes(tensors)
-        load_floats(skeleton, floats)
-        for name, layer in linear_layers(skeleton).items():
-            if f"{name}.weight" not in coded:
-                continue
-            codes, scale = coded[f"{name}.weight"]
-            skeleton.set_submodule(name, dynamic_linear(codes, scale, layer.bias))
-        return skeleton
-
-
-def dynamic_linear(codes: "Tensor", scale: "Tensor", bias: "Tensor | None") -> "nn.Module":
-    """PyTorch's dynamically quantised linear layer, holding exactly these codes and scales.
-
-    Args:
-        codes: (out, in) int8; scale: () or (out, 1) float32; bias: (out,) float32.
-    """
-    import warnings
-
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", UserWarning)
-        from torch.ao.nn.quantized.dynamic import Linear
-
-        out_features, in_features = codes.shape
-        layer = Linear(in_features, out_features, bias_=bias is not None, dtype=torch.qint8)
-        if scale.ndim == 0:
-            weight = torch._make_per_tensor_quantized_tensor(codes, float(scale), 0)
-        else:
-            zero_point = torch.zeros(out_features, dtype=torch.int64)
-            weight = torch._make_per_channel_quantized_tensor(codes, scale.flatten().double(), zero_point, 0)
-        layer.set_weight_bias(weight, bias)
-    return layer

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from effcomp.compress.quant.int8 import Int8Dynamic, Int8Scratch, dequantise, dynamic_linear, quantise
+from effcomp.compress.quant.int8 import Int8Scratch, dequantise, quantise
+from effcomp.compress.quant.int8_dynamic import Int8Dynamic, dynamic_linear
 
 torch.manual_seed(0)
 WEIGHT = torch.randn(48, 96) * torch.logspace(-3, 1, 48)[:, None]
@@ -60,7 +61,7 @@ def test_the_dynamic_layer_multiplies_the_codes_it_was_given(granularity: str) -
 
 def test_scratch_codes_every_matrix_and_dynamic_the_linear_layers() -> None:
     model = nn.Sequential(nn.Embedding(10, 8), nn.Linear(8, 4), nn.LayerNorm(4))
-    scratch = Int8Scratch(name="int8_scratch", granularity="per_channel").encode(model)
+    scratch = Int8Scratch(name="int8_scratch", granularity="per_channel", activations="float32").encode(model)
     dynamic = Int8Dynamic(name="int8_dynamic", granularity="per_channel").encode(model)
     assert {name for name in scratch if name.endswith(".codes")} == {"0.weight.codes", "1.weight.codes"}
     assert {name for name in dynamic if name.endswith(".codes")} == {"1.weight.codes"}

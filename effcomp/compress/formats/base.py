@@ -1,0 +1,51 @@
+"""A file format that holds a compressed model."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from effcomp.compress.quant.base import Quant
+from effcomp.heads import Head
+from effcomp.ragged import Batch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+POSITIONS = "positions"
+"""Input of a graph that predicts the next token: the positions whose logits are wanted, (positions,) int64. A server
+wants the last one alone, which saves most of the work of a large vocabulary."""
+
+
+class Format(ABC):
+    name: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Libraries that writing it needs, by import name."""
+
+    @abstractmethod
+    def write(
+        self,
+        model: "PreTrainedModel",
+        head: Head,
+        columns: tuple[str, ...],
+        quant: Quant,
+        samples: list[Batch],
+        folder: Path,
+    ) -> None:
+        """Write the weights of a float32 model into the folder, in this number format.
+
+        Args:
+            columns: the names of the model's inputs: input_ids, attention_mask, ...
+            samples: `quant.calibration_samples` training examples, each a batch of one.
+        """
+
+    @abstractmethod
+    def files(self, folder: Path) -> list[Path]:
+        """The files that `write` wrote."""
+
+    @abstractmethod
+    def bytes_read(self, folder: Path) -> int:
+        """The stored bytes that every call has to read: all weights but the embedding tables, of which a call reads a
+        few rows; a table that is the head of a language model too is read whole."""
+
+    def weights_bytes(self, folder: Path) -> int:
+        return sum(file.stat().st_size for file in self.files(folder))

@@ -1,0 +1,130 @@
+"""4-bit integer weights in groups, activations left alone."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from effcomp.compress.quant.base import HEADS, Arithmetic, Quant, Way, linear_layers, load_floats, stored_state
+from effcomp.ragged import Batch
+
+if TYPE_CHECKING:
+    from openvino import Model as OpenVinoModel
+    from torch import Tensor, nn
+
+LARGEST_CODE = 7
+CODES, SCALE = ".codes4", ".scale4"
+INT8_ACTIVATIONS = 4
+"""ONNX Runtime's accuracy_level of that name."""
+
+
+def quantise_groups(weight: "Tensor", group_size: int) -> "tuple[Tensor, Tensor]":
+    """Symmetric codes of each row's groups of `group_size` inputs: w ≈ s * q, s = max|w| / 7 over the group.
+
+    Args:
+        weight: (out, in), finite.
+
+    Returns:
+        codes (out, groups * group_size) int8 in [-7, 7], zeros behind the last input, and scale (out, groups) float32;
+        an all-zero group gets scale 1.
+    """
+    import torch
+    from torch.nn.functional import pad
+
+    groups = pad(weight.float(), (0, -weight.shape[1] % group_size)).unflatten(1, (-1, group_size))
+    largest = groups.abs().amax(dim=-1) / LARGEST_CODE
+    scale = torch.where(largest < torch.finfo(torch.float32).tiny, 1.0, largest)
+    codes = torch.round(groups / scale[..., None]).clamp(-LARGEST_CODE, LARGEST_CODE).to(torch.int8)
+    return codes.flatten(1), scale
+
+
+def packed(codes: "Tensor") -> "Tensor":
+    """(out, in) codes in [-8, 7] as (out, in / 2) uint8: the even columns in the low half of each byte, plus 8."""
+    import torch
+
+    shifted = (codes + 8).to(torch.uint8)
+    return shifted[:, ::2] | (shifted[:, 1::2] << 4)
+
+
+def unpacked(stored: "Tensor") -> "Tensor":
+    """What `packed` packed: (out, in) int8."""
+    import torch
+
+    return torch.stack([stored & 15, stored >> 4], dim=-1).flatten(1).to(torch.int8) - 8
+
+
+class Int4(Quant):
+    """4-bit weights with a scale for every group of inputs; linear layers without the head.
+
+    torch         codes of our own; the kernel multiplies bfloat16 activations, so the rest of the model is bfloat16 too
+    onnxruntime   MatMulNBits, which rounds activations to int8; the scales of a row's groups of 32 at most
+    openvino      by NNCF; activations rounded to int8 in groups of 32. Embeddings and head in int8
+    """
+
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    group_size: Literal[32, 64, 128]
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        return {
+            "torch": Way(("linear",), ("int4pack_mm",)),
+            "onnxruntime": Way(("linear", "head"), ("MatMulNBits",)),
+            "openvino": Way(("linear", "head", "embeddings"), ("_I8", "_I4", "_U4", "_i4", "_u4")),
+        }
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "bfloat16"
+
+    def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
+        import torch
+
+        tensors = {
+            name: tensor.bfloat16() if tensor.is_floating_point() else tensor
+            for name, tensor in stored_state(model).items()
+        }
+        for name, layer in linear_layers(model, skip=HEADS).items():
+            del tensors[f"{name}.weight"]
+            codes, scale = quantise_groups(layer.weight.detach(), self.group_size)
+            tensors[name + CODES], tensors[name + SCALE] = packed(codes), scale.to(torch.bfloat16)
+        return tensors
+
+    def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        import torch
+
+        from effcomp.compress.quant.int4_linear import Int4Linear
+
+        names = [name.removesuffix(CODES) for name in tensors if name.endswith(CODES)]
+        floats = {name: tensor for name, tensor in tensors.items() if not name.endswith((CODES, SCALE))}
+        load_floats(skeleton, floats)
+        skeleton.to(torch.bfloat16)
+        for name in names:
+            codes, scale, layer = unpacked(tensors[name + CODES]), tensors[name + SCALE], linear_layers(skeleton)[name]
+            skeleton.set_submodule(name, Int4Linear(codes, scale, layer.bias, layer.in_features))
+        return skeleton
+
+    def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
+        import onnx
+        from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+        model = onnx.load(file)
+        del model.graph.value_info[:]  # the exporter's shapes do not fit the new operators
+        quantiser = MatMulNBitsQuantizer(
+            model, bits=4, block_size=self.group_size, is_symmetric=True, accuracy_level=INT8_ACTIVATIONS
+        )
+        quantiser.process()
+        quantiser.model.save_model_to_file(str(file), use_external_data_format=False)
+
+    def quantise_openvino(self, model: "OpenVinoModel", samples: list[Batch]) -> "OpenVinoModel":
+        import nncf
+
+        return nncf.compress_weights(
+            model,
+            mode=nncf.CompressWeightsMode.INT4_SYM,
+            ratio=1.0,
+            group_size=self.group_size,
+            advanced_parameters=nncf.AdvancedCompressionParameters(
+                group_size_fallback_mode=nncf.GroupSizeFallbackMode.ADJUST
+            ),
+        )
+
+    def openvino_settings(self) -> dict[str, str]:
+        return {**super().openvino_settings(), "DYNAMIC_QUANTIZATION_GROUP_SIZE": "32"}

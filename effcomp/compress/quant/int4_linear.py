@@ -1,0 +1,37 @@
+"""A linear layer with 4-bit weights and bfloat16 activations. Imported where a model is decoded."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+ROWS = 16
+"""The kernel takes a multiple of so many outputs."""
+
+
+class Int4Linear(nn.Module):
+    """PyTorch's own kernel for weights of 4 bits in groups; on a CPU it is fast for bfloat16 alone."""
+
+    packed: Tensor
+    scale_and_zero: Tensor
+
+    def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None, in_features: int) -> None:
+        """codes: (out, groups * group_size) int8 in [-8, 7]; scale: (out, groups) bfloat16; bias: (out,) bfloat16;
+        in_features: how many of the columns of codes are real, the others being zero."""
+        super().__init__()
+        self.out_features, self.in_features = codes.shape[0], in_features
+        self.group_size, self.padding = codes.shape[1] // scale.shape[1], codes.shape[1] - in_features
+        rows = -self.out_features % ROWS
+        codes, scale = pad(codes, (0, 0, 0, rows)), pad(scale, (0, 0, 0, rows))
+        self.register_buffer("packed", torch._convert_weight_to_int4pack_for_cpu((codes + 8).int(), 1))
+        zero = torch.zeros_like(scale.t())
+        self.register_buffer("scale_and_zero", torch.stack([scale.t(), zero], dim=-1).contiguous())
+        self.bias = bias
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., in) to (..., out), bfloat16."""
+        tokens = pad(input.reshape(-1, self.in_features), (0, self.padding)).contiguous()
+        output = torch._weight_int4pack_mm_for_cpu(tokens, self.packed, self.group_size, self.scale_and_zero)
+        output = output[:, : self.out_features]
+        if self.bias is not None:
+            output = output + self.bias
+        return output.reshape(*input.shape[:-1], self.out_features)

@@ -1,0 +1,85 @@
+"""Ternary weights (Ma et al. 2024, "The Era of 1-bit LLMs", section 2), in two bits each."""
+
+from typing import TYPE_CHECKING
+
+from effcomp.compress.quant.base import HEADS, Arithmetic, Quant, Way, linear_layers, load_floats, stored_state
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+CODES, SCALE = ".codes2", ".scale2"
+PER_BYTE = 4
+
+
+def quantise_ternary(weight: "Tensor") -> "tuple[Tensor, Tensor]":
+    """Codes q in {-1, 0, 1} and one scale s with w ≈ s * q: s = mean|w|, q = clip(round(w / s), -1, 1).
+
+    A weight that is ternary already keeps its own scale, and comes back exactly.
+
+    Args:
+        weight: (out, in), floating point, finite.
+
+    Returns:
+        codes (out, in) int8, scale () float32; 1 where every weight is zero.
+    """
+    import torch
+
+    magnitude = weight.float().abs()
+    largest = magnitude.amax()
+    exact = bool(((magnitude == 0) | (magnitude == largest)).all())
+    scale = largest if exact else magnitude.mean()
+    scale = torch.where(scale < torch.finfo(torch.float32).tiny, 1.0, scale)
+    return (weight.float() / scale).round().clamp(-1, 1).to(torch.int8), scale
+
+
+def packed(codes: "Tensor") -> "Tensor":
+    """(out, in) codes in {-1, 0, 1} as (out, ceil(in / 4)) uint8: bits 2i and 2i + 1 of a byte hold the code + 1 of its
+    column i."""
+    import torch
+    from torch.nn.functional import pad
+
+    columns = pad((codes + 1).to(torch.uint8), (0, -codes.shape[1] % PER_BYTE)).unflatten(1, (-1, PER_BYTE))
+    shifts = torch.arange(0, 2 * PER_BYTE, 2, dtype=torch.uint8)
+    return (columns << shifts).sum(dim=-1, dtype=torch.uint8)
+
+
+def unpacked(stored: "Tensor", in_features: int) -> "Tensor":
+    """What `packed` packed: (out, in) int8."""
+    import torch
+
+    shifts = torch.arange(0, 2 * PER_BYTE, 2, dtype=torch.uint8)
+    codes = (stored[..., None] >> shifts) & 3
+    return codes.flatten(1)[:, :in_features].to(torch.int8) - 1
+
+
+class Ternary(Quant):
+    """Weights -s, 0 or s with one s for each linear layer but the head; activations int8, one scale for each token.
+
+    After training it ruins a model that was not trained for it: use it behind finetune=ternary, or on BitNet.
+    """
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        return dict.fromkeys(("torch", "compile"), Way(("linear",), ("_int_mm",)))
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "int8"
+
+    def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
+        tensors = stored_state(model)
+        for name in linear_layers(model, skip=HEADS):
+            codes, scale = quantise_ternary(tensors.pop(f"{name}.weight"))
+            tensors[name + CODES], tensors[name + SCALE] = packed(codes), scale
+        return tensors
+
+    def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        from effcomp.compress.quant.int8_linear import Int8Linear
+
+        names = [name.removesuffix(CODES) for name in tensors if name.endswith(CODES)]
+        load_floats(skeleton, {name: t for name, t in tensors.items() if not name.endswith((CODES, SCALE))})
+        layers = linear_layers(skeleton)
+        for name in names:
+            codes = unpacked(tensors[name + CODES], layers[name].in_features)
+            skeleton.set_submodule(name, Int8Linear(codes, tensors[name + SCALE], layers[name].bias))
+        return skeleton

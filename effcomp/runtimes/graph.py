@@ -1,0 +1,49 @@
+"""What the engines that execute a graph have in common."""
+
+from abc import abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.compress.formats.base import POSITIONS
+from effcomp.heads import Head
+from effcomp.ragged import IGNORED, LABELS, Batch
+from effcomp.runtimes.base import Loaded
+
+
+class GraphModel(Loaded):
+    """A graph from token ids to logits, as effcomp.compress.formats writes it."""
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+
+    @abstractmethod
+    def logits(self, inputs: Batch) -> NDArray[np.float32]:
+        """(batch, classes), or (batch, positions, vocabulary)."""
+
+    def inputs(self, batch: Batch, positions: NDArray[np.int64]) -> Batch:
+        """The graph's inputs; positions: whose logits are wanted of a language model that predicts the next token."""
+        return {**batch, POSITIONS: positions} if self.head == "causal_lm" else batch
+
+    def last(self, batch: Batch) -> Batch:
+        """The graph's inputs for the logits of the last position alone."""
+        return self.inputs(batch, np.array([batch["input_ids"].shape[1] - 1]))
+
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
+        logits = self.logits(self.last(batch))
+        return logits if self.head == "sequence_classification" else logits[:, 0]
+
+    def token_losses(self, batch: Batch) -> NDArray[np.float64]:
+        from scipy.special import log_softmax
+
+        labels = batch[LABELS]
+        tokens = {name: ids for name, ids in batch.items() if name != LABELS}
+        logits = self.logits(self.inputs(tokens, np.arange(labels.shape[1])))
+        if self.head == "causal_lm":  # the logits at a position are of the next token
+            logits, labels = logits[:, :-1], labels[:, 1:]
+        losses = np.empty((len(labels), 2))
+        for row, wanted in enumerate(labels):
+            places = np.flatnonzero(wanted != IGNORED)
+            likely = log_softmax(logits[row, places].astype(np.float64), axis=-1)
+            losses[row] = -likely[np.arange(len(places)), wanted[places]].sum(), len(places)
+        return losses

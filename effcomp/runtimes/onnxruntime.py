@@ -1,0 +1,80 @@
+"""ONNX Runtime, on the CPU."""
+
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.compress.formats.base import Format
+from effcomp.compress.formats.onnx import GRAPH_FILE, Onnx
+from effcomp.device import Device
+from effcomp.heads import Head
+from effcomp.ragged import Batch
+from effcomp.runtimes.base import Loaded, Ran, Runtime
+from effcomp.runtimes.graph import GraphModel
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+PROVIDERS = ["CPUExecutionProvider"]
+
+
+class OnnxRuntime(Runtime):
+    format: ClassVar[Format] = Onnx()
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+
+    def start(self, artifact: Path, device: Device) -> str:
+        import onnxruntime
+
+        return f"ONNX Runtime {onnxruntime.__version__}, MLAS"
+
+    def load(self, artifact: Path, device: Device) -> Loaded:
+        from effcomp.compress.artifact import read_description
+
+        assert device.threads is not None, "a resolved device has its threads counted"
+        return OnnxModel(artifact / GRAPH_FILE, read_description(artifact).head, device.threads)
+
+
+class OnnxModel(GraphModel):
+    def __init__(self, file: Path, head: Head, threads: int) -> None:
+        super().__init__(head)
+        self.file, self.threads = file, threads
+        self.session = self.open()
+        self.names = {entry.name for entry in self.session.get_inputs()}
+
+    def open(self, profile: Path | None = None) -> "InferenceSession":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        # Its threads wait for the next call in a loop, on the cores of whoever is measured beside it.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        options.log_severity_level = 3
+        if profile is not None:
+            options.enable_profiling, options.profile_file_prefix = True, str(profile)
+        return onnxruntime.InferenceSession(self.file, options, providers=PROVIDERS)
+
+    def logits(self, inputs: Batch) -> NDArray[np.float32]:
+        feed = {name: ids for name, ids in inputs.items() if name in self.names}
+        found: NDArray[np.float32] = self.session.run(None, feed)[0]
+        return found
+
+    def ran(self, batch: Batch) -> list[Ran]:
+        feed = {name: ids for name, ids in self.last(batch).items() if name in self.names}
+        with tempfile.TemporaryDirectory() as folder:
+            session = self.open(Path(folder) / "profile")
+            session.run(None, feed)
+            events = json.loads(Path(session.end_profiling()).read_text())
+        calls: Counter[tuple[str, str]] = Counter()
+        microseconds: Counter[tuple[str, str]] = Counter()
+        for event in events:
+            arguments = event.get("args", {})
+            if event.get("cat") == "Node" and "op_name" in arguments:
+                key = (arguments["op_name"], arguments["provider"])
+                calls[key] += 1
+                microseconds[key] += event["dur"]
+        return [Ran(name, calls[name, who], microseconds[name, who] / 1e6, who) for name, who in calls]

@@ -1,0 +1,74 @@
+"""OpenVINO, on the CPU."""
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.compress.formats.base import Format
+from effcomp.compress.formats.openvino import GRAPH_FILE, OpenVino
+from effcomp.compress.quant.base import Quant
+from effcomp.device import Device
+from effcomp.heads import Head
+from effcomp.part import from_spec
+from effcomp.ragged import Batch
+from effcomp.runtimes.base import Loaded, Ran, Runtime
+from effcomp.runtimes.graph import GraphModel
+
+if TYPE_CHECKING:
+    from openvino import CompiledModel
+
+
+class OpenVinoRuntime(Runtime):
+    format: ClassVar[Format] = OpenVino()
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+
+    def start(self, artifact: Path, device: Device) -> str:
+        import openvino
+
+        return " ".join(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+    def load(self, artifact: Path, device: Device) -> Loaded:
+        from effcomp.compress.artifact import read_description
+
+        description = read_description(artifact)
+        settings = {
+            **from_spec(description.quant, Quant).openvino_settings(),
+            "INFERENCE_NUM_THREADS": str(device.threads),
+            "NUM_STREAMS": "1",
+            "ENABLE_CPU_PINNING": "NO",  # two measured processes would be put on the same cores
+        }
+        return OpenVinoModel(artifact / GRAPH_FILE, description.head, settings)
+
+
+class OpenVinoModel(GraphModel):
+    def __init__(self, file: Path, head: Head, settings: dict[str, str]) -> None:
+        super().__init__(head)
+        self.file, self.settings = file, settings
+        compiled = self.compile({})
+        self.names = {name for entry in compiled.inputs for name in entry.names}
+        self.request = compiled.create_infer_request()
+
+    def compile(self, more: dict[str, str]) -> "CompiledModel":
+        import openvino
+
+        return openvino.Core().compile_model(self.file, "CPU", self.settings | more)
+
+    def logits(self, inputs: Batch) -> NDArray[np.float32]:
+        feed = {name: ids for name, ids in inputs.items() if name in self.names}
+        found: NDArray[np.float32] = self.request.infer(feed, share_inputs=True, share_outputs=True)[0].copy()
+        return found
+
+    def ran(self, batch: Batch) -> list[Ran]:
+        request = self.compile({"PERF_COUNT": "YES"}).create_infer_request()
+        request.infer({name: ids for name, ids in self.last(batch).items() if name in self.names})
+        calls: Counter[str] = Counter()
+        seconds: Counter[str] = Counter()
+        for node in request.profiling_info:
+            if node.real_time.total_seconds() > 0:
+                name = f"{node.node_type} {node.exec_type}"
+                calls[name] += 1
+                seconds[name] += node.real_time.total_seconds()
+        return [Ran(name, calls[name], seconds[name]) for name in calls]
