@@ -230,3 +230,22 @@ def train(parts: "Parts", head: str, folder: Path) -> None:
         folder.parent / f"scratch {folder.name}",
     )
     parts.finetune.write(job, folder)
+
+
+def write_small(source: Path, folder: Path, head: str, quant: str = "none", runtime: str = "torch") -> Path:
+    """The artifact of a small model, as a run writes it."""
+    import torch
+
+    from effcomp.compress.artifact import write_artifact
+    from effcomp.compress.prune.base import NoPrune
+    from effcomp.models.base import load_checkpoint
+
+    folder.mkdir()
+    torch.manual_seed(0)  # of a head that the model does not have
+    parts = compose_parts(f"quant={quant}", f"runtime={runtime}")
+    model, tokenizer = load_checkpoint(source, head)
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = 0
+    prune = NoPrune(name="none")
+    write_artifact(model, tokenizer, head, prune, parts.quant, parts.runtime.format, [], folder)
+    return folder

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from transformers import AutoTokenizer
 
-from effcomp.compress.artifact import write_artifact
-from effcomp.compress.prune.base import NoPrune
-from effcomp.compress.quant.floats import Float
 from effcomp.device import Device
 from effcomp.measure.client import Worker, WorkerFailed
-from effcomp.models.base import load_checkpoint
 from effcomp.ragged import pack
 from effcomp.runtimes.torch import Torch
+from tests.conftest import write_small
 
 HEAD = "sequence_classification"
 CPU = Device(name="cpu", kind="cpu", threads=1)
@@ -26,12 +24,8 @@ EAGER = Torch(name="torch")
 @pytest.fixture(scope="module")
 def folder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("worker")
-    model, tokenizer = load_checkpoint(tiny_bert, HEAD)
-    (folder / "artifact").mkdir()
-    write_artifact(
-        model, tokenizer, HEAD, NoPrune(name="none"), Float(name="none", dtype="float32"), folder / "artifact"
-    )
-    encoded = tokenizer(["a warm film", "dull"])
+    write_small(tiny_bert, folder / "artifact", HEAD)
+    encoded = AutoTokenizer.from_pretrained(tiny_bert)(["a warm film", "dull"])
     pack({name: encoded[name] for name in encoded}, dict.fromkeys(encoded, 0)).save(folder / "tokens")
     return folder
 

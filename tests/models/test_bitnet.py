@@ -8,12 +8,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BitNetConfig, BitNetForCausalLM, BitNetQuantConfig
 from transformers.integrations.bitnet import AutoBitLinear, pack_weights, replace_with_bitnet_linear
 
-from effcomp.compress.artifact import load_artifact, write_artifact
-from effcomp.compress.prune.base import NoPrune
+from effcomp.compress.artifact import load_artifact
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
 from effcomp.models.bitnet import CLASSES, BitLinear, TernaryLinear, ternary, unpack_folder
-from tests.conftest import BITNET, MOVIES, compose_parts, train
+from tests.conftest import BITNET, MOVIES, compose_parts, train, write_small
 
 INPUTS = {"input_ids": torch.arange(24).reshape(2, 12), "attention_mask": torch.ones(2, 12, dtype=torch.long)}
 
@@ -98,16 +97,15 @@ def test_it_learns_through_its_rounding(tiny_bitnet: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("quant", "tolerance"), [("none", 1e-5), ("nf4", 0.05), ("int8_bnb", 0.05), ("int8_dynamic", 0.10)]
+    ("quant", "tolerance"),
+    [("none", 1e-5), ("nf4", 0.05), ("int8_bnb", 0.05), ("int8_dynamic", 0.10), ("ternary", 0.05)],
 )
 def test_its_artifact_is_ternary_in_every_format(
     quant: str, tolerance: float, tiny_bitnet: Path, tmp_path: Path
 ) -> None:
     """Three values of a block are exact in 4 and 8 bit: only the activations differ."""
-    model, tokenizer = load_checkpoint(tiny_bitnet, "causal_lm")
-    expected = logits(model)
-    write_artifact(model, tokenizer, "causal_lm", NoPrune(name="none"), compose_parts(f"quant={quant}").quant, tmp_path)
-    loaded = load_artifact(tmp_path)
+    expected = logits(load_checkpoint(tiny_bitnet, "causal_lm")[0])
+    loaded = load_artifact(write_small(tiny_bitnet, tmp_path / "artifact", "causal_lm", quant))
     assert isinstance(loaded, CLASSES["causal_lm"])
     if quant == "none":
         layer = loaded.model.layers[0].mlp.up_proj

@@ -52,8 +52,8 @@ class OpenVino(Format):
     def bytes_read(self, folder: Path) -> int:
         import openvino
 
-        constants = [op for op in openvino.Core().read_model(folder / GRAPH_FILE).get_ops() if not op.inputs()]
-        constants = [op for op in constants if op.get_type_name() == "Constant"]
+        model = openvino.Core().read_model(folder / GRAPH_FILE)  # an operator does not outlive its model
+        constants = [op for op in model.get_ops() if op.get_type_name() == "Constant"]
         return sum(op.get_byte_size() for op in constants if users(op) != {"Gather"})
 
 
