@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from effcomp import stages
 from effcomp.compose import Parts
 from effcomp.compress.artifact import WEIGHTS_FILE, artifact_bytes, read_description
-from effcomp.compress.prune.base import NoPrune
+from effcomp.compress.prune.base import NoPrune, Pruner
 from effcomp.compress.quant.floats import Float
 from effcomp.device import Device
 from effcomp.errors import UserError
@@ -56,6 +56,8 @@ class Result:
 
     record: Record
     training_curve: list[dict[str, Any]]
+    recovery_curve: list[dict[str, Any]]
+    """Of the training after pruning; empty without."""
     trace: list[Sample]
     raw: Times
     """Every single call's milliseconds, (turns, calls), by what was called."""
@@ -80,14 +82,18 @@ def run(parts: Parts) -> Result:
     finetune = NoFinetune(name="none") if random else parts.finetune
     head = HEADS[parts.task.objective, parts.model.kind]
 
+    if isinstance(parts.prune, Pruner):
+        parts.prune.check_config(parts.model.shape(store))
     splits = parts.task.load()
     if parts.fold is not None:
         splits = Splits(*fold_split(splits.train, parts.folds, parts.fold), splits.label_names)
     finetune.check_examples(splits)
+    parts.prune.check_examples(splits)
     inputs = stages.tokens(store, parts.model, parts.task, splits, head)
     trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
     baseline = stages.artifact(store, trained, head, BASELINE_PRUNE, BASELINE_QUANT)
-    variant = stages.artifact(store, trained, head, parts.prune, parts.quant)
+    pruned = stages.pruned(store, trained, head, parts.prune, splits, parts.task.max_length, device, parts.seed)
+    variant = stages.artifact(store, pruned, head, parts.prune, parts.quant)
 
     quality: Quality | LanguageQuality | NotMeasured
     versus: VersusBaseline | LanguageVersus | NotMeasured
@@ -124,6 +130,7 @@ def run(parts: Parts) -> Result:
             weights_bytes=(variant.path / WEIGHTS_FILE).stat().st_size,
             baseline_artifact_bytes=artifact_bytes(baseline.path),
             parameters=description.parameters,
+            baseline_parameters=read_description(baseline.path).parameters,
             nonzero_share=description.nonzero_parameters / description.parameters,
             peak_rss_bytes=memory.peak_rss_bytes,
             library_rss_bytes=memory.library_rss_bytes,
@@ -132,7 +139,8 @@ def run(parts: Parts) -> Result:
             baseline_peak_rss_bytes=measured.baseline_memory.peak_rss_bytes,
             load_time_ms=measured.load_time_ms,
             first_call_ms=measured.first_call_ms,
-            finetune_s=json.loads((trained.path / stages.TIMING_FILE).read_text())["seconds"],
+            finetune_s=seconds_in(trained),
+            recovery_s=seconds_in(pruned) if parts.prune.trains else None,
             energy_per_sample_j=measured.energy.per_sample_j,
             energy_counter=measured.energy.counter,
             idle_power_w=measured.energy.idle_power_w,
@@ -146,7 +154,14 @@ def run(parts: Parts) -> Result:
         ),
         truth=truth(parts, finetune, splits, baseline, variant, measured),
     )
-    return Result(record, read_curve(trained.path), measured.trace, measured.raw, started_ms)
+    recovery_curve = read_curve(pruned.path) if parts.prune.trains else []
+    return Result(record, read_curve(trained.path), recovery_curve, measured.trace, measured.raw, started_ms)
+
+
+def seconds_in(checkpoint: Entry) -> float:
+    """What the training of a checkpoint took when it was computed."""
+    seconds: float = json.loads((checkpoint.path / stages.TIMING_FILE).read_text())["seconds"]
+    return seconds
 
 
 def open_pair(parts: Parts, sides: tuple[Side, Side], inputs: Path, device: Device) -> Pair:

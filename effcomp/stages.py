@@ -1,4 +1,4 @@
-"""The stages whose results the store keeps: token ids, checkpoint, artifact, predictions.
+"""The stages whose results the store keeps: token ids, checkpoint, pruned checkpoint, artifact, predictions.
 
 Each function's key names all that determines its result; whatever is not in the key must not matter.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.compress.artifact import write_artifact
-from effcomp.compress.prune.base import Prune
+from effcomp.compress.prune.base import Prune, Pruner
 from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
 from effcomp.finetune.base import Finetune, Job
@@ -127,11 +127,61 @@ def checkpoint(
     return entry
 
 
-def artifact(store: Store, trained: Entry, head: Head, prune: Prune, quant: Quant) -> Entry:
-    """The compressed model: an artifact folder (see effcomp.compress.artifact)."""
-    key = {
+def pruned(
+    store: Store, trained: Entry, head: Head, prune: Prune, splits: Splits, max_length: int, device: Device, seed: int
+) -> Entry:
+    """The checkpoint without the weights that pruning takes, recovered: a folder of the same kind, with the curve of
+    the recovery and its seconds in TIMING_FILE. Without pruning the checkpoint itself."""
+    if not isinstance(prune, Pruner):
+        return trained
+    precision = prune.recovery.precision_on(device)
+    key: dict[str, Any] = {
         "checkpoint": trained.hash,
         "prune": prune.key(),
+        "precision": precision,
+        "device": device.kind,
+        "seed": seed,
+        "code": source_key(
+            "effcomp.compress.prune.importance",
+            "effcomp.models.base",
+            "effcomp.models.bitnet",
+            "effcomp.models.blocks",
+            "effcomp.models.linear",
+            "effcomp.tasks.base",
+            "effcomp.tasks.blocks",
+            "effcomp.finetune.base",
+            "effcomp.finetune.full",
+            "effcomp.finetune.sampler",
+            "effcomp.finetune.trainer",
+        ),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+    }
+    scratch = scratch_folder(store, "pruned", key)
+
+    def build(folder: Path) -> None:
+        log.info("pruning: %s, then recovery: %s", prune.name, prune.recovery.name)
+        model, tokenizer = load_checkpoint(trained.path, head)
+        job = Job(model, head, tokenizer, splits.train, max_length, device, seed, scratch)
+        seconds = prune.write(job, trained.path, folder)
+        shutil.rmtree(scratch, ignore_errors=True)
+        (folder / TIMING_FILE).write_text(json.dumps({"seconds": round(seconds, 3)}))
+
+    entry = store.get("pruned", key, build)
+    if not entry.created:
+        log.info("pruned before: %s", entry.path)
+    return entry
+
+
+def artifact(store: Store, checkpoint: Entry, head: Head, prune: Prune, quant: Quant) -> Entry:
+    """The compressed model: an artifact folder (see effcomp.compress.artifact).
+
+    Args:
+        checkpoint: the fine-tuned or the pruned model.
+        prune: how it was pruned.
+    """
+    key = {
+        "checkpoint": checkpoint.hash,
         "quant": quant.key(),
         "code": source_key("effcomp.compress.artifact", "effcomp.models.bitnet", "effcomp.models.linear"),
         "libraries": {name: version(name) for name in ("torch", "transformers", *quant.packages)},
@@ -139,7 +189,7 @@ def artifact(store: Store, trained: Entry, head: Head, prune: Prune, quant: Quan
 
     def build(folder: Path) -> None:
         log.info("compressing: prune=%s, quant=%s", prune.name, quant.name)
-        model, tokenizer = load_checkpoint(trained.path, head)
+        model, tokenizer = load_checkpoint(checkpoint.path, head)
         write_artifact(model, tokenizer, head, prune, quant, folder)
 
     return store.get("artifact", key, build)

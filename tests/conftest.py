@@ -13,6 +13,8 @@ import pytest
 
 if TYPE_CHECKING:
     from effcomp.compose import Parts
+    from effcomp.finetune.base import Job
+    from effcomp.heads import Head
     from effcomp.record import Record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -236,15 +238,14 @@ def records(*names: str) -> list["Record"]:
     return [Record.read(DATA / "records" / f"{name}.json") for name in names]
 
 
-def train(parts: "Parts", head: str, folder: Path) -> None:
-    """Fine-tune as a run does, into a new folder."""
+def new_job(parts: "Parts", head: "Head", folder: Path) -> "Job":
+    """The model with a new head where it has none, and what it is trained on; `folder` is where it will be written."""
     from effcomp.finetune.base import Job
     from effcomp.store import Store
 
-    folder.mkdir()
     splits, store = parts.task.load(), Store(folder.parent / "store")
     parts.finetune.check_examples(splits)
-    job = Job(
+    return Job(
         parts.model.build(head, splits.label_names, parts.seed, store, as_it_is=False),
         head,
         parts.model.tokenizer(store),
@@ -254,4 +255,9 @@ def train(parts: "Parts", head: str, folder: Path) -> None:
         parts.seed,
         folder.parent / f"scratch {folder.name}",
     )
-    parts.finetune.write(job, folder)
+
+
+def train(parts: "Parts", head: "Head", folder: Path) -> None:
+    """Fine-tune as a run does, into a new folder."""
+    folder.mkdir()
+    parts.finetune.write(new_job(parts, head, folder), folder)

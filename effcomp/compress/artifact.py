@@ -47,16 +47,16 @@ def write_artifact(
     quant: Quant,
     folder: Path,
 ) -> None:
-    """Prune the model (in place), encode it, and write the artifact folder.
+    """Encode the model, and write the artifact folder.
 
     Args:
         model: a float32 transformers model with this head.
+        prune: how it was pruned.
         tokenizer: None for an architecture that has none (random weights).
     """
     from safetensors.torch import save_file
 
     unify_linear(model)
-    prune.apply(model)
     parameters = list(model.parameters())
     description = Description(
         schema=SCHEMA,
