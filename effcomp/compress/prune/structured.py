@@ -15,23 +15,23 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PretrainedConfig, PreTrainedModel
 
-NEURONS_STEP = 16
-"""Kernels compute whole runs of so many float32 values: other widths cost the time of the next multiple."""
+NEURONS_STEP = 64
+"""A block of the 4-bit formats, and whole runs of every kernel: other widths cost the time of the next multiple."""
 
 
 class Structured(GradualPruner):
     """Remove the heads and the neurons that matter least, so that parameters, bytes and time fall.
 
     `ratio` is the share of the heads, and of the neurons, of the architecture as published. Where attention is
-    grouped, a key/value head goes with all of its query heads. The number of neurons kept in a layer is a multiple
-    of 16, where the published one is.
+    grouped, a key/value head goes with all of its query heads. The number of neurons kept in a layer is the nearest
+    multiple of 64, and at least 64, where the published one is a multiple.
     """
 
     importance: Literal["magnitude", "taylor"]
     """The weights' L1 norm, or the change of the loss to first order (see effcomp.compress.prune.importance)."""
     scope: Literal["layer", "global"]
     """Take the share from each layer, or rank all layers together, each one's importance divided by its L2 norm
-    (Michel et al. 2019, section 4.1); then each keeps at least one head and 16 neurons."""
+    (Michel et al. 2019, section 4.1); then each keeps at least one head and 64 neurons."""
     samples: Annotated[int, Field(ge=1)]
     """Training examples that `taylor` reads, or blocks of text; all, where there are fewer."""
 

@@ -82,24 +82,25 @@ def test_global_takes_more_from_a_layer_where_few_units_matter(request: pytest.F
     with torch.no_grad():
         first.intermediate.dense.weight[20:] *= 0.01
         first.output.dense.weight[:, 20:] *= 0.01
-    structured("prune.scope=global", "prune.importance=magnitude").apply(job, 0.5)
+    structured("prune.scope=global", "prune.importance=magnitude").apply(job, 0.25)
     (_, fewer), (_, more) = counts(job.model.config)
-    assert fewer == 32, "20 that matter, to the next 16"
-    assert fewer + more == 128
+    assert (fewer, more) == (64, 128)
     assert (first.output.dense.in_features, second.output.dense.in_features) == (fewer, more)
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
-@pytest.mark.parametrize("ratio", [0.0, 0.3, 0.74])
-def test_the_neurons_left_are_a_multiple_of_16_and_a_head_stays(
+@pytest.mark.parametrize("ratio", [0.0, 0.3, 0.6])
+def test_the_neurons_left_are_a_multiple_of_64_and_a_head_stays(
     ratio: float, scope: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     job = job_for("tiny_llama", "causal_lm", request, tmp_path)
     structured(f"prune.scope={scope}", "prune.importance=magnitude").apply(job, ratio)
     left = counts(job.model.config)
-    assert all(heads >= 1 and neurons >= 16 and neurons % 16 == 0 for heads, neurons in left)
-    assert sum(neurons for _, neurons in left) == pytest.approx((1 - ratio) * 256, abs=16)
-    assert sum(heads for heads, _ in left) == round((1 - ratio) * 4 + 1e-9) or scope == "layer"
+    assert all(heads >= 1 and neurons in (64, 128) for heads, neurons in left)
+    assert sum(neurons for _, neurons in left) == pytest.approx((1 - ratio) * 256, abs=64)
+    assert sum(heads for heads, _ in left) == (
+        round((1 - ratio) * 4) if scope == "global" else 2 * round(2 - 2 * ratio)
+    )
 
 
 def test_pruned_twice_at_the_same_ratio_is_pruned_once(request: pytest.FixtureRequest, tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_half_of_the_layers_matrices_is_gone_from_the_folder(
     tensors = load_file(tmp_path / "pruned/model.safetensors")
     left = [tensor.numel() for name, tensor in tensors.items() if ".0." in name or ".1." in name if tensor.ndim == 2]
     assert sum(left) == sum(layers) / 2
-    assert sum(parameter.numel() for parameter in job.model.parameters()) < total - sum(layers) / 2
+    assert sum(parameter.numel() for parameter in job.model.parameters()) <= total - sum(layers) / 2
 
 
 def test_a_quantised_base_learns_on_what_is_left(request: pytest.FixtureRequest, tmp_path: Path) -> None:
@@ -174,7 +175,8 @@ def test_what_it_cannot_prune_is_refused() -> None:
         return str(refused.value)
 
     bert = {"model_type": "bert", "num_attention_heads": 12}
-    llama = {"model_type": "llama", "num_attention_heads": 12, "num_key_value_heads": 3, "num_hidden_layers": 2}
+    llama = {"model_type": "llama", "num_attention_heads": 12, "num_key_value_heads": 3, "hidden_size": 96}
+    llama["num_hidden_layers"] = 2
     assert refusal(0.99, bert).endswith("each of the 12 layers has 12 heads; the largest ratio possible is 0.958")
     assert refusal(0.9, llama).endswith("has 3 key/value heads; the largest ratio possible is 0.833")
     assert "the largest ratio possible is 0.75" in refusal(0.9, llama, "prune.scope=global")
