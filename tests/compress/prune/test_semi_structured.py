@@ -1,12 +1,11 @@
 """The 2:4 pattern: in the model, through training, and on disk."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
-from transformers.pytorch_utils import Conv1D
 
 from effcomp.compress.artifact import write_artifact
 from effcomp.compress.prune.sparse import matrices
@@ -29,15 +28,12 @@ def of_four(weight: torch.Tensor) -> set[int]:
 def test_of_each_four_inputs_the_two_largest_stay(fixture: str, head: Head, request: pytest.FixtureRequest) -> None:
     model, _ = load_checkpoint(request.getfixturevalue(fixture), head)
     before = {name: matrix(layer).clone() for name, layer in matrices(model).items()}
-    parts = compose_parts("prune=semi_structured_2_4")
-    job = type("Job", (), {"model": model})
-    parts.prune.apply(job, 1.0)
+    compose_parts("prune=semi_structured_2_4").prune.apply(SimpleNamespace(model=model), 1.0)
     for name, layer in matrices(model).items():
         assert of_four(matrix(layer)) == {2}, name
         was, now = before[name].abs().unflatten(1, (-1, 4)), matrix(layer).unflatten(1, (-1, 4))
         kept = was.where(now != 0, torch.inf).amin(dim=2)
         assert (was.where(now == 0, 0).amax(dim=2) <= kept).all(), name
-    assert any(isinstance(layer, nn.Linear | Conv1D) for layer in matrices(model).values())
 
 
 def test_the_pattern_holds_on_disk_behind_a_recovery(tiny_bert: Path, tmp_path: Path) -> None:
