@@ -90,6 +90,7 @@ def checkpoint(
         "code": source_key(
             "effcomp.models.base",
             "effcomp.models.bitnet",
+            "effcomp.models.blocks",
             "effcomp.models.linear",
             "effcomp.tasks.base",
             "effcomp.tasks.blocks",
