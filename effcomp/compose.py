@@ -63,6 +63,8 @@ class Parts:
         names = [self.model.name, self.task.name, self.quant.name]
         if self.prune.name != "none":
             names.append(f"{self.prune.name}-{getattr(self.prune, 'ratio', '')}".rstrip("-"))
+        if self.prune.trains:
+            names.append(self.config["prune"]["recovery"]["name"])
         if self.runtime.name != "torch":
             names.append(self.runtime.name)
         if self.fold is not None:
@@ -103,7 +105,10 @@ def build_part(group: str, kind: type[Part], fields: Any) -> Part:
 
     if not isinstance(fields, dict) or "_target_" not in fields:
         raise UserError(f"{group}={fields}: choose one of the files in conf/{group}, say {group}=NAME")
-    fields = dict(fields)
+    fields = {
+        name: build_part(f"{group}.{name}", Part, value) if isinstance(value, dict) and "_target_" in value else value
+        for name, value in fields.items()
+    }
     target = str(fields.pop("_target_"))
     module, _, name = target.rpartition(".")
     try:
@@ -159,15 +164,15 @@ def check(parts: Parts) -> None:
     parts.model.check()
     parts.task.check()
     parts.finetune.check()
-    if (reason := parts.finetune.refuses.get(parts.model.model_type or "")) is not None:
-        raise UserError(f"finetune={parts.finetune.name} does not train model={parts.model.name}: {reason}")
+    parts.finetune.check_model(parts.model)
+    parts.prune.check(parts.model)
     parts.device.check()
     resolved = parts.device.resolved()
     for group, part in (("quant", quant), ("runtime", runtime)):
         if resolved.kind not in part.devices:
             found = f"{resolved.kind}, which device=auto found"
             raise UserError(f"{group}={part.name} does not run on {found}; use device=cpu")
-    if resolved.kind == "cuda" and resolved.index > 0 and parts.finetune.trains:
+    if resolved.kind == "cuda" and resolved.index > 0 and (parts.finetune.trains or parts.prune.trains):
         raise UserError(
             f"device.index={resolved.index}: training takes the first GPU; use CUDA_VISIBLE_DEVICES={resolved.index}"
         )

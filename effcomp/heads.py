@@ -20,7 +20,20 @@ HEADS: dict[tuple[Objective, Kind], Head] = {
 
 
 def model_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel]":
-    """The class of an architecture with a head; importing it is most of what loading costs."""
+    """The class of an architecture with a head; importing it is most of what loading costs.
+
+    Where the config says how many heads and neurons are left (`kept`), its models have these shapes.
+    """
+    published = published_class(head, config)
+    if getattr(config, "kept", None) is None:
+        return published
+    from effcomp.models.blocks import shaped_class
+
+    return shaped_class(published)
+
+
+def published_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel]":
+    """The class in the shapes of the publication."""
     import transformers
 
     if config.model_type == "bitnet":  # transformers has it without its quantised layers, and without a classifier

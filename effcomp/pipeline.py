@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from effcomp import stages
 from effcomp.compose import Parts
 from effcomp.compress.artifact import artifact_bytes, read_description
-from effcomp.compress.prune.base import NoPrune
+from effcomp.compress.prune.base import NoPrune, Pruner
 from effcomp.compress.quant.floats import Float
 from effcomp.device import Device
 from effcomp.errors import UserError
@@ -57,6 +57,8 @@ class Result:
 
     record: Record
     training_curve: list[dict[str, Any]]
+    recovery_curve: list[dict[str, Any]]
+    """Of the training after pruning; empty without."""
     trace: list[Sample]
     raw: Times
     """Every single call's milliseconds, (turns, calls), by what was called."""
@@ -81,19 +83,23 @@ def run(parts: Parts) -> Result:
     finetune = NoFinetune(name="none") if random else parts.finetune
     head = HEADS[parts.task.objective, parts.model.kind]
 
+    if isinstance(parts.prune, Pruner):
+        parts.prune.check_config(parts.model.shape(store))
     splits = parts.task.load()
     if parts.fold is not None:
         splits = Splits(*fold_split(splits.train, parts.folds, parts.fold), splits.label_names)
     finetune.check_examples(splits)
+    parts.prune.check_examples(splits)
     inputs = stages.tokens(store, parts.model, parts.task, splits, head)
     trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
+    pruned = stages.pruned(store, trained, head, parts.prune, splits, parts.task.max_length, device, parts.seed)
 
     def sample(count: int) -> list[Batch]:
         return stages.training_sample(count, store, parts.model, parts.task, splits, head, parts.seed)
 
     form = parts.runtime.format
     baseline = stages.artifact(store, trained, head, BASELINE_PRUNE, BASELINE_QUANT, BASELINE_RUNTIME.format, sample)
-    variant = stages.artifact(store, trained, head, parts.prune, parts.quant, form, sample)
+    variant = stages.artifact(store, pruned, head, parts.prune, parts.quant, form, sample)
 
     quality: Quality | LanguageQuality | NotMeasured
     versus: VersusBaseline | LanguageVersus | NotMeasured
@@ -131,6 +137,7 @@ def run(parts: Parts) -> Result:
             weights_bytes=form.weights_bytes(variant.path),
             baseline_artifact_bytes=artifact_bytes(baseline.path),
             parameters=description.parameters,
+            baseline_parameters=read_description(baseline.path).parameters,
             nonzero_share=description.nonzero_parameters / description.parameters,
             peak_rss_bytes=memory.peak_rss_bytes,
             library_rss_bytes=memory.library_rss_bytes,
@@ -139,7 +146,8 @@ def run(parts: Parts) -> Result:
             baseline_peak_rss_bytes=measured.baseline_memory.peak_rss_bytes,
             load_time_ms=measured.load_time_ms,
             first_call_ms=measured.first_call_ms,
-            finetune_s=json.loads((trained.path / stages.TIMING_FILE).read_text())["seconds"],
+            finetune_s=seconds_in(trained),
+            recovery_s=seconds_in(pruned) if parts.prune.trains else None,
             energy_per_sample_j=measured.energy.per_sample_j,
             energy_counter=measured.energy.counter,
             idle_power_w=measured.energy.idle_power_w,
@@ -155,7 +163,14 @@ def run(parts: Parts) -> Result:
         ),
         truth=truth(parts, finetune, splits, baseline, variant, measured),
     )
-    return Result(record, read_curve(trained.path), measured.trace, measured.raw, started_ms)
+    recovery_curve = read_curve(pruned.path) if parts.prune.trains else []
+    return Result(record, read_curve(trained.path), recovery_curve, measured.trace, measured.raw, started_ms)
+
+
+def seconds_in(checkpoint: Entry) -> float:
+    """What the training of a checkpoint took when it was computed."""
+    seconds: float = json.loads((checkpoint.path / stages.TIMING_FILE).read_text())["seconds"]
+    return seconds
 
 
 def open_pair(parts: Parts, sides: tuple[Side, Side], inputs: Path, device: Device) -> Pair:

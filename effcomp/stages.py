@@ -1,4 +1,4 @@
-"""The stages whose results the store keeps: token ids, checkpoint, artifact, predictions.
+"""The stages whose results the store keeps: token ids, checkpoint, pruned checkpoint, artifact, predictions.
 
 Each function's key names all that determines its result; whatever is not in the key must not matter.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from effcomp.compress.artifact import write_artifact
 from effcomp.compress.formats.base import Format
-from effcomp.compress.prune.base import Prune
+from effcomp.compress.prune.base import Prune, Pruner
 from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
 from effcomp.errors import UserError
@@ -94,6 +94,7 @@ def checkpoint(
         "code": source_key(
             "effcomp.models.base",
             "effcomp.models.bitnet",
+            "effcomp.models.blocks",
             "effcomp.models.linear",
             "effcomp.tasks.base",
             "effcomp.tasks.blocks",
@@ -131,6 +132,52 @@ def checkpoint(
     return entry
 
 
+def pruned(
+    store: Store, trained: Entry, head: Head, prune: Prune, splits: Splits, max_length: int, device: Device, seed: int
+) -> Entry:
+    """The checkpoint without the weights that pruning takes, recovered: a folder of the same kind, with the curve of
+    the recovery and its seconds in TIMING_FILE. Without pruning the checkpoint itself."""
+    if not isinstance(prune, Pruner):
+        return trained
+    precision = prune.recovery.precision_on(device)
+    key: dict[str, Any] = {
+        "checkpoint": trained.hash,
+        "prune": prune.key(),
+        "precision": precision,
+        "device": device.kind,
+        "seed": seed,
+        "code": source_key(
+            "effcomp.compress.prune.importance",
+            "effcomp.models.base",
+            "effcomp.models.bitnet",
+            "effcomp.models.blocks",
+            "effcomp.models.linear",
+            "effcomp.tasks.base",
+            "effcomp.tasks.blocks",
+            "effcomp.finetune.base",
+            "effcomp.finetune.full",
+            "effcomp.finetune.sampler",
+            "effcomp.finetune.trainer",
+        ),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+    }
+    scratch = scratch_folder(store, "pruned", key)
+
+    def build(folder: Path) -> None:
+        log.info("pruning: %s, then recovery: %s", prune.name, prune.recovery.name)
+        model, tokenizer = load_checkpoint(trained.path, head)
+        job = Job(model, head, tokenizer, splits.train, max_length, device, seed, scratch)
+        seconds = prune.write(job, trained.path, folder)
+        shutil.rmtree(scratch, ignore_errors=True)
+        (folder / TIMING_FILE).write_text(json.dumps({"seconds": round(seconds, 3)}))
+
+    entry = store.get("pruned", key, build)
+    if not entry.created:
+        log.info("pruned before: %s", entry.path)
+    return entry
+
+
 def training_sample(
     count: int, store: Store, model: Model, task: Task, splits: Splits, head: Head, seed: int
 ) -> list[Batch]:
@@ -155,7 +202,7 @@ def training_sample(
 
 def artifact(
     store: Store,
-    trained: Entry,
+    checkpoint: Entry,
     head: Head,
     prune: Prune,
     quant: Quant,
@@ -165,12 +212,13 @@ def artifact(
     """The compressed model: an artifact folder (see effcomp.compress.artifact).
 
     Args:
-        form: how the weights lie in it, as the runtime reads them.
+        checkpoint: the fine-tuned or the pruned model.
+        prune: how it was pruned.
+        form: how the weights lie in the folder, as the runtime reads them.
         sample: so many training examples, each a batch of one; the checkpoint's hash says which.
     """
     key = {
-        "checkpoint": trained.hash,
-        "prune": prune.key(),
+        "checkpoint": checkpoint.hash,
         "quant": quant.key(),
         "format": form.name,
         "code": source_key(
@@ -178,6 +226,7 @@ def artifact(
             "effcomp.compress.formats.graph",
             type(form).__module__,
             "effcomp.models.bitnet",
+            "effcomp.models.blocks",
             "effcomp.models.linear",
         ),
         "libraries": {name: version(name) for name in ("torch", "transformers", *form.packages, *quant.packages)},
@@ -185,7 +234,7 @@ def artifact(
 
     def build(folder: Path) -> None:
         log.info("compressing: prune=%s, quant=%s, as %s", prune.name, quant.name, form.name)
-        model, tokenizer = load_checkpoint(trained.path, head)
+        model, tokenizer = load_checkpoint(checkpoint.path, head)
         write_artifact(model, tokenizer, head, prune, quant, form, sample(quant.calibration_samples), folder)
 
     return store.get("artifact", key, build)

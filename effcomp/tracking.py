@@ -187,15 +187,16 @@ def opened(client: "MlflowClient", experiment: str, name: str, tags: dict[str, s
 
 
 def log_numbers(client: "MlflowClient", run_id: str, result: "Result") -> None:
-    """Parameters, metrics, the training curve by step, and the resource trace by milliseconds."""
+    """Parameters, metrics, the curves of training and of recovery by step, and the resource trace by milliseconds."""
     from mlflow.entities import Metric, Param
 
     now = int(time.time() * 1000)
     metrics = [Metric(name, value, now, 0) for name, value in result.record.metrics().items()]
-    for row in result.training_curve:
-        for name in ("loss", "learning_rate", "eval_loss"):
-            if name in row:
-                metrics.append(Metric(f"training.{name}", float(row[name]), now, int(row["step"])))
+    for kind, curve in (("training", result.training_curve), ("recovery", result.recovery_curve)):
+        for row in curve:
+            for name in ("loss", "learning_rate", "eval_loss"):
+                if name in row:
+                    metrics.append(Metric(f"{kind}.{name}", float(row[name]), now, int(row["step"])))
     for sample in result.trace:
         step = round(sample.seconds * 1000)
         metrics.append(Metric("trace.rss_bytes", float(sample.rss_bytes), now, step))

@@ -13,6 +13,8 @@ import pytest
 
 if TYPE_CHECKING:
     from effcomp.compose import Parts
+    from effcomp.finetune.base import Job
+    from effcomp.heads import Head
     from effcomp.record import Record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,6 +152,31 @@ def tiny_gptneo(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_llama(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of two layers, four query heads on two of key and value, with tiny_gpt2's tokenizer."""
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, set_seed
+
+    folder = tmp_path_factory.mktemp("tiny_llama")
+    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
+    set_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @dataclass(frozen=True)
 class Ran:
     code: int
@@ -211,15 +238,14 @@ def records(*names: str) -> list["Record"]:
     return [Record.read(DATA / "records" / f"{name}.json") for name in names]
 
 
-def train(parts: "Parts", head: str, folder: Path) -> None:
-    """Fine-tune as a run does, into a new folder."""
+def new_job(parts: "Parts", head: "Head", folder: Path) -> "Job":
+    """The model with a new head where it has none, and what it is trained on; `folder` is where it will be written."""
     from effcomp.finetune.base import Job
     from effcomp.store import Store
 
-    folder.mkdir()
     splits, store = parts.task.load(), Store(folder.parent / "store")
     parts.finetune.check_examples(splits)
-    job = Job(
+    return Job(
         parts.model.build(head, splits.label_names, parts.seed, store, as_it_is=False),
         head,
         parts.model.tokenizer(store),
@@ -229,7 +255,12 @@ def train(parts: "Parts", head: str, folder: Path) -> None:
         parts.seed,
         folder.parent / f"scratch {folder.name}",
     )
-    parts.finetune.write(job, folder)
+
+
+def train(parts: "Parts", head: "Head", folder: Path) -> None:
+    """Fine-tune as a run does, into a new folder."""
+    folder.mkdir()
+    parts.finetune.write(new_job(parts, head, folder), folder)
 
 
 def write_small(source: Path, folder: Path, head: str, quant: str = "none", runtime: str = "torch") -> Path:

@@ -7,8 +7,8 @@ import pytest
 
 from effcomp.compose import check
 from effcomp.pipeline import Result, run
-from effcomp.record import LanguageQuality, LanguageVersus, Quality, Record
-from tests.conftest import DATA, SMALL, compose_parts
+from effcomp.record import LanguageQuality, LanguageVersus, Quality, Record, settings
+from tests.conftest import DATA, MOVIES, SMALL, compose_parts
 
 
 def run_tiny(folder: Path, *overrides: str) -> Result:
@@ -75,3 +75,16 @@ def test_an_architecture_without_tokenizer_reads_synthetic_tokens(tmp_path: Path
     assert record.quality.status == "not measured"
     assert record.speed.by_batch_size[4].throughput_tokens_per_s > 0
     assert record.truth.finetune_precision == "none"
+
+
+def test_a_model_is_pruned_recovered_and_quantised_in_one_run(tiny_bert: Path, tmp_path: Path) -> None:
+    data = [f"task.data_dir={MOVIES}", "task.test_size=20"]
+    recovery = ["finetune@prune.recovery=distill", "prune.recovery.epochs=1"]
+    result = run_tiny(tmp_path, f"model.path={tiny_bert}", *data, "prune=structured", *recovery, "quant=int8_dynamic")
+    record, cost = result.record, result.record.cost
+    assert cost.parameters == pytest.approx(cost.baseline_parameters - 33_000, rel=0.05), "half of the layers"
+    assert cost.artifact_bytes < 0.5 * cost.baseline_artifact_bytes
+    assert cost.recovery_s > 0
+    assert result.recovery_curve[0]["loss"] > 0
+    assert record.truth.int8_products
+    assert settings(record.config)["prune.recovery"] == "distill"

@@ -23,7 +23,7 @@ def log_some(folder: Path, count: int) -> None:
     tracking = local(folder)
     tracking.check()
     for number in range(count):
-        tracking.log(Result(records("nf4")[0], [], [], {}, started_ms=0), f"run {number}", parent=None)
+        tracking.log(Result(records("nf4")[0], [], [], [], {}, started_ms=0), f"run {number}", parent=None)
 
 
 def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_a_record_comes_back_from_mlflow_and_series_stand_by_step(tmp_path: Path
     raw = {"batch_1.variant": np.array([[1.0, 2.0]])}
     tracking = local(tmp_path)
     tracking.check()
-    tracking.log(Result(record, curve, trace, raw, started_ms=0), "run", parent=None)
+    tracking.log(Result(record, curve, [], trace, raw, started_ms=0), "run", parent=None)
 
     client, experiment = tracking.experiment()
     (run,) = client.search_runs([experiment.experiment_id])

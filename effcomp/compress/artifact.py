@@ -54,15 +54,15 @@ def write_artifact(
     samples: list[Batch],
     folder: Path,
 ) -> None:
-    """Prune the model (in place), encode it, and write the artifact folder.
+    """Encode the model, and write the artifact folder.
 
     Args:
         model: a float32 transformers model with this head.
+        prune: how it was pruned.
         tokenizer: None for an architecture that has none (random weights).
         samples: `quant.calibration_samples` training examples, each a batch of one.
     """
     unify_linear(model)
-    prune.apply(model)
     parameters = list(model.parameters())
     description = Description(
         schema=SCHEMA,

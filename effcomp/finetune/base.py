@@ -2,16 +2,19 @@
 
 import json
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.device import Device
+from effcomp.errors import UserError
 from effcomp.heads import Head
+from effcomp.models.base import Model
 from effcomp.part import Part
 from effcomp.tasks.base import Examples, Splits
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LOG_FILE = "training.json"
@@ -31,6 +34,8 @@ class Job:
     seed: int
     scratch: Path
     """Where training keeps its own checkpoints; what an interrupted try left there is gone on from."""
+    masks: "dict[str, Tensor]" = field(default_factory=dict)
+    """Pruned weights by name: bool, False where the weight is zero and stays so."""
 
 
 class Finetune(Part):
@@ -39,9 +44,24 @@ class Finetune(Part):
     trains: ClassVar[bool] = True
     refuses: ClassVar[dict[str, str]] = {}
     """The model types that it cannot train, each with the reason and the way on."""
+    keeps_zeros: ClassVar[bool] = True
+    """Whether it heeds Job.masks."""
 
     def check(self) -> None:
         """Raise UserError when something that the training needs cannot be had; takes no time."""
+
+    def check_recovery(self) -> None:
+        """The same for a recovery after pruning, which has the model before pruning for a teacher."""
+        self.check()
+
+    def check_model(self, model: Model) -> None:
+        """Raise UserError when it cannot train this model; takes no time."""
+        if (reason := self.refuses.get(model.model_type or "")) is not None:
+            raise UserError(f"finetune={self.name} does not train model={model.name}: {reason}")
+
+    def taught_by(self, folder: Path) -> "Finetune":
+        """The same, with the model of this folder for a teacher where one is needed and none is named."""
+        return self
 
     @abstractmethod
     def check_examples(self, splits: Splits) -> None:
@@ -62,10 +82,7 @@ class Finetune(Part):
     def write(self, job: Job, folder: Path) -> None:
         """Train, and write the checkpoint: model, tokenizer, and the training curve."""
         model, curve = self.train(job)
-        model.save_pretrained(folder)
-        if job.tokenizer is not None:
-            job.tokenizer.save_pretrained(folder)
-        (folder / LOG_FILE).write_text(json.dumps(curve, indent=1) + "\n")
+        write_checkpoint(model, job.tokenizer, curve, folder)
 
 
 class NoFinetune(Finetune):
@@ -86,7 +103,17 @@ class NoFinetune(Finetune):
         return "none"
 
 
+def write_checkpoint(
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase | None", curve: list[dict[str, Any]], folder: Path
+) -> None:
+    """A folder as save_pretrained writes it, with the training curve."""
+    model.save_pretrained(folder)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+    (folder / LOG_FILE).write_text(json.dumps(curve, indent=1) + "\n")
+
+
 def read_curve(folder: Path) -> list[dict[str, Any]]:
-    """The training curve of a checkpoint folder that `Finetune.write` wrote."""
+    """The training curve of a folder that `write_checkpoint` wrote."""
     curve: list[dict[str, Any]] = json.loads((folder / LOG_FILE).read_text())
     return curve

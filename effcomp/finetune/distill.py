@@ -42,19 +42,26 @@ class DistillFinetune(FullFinetune):
         if not (self.teacher / "config.json").is_file() or not any(self.teacher.glob("*.safetensors")):
             raise UserError(f"finetune.teacher={self.teacher} has no config.json with .safetensors: {WAY_ON}")
 
+    def check_recovery(self) -> None:
+        if self.teacher is not None:
+            self.check()
+
+    def taught_by(self, folder: Path) -> "DistillFinetune":
+        return self if self.teacher is not None else self.model_copy(update={"teacher": folder})
+
     def check_examples(self, splits: Splits) -> None:
         super().check_examples(splits)
-        assert self.teacher is not None, "check() refuses it"
-        if splits.label_names:
+        if splits.label_names and self.teacher is not None:
             whose = f"finetune.teacher={self.teacher}: its labels"
             check_labels(float_config(self.teacher), splits.label_names, whose, WAY_ON)
 
     def key(self) -> dict[str, Any]:
-        """What the teacher is counts, not where it lies."""
-        assert self.teacher is not None, "check() refuses it"
+        """What the teacher is counts, not where it lies; the model before pruning is in the key of what was pruned."""
+        key = super().key()
+        if self.teacher is None:
+            return key
         files = sorted(file for file in self.teacher.iterdir() if file.suffix in {".safetensors", ".json"})
         digest = sha256("".join(file.name + file_sha256(file) for file in files).encode()).hexdigest()
-        key = super().key()
         return {**key, "fields": {**key["fields"], "teacher": digest}}
 
     def rows(self, job: Job, examples: Examples) -> list[TrainingRow]:

@@ -87,6 +87,8 @@ class FullFinetune(Finetune):
         """Train with batches of like length, each padded to its own longest text."""
         from transformers import EarlyStoppingCallback, TrainingArguments
 
+        from effcomp.finetune.trainer import KeepZeros
+
         examples, held_back = subset(job.examples, self.train_samples, job.seed), None
         if self.patience is not None:
             count = self.held_back(len(examples))
@@ -126,11 +128,16 @@ class FullFinetune(Finetune):
             rows=self.rows(job, examples),
             eval_dataset=self.rows(job, held_back) if held_back else None,
             data_collator=collator(job),
-            callbacks=[EarlyStoppingCallback(self.patience)] if self.patience is not None else [],
+            callbacks=[
+                *([EarlyStoppingCallback(self.patience)] if self.patience is not None else []),
+                *([KeepZeros(job.masks)] if job.masks else []),
+            ],
         )
         trainer.train(resume_from_checkpoint=last_checkpoint(job.scratch))
         curve = [row for row in trainer.state.log_history if "loss" in row or "eval_loss" in row]
-        return self.merge(trainer.model).to("cpu"), curve
+        # accelerate had wrapped its forward; it may be trained again, in another type.
+        trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+        return self.merge(trained).to("cpu"), curve
 
 
 def last_checkpoint(scratch: Path) -> str | None:

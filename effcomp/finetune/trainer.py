@@ -69,6 +69,21 @@ class DistillationTrainer(GroupedTrainer):
         return (loss, outputs) if return_outputs else loss
 
 
+class KeepZeros(TrainerCallback):
+    """Pruned weights stay at zero: each step of the optimiser moves them, and they are set back."""
+
+    def __init__(self, masks: dict[str, torch.Tensor]) -> None:
+        self.masks = masks
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.masks = {name: mask.to(args.device) for name, mask in self.masks.items()}
+
+    @torch.no_grad()
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, *, model: PreTrainedModel, **_: Any) -> None:
+        for name, mask in self.masks.items():
+            model.get_parameter(name).mul_(mask)
+
+
 class Bar(TrainerCallback):
     """One bar on standard error, with the loss; in a log file a line every ten seconds."""
 

@@ -99,6 +99,14 @@ class Model(Part):
             return AutoConfig.for_model(**self.architecture)
         return float_config(folder)
 
+    def shape(self, store: Store) -> "PretrainedConfig":
+        """The config, from the YAML where it is there: weights that are not here yet are then not fetched for it."""
+        from transformers import AutoConfig
+
+        if self.path is None and self.architecture is not None:
+            return AutoConfig.for_model(**self.architecture)
+        return self.config(store)
+
     def tokenizer(self, store: Store) -> "PreTrainedTokenizerBase | None":
         """The tokenizer, with a padding token; None when the architecture alone is used."""
         from transformers import AutoTokenizer

@@ -1,10 +1,15 @@
 """One kind of linear layer: number formats and pruners then need to know no other."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
     from transformers import PreTrainedModel
+
+SMALLEST_SCALE = 1e-12
+"""Ternary layers whose weights are all zero divide by this."""
 
 
 def unify_linear(model: "nn.Module") -> None:
@@ -37,3 +42,24 @@ def restore_conv1d(model: "PreTrainedModel") -> None:
             assert isinstance(linear, nn.Linear), f"{name} came from unify_linear"
             layer.weight, layer.bias = nn.Parameter(linear.weight.detach().T.contiguous()), linear.bias
             model.set_submodule(name, layer)
+
+
+def matrix(layer: "nn.Module") -> "Tensor":
+    """The weight as (outputs, inputs), without gradient: of an nn.Linear as it is, of a Conv1D transposed. A view."""
+    weight: Tensor = layer.weight.detach()  # type: ignore[operator]
+    return weight.T if hasattr(layer, "nf") else weight
+
+
+@contextmanager
+def same_scale(layer: "nn.Module") -> Iterator[None]:
+    """Change the weight of a layer inside; BitNet's ternary weights then have the scale that they had before.
+
+    Their scale is the masters' mean magnitude (effcomp.models.bitnet), which falls with each weight that is
+    removed: the masters that are left are multiplied by what makes up for it. Other layers stay as they were made.
+    """
+    ternary = hasattr(layer, "for_inference")
+    before = matrix(layer).abs().mean() if ternary else None
+    yield
+    if before is not None:
+        left = matrix(layer)
+        left.mul_(before / left.abs().mean().clamp(min=SMALLEST_SCALE))

@@ -110,13 +110,21 @@ def numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
         yield path, float(value)
 
 
+def flattened(key: str, value: Any) -> dict[str, Any]:
+    """A setting by its key; a choice by its name, and its own settings."""
+    if not (isinstance(value, dict) and "_target_" in value):
+        return {key: value}
+    flat = {key: value["name"]}
+    for name, field in value.items():
+        if name not in {"_target_", "name"}:
+            flat.update(flattened(f"{key}.{name}", field))
+    return flat
+
+
 def settings(config: dict[str, Any]) -> dict[str, Any]:
     """A run's config flat, as it is typed: {"quant": "nf4", "quant.block_size": 64, "seed": 0, ...}."""
     flat: dict[str, Any] = dict(config["choices"])
     for group, value in config.items():
-        if group in config["choices"]:
-            fields = {name: field for name, field in value.items() if name not in {"_target_", "name"}}
-            flat.update({f"{group}.{name}": field for name, field in fields.items()})
-        elif group != "choices":
-            flat[group] = value
+        if group != "choices":
+            flat.update(flattened(group, value))
     return flat

@@ -15,7 +15,7 @@ class Cost(Row):
     baseline_artifact_bytes: int
     """The same folder of the float32 baseline."""
     parameters: int
-    """Of the architecture, tied ones once."""
+    """Of the architecture, without the heads and neurons that pruning removed; tied ones once."""
     nonzero_share: float
     """Non-zero parameters over all, after pruning and before the number format."""
     peak_rss_bytes: int
@@ -45,6 +45,10 @@ class Cost(Row):
     """The proportional set of the loaded artifact's process: pages shared with other processes count in part."""
     compile_ms: float | None = None
     """What the first call took longer than a later one; None for runtimes that translate nothing."""
+    recovery_s: float | None = None
+    """What the fine-tuning after pruning took when it was computed; None without one."""
+    baseline_parameters: int | None = None
+    """Of the float32 baseline, before pruning."""
     bits_per_parameter: float | None = None
     """8 * weights_bytes over parameters: what a parameter costs on disk, all tensors counted."""
     nonzero_parameters: int | None = None

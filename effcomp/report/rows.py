@@ -25,7 +25,7 @@ def is_baseline(record: Record) -> bool:
 
 
 def name(record: Record) -> str:
-    """The compression as a person says it: `int8_dynamic`, `nf4 + l1_unstructured 0.5`, `none (baseline)`."""
+    """The compression as a person says it: `int8_dynamic`, `nf4 + structured 0.5 + distill`, `none (baseline)`."""
     choices = record.choices
     if is_baseline(record):
         return BASELINE_NAME
@@ -33,6 +33,8 @@ def name(record: Record) -> str:
     if choices["prune"] != "none":
         ratio = record.config["prune"].get("ratio")
         words += f" + {choices['prune']}" + (f" {ratio}" if ratio is not None else "")
+        recovery = record.config["prune"].get("recovery", {}).get("name", "none")
+        words += f" + {recovery}" if recovery != "none" else ""
     if choices["runtime"] != "torch":
         words += f" on {choices['runtime']}"
     return words
@@ -56,7 +58,7 @@ def rows(records: list[Record]) -> list[Row]:
 def distinctions(config: dict[str, Any], twins: list[dict[str, Any]]) -> list[str]:
     """The settings of a config that are not the same in all of its twins, as `key=value`."""
     told = [key for key in config if any(twin.get(key) != config[key] for twin in twins)]
-    return [f"{key}={config[key]}" for key in told if key.partition(".")[0] not in told or "." not in key]
+    return [f"{key}={config[key]}" for key in told if not any(key.startswith(f"{other}.") for other in told)]
 
 
 def subject(records: list[Record]) -> str:

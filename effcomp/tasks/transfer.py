@@ -1,8 +1,6 @@
 """Language modelling trained on one text and tested on another: what fine-tuning on WikiText-2 does to GSM8K."""
 
-from typing import Annotated, Any, ClassVar
-
-from pydantic import BeforeValidator
+from typing import ClassVar
 
 from effcomp.errors import UserError
 from effcomp.heads import Objective
@@ -10,17 +8,12 @@ from effcomp.tasks.base import Splits, Task
 from effcomp.tasks.documents import DocumentsTask
 
 
-def without_target(fields: Any) -> Any:
-    """The fields of a choice that stands inside another: its class is known here."""
-    return {name: value for name, value in fields.items() if name != "_target_"} if isinstance(fields, dict) else fields
-
-
 class TransferTask(Task):
     """The training documents of one task and the test documents of another; blocks have this task's max_length."""
 
     objective: ClassVar[Objective] = "language_modelling"
-    train: Annotated[DocumentsTask, BeforeValidator(without_target)]
-    test: Annotated[DocumentsTask, BeforeValidator(without_target)]
+    train: DocumentsTask
+    test: DocumentsTask
 
     def check(self) -> None:
         if self.data_dir is not None:

@@ -18,10 +18,11 @@ from effcomp.models.bitnet import ternary
 from effcomp.ragged import pack
 from effcomp.runtimes.base import Runtime
 from effcomp.runtimes.torch import Torch
-from tests.conftest import ROOT, compose_parts
+from tests.conftest import MOVIES, ROOT, compose_parts, new_job
 
 HEAD = "sequence_classification"
 TEXTS = ["a warm and funny film", "every scene is a chore from start to finish", "dull"]
+DATA = [f"task.data_dir={MOVIES}", "task.test_size=20"]
 CPU = Device(name="cpu", kind="cpu", threads=1)
 TORCH = Torch(name="torch")
 
@@ -64,12 +65,9 @@ def runtime_named(name: str) -> Runtime:
     return compose_parts(f"runtime={name}").runtime
 
 
-def write(
-    tiny_bert: Path, folder: Path, quant: Quant, runtime: Runtime = TORCH, *, ratio: float | None = None
-) -> tuple[np.ndarray, dict]:
-    """The artifact, the logits of the float model it was made from (pruned alike), and the token ids."""
+def write(tiny_bert: Path, folder: Path, quant: Quant, runtime: Runtime = TORCH) -> tuple[np.ndarray, dict]:
+    """The artifact, the logits of the float model it was made from, and the token ids."""
     from effcomp.compress.prune.base import NoPrune
-    from effcomp.compress.prune.unstructured import L1Unstructured
 
     folder.mkdir(exist_ok=True)
     torch.manual_seed(0)
@@ -80,8 +78,6 @@ def write(
             for layer in linear_layers(model, skip=HEADS).values():
                 layer.weight.copy_(ternary(layer.weight))
     prune = NoPrune(name="none")
-    if ratio is not None:
-        prune = L1Unstructured(name="l1_unstructured", ratio=ratio, scope="global")
     encoded = tokenizer(TEXTS)
     samples = pack(dict(encoded), dict.fromkeys(encoded, 0))
     batches = [samples.batch([i % len(TEXTS)]) for i in range(quant.calibration_samples)]
@@ -141,7 +137,10 @@ def test_linear_layers_shrink_and_the_embeddings_stay(name: str, tiny_bert: Path
 
 @pytest.mark.parametrize("name", ["none", "int8_scratch"])
 def test_pruned_weights_are_zero_on_disk_and_after_loading(name: str, tiny_bert: Path, tmp_path: Path) -> None:
-    write(tiny_bert, tmp_path, quant_named(name), ratio=0.5)
+    parts = compose_parts(f"model.path={tiny_bert}", "prune=l1_unstructured", "prune.ratio=0.5", *DATA)
+    job = new_job(parts, HEAD, tmp_path)
+    parts.prune.apply(job, 0.5)
+    write_artifact(job.model, job.tokenizer, HEAD, parts.prune, quant_named(name), TORCH.format, [], tmp_path)
     described = json.loads((tmp_path / "artifact.json").read_text())
     layers = [module for module in load_artifact(tmp_path).bert.modules() if isinstance(module, torch.nn.Linear)]
     zeros = sum(int((layer.weight == 0).sum()) for layer in layers)

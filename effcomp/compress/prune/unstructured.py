@@ -1,39 +1,36 @@
 """Magnitude pruning of single weights."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from contextlib import ExitStack
+from typing import Literal
 
-from pydantic import Field
-
-from effcomp.compress.prune.base import Prune
-from effcomp.compress.quant.base import HEADS, linear_layers
-
-if TYPE_CHECKING:
-    from torch import nn
+from effcomp.compress.prune.base import GradualPruner
+from effcomp.compress.prune.sparse import SparsePruner, matrices
+from effcomp.finetune.base import Job
+from effcomp.models.linear import same_scale
 
 
-class L1Unstructured(Prune):
-    """Set the weights of smallest magnitude to zero (Han et al. 2015, section 3.1), in every linear layer but the head.
+class L1Unstructured(SparsePruner, GradualPruner):
+    """Set the weights of smallest magnitude to zero (Han et al. 2015, section 3.1).
 
-    The matrices keep their shape: neither time nor memory falls on dense kernels, and the record says so.
+    `ratio` is the share of the weights of the linear layers without the head.
     """
 
-    ratio: Annotated[float, Field(ge=0, lt=1)]
-    """The share of the weights of those layers that becomes zero."""
     scope: Literal["global", "layer"]
     """Rank all weights together, or those of each layer alone."""
 
-    def apply(self, model: "nn.Module") -> None:
+    def apply(self, job: Job, ratio: float) -> None:
         from torch.nn.utils import prune
 
-        layers = linear_layers(model, skip=HEADS).values()
-        if self.scope == "global":
-            prune.global_unstructured(
-                [(layer, "weight") for layer in layers],
-                pruning_method=prune.L1Unstructured,
-                amount=self.ratio,
-            )
-        else:
+        layers = matrices(job.model).values()
+        with ExitStack() as scales:
             for layer in layers:
-                prune.l1_unstructured(layer, "weight", amount=self.ratio)
-        for layer in layers:
-            prune.remove(layer, "weight")
+                scales.enter_context(same_scale(layer))
+            if self.scope == "global":
+                prune.global_unstructured(
+                    [(layer, "weight") for layer in layers], pruning_method=prune.L1Unstructured, amount=ratio
+                )
+            else:
+                for layer in layers:
+                    prune.l1_unstructured(layer, "weight", amount=ratio)
+            for layer in layers:
+                prune.remove(layer, "weight")

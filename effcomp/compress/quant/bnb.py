@@ -129,6 +129,10 @@ class FourBit(Quant):
                 quant_type=self.values,
                 device="meta",
             )
+            # bitsandbytes' packed kernel wants whole blocks of inputs and runs of 32 outputs, which pruning may break.
+            quantised.support_avx512bf16_for_cpu &= not (
+                quantised.in_features % self.block_size or quantised.out_features % 32
+            )
             quantised.weight = Params4bit.from_prequantized(
                 tensors[f"{name}.weight"], state, device="cpu", module=quantised
             )

@@ -1,10 +1,14 @@
 """Unstructured pruning: the right weights are zero, and as many as were asked for."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from effcomp.compress.prune.unstructured import L1Unstructured
+from effcomp.models.base import load_checkpoint
+from tests.conftest import compose_parts
 
 
 class Small(nn.Module):
@@ -20,7 +24,8 @@ class Small(nn.Module):
 
 def pruned(ratio: float, scope: str) -> Small:
     model = Small()
-    L1Unstructured(name="l1_unstructured", ratio=ratio, scope=scope).apply(model)
+    prune = compose_parts("prune=l1_unstructured", f"prune.scope={scope}").prune
+    prune.apply(SimpleNamespace(model=model), ratio)
     return model
 
 
@@ -50,3 +55,16 @@ def test_the_head_is_whole_and_no_mask_is_left() -> None:
     model = pruned(0.9, "global")
     assert (model.classifier.weight != 0).all()
     assert set(model.state_dict()) == set(Small().state_dict())
+
+
+def test_conv1d_and_bitnets_masters_are_pruned_as_linear_layers_are(tiny_gpt2: Path, tiny_bitnet: Path) -> None:
+    for folder, path in ((tiny_gpt2, "transformer.h.0.attn.c_attn"), (tiny_bitnet, "model.layers.0.mlp.up_proj")):
+        model, _ = load_checkpoint(folder, "causal_lm")
+        layer = model.get_submodule(path)
+        before = layer.weight.detach().clone()
+        compose_parts("prune=l1_unstructured", "prune.scope=layer").prune.apply(SimpleNamespace(model=model), 0.5)
+        assert (layer.weight == 0).float().mean() == pytest.approx(0.5, abs=0.002)
+        if folder == tiny_bitnet:
+            assert layer.weight.abs().mean().item() == pytest.approx(before.abs().mean().item()), "the ternary scale"
+            codes = layer.for_inference().weight.unique()
+            assert len(codes) == 3

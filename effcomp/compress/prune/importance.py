@@ -1,0 +1,87 @@
+"""How much each head and each neuron matters to a model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, set_seed
+
+from effcomp.finetune.base import Job
+from effcomp.finetune.full import collator, training_rows
+from effcomp.models.blocks import counts, parts
+from effcomp.models.linear import matrix
+from effcomp.tasks.base import subset
+
+Importance = list[list[Tensor]]
+"""[[of the heads, of the neurons], ...] for each layer, float32, each (units,)."""
+BATCH = 16
+
+
+def magnitude(model: PreTrainedModel) -> Importance:
+    """The L1 norm of all weights that go with a unit, those that make it and those that read it (Li et al. 2017,
+    "Pruning Filters for Efficient ConvNets", section 3.1, of filters)."""
+    found = []
+    for (layer, both), totals in zip(parts(model), counts(model.config), strict=True):
+        scores = []
+        for units, total in zip(both, totals, strict=True):
+            score = matrix(layer.get_submodule(units.reader)).abs().sum(dim=0).unflatten(0, (total, -1)).sum(dim=1)
+            for path in units.makers:
+                made = matrix(layer.get_submodule(path)).abs().sum(dim=1)
+                score = score + made.unflatten(0, (units.fused, total, -1)).sum(dim=(0, 2))
+            scores.append(score)
+        found.append(scores)
+    return found
+
+
+def taylor(job: Job, samples: int) -> Importance:
+    """How much the loss of an example would change without a unit, to first order:
+
+        mean over examples | sum over tokens and the unit's channels of x * dL/dx |
+
+    where x is what the output projection, or the down projection, reads (Molchanov et al. 2019, "Importance
+    Estimation for Neural Network Pruning", section 3.1; of heads Michel et al. 2019, "Are Sixteen Heads Really Better
+    than One?", section 4.1).
+
+    Args:
+        samples: so many training examples are drawn with the run's seed; of documents so many blocks are read.
+    """
+    examples = subset(job.examples, min(samples, len(job.examples)), job.seed)
+    rows, collate = training_rows(job, examples)[:samples], collator(job)
+    model = job.model.to(job.device.torch_name).eval().requires_grad_(True)  # adapters had left the weights frozen
+    set_seed(job.seed)  # a masked language model's masks
+    shape = counts(model.config)
+    found = [[torch.zeros(total) for total in totals] for totals in shape]
+    with readings(model) as read:
+        for start in range(0, len(rows), BATCH):
+            batch = collate(rows[start : start + BATCH]).to(model.device)
+            loss = model(**batch).loss * len(batch["input_ids"])  # the loss is a mean of the batch
+            for (i, kind), gradient in zip(read, torch.autograd.grad(loss, list(read.values())), strict=True):
+                change = (read[i, kind].detach() * gradient).unflatten(2, (shape[i][kind], -1)).sum(dim=(1, 3))
+                found[i][kind] += change.abs().sum(dim=0).cpu()
+    model.to("cpu")
+    return [[scores / len(rows) for scores in layer] for layer in found]
+
+
+@contextmanager
+def readings(model: PreTrainedModel) -> Iterator[dict[tuple[int, int], Tensor]]:
+    """What the readers of heads (0) and neurons (1) of each layer last read, by (layer, 0 or 1): (batch, tokens,
+    channels), with their place in the graph."""
+    read: dict[tuple[int, int], Tensor] = {}
+
+    def watch(layer: int, kind: int, module: nn.Module) -> "torch.utils.hooks.RemovableHandle":
+        def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            read[layer, kind] = inputs[0]
+
+        return module.register_forward_pre_hook(note)
+
+    hooks = [
+        watch(i, kind, layer.get_submodule(units.reader))
+        for i, (layer, both) in enumerate(parts(model))
+        for kind, units in enumerate(both)
+    ]
+    try:
+        yield read
+    finally:
+        for hook in hooks:
+            hook.remove()
