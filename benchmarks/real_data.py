@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from effcomp.report.build import find_records
-from effcomp.report.page import circumstances
-from effcomp.report.table import texts, to_markdown
+from tables import page
 
 HERE = Path(__file__).resolve().parent
 INTRODUCTION = """# On real data
@@ -53,14 +51,5 @@ A subset of train (2,000 of 67,349), 1 epoch, tested on dev (872). On one core.
 }
 
 
-def main() -> None:
-    print(INTRODUCTION)
-    for name, text in TABLES.items():
-        records = find_records(HERE / "real_data" / f"{name}.jsonl")
-        print(text)
-        print(to_markdown(texts(records)))
-        print(f"{circumstances(records)}\n")
-
-
 if __name__ == "__main__":
-    main()
+    print(page(INTRODUCTION, TABLES, HERE / "real_data"), end="")

@@ -32,7 +32,7 @@ def test_embedding_tables_are_not_read_whole_but_a_head_that_is_one_is(
     model, _ = load_checkpoint(tiny_gpt2, "causal_lm")
     needed = 4 * (sum(p.numel() for p in model.parameters()) - model.transformer.wpe.weight.numel())
     zeros = 4 * sum(p.numel() for p in model.parameters() if not p.any())
-    assert needed - zeros <= form.bytes_read(decoder) <= needed + room
+    assert needed - zeros - 1_000 <= form.bytes_read(decoder) <= needed + room
 
 
 @pytest.mark.parametrize(
