@@ -27,8 +27,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TRIES, TURNS, CALLS = 20, 15, 10
 SLOWDOWN = 1.3
 LOAD = """
-import random, time
-while True:
+import os, random, time
+parent = os.getppid()
+while os.getppid() == parent:
     end = time.time() + random.uniform(0, 0.4)
     while time.time() < end: pass
     time.sleep(random.uniform(0, 0.4))

@@ -24,7 +24,6 @@ from effcomp.measure import machine
 from effcomp.measure.measurement import Measured, Times, measure, watch_idle
 from effcomp.measure.pair import Pair, Side
 from effcomp.measure.trace import Sample
-from effcomp.ragged import Batch
 from effcomp.record import (
     Cost,
     LanguageQuality,
@@ -90,16 +89,13 @@ def run(parts: Parts) -> Result:
         splits = Splits(*fold_split(splits.train, parts.folds, parts.fold), splits.label_names)
     finetune.check_examples(splits)
     parts.prune.check_examples(splits)
+    samples = stages.calibration(store, parts.model, parts.task, splits, head, parts.quant, parts.seed)
     inputs = stages.tokens(store, parts.model, parts.task, splits, head)
     trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
     pruned = stages.pruned(store, trained, head, parts.prune, splits, parts.task.max_length, device, parts.seed)
-
-    def sample(count: int) -> list[Batch]:
-        return stages.training_sample(count, store, parts.model, parts.task, splits, head, parts.seed)
-
     form = parts.runtime.format
-    baseline = stages.artifact(store, trained, head, BASELINE_PRUNE, BASELINE_QUANT, BASELINE_RUNTIME.format, sample)
-    variant = stages.artifact(store, pruned, head, parts.prune, parts.quant, form, sample)
+    baseline = stages.artifact(store, trained, head, BASELINE_PRUNE, BASELINE_QUANT, BASELINE_RUNTIME.format, [])
+    variant = stages.artifact(store, pruned, head, parts.prune, parts.quant, form, samples)
 
     quality: Quality | LanguageQuality | NotMeasured
     versus: VersusBaseline | LanguageVersus | NotMeasured

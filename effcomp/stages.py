@@ -7,7 +7,6 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -178,15 +177,15 @@ def pruned(
     return entry
 
 
-def training_sample(
-    count: int, store: Store, model: Model, task: Task, splits: Splits, head: Head, seed: int
+def calibration(
+    store: Store, model: Model, task: Task, splits: Splits, head: Head, quant: Quant, seed: int
 ) -> list[Batch]:
-    """So many training examples as the model reads them, each a batch of one; of language modelling as many blocks.
+    """The training examples that a number format is fitted to, each a batch of one; of documents as many blocks.
 
     Raises:
         UserError: there are not so many.
     """
-    if count == 0:
+    if (count := quant.calibration_samples) == 0:
         return []
     tokenizer = model.tokenizer(store)
     if tokenizer is None:
@@ -196,7 +195,7 @@ def training_sample(
     else:
         made = encode_blocks(splits.train, tokenizer, task.max_length, head, MASK_SEED)
     if len(made) < count:
-        raise UserError(f"quant.samples={count}: the task has {len(made)} training examples of this length")
+        raise UserError(f"quant.samples={count}: the task has {len(made)} training examples to fit the scales to")
     return [made.batch([index]) for index in range(count)]
 
 
@@ -207,7 +206,7 @@ def artifact(
     prune: Prune,
     quant: Quant,
     form: Format,
-    sample: Callable[[int], list[Batch]],
+    samples: list[Batch],
 ) -> Entry:
     """The compressed model: an artifact folder (see effcomp.compress.artifact).
 
@@ -215,7 +214,7 @@ def artifact(
         checkpoint: the fine-tuned or the pruned model.
         prune: how it was pruned.
         form: how the weights lie in the folder, as the runtime reads them.
-        sample: so many training examples, each a batch of one; the checkpoint's hash says which.
+        samples: what `calibration` gave; the checkpoint's hash says which they are.
     """
     key = {
         "checkpoint": checkpoint.hash,
@@ -235,7 +234,7 @@ def artifact(
     def build(folder: Path) -> None:
         log.info("compressing: prune=%s, quant=%s, as %s", prune.name, quant.name, form.name)
         model, tokenizer = load_checkpoint(checkpoint.path, head)
-        write_artifact(model, tokenizer, head, prune, quant, form, sample(quant.calibration_samples), folder)
+        write_artifact(model, tokenizer, head, prune, quant, form, samples, folder)
 
     return store.get("artifact", key, build)
 
@@ -276,7 +275,14 @@ def outputs(
         "capability": worker.loaded["cpu_capability"],
         "processor": machine.cpu_info(),
         "device_name": machine.device_name(device),
-        "code": source_key("effcomp.ragged", "effcomp.runtimes.base", "effcomp.compress.artifact"),
+        "code": source_key(
+            "effcomp.ragged",
+            "effcomp.runtimes.base",
+            "effcomp.runtimes.graph",
+            "effcomp.compress.artifact",
+            "effcomp.compress.quant.int4_linear",
+            "effcomp.compress.quant.int8_linear",
+        ),
         "libraries": machine.library_versions(),
     }
 

@@ -51,7 +51,7 @@ def test_the_folder_of_the_run_holds_the_record_and_its_config(finished) -> None
 
 WRONG = {
     "model=nosuch": "model=nosuch: there is no such choice; choose one of: ",
-    "quant=nosuch": "bf16, int8_bnb, int8_dynamic, int8_scratch, nf4, none",
+    "quant=nosuch": "bf16, fp16, fp4, int4, int8_bnb, int8_dynamic, int8_scratch, int8_static, nf4, none, ternary",
     "quant=null": "must be a string",
     "~prune": "prune is missing",
     "finetune=none": "finetune=none: ",
@@ -69,6 +69,11 @@ WRONG = {
     "prune=l1_unstructured prune.ratio=-0.1": "prune.ratio=-0.1",
     "quant=nf4 runtime=compile": "quant=nf4 does not run on runtime=compile; it runs on: torch",
     "quant=int8_dynamic device=cuda": "quant=int8_dynamic does not run on device=cuda; it runs on: cpu",
+    "quant=bf16 runtime=onnxruntime": "runtime=onnxruntime; it runs on: torch, compile, openvino",
+    "quant=int8_static": "quant=int8_static does not run on runtime=torch; it runs on: onnxruntime, openvino",
+    "runtime=openvino device=cuda": "runtime=openvino does not run on device=cuda; it runs on: cpu",
+    "quant=int8_static runtime=openvino quant.samples=99999": "quant.samples=99999: the task has 7030",
+    "quant=int4 quant.group_size=48": "quant.group_size=48",
     "device.threads=1000": "device.threads=1000",
     "seed=-1": "seed=-1",
     "bench.batch_sizes=[]": "bench.batch_sizes=[]",

@@ -54,6 +54,8 @@ TOLERANCE = {
     ("ternary", "torch"): 0.10,
     ("ternary", "compile"): 0.10,
 }
+MEASURED = [(name, runtime) for name, runtime in TOLERANCE if runtime != "compile" or name in {"none", "int8_dynamic"}]
+"""torch.compile reads the folders that eager PyTorch reads, and takes half a minute for each: two stand for all."""
 SAFETENSORS = sorted({name for name, runtime in TOLERANCE if runtime == "torch"})
 
 
@@ -92,7 +94,7 @@ def test_every_pair_of_conf_has_a_tolerance() -> None:
     assert set(TOLERANCE) == {(quant.name, runtime) for quant in quants for runtime in quant.ways}
 
 
-@pytest.mark.parametrize(("name", "engine"), TOLERANCE)
+@pytest.mark.parametrize(("name", "engine"), MEASURED)
 def test_a_fresh_process_says_what_the_model_said(name: str, engine: str, tiny_bert: Path, tmp_path: Path) -> None:
     runtime, quant = runtime_named(engine), quant_named(name, *(["quant.samples=6"] if name == "int8_static" else []))
     expected, encoded = write(tiny_bert, tmp_path / "artifact", quant, runtime)

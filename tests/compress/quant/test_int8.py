@@ -6,6 +6,7 @@ from torch import nn
 
 from effcomp.compress.quant.int8 import Int8Scratch, dequantise, quantise
 from effcomp.compress.quant.int8_dynamic import Int8Dynamic, dynamic_linear
+from effcomp.compress.quant.int8_linear import Int8Linear
 
 torch.manual_seed(0)
 WEIGHT = torch.randn(48, 96) * torch.logspace(-3, 1, 48)[:, None]
@@ -66,3 +67,39 @@ def test_scratch_codes_every_matrix_and_dynamic_the_linear_layers() -> None:
     assert {name for name in scratch if name.endswith(".codes")} == {"0.weight.codes", "1.weight.codes"}
     assert {name for name in dynamic if name.endswith(".codes")} == {"1.weight.codes"}
     assert scratch["2.weight"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("granularity", ["per_tensor", "per_channel"])
+def test_our_own_layer_multiplies_in_integers(granularity: str) -> None:
+    """Activations that are codes already (a multiple of 1/127 of their largest) are exact: nothing else is rounded."""
+    codes, scale = quantise(WEIGHT, granularity)
+    x = torch.randint(-127, 128, (3, 7, 96)).float()
+    x[..., 0] = 127
+    layer = Int8Linear(codes, scale, torch.randn(48))
+    expected = (x.double() @ dequantise(codes, scale).double().T + layer.bias).float()
+    assert torch.allclose(layer(x), expected, rtol=1e-5, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_what_stands_beside_a_token_does_not_change_it() -> None:
+    layer = Int8Linear(*quantise(WEIGHT, "per_channel"), None)
+    x = torch.randn(4, 96)
+    beside = torch.cat([x, 1000 * torch.randn(3, 96)])
+    assert torch.equal(layer(beside)[:4], layer(x))
+
+
+def test_a_token_of_zeros_gives_the_bias() -> None:
+    bias = torch.randn(48)
+    layer = Int8Linear(*quantise(WEIGHT, "per_channel"), bias)
+    assert torch.equal(layer(torch.zeros(1, 96))[0], bias)
+
+
+def test_int8_activations_keep_the_linear_layers_in_codes() -> None:
+    from copy import deepcopy
+
+    model = nn.Sequential(nn.Embedding(10, 8), nn.Linear(8, 4), nn.LayerNorm(4))
+    quant = Int8Scratch(name="int8_scratch", granularity="per_channel", activations="int8")
+    decoded = quant.decode(deepcopy(model), quant.encode(model))
+    assert isinstance(decoded[1], Int8Linear)
+    assert decoded[1].codes.dtype == torch.int8
+    ids = torch.arange(10)
+    assert torch.allclose(decoded(ids), model(ids), atol=0.1)

@@ -1,0 +1,36 @@
+"""Ternary codes: BitNet's own, packed four to a byte, exact where the weights are ternary already."""
+
+import pytest
+import torch
+
+from effcomp.compress.quant.ternary import packed, quantise_ternary, unpacked
+from effcomp.models.bitnet import ternary
+
+torch.manual_seed(0)
+
+
+def test_the_codes_are_those_that_bitnet_trains_with() -> None:
+    weight = torch.randn(32, 48)
+    codes, scale = quantise_ternary(weight)
+    assert set(codes.unique().tolist()) == {-1, 0, 1}
+    assert torch.allclose(codes * scale, ternary(weight))
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.9])
+def test_a_ternary_weight_comes_back_exactly(sparsity: float) -> None:
+    signs = torch.where(torch.rand(16, 40) < sparsity, 0, torch.randint(0, 2, (16, 40)) * 2 - 1)
+    codes, scale = quantise_ternary(signs * 0.37)
+    assert torch.equal(codes * scale, signs * 0.37)
+
+
+def test_zeros_stay_zeros() -> None:
+    codes, scale = quantise_ternary(torch.zeros(4, 8))
+    assert not codes.any()
+    assert scale == 1
+
+
+@pytest.mark.parametrize("inputs", [1, 7, 8, 64])
+def test_four_codes_lie_in_a_byte(inputs: int) -> None:
+    codes = torch.randint(-1, 2, (5, inputs), dtype=torch.int8)
+    assert packed(codes).shape == (5, -(-inputs // 4))
+    assert torch.equal(unpacked(packed(codes), inputs), codes)
