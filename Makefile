@@ -33,8 +33,9 @@ lint: $(READY) ## ruff and mypy
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-docs: $(READY) ## docs/record.md, from the Record's own source
+docs: $(READY) ## docs/record.md and docs/formats.md, from the source
 	$(RUN) -m effcomp.report.fields >docs/record.md
+	$(RUN) -m effcomp.compress.overview >docs/formats.md
 
 ui: $(READY) ## the MLflow UI on http://127.0.0.1:5000
 	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlruns/mlflow.db

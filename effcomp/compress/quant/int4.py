@@ -55,7 +55,7 @@ class Int4(Quant):
     """4-bit weights with a scale for every group of inputs; linear layers without the head.
 
     torch         codes of our own; the kernel multiplies bfloat16 activations, so the rest of the model is bfloat16 too
-    onnxruntime   MatMulNBits, which rounds activations to int8; the scales of a row's groups of 32 at most
+    onnxruntime   MatMulNBits, which rounds activations to int8
     openvino      by NNCF; activations rounded to int8 in groups of 32. Embeddings and head in int8
     """
 
