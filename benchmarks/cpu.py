@@ -2,18 +2,19 @@
 
 from pathlib import Path
 
+from tables import page
+
 from effcomp.record import Record
 from effcomp.report.build import find_records
 from effcomp.report.rows import rows
-from tables import page
 
 HERE = Path(__file__).resolve().parent
 INTRODUCTION = """# Compression on a processor
 
-Each table is a sweep of `benchmarks/cpu.sh DATA MODEL TABLE`, its Records in `cpu/TABLE.jsonl` (`python -m effcomp.report
-benchmarks/cpu/TABLE.jsonl` draws them). Sequences of 128 tokens, batches of 1 and 32 (SmolLM2: 1 and 8), 2 threads;
-every configuration and eager float32 PyTorch are called in turn in two processes. Brackets are 95 % intervals. This
-page is written by `python benchmarks/cpu.py`.
+Each table is made by `benchmarks/cpu.sh DATA MODEL TABLE`, its Records are in `cpu/TABLE.jsonl` (`python -m
+effcomp.report benchmarks/cpu/TABLE.jsonl` draws them). Sequences of 128 tokens, batches of 1 and 32 (SmolLM2: 1 and 8),
+2 threads; every configuration and eager float32 PyTorch are called in turn, in two processes. Brackets are 95 %
+intervals. This page is written by `python benchmarks/cpu.py`.
 """
 TABLES = {
     "minilm_sst2": """## MiniLM on SST-2
@@ -23,14 +24,14 @@ Fine-tuned on the whole of train (67,349 sentences, 3 epochs, float32, on an H10
     "minilm_sst2_pruned": """## The same, pruned
 
 Structured: half of the heads and of the neurons of each layer, first-order importance, recovered for 2 epochs by
-distillation from the model before pruning. The other two are not recovered: they keep the shape of the matrices, so they
-buy no time.
+distillation from the model before pruning. The other two are not recovered: they keep the shape of the matrices, so
+they buy no time.
 """,
     "distilbert_random": """## The shape of DistilBERT (66 M parameters, random weights: speed and memory alone)
 """,
     "smollm2_bbc_news": """## SmolLM2-135M on BBC News: perplexity
 
-The logits of the last token of 128, one and eight prompts at a time; perplexity over 50 articles in blocks of 256 tokens.
+The logits of the last token of 128, one and eight prompts at a time; perplexity over 50 articles in blocks of 256.
 """,
 }
 FASTEST = 3
@@ -45,11 +46,11 @@ def time_goes(records: list[Record]) -> str:
         kernels = row.record.truth.kernels[:OPERATORS]
         shares = "; ".join(f"`{kernel.name}` {100 * kernel.share:.0f} %" for kernel in kernels)
         floors = [
-            f"batch {size}: {speed.latency_p50_ms.value:.1f} ms over {speed.floor.floor_ms:.1f} ms, {100 * speed.floor.share:.0f} %"
+            f"batch {size}: {speed.floor.floor_ms:.1f} of {speed.latency_p50_ms.value:.1f} ms, {100 * speed.floor.share:.0f} %"
             for size, speed in row.record.speed.by_batch_size.items()
             if speed.floor is not None
         ]
-        lines.append(f"- **{row.name}**: {'; '.join(floors)} of the floor. One call at batch 1: {shares}.")
+        lines.append(f"- **{row.name}**: the floor is at {'; at '.join(floors)}. One call at batch 1: {shares}.")
     return "\n".join(lines)
 
 

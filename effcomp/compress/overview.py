@@ -11,8 +11,9 @@ from effcomp.compress.quant.base import EVERY, Quant
 CONF = Path(__file__).resolve().parent.parent.parent / "conf" / "quant"
 INTRODUCTION = """# Number formats
 
-Which runtime executes a format, which parameters it is applied to there, and the operators of which one must run, or the
-record says that none did. Other parameters stay float32, unless the format says otherwise below. Written by `make docs`."""
+Which runtime executes a format, which parameters it is applied to there, and the operators of which one must run, or
+the record says that none did. Other parameters stay float32, unless the format says otherwise below. Written by
+`make docs`."""
 
 
 def formats() -> list[Quant]:

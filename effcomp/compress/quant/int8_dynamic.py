@@ -15,11 +15,10 @@ if TYPE_CHECKING:
 class Int8Dynamic(Quant):
     """int8 weights and int8 activations, the activations' scale found at run time, multiplied in int8.
 
-    torch         linear layers; PyTorch's own kernel (torch.ao.nn.quantized.dynamic.Linear, FBGEMM or oneDNN), one
-                  scale for the activations of a call. torch.ao is deprecated: this class alone uses it.
-    compile       linear layers; effcomp's own `Int8Linear`, one scale for each token.
-    onnxruntime   linear layers and embeddings; one scale for the activations of a call.
-    openvino      linear layers and embeddings; one scale for every 32 activations of a token.
+    torch, compile   linear layers; PyTorch's own kernel (torch.ao.nn.quantized.dynamic.Linear, FBGEMM or oneDNN), one
+                     scale for the activations of a call. torch.ao is deprecated: this class alone uses it.
+    onnxruntime      linear layers and embeddings; one scale for the activations of a call.
+    openvino         linear layers and embeddings; one scale for every 32 activations of a token.
     """
 
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
@@ -30,7 +29,7 @@ class Int8Dynamic(Quant):
         linear: tuple[Kind, ...] = ("linear", "head")
         return {
             "torch": Way(linear, ("quantized::linear_dynamic",)),
-            "compile": Way(linear, ("_int_mm",)),
+            "compile": Way(linear, ("quantized::linear_dynamic",)),
             "onnxruntime": Way((*linear, "embeddings"), ("MatMulInteger", "DynamicQuantizeMatMul")),
             "openvino": Way((*linear, "embeddings"), ("_I8",)),
         }
