@@ -46,9 +46,9 @@ def time_goes(records: list[Record]) -> str:
         kernels = row.record.truth.kernels[:OPERATORS]
         shares = "; ".join(f"`{kernel.name}` {100 * kernel.share:.0f} %" for kernel in kernels)
         floors = [
-            f"batch {size}: {speed.floor.floor_ms:.1f} of {speed.latency_p50_ms.value:.1f} ms, {100 * speed.floor.share:.0f} %"
+            f"batch {size}: {floor.floor_ms:.1f} of {speed.latency_p50_ms.value:.1f} ms, {100 * floor.share:.0f} %"
             for size, speed in row.record.speed.by_batch_size.items()
-            if speed.floor is not None
+            if (floor := speed.floor) is not None
         ]
         lines.append(f"- **{row.name}**: the floor is at {'; at '.join(floors)}. One call at batch 1: {shares}.")
     return "\n".join(lines)

@@ -67,7 +67,7 @@ class Int4(Quant):
         return {
             "torch": Way(("linear",), ("int4pack_mm",)),
             "onnxruntime": Way(("linear", "head"), ("MatMulNBits",)),
-            "openvino": Way(("linear", "head", "embeddings"), ("_I8", "_I4", "_U4", "_i4", "_u4")),
+            "openvino": Way(("linear", "head", "embeddings"), ("FullyConnectedCompressed",)),
         }
 
     @property

@@ -31,7 +31,7 @@ class Int8Dynamic(Quant):
             "torch": Way(linear, ("quantized::linear_dynamic",)),
             "compile": Way(linear, ("quantized::linear_dynamic",)),
             "onnxruntime": Way((*linear, "embeddings"), ("MatMulInteger", "DynamicQuantizeMatMul")),
-            "openvino": Way((*linear, "embeddings"), ("_I8",)),
+            "openvino": Way((*linear, "embeddings"), ("FullyConnectedCompressed",)),
         }
 
     @property

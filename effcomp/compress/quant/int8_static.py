@@ -29,7 +29,10 @@ class Int8Static(Quant):
     def ways(self) -> dict[str, Way]:
         return {
             "onnxruntime": Way(("linear", "head"), ("QLinear", "MatMulInteger", "QGemm")),
-            "openvino": Way(("linear", "head", "embeddings"), ("_I8",)),
+            "openvino": Way(
+                ("linear", "head", "embeddings"),
+                ("FullyConnected brgemm_avx512_I8", "FullyConnected brgemm_avx512_amx_I8", "FullyConnectedQuantized"),
+            ),
         }
 
     @property
