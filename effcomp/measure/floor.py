@@ -14,7 +14,7 @@ from effcomp.compress.artifact import read_description, skeleton
 from effcomp.compress.quant.int8_dynamic import dynamic_linear
 from effcomp.device import Device
 
-SECONDS = 0.2
+SECONDS = 1.0
 """Each rate is the best of as many tries as fit."""
 SIDE = {"cpu": 2048, "cuda": 8192}
 """Of the square matrices that are multiplied: large enough that nothing but the product counts."""

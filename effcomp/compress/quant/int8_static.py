@@ -12,6 +12,12 @@ from effcomp.ragged import Batch
 if TYPE_CHECKING:
     from openvino import Model as OpenVinoModel
 
+OPENVINO_PRODUCTS = (
+    "FullyConnected brgemm_avx512_I8",
+    "FullyConnected brgemm_avx512_amx_I8",
+    "FullyConnectedQuantized",
+)
+
 
 class Int8Static(Quant):
     """int8 weights and int8 activations, both scales constant: nothing is searched for at run time.
