@@ -78,6 +78,23 @@ arithmetic over the rate of its format, or the bytes of its weights over the ban
 
 TRIED = """## What was tried
 
+- **OpenVINO with fitted int8 is the fastest**: attention's two products are int8 too, and the steps between the
+  products stay in int8. ONNX Runtime's fitted int8 goes back to float32 between any two products: no faster than
+  its dynamic one.
+- **OpenVINO's defaults are set aside**: it computes float32 models in bfloat16 where the processor can, and rounds
+  the activations of compressed weights as it sees fit. A row says what it computes with.
+- **ONNX Runtime's dynamic int8 has one scale for the activations of a whole call**: it is fast for one sequence,
+  and its logits depend on what else is in the batch.
+- **PyTorch's own float32 product is far from what the processor can do** (OpenVINO's is twice as fast, so is
+  oneDNN's, which PyTorch does not use for float32 here): part of every engine's gain is that.
+- **Our own int8 layer** (`int8_scratch`, activations int8) beats PyTorch's once its rounding is compiled into one
+  loop; eager, the rounding costs as much as the product. torchao's int8, compiled, is the same idea and was slower
+  in a first try, so it is not a dependency.
+- **4 bits save bytes, not time, for a model of 22 M parameters**: every product unpacks its weights, and they were
+  in the cache anyway.
+- **Left out**: the fusion passes of `onnxruntime.transformers` and attention as one operator of its own, which
+  gained nothing over what ONNX Runtime fuses when it loads a graph.
+- **Zeros buy nothing**: 2:4 and unstructured pruning keep their matrices, and no kernel here skips a zero.
 """
 
 if __name__ == "__main__":

@@ -18,12 +18,13 @@ def test_its_records_are_read(file: Path) -> None:
     assert find_records(file)
 
 
-def test_the_page_of_the_real_data_is_that_of_its_records() -> None:
+@pytest.mark.parametrize("name", ["real_data", "cpu"])
+def test_a_page_is_that_of_its_records(name: str) -> None:
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "real_data.py")],
+        [sys.executable, str(BENCHMARKS / f"{name}.py")],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout == (BENCHMARKS / "real_data.md").read_text(), "python benchmarks/real_data.py >.../real_data.md"
+    assert done.stdout == (BENCHMARKS / f"{name}.md").read_text(), f"python benchmarks/{name}.py >.../{name}.md"
