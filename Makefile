@@ -22,7 +22,7 @@ $(READY): requirements.lock requirements-data.txt pyproject.toml
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY) ## one sweep: MiniLM fine-tuned, then measured in six number formats and three engines (10 minutes)
+demo: $(READY) ## one sweep: MiniLM fine-tuned, then measured in six number formats (under 10 minutes)
 	$(RUN) -m effcomp.run -m +experiment=demo 2>&1 >multirun/demo.jsonl
 
 test: $(READY) ## the test suite

@@ -44,14 +44,13 @@ for table in "$@"; do
     ;;
   distilbert_random)
     distilbert quant=none,bf16,int8_dynamic
-    distilbert quant=int8_scratch quant.activations=int8
-    distilbert quant=none,int8_dynamic runtime=onnxruntime
-    distilbert quant=none,bf16,int8_dynamic,int8_static runtime=openvino
+    distilbert quant=int8_dynamic runtime=onnxruntime
+    distilbert quant=none,bf16,int8_static runtime=openvino
     ;;
   smollm2_bbc_news)
-    smollm2 quant=none,bf16,int8_dynamic,int4
+    smollm2 quant=none,bf16,int8_dynamic
     smollm2 quant=int8_scratch quant.activations=int8
-    smollm2 quant=none,bf16,int8_dynamic,int4 runtime=openvino
+    smollm2 quant=none,int8_dynamic,int4 runtime=openvino
     ;;
   *) echo "no table $table" >&2 && exit 2 ;;
   esac
