@@ -6,11 +6,13 @@ from effcomp.report.build import find_records
 from effcomp.report.page import circumstances
 from effcomp.report.table import texts, to_markdown
 
+RUNTIMES = ("torch", "compile", "onnxruntime", "openvino")
+
 
 def page(introduction: str, tables: dict[str, str], folder: Path) -> str:
     """Markdown: for each of folder/NAME.jsonl its text, the comparison, and under what circumstances."""
     parts = [introduction]
     for name, text in tables.items():
-        records = find_records(folder / f"{name}.jsonl")
+        records = sorted(find_records(folder / f"{name}.jsonl"), key=lambda one: RUNTIMES.index(one.choices["runtime"]))
         parts += [text, to_markdown(texts(records)), f"{circumstances(records)}\n"]
     return "\n".join(parts) + "\n"
