@@ -113,6 +113,9 @@ def test_weights_that_are_not_the_pinned_ones_are_refused(tmp_path: Path) -> Non
 def test_help_shows_groups_choices_and_examples(tmp_path: Path) -> None:
     ran = run_effcomp("--help", cwd=tmp_path)
     assert ran.code == 0
-    for line in ("quant: bf16, int8_bnb, int8_dynamic, int8_scratch, nf4, none", "runtime: compile, torch"):
+    for line in (
+        "quant: bf16, fp16, fp4, int4, int8_bnb, int8_dynamic, int8_scratch, int8_static, nf4, none, ternary",
+        "runtime: compile, onnxruntime, openvino, torch",
+    ):
         assert line in ran.stdout
-    assert ran.stdout.count("\n  python -m effcomp.run") == 3
+    assert ran.stdout.count("\n  python -m effcomp.run") == 4
