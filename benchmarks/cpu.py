@@ -27,6 +27,8 @@ Structured: half of the heads and of the neurons of each layer, first-order impo
 distillation from the model before pruning. The other two are not recovered: they keep the shape of the matrices, so
 they buy no time.
 """,
+    "distilbert_random": """## The shape of DistilBERT (66 M parameters, random weights: speed and memory alone)
+""",
     "smollm2_bbc_news": """## SmolLM2-135M on BBC News: perplexity
 
 The logits of the last token of 128, one and eight prompts at a time; perplexity over 50 articles in blocks of 256.
