@@ -1,0 +1,144 @@
+"""What a configuration can be judged by: one number of its Record, with its unit and which way is better."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+from effcomp.record import Interval, LanguageQuality, Quality, Record
+from effcomp.record.speed import BatchSpeed
+
+Direction = Literal["minimise", "maximise"]
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One number of a Record."""
+
+    label: str
+    """For people, with the unit that they read it in."""
+    direction: Direction
+    """Which way is better."""
+    value: Callable[[Record], Interval | None]
+    """In the Record's own unit; None where the Record has no such number. Without an interval: all three equal."""
+    scale: float = 1.0
+    """The label's unit: a value times this."""
+    speedup: Callable[[Record], Interval] | None = None
+    """Of a speed: the paired speed-up that belongs to it, by which records are compared (`comparable`)."""
+
+    def better(self, one: float, other: float) -> bool:
+        """Whether one value is better than another."""
+        return one < other if self.direction == "minimise" else one > other
+
+
+def exact(value: float | None) -> Interval | None:
+    """A number that has no interval."""
+    return None if value is None else Interval(value=value, low=value, high=value)
+
+
+def accuracy(record: Record) -> Interval | None:
+    return record.quality.accuracy if isinstance(record.quality, Quality) else None
+
+
+def macro_f1(record: Record) -> Interval | None:
+    return record.quality.macro_f1 if isinstance(record.quality, Quality) else None
+
+
+def perplexity(record: Record) -> Interval | None:
+    return record.quality.perplexity if isinstance(record.quality, LanguageQuality) else None
+
+
+def largest_batch(record: Record) -> BatchSpeed:
+    return record.speed.by_batch_size[max(record.speed.by_batch_size)]
+
+
+def energy_per_sample_j(record: Record) -> Interval | None:
+    joules = record.cost.energy_per_sample_j
+    return None if isinstance(joules, str) else exact(joules)
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "accuracy": Objective("accuracy, %", "maximise", accuracy, scale=100),
+    "macro_f1": Objective("macro-F1, %", "maximise", macro_f1, scale=100),
+    "perplexity": Objective("perplexity", "minimise", perplexity),
+    "latency_p50_ms": Objective(
+        "latency p50, ms",
+        "minimise",
+        lambda record: record.speed.latency_p50_ms,
+        speedup=lambda record: record.speed.speedup,
+    ),
+    "throughput_samples_per_s": Objective(
+        "throughput at the largest batch, samples/s",
+        "maximise",
+        lambda record: exact(largest_batch(record).throughput_samples_per_s),
+        speedup=lambda record: largest_batch(record).speedup,
+    ),
+    "throughput_tokens_per_s": Objective(
+        "throughput at the largest batch, tokens/s",
+        "maximise",
+        lambda record: exact(largest_batch(record).throughput_tokens_per_s),
+        speedup=lambda record: largest_batch(record).speedup,
+    ),
+    "artifact_bytes": Objective(
+        "artifact, MiB", "minimise", lambda record: exact(record.cost.artifact_bytes), scale=1 / MIB
+    ),
+    "weights_bytes": Objective(
+        "weights, MiB", "minimise", lambda record: exact(record.cost.weights_bytes), scale=1 / MIB
+    ),
+    "peak_rss_bytes": Objective(
+        "peak memory, MiB", "minimise", lambda record: exact(record.cost.peak_rss_bytes), scale=1 / MIB
+    ),
+    "load_time_ms": Objective("load, ms", "minimise", lambda record: exact(record.cost.load_time_ms)),
+    "energy_per_sample_j": Objective("energy, mJ a sample", "minimise", energy_per_sample_j, scale=1000),
+}
+
+
+def comparable(objective: Objective, records: Sequence[Record]) -> list[Interval | None]:
+    """The objective of each record, so that the records can be compared; in the Record's unit.
+
+    A machine is not equally fast all day, so a time is compared by the ratio to the baseline that was called in turn
+    with it: all records that were measured beside the same baseline, on the same device and texts, get the
+    median of what that baseline showed beside them, over (times, for a throughput) their own speed-up and its
+    interval. So among them the order is that of the speed-ups, and a record that is alone keeps its own value.
+    """
+    values = [objective.value(record) for record in records]
+    if objective.speedup is None:
+        return values
+    power = -1 if objective.direction == "minimise" else 1
+    speedups = [objective.speedup(record) for record in records]
+    baselines: defaultdict[tuple[object, ...], list[float]] = defaultdict(list)
+    for record, value, speedup in zip(records, values, speedups, strict=True):
+        if value is not None:
+            baselines[setting(record)].append(value.value / speedup.value**power)
+    reference = {key: median(found) for key, found in baselines.items()}
+    return [
+        None if value is None else raised(speedup, power).scaled(reference[setting(record)])
+        for record, value, speedup in zip(records, values, speedups, strict=True)
+    ]
+
+
+def setting(record: Record) -> tuple[object, ...]:
+    """What has to be the same for two speed-ups to be ratios to one thing."""
+    truth, speed = record.truth, record.speed
+    texts = (truth.data_fingerprint, speed.fixed_length, *speed.by_batch_size)
+    return (truth.baseline_artifact, truth.device, truth.threads, *texts)
+
+
+def raised(interval: Interval, power: int) -> Interval:
+    low, high = sorted((interval.low**power, interval.high**power))
+    return Interval(value=interval.value**power, low=low, high=high)
+
+
+def pareto_front(points: Sequence[tuple[float, float]], directions: tuple[Direction, Direction]) -> list[int]:
+    """The indices of the points that no other beats: none is as good in both and better in one. In the order of x,
+    from its best to its worst; equal points are all on the front or none."""
+    x_sign, y_sign = (1 if direction == "minimise" else -1 for direction in directions)
+    costs = [(x_sign * x, y_sign * y) for x, y in points]
+    front: list[int] = []
+    for index in sorted(range(len(costs)), key=costs.__getitem__):
+        if not front or costs[index][1] < costs[front[-1]][1] or costs[index] == costs[front[-1]]:
+            front.append(index)
+    return front
