@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from effcomp.compress.prune.base import Prune
 from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
-from effcomp.errors import UserError
+from effcomp.errors import Skipped, UserError
 from effcomp.finetune.base import Finetune
 from effcomp.installed import require
 from effcomp.measure.bench import Bench
@@ -17,7 +17,7 @@ from effcomp.models.base import Model
 from effcomp.part import Part
 from effcomp.runtimes.base import Runtime
 from effcomp.tasks.base import Task
-from effcomp.tracking import Tracking
+from effcomp.tracking.base import Tracking
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -54,26 +54,18 @@ class Parts:
     """Which fold of the training examples is the test; None: the task's own test."""
     folds: int
     store: Path
+    remeasure: bool
+    """Whether to measure again what the store holds the measurement of."""
     config: dict[str, Any]
     """The config they were built from, with `choices`: the name of each group's choice."""
 
-    @property
-    def label(self) -> str:
-        """The configuration in one word, for tables and run names: minilm-rotten_tomatoes-nf4-..."""
-        names = [self.model.name, self.task.name, self.quant.name]
-        if self.prune.name != "none":
-            names.append(f"{self.prune.name}-{getattr(self.prune, 'ratio', '')}".rstrip("-"))
-        if self.prune.trains:
-            names.append(self.config["prune"]["recovery"]["name"])
-        if self.runtime.name != "torch":
-            names.append(self.runtime.name)
-        if self.fold is not None:
-            names.append(f"fold{self.fold}")
-        return "-".join(names)
 
-
-def build(config: "DictConfig") -> Parts:
+def build(config: "DictConfig", in_product: bool = False) -> Parts:
     """The parts that a composed config names.
+
+    Args:
+        in_product: the config is one of a product of choices: in prune=none,structured prune.ratio=0.3,0.5 the ratio
+            says nothing of prune=none, which then stands there twice.
 
     Raises:
         UserError: a value is out of its range or of the wrong type.
@@ -82,15 +74,19 @@ def build(config: "DictConfig") -> Parts:
 
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    if missing := [name for name in (*GROUPS, "seed", "fold", "folds", "store") if name not in plain]:
+    if missing := [name for name in (*GROUPS, "seed", "fold", "folds", "store", "remeasure") if name not in plain]:
         raise UserError(f"{missing[0]} is missing: every group needs a choice")
+    if in_product and plain["prune"]["name"] == "none":
+        plain["prune"]["ratio"] = None
     parts = {group: build_part(group, kind, plain[group]) for group, kind in GROUPS.items()}
     plain["choices"] = {group: part.name for group, part in parts.items()}
     seed = whole_number(plain, "seed", 0, 2**32 - 1)
     folds = whole_number(plain, "folds", 2, 1000)
     fold = None if plain["fold"] is None else whole_number(plain, "fold", 0, folds - 1)
-    store = Path(str(plain["store"]))
-    return Parts(**parts, seed=seed, fold=fold, folds=folds, store=store, config=plain)  # type: ignore[arg-type]
+    if not isinstance(plain["remeasure"], bool):
+        raise UserError(f"remeasure={plain['remeasure']}: give true or false")
+    own = {"seed": seed, "fold": fold, "folds": folds, "store": Path(str(plain["store"]))}
+    return Parts(**parts, **own, remeasure=plain["remeasure"], config=plain)  # type: ignore[arg-type]
 
 
 def whole_number(config: dict[Any, Any], name: str, smallest: int, largest: int) -> int:
@@ -150,13 +146,11 @@ def check(parts: Parts) -> None:
     """
     quant, runtime = parts.quant, parts.runtime
     if runtime.name not in quant.ways:
-        raise UserError(
-            f"quant={quant.name} does not run on runtime={runtime.name}; it runs on: {', '.join(quant.ways)}"
-        )
+        raise Skipped(f"quant={quant.name} does not run on runtime={runtime.name}; it runs on: {', '.join(quant.ways)}")
     for group, part in (("quant", quant), ("runtime", runtime)):
         if parts.device.kind != "auto" and parts.device.kind not in part.devices:
             where = ", ".join(part.devices)
-            raise UserError(f"{group}={part.name} does not run on device={parts.device.kind}; it runs on: {where}")
+            raise Skipped(f"{group}={part.name} does not run on device={parts.device.kind}; it runs on: {where}")
     for package in quant.packages:
         require(package, package, f"quant={quant.name}")
     make_folder(parts.store, "store")
@@ -171,7 +165,7 @@ def check(parts: Parts) -> None:
     for group, part in (("quant", quant), ("runtime", runtime)):
         if resolved.kind not in part.devices:
             found = f"{resolved.kind}, which device=auto found"
-            raise UserError(f"{group}={part.name} does not run on {found}; use device=cpu")
+            raise Skipped(f"{group}={part.name} does not run on {found}; use device=cpu")
     if resolved.kind == "cuda" and resolved.index > 0 and (parts.finetune.trains or parts.prune.trains):
         raise UserError(
             f"device.index={resolved.index}: training takes the first GPU; use CUDA_VISIBLE_DEVICES={resolved.index}"

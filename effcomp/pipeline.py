@@ -3,12 +3,12 @@
 import json
 import logging
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from effcomp import stages
@@ -20,10 +20,10 @@ from effcomp.device import Device
 from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, NoFinetune, read_curve
 from effcomp.heads import HEADS, Head
-from effcomp.measure import machine
-from effcomp.measure.measurement import Measured, Times, measure, watch_idle
+from effcomp.measure import machine, turns
+from effcomp.measure.measurement import Measured, measure, watch_idle
 from effcomp.measure.pair import Pair, Side
-from effcomp.measure.trace import Sample
+from effcomp.part import source_key
 from effcomp.record import (
     Cost,
     LanguageQuality,
@@ -33,7 +33,9 @@ from effcomp.record import (
     Record,
     Truth,
     VersusBaseline,
+    label,
 )
+from effcomp.result import Result
 from effcomp.runtimes.torch import Torch
 from effcomp.store import Entry, Store
 from effcomp.tasks.base import Splits, fold_split
@@ -46,27 +48,12 @@ log = logging.getLogger(__name__)
 BASELINE_PRUNE = NoPrune(name="none")
 BASELINE_QUANT = Float(name="none", dtype="float32")
 BASELINE_RUNTIME = Torch(name="torch")
-RAW_FILE = "times.npz"
+WHAT_COMPUTES = (
+    *("compress", "device", "finetune", "heads", "measure", "models", "pipeline", "process", "ragged", "record"),
+    *("runtimes", "stages", "statistics", "tasks"),
+)
+"""The packages and modules whose change makes a measurement stale."""
 UNTRAINED = NotMeasured(reason="model.weights=random: the model has learned nothing")
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished run: the Record, and the series that go beside it."""
-
-    record: Record
-    training_curve: list[dict[str, Any]]
-    recovery_curve: list[dict[str, Any]]
-    """Of the training after pruning; empty without."""
-    trace: list[Sample]
-    raw: Times
-    """Every single call's milliseconds, (turns, calls), by what was called."""
-    started_ms: int
-    """When the run began, Unix time."""
-
-    def write_raw(self, folder: Path) -> None:
-        """Every single time, beside the record: RAW_FILE, numpy's compressed format."""
-        np.savez_compressed(folder / RAW_FILE, allow_pickle=False, **self.raw)
 
 
 def run(parts: Parts) -> Result:
@@ -74,36 +61,83 @@ def run(parts: Parts) -> Result:
 
     Raises:
         UserError: the configuration cannot work (`compose.check` finds most of it before this).
-        WorkerFailed: a measured process failed; its own words are in the message.
+        ProcessFailed: a measured process failed; its own words are in the message.
     """
-    started_ms = time.time_ns() // 1_000_000
+    started_ms = now_ms()
     store, device = Store(parts.store), parts.device.resolved()
-    random = parts.model.weights == "random"
-    finetune = NoFinetune(name="none") if random else parts.finetune
-    head = HEADS[parts.task.objective, parts.model.kind]
-
     if isinstance(parts.prune, Pruner):
         parts.prune.check_config(parts.model.shape(store))
     splits = parts.task.load()
     if parts.fold is not None:
         splits = Splits(*fold_split(splits.train, parts.folds, parts.fold), splits.label_names)
+    finetune = NoFinetune(name="none") if parts.model.weights == "random" else parts.finetune
     finetune.check_examples(splits)
     parts.prune.check_examples(splits)
-    samples = stages.calibration(store, parts.model, parts.task, splits, head, parts.quant, parts.seed)
-    inputs = stages.tokens(store, parts.model, parts.task, splits, head)
-    trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
-    pruned = stages.pruned(store, trained, head, parts.prune, splits, parts.task.max_length, device, parts.seed)
+
+    def build(folder: Path) -> None:
+        compress_and_measure(parts, store, device, splits, finetune).write(folder)
+
+    key = result_key(parts, store, device, splits, finetune)
+    measured = store.get("result", key, build, again=parts.remeasure)
+    if not measured.created:
+        log.info("measured before (remeasure=true measures again): %s", measured.path)
+    result = Result.read(measured.path)
+    # Where it is tracked and stored is this run's, and does not change what was measured.
+    record = result.record.model_copy(update={"config": parts.config})
+    return replace(result, record=record, started_ms=started_ms, ended_ms=now_ms())
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def result_key(parts: Parts, store: Store, device: Device, splits: Splits, finetune: Finetune) -> dict[str, Any]:
+    """All that a Result depends on, but for the moment at which it is measured."""
+    return {
+        "model": parts.model.identity(store),
+        "data": splits.fingerprint(),
+        "max_length": parts.task.max_length,
+        "objective": parts.task.objective,
+        "finetune": finetune.key(),
+        "prune": parts.prune.key(),
+        "quant": parts.quant.key(),
+        "runtime": parts.runtime.key(),
+        "bench": parts.bench.key(),
+        "device": device.spec(),
+        "device_name": machine.device_name(device),
+        "processor": machine.cpu_info(),
+        "seed": parts.seed,
+        "code": source_key(*(f"effcomp.{name}" for name in WHAT_COMPUTES)),
+        "libraries": machine.library_versions(),
+    }
+
+
+def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Splits, finetune: Finetune) -> Result:
+    """Train, prune, compress; then measure with the device to itself.
+
+    Args:
+        device: resolved.
+        finetune: none for random weights.
+    """
+    started_ms, random = now_ms(), parts.model.weights == "random"
+    head = HEADS[parts.task.objective, parts.model.kind]
     form = parts.runtime.format
-    baseline = stages.artifact(store, trained, head, BASELINE_PRUNE, BASELINE_QUANT, BASELINE_RUNTIME.format, [])
-    variant = stages.artifact(store, pruned, head, parts.prune, parts.quant, form, samples)
+    with turns.shared(device):
+        samples = stages.calibration(store, parts.model, parts.task, splits, head, parts.quant, parts.seed)
+        inputs = stages.tokens(store, parts.model, parts.task, splits, head)
+        trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
+        pruned = stages.pruned(store, trained, head, parts.prune, splits, parts.task.max_length, device, parts.seed)
+        baseline = stages.artifact(store, trained, head, BASELINE_PRUNE, BASELINE_QUANT, BASELINE_RUNTIME.format, [])
+        variant = stages.artifact(store, pruned, head, parts.prune, parts.quant, form, samples)
 
     quality: Quality | LanguageQuality | NotMeasured
     versus: VersusBaseline | LanguageVersus | NotMeasured
     sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
     pair = open_pair(parts, sides, inputs.path / stages.TOKENS_FILE, device)
-    idle = watch_idle(parts.bench, pair)
-    with pair:
-        log.info("measuring %s beside its float32 baseline, each in its own process", parts.label)
+    with turns.alone(device), ExitStack() as workers:
+        log.info("measuring %s beside its float32 baseline, each in its own process", label(parts.config))
+        idle = watch_idle(parts.bench, pair)
+        workers.enter_context(pair)
         measured = measure(
             pair,
             parts.bench,
@@ -160,7 +194,7 @@ def run(parts: Parts) -> Result:
         truth=truth(parts, finetune, splits, baseline, variant, measured),
     )
     recovery_curve = read_curve(pruned.path) if parts.prune.trains else []
-    return Result(record, read_curve(trained.path), recovery_curve, measured.trace, measured.raw, started_ms)
+    return Result(record, read_curve(trained.path), recovery_curve, measured.trace, measured.raw, started_ms, now_ms())
 
 
 def seconds_in(checkpoint: Entry) -> float:

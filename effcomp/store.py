@@ -32,11 +32,14 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
 
-    def get(self, kind: str, key: Mapping[str, Any], build: Callable[[Path], None]) -> Entry:
+    def get(self, kind: str, key: Mapping[str, Any], build: Callable[[Path], None], again: bool = False) -> Entry:
         """The entry for `key`; `build(folder)` fills a new folder when there is none.
 
         `key` holds everything that determines the content, as plain JSON values. An entry whose
         files no longer match their checksums is logged, removed and built again.
+
+        Args:
+            again: build it even where there is one, which it then replaces.
         """
         from filelock import FileLock
 
@@ -44,12 +47,11 @@ class Store:
         folder = self.root / kind / name
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
-            if folder.exists():
+            if folder.exists() and not again:
                 fault = find_fault(folder)
                 if fault is None:
                     return Entry(folder, name, created=False)
                 log.warning("stored %s %s: %s; building it again", kind, name[:12], fault)
-                shutil.rmtree(folder)
             building = folder.with_suffix(".building")
             if building.exists():  # left by a process that died: we hold its lock now
                 shutil.rmtree(building)
@@ -57,6 +59,8 @@ class Store:
             try:
                 build(building)
                 write_manifest(building, key)
+                if folder.exists():  # damaged, or to be replaced
+                    shutil.rmtree(folder)
                 building.rename(folder)
             except BaseException:
                 shutil.rmtree(building, ignore_errors=True)
@@ -73,7 +77,10 @@ def scratch_folder(store: Store, kind: str, key: Mapping[str, Any]) -> Path:
 
 def key_hash(key: Mapping[str, Any]) -> str:
     """The sha256 of the key as canonical JSON, in hex."""
-    text = json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text_hash(json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False))
+
+
+def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 

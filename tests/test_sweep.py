@@ -1,12 +1,17 @@
-"""A multirun: one parent run, a child for each configuration, refused ones named, one report."""
+"""A multirun: one parent run, a child for each configuration, refused ones named, one report; what interrupts it."""
 
+import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import mlflow
+import psutil
 import pytest
 
 from effcomp.record import Record
-from tests.conftest import run_effcomp
+from tests.conftest import run_effcomp, start_effcomp
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +43,7 @@ def test_every_configuration_is_compared_on_the_same_examples(swept) -> None:
 
 def test_the_report_is_written_and_the_way_to_it_is_printed(swept) -> None:
     folder, ran = swept
-    (report,) = folder.glob("multirun/*/*/report")
+    report, *_ = sorted(folder.glob("multirun/*/*/report"))
     written = {file.name for file in report.iterdir()}
     assert written >= {
         "index.html",
@@ -71,12 +76,34 @@ def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> Non
     assert (child.data.params["quant"], child.data.params["quant.granularity"]) == ("int8_dynamic", "per_channel")
     assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
         "record.json",
+        "series.json",
         "times.npz",
         "confusion_matrix.json",
         "confusion_matrix.png",
     }
     assert len(client.get_metric_history(child.info.run_id, "training.loss")) >= 1
     assert Path(client.download_artifacts(parent.info.run_id, "report/index.html", str(folder))).is_file()
+
+
+def test_a_sweep_that_is_run_again_measures_nothing_again_and_skips_what_is_no_configuration(
+    swept, tiny: list[str]
+) -> None:
+    folder, first = swept
+    choices = ["device.threads=1", "quant=none,int8_dynamic,int8_static", "prune.ratio=0.3,0.5"]
+    again = run_effcomp("-m", *tiny, *choices, cwd=folder)
+    assert again.code == 0, again.stderr
+    records = [[Record.from_json(line) for line in ran.stdout.splitlines()] for ran in (first, again)]
+    assert [record.truth.time for record in records[0]] == [record.truth.time for record in records[1]]
+    assert records[0][0].quality == records[1][0].quality
+    left_out = [line for line in again.stderr.splitlines() if line.startswith("left out: ")]
+    assert [line.partition(": skipped: ")[0].removeprefix("left out: ") for line in left_out] == [
+        "quant=none prune.ratio=0.5",
+        "quant=int8_dynamic prune.ratio=0.5",
+        "quant=int8_static prune.ratio=0.3",
+        "quant=int8_static prune.ratio=0.5",
+    ]
+    assert "the same configuration as number 0" in left_out[0]
+    assert "does not run on runtime=torch" in left_out[2]
 
 
 def test_folds_are_averaged_in_the_report(tiny: list[str], tmp_path: Path) -> None:
@@ -89,3 +116,44 @@ def test_folds_are_averaged_in_the_report(tiny: list[str], tmp_path: Path) -> No
     (means,) = tmp_path.glob("multirun/*/*/report/repeats_table.md")
     assert "| 2 folds |" in means.read_text()
     assert "Means over repeats" in (means.parent / "index.html").read_text()
+
+
+def job_process(parent: psutil.Process, logged: str, folder: Path) -> psutil.Process:
+    """The process that runs the configurations, once one of them has logged these words."""
+    end = time.monotonic() + 120
+    while not any(logged in file.read_text() for file in folder.glob("multirun/*/*/*/run.log")):
+        assert time.monotonic() < end, f"nothing logged {logged!r}"
+        time.sleep(0.05)
+    (child,) = [process for process in parent.children() if "effcomp.job" in process.cmdline()]
+    return child
+
+
+def test_a_configuration_that_is_killed_is_recorded_and_the_others_go_on(tiny: list[str], tmp_path: Path) -> None:
+    sweep = start_effcomp("-m", *tiny, "device.threads=1", "quant=none,int8_scratch", cwd=tmp_path)
+    job_process(psutil.Process(sweep.pid), "fine-tuning", tmp_path).kill()
+    assert sweep.wait(180) == 1
+    (outcome,) = tmp_path.glob("multirun/*/*/*/outcome.json")
+    assert json.loads(outcome.read_text())["status"] == "failed"
+    assert "killed by signal 9 (out of memory?)" in json.loads(outcome.read_text())["reason"]
+    (record,) = tmp_path.glob("multirun/*/*/*/record.json")
+    assert Record.read(record).choices["quant"] == "int8_scratch"
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_sweep_leaves_no_process_and_its_run_is_closed(
+    tiny: list[str], tmp_path: Path, end: signal.Signals
+) -> None:
+    sweep = start_effcomp("-m", *tiny, "device.threads=1", "quant=none,int8_scratch", cwd=tmp_path)
+    child = job_process(psutil.Process(sweep.pid), "measuring", tmp_path)
+    time.sleep(1)
+    processes = [child, *child.children(recursive=True)]
+    os.kill(sweep.pid, end)
+    assert sweep.wait(60) == (130 if end == signal.SIGINT else -end)
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    assert not alive
+    again = run_effcomp("-m", *tiny, "device.threads=1", "quant=none", cwd=tmp_path)
+    assert again.code == 0, again.stderr
+    assert "fine-tuned before" in again.stderr
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("effcomp").experiment_id])
+    assert {run.info.status for run in runs if run.data.tags["kind"] == "sweep"} == {"FINISHED", "FAILED"}

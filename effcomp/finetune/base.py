@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.device import Device
-from effcomp.errors import UserError
+from effcomp.errors import Skipped
 from effcomp.heads import Head
 from effcomp.models.base import Model
 from effcomp.part import Part
@@ -57,7 +57,7 @@ class Finetune(Part):
     def check_model(self, model: Model) -> None:
         """Raise UserError when it cannot train this model; takes no time."""
         if (reason := self.refuses.get(model.model_type or "")) is not None:
-            raise UserError(f"finetune={self.name} does not train model={model.name}: {reason}")
+            raise Skipped(f"finetune={self.name} does not train model={model.name}: {reason}")
 
     def taught_by(self, folder: Path) -> "Finetune":
         """The same, with the model of this folder for a teacher where one is needed and none is named."""

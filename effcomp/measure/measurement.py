@@ -108,7 +108,7 @@ def measure(
     total = bench.turns * len(bench.batch_sizes)
     times: dict[int, PairedTimes] = {}
     with (
-        Trace(pair.variant.process.pid, bench.trace_interval_s, pair.device) as trace,
+        Trace(pair.variant.pid, bench.trace_interval_s, pair.device) as trace,
         tqdm(total=total, desc="measuring", unit="turn", leave=False, disable=not sys.stderr.isatty()) as bar,
     ):
         for batch_size in bench.batch_sizes:

@@ -71,7 +71,7 @@ class Pair:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.close()
+        self._open.__exit__(kind, error, trace)  # on an error they are killed: nobody waits for their answers
 
 
 @dataclass(frozen=True)

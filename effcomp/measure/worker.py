@@ -2,17 +2,12 @@
 
     python -m effcomp.measure.worker
 
-Each command is one line of JSON on standard input, each answer one line on standard output; whatever
-a library prints goes to standard error. Started fresh for each artifact, so its memory is the
-artifact's own. `effcomp.measure.client` is the other end.
+Started fresh for each artifact, so its memory is the artifact's own. `effcomp.process` says how it is spoken to,
+`effcomp.measure.client` is the other end.
 """
 
-import json
 import logging
-import os
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +18,7 @@ import numpy as np
 from effcomp.device import Device
 from effcomp.measure import memory, scenarios
 from effcomp.part import from_spec
+from effcomp.process import serve
 from effcomp.ragged import Ragged, batches_by_length
 from effcomp.runtimes.base import Loaded, Runtime
 
@@ -158,19 +154,9 @@ class Server:
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # prints of libraries must not reach the pipe
     # It logs a line for each float32 input of each layer, though the cast is part of the format, and one at import.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    server = Server()
-    for line in sys.stdin:
-        request = json.loads(line)
-        command: Callable[..., dict[str, Any]] = getattr(server, request.pop("command"))
-        try:
-            answer = command(**request)
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
-        answers.write(json.dumps(answer) + "\n")
+    serve(Server())
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ __all__ = [
     "Speed",
     "Truth",
     "VersusBaseline",
+    "label",
     "settings",
 ]
 
@@ -108,6 +109,21 @@ def numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
             yield from numbers(inner, below)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield path, float(value)
+
+
+def label(config: dict[str, Any]) -> str:
+    """A configuration in one word, for the names of runs: `minilm-rotten_tomatoes-nf4-structured-0.5-openvino`."""
+    choices = config["choices"]
+    names = [choices["model"], choices["task"], choices["quant"]]
+    if choices["prune"] != "none":
+        names.append(f"{choices['prune']}-{config['prune'].get('ratio') or ''}".rstrip("-"))
+        if (recovery := config["prune"]["recovery"]["name"]) != "none":
+            names.append(recovery)
+    if choices["runtime"] != "torch":
+        names.append(choices["runtime"])
+    if config["fold"] is not None:
+        names.append(f"fold{config['fold']}")
+    return "-".join(names)
 
 
 def flattened(key: str, value: Any) -> dict[str, Any]:

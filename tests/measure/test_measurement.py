@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from effcomp.compose import check
-from effcomp.pipeline import RAW_FILE, Result, run
+from effcomp.pipeline import run
+from effcomp.result import RAW_FILE, Result
 from effcomp.statistics import ratio_interval
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts
 
@@ -47,7 +48,7 @@ def decoder(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Result
 
 
 def test_the_raw_times_are_kept_and_the_summary_is_of_them(encoder: Result, tmp_path: Path) -> None:
-    encoder.write_raw(tmp_path)
+    encoder.write(tmp_path)
     raw, speed = np.load(tmp_path / RAW_FILE), encoder.record.speed
     for size, summary in speed.by_batch_size.items():
         baseline, variant = raw[f"batch_{size}.baseline"], raw[f"batch_{size}.variant"]

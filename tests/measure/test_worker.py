@@ -11,7 +11,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from effcomp.device import Device
-from effcomp.measure.client import Worker, WorkerFailed
+from effcomp.measure.client import Worker
+from effcomp.process import ProcessFailed
 from effcomp.ragged import pack
 from effcomp.runtimes.torch import Torch
 from tests.conftest import write_small
@@ -77,12 +78,12 @@ def test_it_runs_on_the_cores_that_it_was_given(folder: Path) -> None:
     pinned = Device(name="cpu", kind="cpu", cores=[core], threads=1)
     with Worker(folder / "artifact", folder / "tokens", EAGER, pinned) as worker:
         worker.wait_until_started()
-        assert os.sched_getaffinity(worker.process.pid) == {core}
+        assert os.sched_getaffinity(worker.pid) == {core}
 
 
 def test_an_exception_in_it_comes_back_with_its_words(folder: Path, tmp_path: Path) -> None:
     with (
-        pytest.raises(WorkerFailed, match=r"FileNotFoundError.*artifact\.json"),
+        pytest.raises(ProcessFailed, match=r"FileNotFoundError.*artifact\.json"),
         Worker(tmp_path, folder / "tokens", EAGER, CPU) as worker,
     ):
         worker.wait_until_started()
@@ -93,8 +94,8 @@ def test_its_death_is_reported_and_not_waited_for(folder: Path) -> None:
     with start(folder) as worker:
         worker.wait_until_started()
         worker.load()
-        os.kill(worker.process.pid, signal.SIGKILL)
-        with pytest.raises(WorkerFailed, match="killed by signal 9"):
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(ProcessFailed, match="killed by signal 9"):
             worker.ask("peak")
 
 

@@ -41,6 +41,13 @@ class Prune(Part):
 class NoPrune(Prune):
     """Keep every weight."""
 
+    ratio: float | None = None
+    """Of the other choices in a product of choices (`effcomp.compose.build`); none here."""
+
+    def check(self, model: Model) -> None:
+        if self.ratio is not None:
+            raise UserError(f"prune.ratio={self.ratio}: prune=none keeps every weight; choose prune=structured, say")
+
 
 class Pruner(Prune):
     recovery: Finetune
@@ -134,4 +141,4 @@ def as_recovery() -> Iterator[None]:
         yield
     except UserError as error:
         words = str(error).replace("finetune=", "finetune@prune.recovery=").replace("finetune.", "prune.recovery.")
-        raise UserError(words) from error
+        raise type(error)(words) from error

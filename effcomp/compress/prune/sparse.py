@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from effcomp.compress.prune.base import Pruner
 from effcomp.compress.quant.base import HEADS
-from effcomp.errors import UserError
+from effcomp.errors import Skipped
 from effcomp.models.base import Model
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class SparsePruner(Pruner):
     def check(self, model: Model) -> None:
         super().check(model)
         if not self.recovery.keeps_zeros:
-            raise UserError(
+            raise Skipped(
                 f"finetune@prune.recovery={self.recovery.name} adds matrices without zeros to those of "
                 f"prune={self.name}; "
                 "use finetune@prune.recovery=full or distill"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from effcomp.compress.prune.base import GradualPruner
-from effcomp.errors import UserError
+from effcomp.errors import Skipped, UserError
 from effcomp.finetune.base import Job
 from effcomp.models.base import Model
 from effcomp.models.blocks import ARCHITECTURES, dense_counts, shrink
@@ -38,13 +38,13 @@ class Structured(GradualPruner):
     def check(self, model: Model) -> None:
         super().check(model)
         if model.weights == "random" and self.importance == "taylor":
-            raise UserError(
+            raise Skipped(
                 "prune.importance=taylor needs a trained model; with model.weights=random: prune.importance=magnitude"
             )
 
     def check_config(self, config: "PretrainedConfig") -> None:
         if config.model_type not in ARCHITECTURES:
-            raise UserError(
+            raise Skipped(
                 f"prune={self.name} does not know the architecture {config.model_type}; "
                 f"it knows: {', '.join(ARCHITECTURES)}; use prune=l1_unstructured"
             )

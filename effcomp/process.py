@@ -1,0 +1,143 @@
+"""A process of our own that answers commands: its two ends.
+
+Each command is one line of JSON on its standard input, each answer one line on its standard output; whatever a
+library prints there goes to standard error. It ends when its standard input closes, so none outlives the process that
+started it, however that one ends.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+PATIENCE_S = 10
+"""How long a process may take to leave what it does and end."""
+
+
+class ProcessFailed(Exception):
+    """The other process raised an exception, or died; the message holds its own words."""
+
+
+class Process:
+    """A fresh Python process that runs a module of effcomp. Use it as a context manager: it ends with the block."""
+
+    def __init__(self, module: str, called: str, environment: dict[str, str], cwd: Path | None = None) -> None:
+        """Start it; it imports its libraries while this one goes on.
+
+        Args:
+            module: run as `python -m`; it calls `serve`.
+            called: what it is, for messages: `the measured process`.
+            environment: added to this process's own.
+            cwd: the folder that its relative paths start from; None: this process's own.
+        """
+        self.called = called
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": python_path()} | environment,
+            cwd=cwd,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Send one command and wait for its answer.
+
+        Raises:
+            ProcessFailed: the command raised an exception there, or the process died.
+        """
+        self.send(command, **arguments)
+        return self.receive(command)
+
+    def send(self, command: str, **arguments: Any) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died; `receive` says how
+            self.process.stdin.write(json.dumps({"command": command, **arguments}) + "\n")
+            self.process.stdin.flush()
+
+    def receive(self, command: str) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            code = self.process.wait()
+            cause = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+            raise ProcessFailed(f"{self.called} was {cause}{hint} during '{command}'")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise ProcessFailed(f"{answer['error']}\n{answer['traceback']}")
+        return answer
+
+    def close(self) -> None:
+        """Close its standard input, which ends it; kill it if it does not go."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+            self.process.wait(timeout=PATIENCE_S + 1)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        finally:
+            self.process.stdout.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:  # it may be busy for minutes, and nobody waits for its answer
+            self.process.kill()
+        self.close()
+
+
+def serve(server: object) -> None:
+    """Answer commands with the methods of `server`, by their names, until standard input closes."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # prints of libraries must not reach the pipe
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=read, args=(lines,), daemon=True).start()
+    try:
+        while (line := lines.get()) is not None:
+            request = json.loads(line)
+            command = getattr(server, request.pop("command"))
+            try:
+                answer = command(**request)
+            except Exception as error:
+                answer = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+            answers.write(json.dumps(answer) + "\n")
+    except (KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches it too, and who started it says so
+        sys.exit(130)
+
+
+def read(lines: "queue.SimpleQueue[str | None]") -> None:
+    """Hand on the commands; when there are no more, whatever is under way is for nobody: leave it."""
+    for line in sys.stdin:
+        lines.put(line)
+    lines.put(None)
+    time.sleep(2)
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(PATIENCE_S / 2)
+    os._exit(1)
+
+
+def python_path() -> str:
+    """The process finds effcomp wherever this one found it, whatever the working folder is."""
+    import effcomp
+
+    root = str(Path(effcomp.__file__).parent.parent)
+    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))

@@ -1,0 +1,60 @@
+"""A finished run as files: the Record, every single time, and the series that go beside it."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.measure.trace import GpuSample, Sample
+from effcomp.record import RECORD_FILE, Record
+
+RAW_FILE = "times.npz"
+SERIES_FILE = "series.json"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that one configuration showed."""
+
+    record: Record
+    training_curve: list[dict[str, Any]]
+    recovery_curve: list[dict[str, Any]]
+    """Of the training after pruning; empty without."""
+    trace: list[Sample]
+    """Of the measured process."""
+    raw: dict[str, NDArray[np.float64]]
+    """Every single call's milliseconds, (turns, calls), by what was called."""
+    started_ms: int
+    """When the run began, Unix time."""
+    ended_ms: int
+
+    def write(self, folder: Path) -> None:
+        """Write record.json, times.npz (numpy's compressed format) and series.json; the record last, so that where
+        there is one the others are whole."""
+        np.savez_compressed(folder / RAW_FILE, allow_pickle=False, **self.raw)
+        series = {
+            "training_curve": self.training_curve,
+            "recovery_curve": self.recovery_curve,
+            "trace": [asdict(sample) for sample in self.trace],
+            "started_ms": self.started_ms,
+            "ended_ms": self.ended_ms,
+        }
+        (folder / SERIES_FILE).write_text(json.dumps(series) + "\n")
+        (folder / RECORD_FILE).write_text(self.record.to_json() + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Result":
+        """What `write` wrote.
+
+        Raises:
+            OSError: a file is missing.
+            ValueError: one is damaged, or of a version that this one does not read.
+        """
+        series = json.loads((folder / SERIES_FILE).read_text())
+        trace = [Sample(**row | {"gpu": GpuSample(**row["gpu"]) if row["gpu"] else None}) for row in series["trace"]]
+        with np.load(folder / RAW_FILE, allow_pickle=False) as stored:
+            raw = dict(stored)
+        return cls(Record.read(folder / RECORD_FILE), **series | {"trace": trace}, raw=raw)

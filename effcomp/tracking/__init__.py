@@ -1,0 +1,1 @@
+"""Where runs are logged: MLflow, or nowhere."""

@@ -1,0 +1,75 @@
+"""What a place that runs are logged in offers."""
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from effcomp.part import Part
+
+if TYPE_CHECKING:
+    from effcomp.result import Result
+
+
+class Unreachable(Exception):
+    """The tracking server does not answer. What was to be logged is on disk, and `effcomp.report --upload` sends it."""
+
+
+class Tracking(Part):
+    """Where runs are logged."""
+
+    uri: str | None = None
+    """Of the tracking store; None where there is none."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raise UserError when runs cannot be logged; makes the database where there is none."""
+
+    @abstractmethod
+    def start_sweep(self, name: str) -> str | None:
+        """Open the parent run of a sweep; its id, or None when nothing is tracked.
+
+        Raises:
+            Unreachable: the server does not answer.
+        """
+
+    @abstractmethod
+    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> None:
+        """Log one finished run, under its parent where there is one.
+
+        Args:
+            artifact: the folder of the compressed model; None where it is no longer in the store.
+
+        Raises:
+            Unreachable: the server does not answer.
+        """
+
+    @abstractmethod
+    def end_sweep(self, parent: str | None, results: Path | None, failed: bool) -> None:
+        """Close the parent run, with the files of the sweep's report where there is one.
+
+        Raises:
+            Unreachable: the server does not answer.
+        """
+
+    @abstractmethod
+    def how_to_open(self) -> str:
+        """Where the data is and what opens it, for a person."""
+
+
+class NoTracking(Tracking):
+    """Log nowhere: the record is on disk, and MLflow need not be installed."""
+
+    def check(self) -> None:
+        return
+
+    def start_sweep(self, name: str) -> str | None:
+        return None
+
+    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> None:
+        return
+
+    def end_sweep(self, parent: str | None, results: Path | None, failed: bool) -> None:
+        return
+
+    def how_to_open(self) -> str:
+        return "MLflow    not used (tracking=none)"

@@ -1,0 +1,212 @@
+"""MLflow: one run per configuration, the configurations of a sweep under one parent run."""
+
+import logging
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from effcomp.errors import UserError
+from effcomp.installed import require
+from effcomp.record import Record, label
+from effcomp.store import text_hash
+from effcomp.tracking.base import Tracking, Unreachable
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment
+    from mlflow.tracking import MlflowClient
+
+    from effcomp.result import Result
+
+log = logging.getLogger(__name__)
+
+EXPERIMENT = "effcomp"
+PATIENCE_S = 120
+"""How long a write waits for another process to leave the SQLite file."""
+PARENT_TAG = "mlflow.parentRunId"
+PROCESS_TAG = "process"
+RECORD_TAG = "record"
+"""The sha256 of the Record, by which a run that was logged is known."""
+
+
+class MlflowTracking(Tracking):
+    """An MLflow tracking store: SQLite on this machine, or a server."""
+
+    schemes: ClassVar[tuple[str, ...]] = ("sqlite", "http", "https", "postgresql", "mysql")
+    uri: str
+    """sqlite:///mlruns/mlflow.db, or http://host:port."""
+    artifacts: Path | None
+    """The folder of the runs' files, for SQLite; a server knows its own."""
+    models: bool = True
+    """Log each artifact as an MLflow model too, so that `mlflow models serve` runs it; it is copied for that."""
+
+    def check(self) -> None:
+        require("mlflow", "mlflow>=3", f"tracking={self.name}")
+        scheme = self.uri.partition("://")[0].partition("+")[0]
+        if scheme not in self.schemes:
+            raise UserError(f"tracking.uri={self.uri}: give sqlite:///FILE or http://HOST:PORT")
+        if self.database is not None:
+            try:
+                self.database.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UserError(f"tracking.uri={self.uri}: {error.strerror} ({self.database.parent})") from error
+            if not os.access(self.database.parent, os.W_OK):
+                raise UserError(f"tracking.uri={self.uri}: {self.database.parent} cannot be written to")
+            if self.artifacts is None:
+                raise UserError("tracking.artifacts=null: name the folder of the runs' files")
+        from mlflow.exceptions import MlflowException
+
+        try:
+            with self.reached():
+                _, experiment = self.experiment()
+        except Unreachable as error:
+            log.warning("%s; the records are kept on disk: python -m effcomp.report --upload sends them", error)
+            return
+        except (MlflowException, OSError, sqlite3.Error) as error:
+            raise UserError(f"tracking.uri={self.uri}: {first_line(error)}; use tracking=none") from error
+        if experiment.lifecycle_stage != "active":
+            raise UserError(
+                f"tracking.uri={self.uri}: its experiment {EXPERIMENT!r} was deleted; restore it with "
+                f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
+            )
+
+    @property
+    def database(self) -> Path | None:
+        """The SQLite file; None for a server."""
+        prefix = "sqlite:///"
+        return Path(self.uri.removeprefix(prefix)).absolute() if self.uri.startswith(prefix) else None
+
+    @contextmanager
+    def reached(self) -> Iterator[None]:
+        """Raise Unreachable where MLflow says, after many words, that a server does not answer."""
+        from mlflow.exceptions import MlflowException, RestException
+
+        try:
+            yield
+        except RestException:  # it does answer, and refuses
+            raise
+        except (MlflowException, OSError) as error:
+            if self.database is not None:
+                raise
+            raise Unreachable(f"tracking.uri={self.uri} does not answer ({first_line(error)})") from error
+
+    def experiment(self) -> "tuple[MlflowClient, Experiment]":
+        """A client, and effcomp's experiment. The database is made and migrated once, under a lock: two
+        processes that migrate SQLite at the same moment break it. WAL lets readers and a writer work together."""
+        # A server that is not there is to be said in seconds; MLflow's own patience is minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        from filelock import FileLock
+        from mlflow.tracking import MlflowClient
+
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        if self.database is None:
+            client = MlflowClient(self.uri)
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+            return client, experiment or client.get_experiment(client.create_experiment(EXPERIMENT))
+        with FileLock(f"{self.database}.lock"):
+            client = MlflowClient(f"sqlite:///{self.database}?timeout={PATIENCE_S}")
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
+                with sqlite3.connect(self.database) as connection:
+                    connection.execute("PRAGMA journal_mode=WAL")
+                assert self.artifacts is not None, "conf/tracking/local.yaml names the folder"
+                folder = self.artifacts.absolute().as_uri()
+                experiment = client.get_experiment(client.create_experiment(EXPERIMENT, artifact_location=folder))
+        return client, experiment
+
+    def start_sweep(self, name: str) -> str | None:
+        with self.reached():
+            client, experiment = self.experiment()
+            close_abandoned(client, experiment.experiment_id)
+            tags = {"kind": "sweep", PROCESS_TAG: process_name(os.getpid())}
+            return str(client.create_run(experiment.experiment_id, run_name=name, tags=tags).info.run_id)
+
+    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> None:
+        from effcomp.report.rows import is_baseline
+        from effcomp.tracking.contents import log_files, log_model, log_numbers
+
+        record = result.record
+        tags = {
+            "kind": "configuration",
+            "baseline": str(is_baseline(record)),
+            PROCESS_TAG: process_name(os.getpid()),
+            RECORD_TAG: text_hash(record.to_json()),
+            **record.choices,
+        }
+        if parent is not None:
+            tags[PARENT_TAG] = parent
+        with self.reached():
+            client, experiment = self.experiment()
+            with opened(client, experiment.experiment_id, label(record.config), tags, result) as run_id:
+                log_numbers(client, run_id, result)
+                log_files(client, run_id, result)
+                if self.models and artifact is not None:
+                    log_model(client, run_id, experiment.experiment_id, record, artifact)
+
+    def find(self, record: Record, parent: str | None) -> bool:
+        """Whether a run with this Record is there; one that was logged without its parent is put under it."""
+        with self.reached():
+            client, experiment = self.experiment()
+            runs = client.search_runs(
+                [experiment.experiment_id],
+                f"tags.{RECORD_TAG} = '{text_hash(record.to_json())}' and attributes.status = 'FINISHED'",
+            )
+            for run in runs:
+                if parent is not None and PARENT_TAG not in run.data.tags:
+                    client.set_tag(run.info.run_id, PARENT_TAG, parent)
+        return bool(runs)
+
+    def end_sweep(self, parent: str | None, results: Path | None, failed: bool) -> None:
+        if parent is None:
+            return
+        with self.reached():
+            client, _ = self.experiment()
+            if results is not None:
+                client.log_artifacts(parent, str(results), artifact_path=results.name)
+            client.set_terminated(parent, status="FAILED" if failed else "FINISHED")
+
+    def how_to_open(self) -> str:
+        if self.database is None:
+            return f"MLflow    {self.uri}"
+        return f"MLflow    {self.uri}\nopen it   make ui   (mlflow ui --host 127.0.0.1 --backend-store-uri {self.uri})"
+
+
+def first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].partition(": HTTP")[0].partition(" with url")[0][:200]
+
+
+@contextmanager
+def opened(client: "MlflowClient", experiment: str, name: str, tags: dict[str, str], result: "Result") -> Iterator[str]:
+    """A run that ends FINISHED when the result was, or FAILED when its block raises: none is left RUNNING."""
+    run_id = client.create_run(experiment, start_time=result.started_ms, run_name=name, tags=tags).info.run_id
+    try:
+        yield run_id
+    except BaseException:
+        client.set_terminated(run_id, status="FAILED")
+        raise
+    client.set_terminated(run_id, status="FINISHED", end_time=result.ended_ms)
+
+
+def process_name(pid: int) -> str:
+    """A process that no other is taken for, on whatever machine it is: machine, number, start."""
+    import psutil
+
+    return f"{socket.gethostname()} {pid} {psutil.Process(pid).create_time():.2f}"
+
+
+def close_abandoned(client: "MlflowClient", experiment: str) -> None:
+    """Close as failed the runs that processes of this machine left open which are no more: they were killed."""
+    import psutil
+
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        host, pid, _ = run.data.tags.get(PROCESS_TAG, "? 0 0").rsplit(" ", 2)
+        if host != socket.gethostname():
+            continue
+        if not psutil.pid_exists(int(pid)) or process_name(int(pid)) != run.data.tags[PROCESS_TAG]:
+            log.info("closing a run in MLflow that a killed process left open: %s", run.info.run_name)
+            client.set_terminated(run.info.run_id, status="FAILED")

@@ -1,0 +1,78 @@
+"""Send the runs that are kept on disk to a tracking server: those that could not reach it, or were not tracked.
+
+`python -m effcomp.report FOLDER --upload` calls this. What is there already is known by its Record and not sent again.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from effcomp.errors import UserError
+from effcomp.record import RECORD_FILE
+from effcomp.report.build import FOLDER
+from effcomp.result import SERIES_FILE, Result
+from effcomp.store import MANIFEST
+from effcomp.sweep import OUTCOME_FILE, SWEEP_FILE
+from effcomp.tracking.mlflow_runs import MlflowTracking
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Uploaded:
+    sent: int = 0
+    there_already: int = 0
+    without_model: int = 0
+    """Of those that were sent: how many's artifacts are no longer in the store."""
+
+
+def upload(source: Path, tracking: MlflowTracking) -> Uploaded:
+    """Log every run below a folder, those of a sweep under its parent run.
+
+    Raises:
+        UserError: there is none, or one cannot be read.
+        Unreachable: the server does not answer.
+    """
+    folders = sorted(
+        file.parent
+        for file in source.rglob(RECORD_FILE)
+        if (file.parent / SERIES_FILE).exists() and not (file.parent / MANIFEST).exists()
+    )
+    if not folders:
+        raise UserError(f"{source} holds no run to upload: give the folder of a run or a sweep, say multirun/DATE/TIME")
+    parents, done = dict[Path, str | None](), Uploaded()
+    for folder in folders:
+        try:
+            result = Result.read(folder)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{folder} cannot be read: {str(error).splitlines()[0]}") from error
+        sweep = folder.parent
+        if sweep not in parents:
+            parents[sweep] = open_parent(sweep, tracking)
+        if tracking.find(result.record, parents[sweep]):
+            done.there_already += 1
+            continue
+        artifact = Path(result.record.config["store"]) / "artifact" / result.record.truth.artifact
+        done.without_model += not artifact.is_dir()
+        tracking.log(result, artifact if artifact.is_dir() else None, parents[sweep])
+        done.sent += 1
+        log.info("sent %s", folder)
+    for sweep, parent in parents.items():
+        outcomes = [json.loads(file.read_text())["status"] for file in sweep.glob(f"*/{OUTCOME_FILE}")]
+        results = sweep / FOLDER
+        tracking.end_sweep(parent, results if results.is_dir() else None, "failed" in outcomes)
+    return done
+
+
+def open_parent(folder: Path, tracking: MlflowTracking) -> str | None:
+    """The parent run of a sweep there, a new one where it has none yet; None for a folder that is no sweep's."""
+    file = folder / SWEEP_FILE
+    if not file.exists():
+        return None
+    sweep = json.loads(file.read_text())
+    if sweep["parent_run"] is None or sweep["uri"] != tracking.uri:
+        sweep |= {"parent_run": tracking.start_sweep(sweep["name"]), "uri": tracking.uri}
+        file.write_text(json.dumps(sweep))
+    parent: str = sweep["parent_run"]
+    return parent

@@ -1,0 +1,137 @@
+"""MLflow under several writers, a run that raises, runs of processes that were killed, a logged model."""
+
+import multiprocessing
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from effcomp.errors import UserError
+from effcomp.record import Record
+from effcomp.result import RAW_FILE, Result
+from effcomp.tracking.base import Unreachable
+from effcomp.tracking.mlflow_runs import PROCESS_TAG, MlflowTracking, opened, process_name
+from tests.conftest import MOVIES, SMALL, compose_parts, records
+from tests.test_result import some_result
+
+
+def local(folder: Path) -> MlflowTracking:
+    return MlflowTracking(name="local", uri=f"sqlite:///{folder}/db/mlflow.db", artifacts=folder / "files")
+
+
+def log_some(folder: Path, count: int) -> None:
+    tracking = local(folder)
+    tracking.check()
+    for _ in range(count):
+        tracking.log(Result(records("nf4")[0], [], [], [], {}, started_ms=0, ended_ms=1), None, parent=None)
+
+
+def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=log_some, args=(tmp_path, 4)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
+    client, experiment = local(tmp_path).experiment()
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == 16
+    expected = records("nf4")[0].metrics()
+    for run in runs:
+        assert run.info.status == "FINISHED"
+        assert expected.items() <= run.data.metrics.items()
+
+
+def test_a_record_comes_back_from_mlflow_and_series_stand_by_step(tmp_path: Path) -> None:
+    result, tracking = some_result(), local(tmp_path)
+    tracking.check()
+    tracking.log(result, None, parent=None)
+
+    client, experiment = tracking.experiment()
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert (run.info.start_time, run.info.end_time) == (1000, 3000)
+    downloaded = Path(client.download_artifacts(run.info.run_id, ""))
+    assert Record.read(downloaded / "record.json") == result.record
+    assert (downloaded / RAW_FILE).is_file()
+
+    def series(name: str) -> list[tuple[int, float]]:
+        return [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, name)]
+
+    assert series("training.eval_loss") == [(5, 0.6)]
+    assert series("trace.rss_bytes") == [(250, 100.0), (500, 200.0)]
+    assert series("trace.gpu_power_w") == [(250, 300.0)]
+
+
+def test_a_run_whose_logging_raises_is_failed_and_not_running(tmp_path: Path) -> None:
+    tracking = local(tmp_path)
+    tracking.check()
+    client, experiment = tracking.experiment()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        opened(client, experiment.experiment_id, "interrupted", {}, some_result()) as run_id,
+    ):
+        raise KeyboardInterrupt
+    assert mlflow.MlflowClient(tracking.uri).get_run(run_id).info.status == "FAILED"
+
+
+def test_what_a_killed_process_left_open_is_closed_by_the_next_sweep(tmp_path: Path) -> None:
+    tracking = local(tmp_path)
+    tracking.check()
+    client, experiment = tracking.experiment()
+    own = process_name(os.getpid())
+    host, pid, started = own.rsplit(" ", 2)
+    left = {
+        "of a process that is no more": f"{host} 4194304 {started}",
+        "of one whose number was given again": f"{host} {pid} 1.00",
+        "of one that runs": own,
+        "of another machine": f"elsewhere {pid} {started}",
+    }
+    for name, process in left.items():
+        client.create_run(experiment.experiment_id, run_name=name, tags={PROCESS_TAG: process})
+    tracking.start_sweep("the next")
+    runs = client.search_runs([experiment.experiment_id], "attributes.status = 'RUNNING'")
+    assert {run.info.run_name for run in runs} == {"of one that runs", "of another machine", "the next"}
+
+
+def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Path, tmp_path: Path) -> None:
+    from effcomp.pipeline import run
+
+    parts = compose_parts(
+        *(f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL),
+        *("quant=int8_dynamic", f"store={tmp_path / 'store'}"),
+    )
+    result, tracking = run(parts), local(tmp_path)
+    tracking.check()
+    tracking.log(result, parts.store / "artifact" / result.record.truth.artifact, parent=None)
+    client, experiment = tracking.experiment()
+    (model,) = client.search_logged_models([experiment.experiment_id])
+    assert model.tags["quant"] == "int8_dynamic"
+    files = [file for file in (tmp_path / "files" / "models").rglob("*") if file.is_file()]
+    assert not [file for file in files if file.suffix in {".pkl", ".pickle", ".pt"}], "nothing is pickled"
+
+    mlflow.set_tracking_uri(f"sqlite:///{tracking.database}")
+    served = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
+    texts = [text for text, _ in zip(parts.task.load().test.texts, range(20), strict=False)]
+    answers = served.predict(texts)
+    labels = parts.task.load().label_names
+    right = [labels[label] for label in parts.task.load().test.labels[:20]]
+    assert (answers["label"] == right).mean() == pytest.approx(result.record.quality.accuracy.value)
+    assert answers[list(labels)].sum(axis=1).tolist() == pytest.approx([1.0] * 20)
+
+
+def test_a_server_that_is_not_there_is_said_and_refuses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    tracking = MlflowTracking(name="server", uri="http://127.0.0.1:9", artifacts=None)
+    tracking.check()
+    assert "does not answer" in caplog.text
+    assert "--upload" in caplog.text
+    with pytest.raises(Unreachable):
+        tracking.log(replace(some_result()), None, parent=None)
+
+
+@pytest.mark.parametrize("uri", ["nonsense", "file:///tmp/mlruns", "sqlite:////proc/none/mlflow.db"])
+def test_a_store_that_cannot_be_written_is_refused(uri: str) -> None:
+    with pytest.raises(UserError, match=r"tracking\.uri="):
+        MlflowTracking(name="local", uri=uri, artifacts=None).check()
