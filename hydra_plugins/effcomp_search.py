@@ -1,0 +1,147 @@
+"""hydra/sweeper=optuna: search the configurations for the Pareto front of quality and cost, with Optuna.
+
+Hydra loads sweepers from the namespace hydra_plugins alone, at every start: what is heavy is imported where it is used.
+(hydra-optuna-sweeper pins Optuna 2.)
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from effcomp.record.objectives import Objective
+    from hydra.core.utils import JobReturn
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+
+log = logging.getLogger(__name__)
+
+FRUITLESS = 20
+"""So many proposals in a row that were measured before end the search: the space has nothing new."""
+Choices = tuple[str, ...]
+"""The overrides of one configuration, without those that are the same in all."""
+
+
+class ParetoSearch(Sweeper):
+    """Proposes configurations, learns from their records, proposes better ones.
+
+    Multi-objective tree-structured Parzen estimator (Ozaki et al. 2022). The same command and seed propose the same
+    configurations as long as they are measured as before, so a search that was cut off replays from the store.
+    """
+
+    def __init__(
+        self, trials: int, parallel: int, objectives: list[str], seed: int, params: dict[str, str] | None
+    ) -> None:
+        self.trials, self.parallel, self.seed, self.params = trials, parallel, seed, params or {}
+        self.objectives = chosen(list(objectives))
+        if min(trials, parallel) < 1:
+            raise HydraException(f"hydra.sweeper.trials={trials}, hydra.sweeper.parallel={parallel}: give 1 or more")
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config, self.hydra_context = config, hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        assert self.hydra_context is not None and self.config is not None, "Hydra calls setup first"
+        typed = [*(f"{name}={value}" for name, value in self.params.items()), *arguments]
+        parsed = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(typed)
+        fixed = [text for text, override in zip(typed, parsed, strict=True) if not override.is_sweep_override()]
+        space = {o.get_key_element(): distribution(o) for o in parsed if o.is_sweep_override()}
+        if not space:
+            raise HydraException("hydra/sweeper=optuna has nothing to search: give choices, say quant=none,bf16,nf4")
+
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        self.search(fixed, space)
+
+    def search(self, fixed: list[str], space: "dict[str, BaseDistribution]") -> None:
+        """Ask, measure, tell, until so many configurations are measured or nothing new is proposed."""
+        from optuna.trial import TrialState
+
+        assert self.launcher is not None, "Hydra calls setup first"
+        study, known, fruitless = self.study(), dict[Choices, list[float] | None](), 0
+        while len(known) < self.trials and fruitless < FRUITLESS:
+            asked = [study.ask(space) for _ in range(min(self.parallel, self.trials - len(known)))]
+            wanted = [tuple(f"{name}={value}" for name, value in trial.params.items()) for trial in asked]
+            new = [choices for choices in dict.fromkeys(wanted) if choices not in known]
+            fruitless = 0 if new else fruitless + 1
+            if new:
+                jobs = [(*fixed, *choices) for choices in new]
+                self.validate_batch_is_legal(jobs)
+                returned = self.launcher.launch(jobs, initial_job_idx=len(known))
+                known |= zip(new, map(self.values, returned), strict=True)
+            for trial, choices in zip(asked, wanted, strict=True):
+                values = known[choices]
+                study.tell(trial, values, state=TrialState.FAIL if values is None else TrialState.COMPLETE)
+        log.info("measured %d configurations of %d proposals", len(known), len(study.trials))
+
+    def study(self) -> "Study":
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        return optuna.create_study(
+            directions=["maximize" if upwards(objective) else "minimize" for objective in self.objectives],
+            sampler=optuna.samplers.TPESampler(seed=self.seed, constant_liar=self.parallel > 1),
+        )
+
+    def values(self, job: "JobReturn") -> list[float] | None:
+        """The objectives of a job's record; None where it has none, or not all of them."""
+        from effcomp.record import RECORD_FILE, Record
+        from effcomp.sweep import OUTCOME_FILE
+
+        assert job.hydra_cfg is not None
+        folder = Path(job.hydra_cfg.hydra.runtime.output_dir)
+        if (folder / OUTCOME_FILE).exists():  # a twin has the record of the first
+            twin = json.loads((folder / OUTCOME_FILE).read_text()).get("same_as")
+            folder = folder.parent / twin if twin is not None else folder
+        if not (folder / RECORD_FILE).exists():
+            return None
+        record = Record.read(folder / RECORD_FILE)
+        found = [(objective.speedup or objective.value)(record) for objective in self.objectives]
+        return [interval.value for interval in found if interval is not None] if None not in found else None
+
+
+def chosen(names: list[str]) -> "list[Objective]":
+    from effcomp.record.objectives import OBJECTIVES
+
+    if unknown := [name for name in names if name not in OBJECTIVES]:
+        raise HydraException(f"hydra.sweeper.objectives={unknown[0]}: choose of {', '.join(OBJECTIVES)}")
+    if not names:
+        raise HydraException("hydra.sweeper.objectives=[]: name one or more")
+    return [OBJECTIVES[name] for name in names]
+
+
+def upwards(objective: "Objective") -> bool:
+    """Whether more is better of what is told: times are told as paired speed-ups, which hold better than the times."""
+    return objective.speedup is not None or objective.direction == "maximise"
+
+
+def distribution(override: Override) -> "BaseDistribution":
+    """What Optuna draws from, for `a,b,c`, `choice(...)`, `range(...)` and `interval(...)`, `tag(log, interval(...))`.
+
+    Raises:
+        HydraException: another kind of sweep.
+    """
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    value = override.value()
+    if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
+        log_scale = "log" in value.tags
+        if isinstance(value.start, int) and isinstance(value.end, int):
+            return IntDistribution(value.start, value.end, log=log_scale)
+        return FloatDistribution(value.start, value.end, log=log_scale)
+    if isinstance(value, RangeSweep) or override.is_choice_sweep():
+        return CategoricalDistribution(list(override.sweep_string_iterator()))
+    raise HydraException(f"{override.input_line}: hydra/sweeper=optuna takes a,b,c, range(a,b) or interval(a,b)")
