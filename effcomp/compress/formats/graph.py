@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from effcomp.compress.formats.base import POSITIONS
+from effcomp.compress.formats.base import POSITIONS, Source
 from effcomp.heads import Head
 from effcomp.ragged import Batch
 
@@ -39,10 +39,10 @@ def graph_of(model: PreTrainedModel) -> Graph:
     return Graph(model).eval()
 
 
-def example_inputs(columns: tuple[str, ...], head: Head) -> dict[str, Tensor]:
+def example_inputs(source: Source) -> dict[str, Tensor]:
     """Two sequences of eight tokens, to trace with."""
-    inputs = {name: torch.ones((2, 8), dtype=torch.int64) for name in columns}
-    if head == "causal_lm":
+    inputs = {name: torch.ones((2, 8), dtype=torch.int64) for name in source.columns}
+    if source.head == "causal_lm":
         inputs[POSITIONS] = torch.arange(8)
     return inputs
 
