@@ -5,7 +5,7 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.compress.formats.base import POSITIONS
+from effcomp.compress.formats.base import with_positions
 from effcomp.heads import Head
 from effcomp.ragged import IGNORED, LABELS, Batch
 from effcomp.runtimes.base import Loaded
@@ -23,7 +23,7 @@ class GraphModel(Loaded):
 
     def inputs(self, batch: Batch, positions: NDArray[np.int64]) -> Batch:
         """The graph's inputs; positions: whose logits are wanted of a language model that predicts the next token."""
-        return {**batch, POSITIONS: positions} if self.head == "causal_lm" else batch
+        return with_positions(batch, self.head, positions)
 
     def last(self, batch: Batch) -> Batch:
         """The graph's inputs for the logits of the last position alone."""

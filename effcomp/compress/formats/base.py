@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from effcomp.compress.quant.base import Quant
 from effcomp.heads import Head
 from effcomp.ragged import Batch
@@ -15,6 +18,11 @@ if TYPE_CHECKING:
 POSITIONS = "positions"
 """Input of a graph that predicts the next token: the positions whose logits are wanted, (positions,) int64. A server
 wants the last one alone, which saves most of the work of a large vocabulary."""
+
+
+def with_positions(batch: Batch, head: Head, positions: NDArray[np.int64]) -> Batch:
+    """A batch as a graph takes it: the positions are added for a model that predicts the next token."""
+    return {**batch, POSITIONS: positions} if head == "causal_lm" else batch
 
 
 @dataclass(frozen=True)

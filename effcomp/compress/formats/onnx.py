@@ -21,7 +21,7 @@ class Onnx(Format):
     def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
         import torch
 
-        from effcomp.compress.formats.graph import example_inputs, graph_of, with_positions
+        from effcomp.compress.formats.graph import calibration_inputs, example_inputs, graph_of
 
         inputs, dynamic = example_inputs(source), torch.export.Dim.DYNAMIC
         shapes = {name: {0: dynamic} if name == POSITIONS else {0: dynamic, 1: dynamic} for name in inputs}
@@ -41,7 +41,7 @@ class Onnx(Format):
             node.metadata_props.clear()  # where in which Python file it came from: as large as a small model
         stored = sum(parameter.nbytes for parameter in source.model.parameters())
         program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
-        quant.quantise_onnx(folder / GRAPH_FILE, [with_positions(batch, source.head) for batch in samples])
+        quant.quantise_onnx(folder / GRAPH_FILE, calibration_inputs(samples, source.head))
 
     def files(self, folder: Path) -> list[Path]:
         return sorted(folder.glob(f"{GRAPH_FILE}*"))

@@ -27,12 +27,12 @@ class OpenVino(Format):
         import openvino
         import torch
 
-        from effcomp.compress.formats.graph import example_inputs, graph_of, with_positions
+        from effcomp.compress.formats.graph import calibration_inputs, example_inputs, graph_of
 
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values that the trace keeps: tests call with other shapes
             converted = openvino.convert_model(graph_of(source.model), example_input=example_inputs(source))
-        converted = quant.quantise_openvino(converted, [with_positions(batch, source.head) for batch in samples])
+        converted = quant.quantise_openvino(converted, calibration_inputs(samples, source.head))
         halves = quant.arithmetic in {"bfloat16", "float16"}
         openvino.save_model(converted, folder / GRAPH_FILE, compress_to_fp16=halves)
 
