@@ -1,17 +1,30 @@
 """model.onnx, for ONNX Runtime."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.compress.formats.base import POSITIONS, Format, Source
 from effcomp.compress.quant.base import Quant
 from effcomp.ragged import Batch
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 GRAPH_FILE = "model.onnx"
 OPSET = 20
 """The first with Gelu as one operator."""
 LARGEST_BYTES = 2**31 - 2**24
 """A protobuf file holds less than 2 GiB: larger weights lie beside it."""
+
+
+def read_graph(file: Path) -> "ModelProto":
+    """A graph to rewrite, without the exporter's shapes: these stop a quantiser's own inference of them, and do not fit
+    its operators."""
+    import onnx
+
+    model = onnx.load(file)
+    del model.graph.value_info[:]
+    return model
 
 
 class Onnx(Format):

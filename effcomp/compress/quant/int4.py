@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from effcomp.compress.formats.onnx import read_graph
 from effcomp.compress.quant.base import HEADS, Arithmetic, Quant, Way, linear_layers, load_floats, stored_state
 from effcomp.ragged import Batch
 
@@ -102,13 +103,10 @@ class Int4(Quant):
         return skeleton
 
     def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
-        import onnx
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-        model = onnx.load(file)
-        del model.graph.value_info[:]  # the exporter's shapes do not fit the new operators
         quantiser = MatMulNBitsQuantizer(
-            model, bits=4, block_size=self.group_size, is_symmetric=True, accuracy_level=INT8_ACTIVATIONS
+            read_graph(file), bits=4, block_size=self.group_size, is_symmetric=True, accuracy_level=INT8_ACTIVATIONS
         )
         quantiser.process()
         quantiser.model.save_model_to_file(str(file), use_external_data_format=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
+from effcomp.compress.formats.onnx import read_graph
 from effcomp.compress.quant.base import Arithmetic, Quant, Way
 from effcomp.ragged import Batch
 
@@ -50,7 +51,6 @@ class Int8Static(Quant):
         return self.samples
 
     def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
-        import onnx
         from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
         class Samples(CalibrationDataReader):
@@ -60,10 +60,8 @@ class Int8Static(Quant):
             def get_next(self) -> Batch | None:
                 return next(self.rest, None)
 
-        model = onnx.load(file)
-        del model.graph.value_info[:]  # the exporter's shapes stop the quantiser's own inference
         quantize_static(
-            model,
+            read_graph(file),
             file,
             Samples(),
             op_types_to_quantize=["MatMul", "Gemm"],
