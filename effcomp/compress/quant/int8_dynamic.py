@@ -4,8 +4,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.compress.formats.onnx import read_graph
-from effcomp.compress.quant.base import Arithmetic, Kind, Quant, Way, linear_layers, load_floats, stored_state
-from effcomp.compress.quant.int8 import CODES, SCALE, Granularity, quantise, split_codes
+from effcomp.compress.quant.base import (
+    CODES,
+    SCALE,
+    Arithmetic,
+    Kind,
+    Quant,
+    Way,
+    linear_layers,
+    load_floats,
+    split_codes,
+    stored_state,
+)
+from effcomp.compress.quant.int8 import Granularity, quantise
 from effcomp.ragged import Batch
 
 if TYPE_CHECKING:
