@@ -36,10 +36,7 @@ class Int8Static(Quant):
     def ways(self) -> dict[str, Way]:
         return {
             "onnxruntime": Way(("linear", "head"), ("QLinear", "MatMulInteger", "QGemm")),
-            "openvino": Way(
-                ("linear", "head", "embeddings"),
-                ("FullyConnected brgemm_avx512_I8", "FullyConnected brgemm_avx512_amx_I8", "FullyConnectedQuantized"),
-            ),
+            "openvino": Way(("linear", "head", "embeddings"), OPENVINO_PRODUCTS),
         }
 
     @property
