@@ -73,8 +73,9 @@ def write_artifact(
         nonzero_parameters=sum(int(parameter.count_nonzero()) for parameter in parameters),
         parameters_by_kind=parameters_by_kind(model),
     )
-    reads_pairs = head == "sequence_classification" and tokenizer is not None
-    columns = tuple(tokenizer.model_input_names) if tokenizer is not None and reads_pairs else COLUMNS
+    columns = COLUMNS
+    if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
+        columns = tuple(tokenizer.model_input_names)
     form.write(Source(model.eval(), head, columns), quant, samples, folder)
     model.config.save_pretrained(folder)
     if tokenizer is not None:
