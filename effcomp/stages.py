@@ -26,10 +26,10 @@ from effcomp.measure import machine
 from effcomp.measure.client import Worker
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.part import source_key
-from effcomp.ragged import Batch
+from effcomp.ragged import Batch, Ragged
 from effcomp.runtimes.base import Runtime
 from effcomp.store import Entry, Store, scratch_folder
-from effcomp.tasks.base import Splits, Task, encode, subset
+from effcomp.tasks.base import Examples, Splits, Task, encode, subset
 from effcomp.tasks.blocks import encode_blocks
 from effcomp.tasks.synthetic import synthetic_tokens
 
@@ -57,16 +57,20 @@ def tokens(store: Store, model: Model, task: Task, splits: Splits, head: Head) -
     }
 
     def build(folder: Path) -> None:
-        tokenizer = model.tokenizer(store)
-        if tokenizer is None:
-            made = synthetic_tokens(splits.test, model.config(store).vocab_size, task.max_length, MASK_SEED)
-        elif head == "sequence_classification":
-            made = encode(splits.test, tokenizer, task.max_length)
-        else:
-            made = encode_blocks(splits.test, tokenizer, task.max_length, head, MASK_SEED)
-        made.save(folder / TOKENS_FILE)
+        token_ids(store, model, task, splits.test, head).save(folder / TOKENS_FILE)
 
     return store.get("tokens", key, build)
+
+
+def token_ids(store: Store, model: Model, task: Task, examples: Examples, head: Head) -> Ragged:
+    """Examples as the model reads them: classification has a sequence for each, language modelling blocks of them all.
+    Random ids where the model has no tokenizer."""
+    tokenizer = model.tokenizer(store)
+    if tokenizer is None:
+        return synthetic_tokens(examples, model.config(store).vocab_size, task.max_length, MASK_SEED)
+    if head == "sequence_classification":
+        return encode(examples, tokenizer, task.max_length)
+    return encode_blocks(examples, tokenizer, task.max_length, head, MASK_SEED)
 
 
 def checkpoint(
@@ -187,13 +191,8 @@ def calibration(
     """
     if (count := quant.calibration_samples) == 0:
         return []
-    tokenizer = model.tokenizer(store)
-    if tokenizer is None:
-        made = synthetic_tokens(splits.train, model.config(store).vocab_size, task.max_length, MASK_SEED)
-    elif head == "sequence_classification":
-        made = encode(subset(splits.train, min(count, len(splits.train)), seed), tokenizer, task.max_length)
-    else:
-        made = encode_blocks(splits.train, tokenizer, task.max_length, head, MASK_SEED)
+    examples = subset(splits.train, count, seed) if head == "sequence_classification" else splits.train
+    made = token_ids(store, model, task, examples, head)
     if len(made) < count:
         raise UserError(f"quant.samples={count}: the task has {len(made)} training examples to fit the scales to")
     return [made.batch([index]) for index in range(count)]

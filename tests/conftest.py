@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from effcomp.compose import Parts
     from effcomp.finetune.base import Job
     from effcomp.heads import Head
@@ -78,6 +80,28 @@ def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def write_decoder(kind: "type[PreTrainedModel]", vocabulary: Path, folder: Path, **shape: Any) -> "PreTrainedModel":
+    """A decoder 64 wide with random weights, in a save_pretrained folder with the tokenizer of another one."""
+    from transformers import AutoTokenizer, set_seed
+
+    tokenizer = AutoTokenizer.from_pretrained(vocabulary)
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config = kind.config_class(vocab_size=len(tokenizer), hidden_size=64, max_position_embeddings=64, **ends, **shape)
+    set_seed(0)
+    model = kind(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model
+
+
+GROUPED = {
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 128,
+    "tie_word_embeddings": True,
+}
+"""The shape of a Llama: two layers, four query heads on two of key and value."""
 BITNET = {"quant_method": "bitnet", "linear_class": "autobitlinear", "modules_to_not_convert": ["lm_head"]}
 """What Microsoft's config.json says of its weights, but for the mode: masters (online) or packed (offline)."""
 
@@ -86,29 +110,35 @@ BITNET = {"quant_method": "bitnet", "linear_class": "autobitlinear", "modules_to
 def tiny_bitnet(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BitNet of two layers with float masters, in a folder as Microsoft publishes them: with its quantisation."""
     import torch
-    from transformers import AutoTokenizer, BitNetConfig, BitNetForCausalLM, set_seed
+    from transformers import BitNetForCausalLM
 
     folder = tmp_path_factory.mktemp("tiny_bitnet")
-    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
-    config = BitNetConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    set_seed(0)
-    model = BitNetForCausalLM(config)
+    model = write_decoder(BitNetForCausalLM, tiny_gpt2, folder, **GROUPED)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, mean=float(parameter.ndim == 1), std=0.2)
     model.config.quantization_config = {**BITNET, "quantization_mode": "online"}
     model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of two layers with tiny_gpt2's tokenizer, in a save_pretrained folder."""
+    from transformers import LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny_llama")
+    write_decoder(LlamaForCausalLM, tiny_gpt2, folder, **GROUPED)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_gptneo(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GPT-Neo of two layers (one global, one local) with tiny_gpt2's tokenizer, in a save_pretrained folder."""
+    from transformers import GPTNeoForCausalLM
+
+    folder = tmp_path_factory.mktemp("tiny_gptneo")
+    layers = {"num_layers": 2, "num_heads": 2, "attention_types": [[["global", "local"], 1]], "window_size": 16}
+    write_decoder(GPTNeoForCausalLM, tiny_gpt2, folder, **layers)
     return folder
 
 
@@ -124,55 +154,6 @@ def tiny_distilbert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -
         vocab_size=len(tokenizer), dim=64, hidden_dim=128, n_layers=2, n_heads=2, max_position_embeddings=64
     )
     DistilBertForMaskedLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_gptneo(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A GPT-Neo of two layers (one global, one local) with tiny_gpt2's tokenizer, in a save_pretrained folder."""
-    from transformers import AutoTokenizer, GPTNeoConfig, GPTNeoForCausalLM, set_seed
-
-    folder = tmp_path_factory.mktemp("tiny_gptneo")
-    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
-    set_seed(0)
-    config = GPTNeoConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        num_layers=2,
-        num_heads=2,
-        attention_types=[[["global", "local"], 1]],
-        max_position_embeddings=64,
-        window_size=16,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    GPTNeoForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny_llama(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Llama of two layers, four query heads on two of key and value, with tiny_gpt2's tokenizer."""
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM, set_seed
-
-    folder = tmp_path_factory.mktemp("tiny_llama")
-    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
-    set_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

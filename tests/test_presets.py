@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
-from effcomp.compose import check
+from effcomp.compose import GROUPS, check
 from effcomp.finetune.full import FullFinetune
 from effcomp.pipeline import run
-from effcomp.record import LanguageQuality, Quality, Record
-from tests.conftest import DATA, SMALL, compose_parts, run_effcomp
+from effcomp.record import LanguageQuality, Quality, Record, settings
+from effcomp.report.study import MEASURES, STUDIES, study_tables
+from tests.conftest import DATA, ROOT, SMALL, compose_parts, run_effcomp
 
 TRAINING = {
     "resource_efficient=bitnet_sst2": ("bitnet", "sst2", 1000, 3, 8),
@@ -32,6 +34,36 @@ def test_the_training_is_that_of_the_seed(preset: str) -> None:
     found = (parts.model.name, parts.task.name, finetune.train_samples, finetune.epochs, finetune.batch_size)
     assert found == TRAINING[preset]
     assert finetune.name == ("int8" if parts.model.name == "gptneo" else "full")
+
+
+FILES = sorted((ROOT / "conf/experiment").glob("*/*.yaml"))
+ROWS = [f"{file.parent.name}={file.stem}" for file in FILES]
+WITHOUT_NUMBERS = {"resource_efficient=gptneo_xnli", "limited_compute=pruned40_int8"}
+
+
+@pytest.mark.parametrize("preset", ROWS)
+def test_a_preset_has_what_its_study_printed_for_it_under_that_study_s_headings(preset: str) -> None:
+    study = compose_parts(f"+experiment/{preset}").config["study"]
+    assert study["name"].startswith(preset.partition("=")[0])
+    assert study["row"]
+    assert (study["published"] == {}) == (preset in WITHOUT_NUMBERS)
+    for numbers in study["published"].values():
+        assert numbers
+        assert numbers.keys() <= STUDIES[study["name"]].columns.keys() <= MEASURES.keys()
+
+
+def test_no_two_presets_are_the_same_line_of_a_study() -> None:
+    entries = [yaml.safe_load(file.read_text())["study"] for file in FILES]
+    lines = [(study["name"], *study["row"].values()) for study in entries]
+    assert len(set(lines)) == len(lines)
+
+
+def test_the_study_of_a_preset_changes_nothing_that_is_run() -> None:
+    """The artifact's key is made of parts, and none of them has it; neither have the settings that are logged."""
+    row, own = "+experiment/distilbert_lm=base", ["model=distilbert", "task=wikitext2", "finetune=none", "quant=none"]
+    preset, plain = compose_parts(row), compose_parts(*own)
+    assert all(getattr(preset, group).key() == getattr(plain, group).key() for group in GROUPS)
+    assert settings(preset.config) == settings(plain.config)
 
 
 RUNS = {
@@ -83,3 +115,5 @@ def test_the_gpt2_sweep_gives_a_row_for_each_number_format(tiny_gpt2: Path, tmp_
     quants = [record.choices["quant"] for record in records]
     assert records[1].config["quant"]["granularity"] == "per_tensor"
     assert quants == ["none", "int8_scratch", "int8_bnb", "nf4"]
+    ((_, frame),) = study_tables(records)
+    assert frame["Accuracy"].tolist()[::2] == ["0.9459", "0.9459", "0.9459", "0.9458"]

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effcomp.compress.formats.base import Format
+from effcomp.compress.formats.base import Format, Source
 from effcomp.compress.formats.safetensors import WEIGHTS_FILE
 from effcomp.compress.prune.base import Prune
 from effcomp.compress.quant.base import Kind, Quant, parameters_by_kind
@@ -73,9 +73,10 @@ def write_artifact(
         nonzero_parameters=sum(int(parameter.count_nonzero()) for parameter in parameters),
         parameters_by_kind=parameters_by_kind(model),
     )
-    reads_pairs = head == "sequence_classification" and tokenizer is not None
-    columns = tuple(tokenizer.model_input_names) if tokenizer is not None and reads_pairs else COLUMNS
-    form.write(model.eval(), head, columns, quant, samples, folder)
+    columns = COLUMNS
+    if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
+        columns = tuple(tokenizer.model_input_names)
+    form.write(Source(model.eval(), head, columns), quant, samples, folder)
     model.config.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)

@@ -60,7 +60,8 @@ class Record(Row):
     schema_version: int = SCHEMA
     """Written as `schema`."""
     config: dict[str, Any]
-    """The whole composed config; `config["choices"]` names the choice of each group."""
+    """The whole composed config; `config["choices"]` names the choice of each group, and `config["study"]` the line of
+    a published study that a preset stands for, with the numbers printed there."""
     quality: Quality | LanguageQuality | NotMeasured
     """The variant's, on the whole test split."""
     versus_baseline: VersusBaseline | LanguageVersus | NotMeasured
@@ -138,9 +139,10 @@ def flattened(key: str, value: Any) -> dict[str, Any]:
 
 
 def settings(config: dict[str, Any]) -> dict[str, Any]:
-    """A run's config flat, as it is typed: {"quant": "nf4", "quant.block_size": 64, "seed": 0, ...}."""
+    """A run's config flat, as it is typed: {"quant": "nf4", "quant.block_size": 64, "seed": 0, ...}. Without `study`,
+    which changes nothing."""
     flat: dict[str, Any] = dict(config["choices"])
     for group, value in config.items():
-        if group != "choices":
+        if group not in {"choices", "study"}:
             flat.update(flattened(group, value))
     return flat

@@ -5,7 +5,7 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.compress.formats.base import POSITIONS
+from effcomp.compress.formats.base import with_positions
 from effcomp.heads import Head
 from effcomp.ragged import IGNORED, LABELS, Batch
 from effcomp.runtimes.base import Loaded
@@ -14,8 +14,9 @@ from effcomp.runtimes.base import Loaded
 class GraphModel(Loaded):
     """A graph from token ids to logits, as effcomp.compress.formats writes it."""
 
-    def __init__(self, head: Head) -> None:
-        self.head = head
+    def __init__(self, head: Head, names: set[str]) -> None:
+        """names: the graph's own inputs, which may be fewer than a tokenizer's columns."""
+        self.head, self.names = head, names
 
     @abstractmethod
     def logits(self, inputs: Batch) -> NDArray[np.float32]:
@@ -23,7 +24,8 @@ class GraphModel(Loaded):
 
     def inputs(self, batch: Batch, positions: NDArray[np.int64]) -> Batch:
         """The graph's inputs; positions: whose logits are wanted of a language model that predicts the next token."""
-        return {**batch, POSITIONS: positions} if self.head == "causal_lm" else batch
+        given = with_positions(batch, self.head, positions)
+        return {name: ids for name, ids in given.items() if name in self.names}
 
     def last(self, batch: Batch) -> Batch:
         """The graph's inputs for the logits of the last position alone."""
@@ -37,8 +39,7 @@ class GraphModel(Loaded):
         from scipy.special import log_softmax
 
         labels = batch[LABELS]
-        tokens = {name: ids for name, ids in batch.items() if name != LABELS}
-        logits = self.logits(self.inputs(tokens, np.arange(labels.shape[1])))
+        logits = self.logits(self.inputs(batch, np.arange(labels.shape[1])))
         if self.head == "causal_lm":  # the logits at a position are of the next token
             logits, labels = logits[:, :-1], labels[:, 1:]
         losses = np.empty((len(labels), 2))

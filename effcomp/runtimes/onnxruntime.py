@@ -41,10 +41,9 @@ class OnnxRuntime(Runtime):
 
 class OnnxModel(GraphModel):
     def __init__(self, file: Path, head: Head, threads: int) -> None:
-        super().__init__(head)
         self.file, self.threads = file, threads
         self.session = self.open()
-        self.names = {entry.name for entry in self.session.get_inputs()}
+        super().__init__(head, {entry.name for entry in self.session.get_inputs()})
 
     def open(self, profile: Path | None = None) -> "InferenceSession":
         import onnxruntime
@@ -59,15 +58,13 @@ class OnnxModel(GraphModel):
         return onnxruntime.InferenceSession(self.file, options, providers=PROVIDERS)
 
     def logits(self, inputs: Batch) -> NDArray[np.float32]:
-        feed = {name: ids for name, ids in inputs.items() if name in self.names}
-        found: NDArray[np.float32] = self.session.run(None, feed)[0]
+        found: NDArray[np.float32] = self.session.run(None, inputs)[0]
         return found
 
     def ran(self, batch: Batch) -> list[Ran]:
-        feed = {name: ids for name, ids in self.last(batch).items() if name in self.names}
         with tempfile.TemporaryDirectory() as folder:
             session = self.open(Path(folder) / "profile")
-            session.run(None, feed)
+            session.run(None, self.last(batch))
             events = json.loads(Path(session.end_profiling()).read_text())
         calls: Counter[tuple[str, str]] = Counter()
         microseconds: Counter[tuple[str, str]] = Counter()

@@ -45,11 +45,10 @@ class OpenVinoRuntime(Runtime):
 
 class OpenVinoModel(GraphModel):
     def __init__(self, file: Path, head: Head, settings: dict[str, str]) -> None:
-        super().__init__(head)
         self.file, self.settings = file, settings
         compiled = self.compile({})
-        self.names = {name for entry in compiled.inputs for name in entry.names}
         self.request = compiled.create_infer_request()
+        super().__init__(head, {name for entry in compiled.inputs for name in entry.names})
 
     def compile(self, more: dict[str, str]) -> "CompiledModel":
         import openvino
@@ -57,13 +56,12 @@ class OpenVinoModel(GraphModel):
         return openvino.Core().compile_model(self.file, "CPU", self.settings | more)
 
     def logits(self, inputs: Batch) -> NDArray[np.float32]:
-        feed = {name: ids for name, ids in inputs.items() if name in self.names}
-        found: NDArray[np.float32] = self.request.infer(feed, share_inputs=True, share_outputs=True)[0].copy()
+        found: NDArray[np.float32] = self.request.infer(inputs, share_inputs=True, share_outputs=True)[0].copy()
         return found
 
     def ran(self, batch: Batch) -> list[Ran]:
         request = self.compile({"PERF_COUNT": "YES"}).create_infer_request()
-        request.infer({name: ids for name, ids in self.last(batch).items() if name in self.names})
+        request.infer(self.last(batch))
         calls: Counter[str] = Counter()
         seconds: Counter[str] = Counter()
         for node in request.profiling_info:

@@ -1,8 +1,12 @@
 """A file format that holds a compressed model."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from effcomp.compress.quant.base import Quant
 from effcomp.heads import Head
@@ -16,25 +20,32 @@ POSITIONS = "positions"
 wants the last one alone, which saves most of the work of a large vocabulary."""
 
 
+def with_positions(batch: Batch, head: Head, positions: NDArray[np.int64]) -> Batch:
+    """A batch as a graph takes it: the positions are added for a model that predicts the next token."""
+    return {**batch, POSITIONS: positions} if head == "causal_lm" else batch
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an artifact's weights are written from."""
+
+    model: "PreTrainedModel"
+    """In float32 and in eval mode."""
+    head: Head
+    columns: tuple[str, ...]
+    """The names of the model's inputs: input_ids, attention_mask, ..."""
+
+
 class Format(ABC):
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()
     """Libraries that writing it needs, by import name."""
 
     @abstractmethod
-    def write(
-        self,
-        model: "PreTrainedModel",
-        head: Head,
-        columns: tuple[str, ...],
-        quant: Quant,
-        samples: list[Batch],
-        folder: Path,
-    ) -> None:
-        """Write the weights of a float32 model into the folder, in this number format.
+    def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
+        """Write the weights into the folder, in this number format.
 
         Args:
-            columns: the names of the model's inputs: input_ids, attention_mask, ...
             samples: `quant.calibration_samples` training examples, each a batch of one.
         """
 

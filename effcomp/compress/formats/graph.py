@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from effcomp.compress.formats.base import POSITIONS
+from effcomp.compress.formats.base import POSITIONS, Source, with_positions
 from effcomp.heads import Head
 from effcomp.ragged import Batch
 
@@ -39,16 +40,14 @@ def graph_of(model: PreTrainedModel) -> Graph:
     return Graph(model).eval()
 
 
-def example_inputs(columns: tuple[str, ...], head: Head) -> dict[str, Tensor]:
+def example_inputs(source: Source) -> dict[str, Tensor]:
     """Two sequences of eight tokens, to trace with."""
-    inputs = {name: torch.ones((2, 8), dtype=torch.int64) for name in columns}
-    if head == "causal_lm":
+    inputs = {name: torch.ones((2, 8), dtype=torch.int64) for name in source.columns}
+    if source.head == "causal_lm":
         inputs[POSITIONS] = torch.arange(8)
     return inputs
 
 
-def with_positions(batch: Batch, head: Head) -> Batch:
-    """A batch as the graph takes it, all logits wanted."""
-    if head != "causal_lm":
-        return batch
-    return {**batch, POSITIONS: torch.arange(batch["input_ids"].shape[1]).numpy()}
+def calibration_inputs(samples: list[Batch], head: Head) -> list[Batch]:
+    """Training examples as the graph takes them, all logits wanted."""
+    return [with_positions(batch, head, np.arange(batch["input_ids"].shape[1])) for batch in samples]

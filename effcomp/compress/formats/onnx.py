@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.compress.formats.base import POSITIONS, Format
+from effcomp.compress.formats.base import POSITIONS, Format, Source
 from effcomp.compress.quant.base import Quant
-from effcomp.heads import Head
 from effcomp.ragged import Batch
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from onnx import ModelProto
 
 GRAPH_FILE = "model.onnx"
 OPSET = 20
@@ -18,28 +17,30 @@ LARGEST_BYTES = 2**31 - 2**24
 """A protobuf file holds less than 2 GiB: larger weights lie beside it."""
 
 
+def read_graph(file: Path) -> "ModelProto":
+    """A graph to rewrite, without the exporter's shapes: these stop a quantiser's own inference of them, and do not fit
+    its operators."""
+    import onnx
+
+    model = onnx.load(file)
+    del model.graph.value_info[:]
+    return model
+
+
 class Onnx(Format):
     name: ClassVar[str] = "onnx"
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")
 
-    def write(
-        self,
-        model: "PreTrainedModel",
-        head: Head,
-        columns: tuple[str, ...],
-        quant: Quant,
-        samples: list[Batch],
-        folder: Path,
-    ) -> None:
+    def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
         import torch
 
-        from effcomp.compress.formats.graph import example_inputs, graph_of, with_positions
+        from effcomp.compress.formats.graph import calibration_inputs, example_inputs, graph_of
 
-        inputs, dynamic = example_inputs(columns, head), torch.export.Dim.DYNAMIC
+        inputs, dynamic = example_inputs(source), torch.export.Dim.DYNAMIC
         shapes = {name: {0: dynamic} if name == POSITIONS else {0: dynamic, 1: dynamic} for name in inputs}
         with torch.no_grad():
             program = torch.onnx.export(
-                graph_of(model),
+                graph_of(source.model),
                 kwargs=inputs,
                 input_names=list(inputs),
                 output_names=["logits"],
@@ -51,9 +52,9 @@ class Onnx(Format):
         assert program is not None, "the exporter returns a program, or raises"
         for node in program.model.graph:
             node.metadata_props.clear()  # where in which Python file it came from: as large as a small model
-        stored = sum(parameter.nbytes for parameter in model.parameters())
+        stored = sum(parameter.nbytes for parameter in source.model.parameters())
         program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
-        quant.quantise_onnx(folder / GRAPH_FILE, [with_positions(batch, head) for batch in samples])
+        quant.quantise_onnx(folder / GRAPH_FILE, calibration_inputs(samples, source.head))
 
     def files(self, folder: Path) -> list[Path]:
         return sorted(folder.glob(f"{GRAPH_FILE}*"))

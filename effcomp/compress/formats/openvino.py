@@ -5,14 +5,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.compress.formats.base import Format
+from effcomp.compress.formats.base import Format, Source
 from effcomp.compress.quant.base import Quant
-from effcomp.heads import Head
 from effcomp.ragged import Batch
 
 if TYPE_CHECKING:
     from openvino import Node
-    from transformers import PreTrainedModel
 
 GRAPH_FILE, WEIGHTS_FILE = "openvino_model.xml", "openvino_model.bin"
 UNPACKING = {"Convert", "Multiply", "Subtract", "Reshape"}
@@ -23,26 +21,18 @@ class OpenVino(Format):
     name: ClassVar[str] = "openvino"
     packages: ClassVar[tuple[str, ...]] = ("openvino", "nncf")
 
-    def write(
-        self,
-        model: "PreTrainedModel",
-        head: Head,
-        columns: tuple[str, ...],
-        quant: Quant,
-        samples: list[Batch],
-        folder: Path,
-    ) -> None:
+    def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
         # The converter and NNCF send word of their use over the network, unless they do not find this package.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
         import torch
 
-        from effcomp.compress.formats.graph import example_inputs, graph_of, with_positions
+        from effcomp.compress.formats.graph import calibration_inputs, example_inputs, graph_of
 
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values that the trace keeps: tests call with other shapes
-            converted = openvino.convert_model(graph_of(model), example_input=example_inputs(columns, head))
-        converted = quant.quantise_openvino(converted, [with_positions(batch, head) for batch in samples])
+            converted = openvino.convert_model(graph_of(source.model), example_input=example_inputs(source))
+        converted = quant.quantise_openvino(converted, calibration_inputs(samples, source.head))
         halves = quant.arithmetic in {"bfloat16", "float16"}
         openvino.save_model(converted, folder / GRAPH_FILE, compress_to_fp16=halves)
 

@@ -2,15 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from effcomp.compress.formats.base import Format
+from effcomp.compress.formats.base import Format, Source
 from effcomp.compress.quant.base import Quant
-from effcomp.heads import Head
 from effcomp.ragged import Batch
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -18,18 +14,10 @@ WEIGHTS_FILE = "model.safetensors"
 class Safetensors(Format):
     name: ClassVar[str] = "safetensors"
 
-    def write(
-        self,
-        model: "PreTrainedModel",
-        head: Head,
-        columns: tuple[str, ...],
-        quant: Quant,
-        samples: list[Batch],
-        folder: Path,
-    ) -> None:
+    def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
         from safetensors.torch import save_file
 
-        save_file(quant.encode(model), folder / WEIGHTS_FILE)
+        save_file(quant.encode(source.model), folder / WEIGHTS_FILE)
 
     def files(self, folder: Path) -> list[Path]:
         return [folder / WEIGHTS_FILE]

@@ -115,6 +115,30 @@ def load_floats(skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> None:
         skeleton.tie_weights()  # type: ignore[operator]  # transformers models have it
 
 
+CODES, SCALE = ".codes", ".scale"
+"""The names of what is stored for a coded weight end in these."""
+
+
+def split_codes(
+    tensors: "dict[str, Tensor]",
+) -> "tuple[dict[str, tuple[Tensor, Tensor]], dict[str, Tensor]]":
+    """Stored tensors as {name: (codes, scale)} of those that are coded, and the rest, which stayed float."""
+    coded = {
+        name.removesuffix(CODES): (codes, tensors[name.removesuffix(CODES) + SCALE])
+        for name, codes in tensors.items()
+        if name.endswith(CODES)
+    }
+    return coded, {name: tensor for name, tensor in tensors.items() if not name.endswith((CODES, SCALE))}
+
+
+def nonzero_scale(scale: "Tensor") -> "Tensor":
+    """A scale to divide weights by: 1 instead of one below the smallest normal number, where the division would lose
+    its precision. Such weights are zeros to any layer."""
+    import torch
+
+    return torch.where(scale < torch.finfo(torch.float32).tiny, 1.0, scale)
+
+
 HEADS = ("classifier", "pre_classifier", "score", "lm_head", "cls", "vocab_projector", "vocab_transform")
 """The modules behind the encoder or decoder: sensitive, and often tied to the embeddings."""
 

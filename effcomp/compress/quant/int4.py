@@ -3,7 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from effcomp.compress.quant.base import HEADS, Arithmetic, Quant, Way, linear_layers, load_floats, stored_state
+from effcomp.compress.formats.onnx import read_graph
+from effcomp.compress.quant.base import (
+    CODES,
+    HEADS,
+    SCALE,
+    Arithmetic,
+    Quant,
+    Way,
+    linear_layers,
+    load_floats,
+    nonzero_scale,
+    split_codes,
+    stored_state,
+)
 from effcomp.ragged import Batch
 
 if TYPE_CHECKING:
@@ -11,7 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 LARGEST_CODE = 7
-CODES, SCALE = ".codes4", ".scale4"
 INT8_ACTIVATIONS = 4
 """ONNX Runtime's accuracy_level of that name."""
 
@@ -30,8 +42,7 @@ def quantise_groups(weight: "Tensor", group_size: int) -> "tuple[Tensor, Tensor]
     from torch.nn.functional import pad
 
     groups = pad(weight.float(), (0, -weight.shape[1] % group_size)).unflatten(1, (-1, group_size))
-    largest = groups.abs().amax(dim=-1) / LARGEST_CODE
-    scale = torch.where(largest < torch.finfo(torch.float32).tiny, 1.0, largest)
+    scale = nonzero_scale(groups.abs().amax(dim=-1) / LARGEST_CODE)
     codes = torch.round(groups / scale[..., None]).clamp(-LARGEST_CODE, LARGEST_CODE).to(torch.int8)
     return codes.flatten(1), scale
 
@@ -92,23 +103,20 @@ class Int4(Quant):
 
         from effcomp.compress.quant.int4_linear import Int4Linear
 
-        names = [name.removesuffix(CODES) for name in tensors if name.endswith(CODES)]
-        floats = {name: tensor for name, tensor in tensors.items() if not name.endswith((CODES, SCALE))}
+        coded, floats = split_codes(tensors)
         load_floats(skeleton, floats)
         skeleton.to(torch.bfloat16)
-        for name in names:
-            codes, scale, layer = unpacked(tensors[name + CODES]), tensors[name + SCALE], linear_layers(skeleton)[name]
-            skeleton.set_submodule(name, Int4Linear(codes, scale, layer.bias, layer.in_features))
+        layers = linear_layers(skeleton)
+        for name, (codes, scale) in coded.items():
+            layer = layers[name]
+            skeleton.set_submodule(name, Int4Linear(unpacked(codes), scale, layer.bias, layer.in_features))
         return skeleton
 
     def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
-        import onnx
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-        model = onnx.load(file)
-        del model.graph.value_info[:]  # the exporter's shapes do not fit the new operators
         quantiser = MatMulNBitsQuantizer(
-            model, bits=4, block_size=self.group_size, is_symmetric=True, accuracy_level=INT8_ACTIVATIONS
+            read_graph(file), bits=4, block_size=self.group_size, is_symmetric=True, accuracy_level=INT8_ACTIVATIONS
         )
         quantiser.process()
         quantiser.model.save_model_to_file(str(file), use_external_data_format=False)

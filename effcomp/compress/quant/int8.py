@@ -8,14 +8,24 @@ section 2.1, with zero_point 0). The rounding error of each weight is at most s 
 
 from typing import TYPE_CHECKING, Literal
 
-from effcomp.compress.quant.base import Arithmetic, Quant, Way, linear_layers, load_floats, stored_state
+from effcomp.compress.quant.base import (
+    CODES,
+    SCALE,
+    Arithmetic,
+    Quant,
+    Way,
+    linear_layers,
+    load_floats,
+    nonzero_scale,
+    split_codes,
+    stored_state,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Granularity = Literal["per_tensor", "per_channel"]
 LARGEST_CODE = 127
-CODES, SCALE = ".codes", ".scale"
 
 
 def quantise(weight: "Tensor", granularity: Granularity) -> "tuple[Tensor, Tensor]":
@@ -38,8 +48,7 @@ def quantise(weight: "Tensor", granularity: Granularity) -> "tuple[Tensor, Tenso
         raise ValueError("the weight holds NaN or infinity")
     weight = weight.float()
     largest = weight.abs().amax() if granularity == "per_tensor" else weight.abs().amax(dim=1, keepdim=True)
-    # Below the smallest normal number the division would lose its precision: such weights are zeros to any layer.
-    scale = torch.where(largest / LARGEST_CODE < torch.finfo(torch.float32).tiny, 1.0, largest / LARGEST_CODE)
+    scale = nonzero_scale(largest / LARGEST_CODE)
     codes = torch.round(weight / scale).clamp(-LARGEST_CODE, LARGEST_CODE).to(torch.int8)
     return codes, scale
 
@@ -47,18 +56,6 @@ def quantise(weight: "Tensor", granularity: Granularity) -> "tuple[Tensor, Tenso
 def dequantise(codes: "Tensor", scale: "Tensor") -> "Tensor":
     """The float32 weight that codes and scale stand for."""
     return codes.float() * scale
-
-
-def split_codes(
-    tensors: "dict[str, Tensor]",
-) -> "tuple[dict[str, tuple[Tensor, Tensor]], dict[str, Tensor]]":
-    """Stored tensors as {weight name: (codes, scale)} and the rest, which stayed float."""
-    coded = {
-        name.removesuffix(CODES): (codes, tensors[name.removesuffix(CODES) + SCALE])
-        for name, codes in tensors.items()
-        if name.endswith(CODES)
-    }
-    return coded, {name: tensor for name, tensor in tensors.items() if not name.endswith((CODES, SCALE))}
 
 
 class Int8Scratch(Quant):

@@ -3,8 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.compress.quant.base import Arithmetic, Kind, Quant, Way, linear_layers, load_floats, stored_state
-from effcomp.compress.quant.int8 import CODES, SCALE, Granularity, quantise, split_codes
+from effcomp.compress.formats.onnx import read_graph
+from effcomp.compress.quant.base import (
+    CODES,
+    SCALE,
+    Arithmetic,
+    Kind,
+    Quant,
+    Way,
+    linear_layers,
+    load_floats,
+    split_codes,
+    stored_state,
+)
+from effcomp.compress.quant.int8 import Granularity, quantise
 from effcomp.ragged import Batch
 
 if TYPE_CHECKING:
@@ -61,10 +73,8 @@ class Int8Dynamic(Quant):
         import onnx
         from onnxruntime.quantization import QuantType, quantize_dynamic
 
-        model = onnx.load(file)
-        del model.graph.value_info[:]  # the exporter's shapes stop the quantiser's own inference
         quantize_dynamic(
-            model,
+            read_graph(file),
             file,
             op_types_to_quantize=["MatMul", "Gather"],
             per_channel=self.granularity == "per_channel",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
+from effcomp.compress.formats.onnx import read_graph
 from effcomp.compress.quant.base import Arithmetic, Quant, Way
 from effcomp.ragged import Batch
 
@@ -35,10 +36,7 @@ class Int8Static(Quant):
     def ways(self) -> dict[str, Way]:
         return {
             "onnxruntime": Way(("linear", "head"), ("QLinear", "MatMulInteger", "QGemm")),
-            "openvino": Way(
-                ("linear", "head", "embeddings"),
-                ("FullyConnected brgemm_avx512_I8", "FullyConnected brgemm_avx512_amx_I8", "FullyConnectedQuantized"),
-            ),
+            "openvino": Way(("linear", "head", "embeddings"), OPENVINO_PRODUCTS),
         }
 
     @property
@@ -50,7 +48,6 @@ class Int8Static(Quant):
         return self.samples
 
     def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
-        import onnx
         from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
         class Samples(CalibrationDataReader):
@@ -60,10 +57,8 @@ class Int8Static(Quant):
             def get_next(self) -> Batch | None:
                 return next(self.rest, None)
 
-        model = onnx.load(file)
-        del model.graph.value_info[:]  # the exporter's shapes stop the quantiser's own inference
         quantize_static(
-            model,
+            read_graph(file),
             file,
             Samples(),
             op_types_to_quantize=["MatMul", "Gemm"],

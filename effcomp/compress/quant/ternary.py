@@ -2,12 +2,23 @@
 
 from typing import TYPE_CHECKING
 
-from effcomp.compress.quant.base import HEADS, Arithmetic, Quant, Way, linear_layers, load_floats, stored_state
+from effcomp.compress.quant.base import (
+    CODES,
+    HEADS,
+    SCALE,
+    Arithmetic,
+    Quant,
+    Way,
+    linear_layers,
+    load_floats,
+    nonzero_scale,
+    split_codes,
+    stored_state,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-CODES, SCALE = ".codes2", ".scale2"
 PER_BYTE = 4
 
 
@@ -27,8 +38,7 @@ def quantise_ternary(weight: "Tensor") -> "tuple[Tensor, Tensor]":
     magnitude = weight.float().abs()
     largest = magnitude.amax()
     exact = bool(((magnitude == 0) | (magnitude == largest)).all())
-    scale = largest if exact else magnitude.mean()
-    scale = torch.where(scale < torch.finfo(torch.float32).tiny, 1.0, scale)
+    scale = nonzero_scale(largest if exact else magnitude.mean())
     return (weight.float() / scale).round().clamp(-1, 1).to(torch.int8), scale
 
 
@@ -76,10 +86,10 @@ class Ternary(Quant):
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         from effcomp.compress.quant.int8_linear import Int8Linear
 
-        names = [name.removesuffix(CODES) for name in tensors if name.endswith(CODES)]
-        load_floats(skeleton, {name: t for name, t in tensors.items() if not name.endswith((CODES, SCALE))})
+        coded, floats = split_codes(tensors)
+        load_floats(skeleton, floats)
         layers = linear_layers(skeleton)
-        for name in names:
-            codes = unpacked(tensors[name + CODES], layers[name].in_features)
-            skeleton.set_submodule(name, Int8Linear(codes, tensors[name + SCALE], layers[name].bias))
+        for name, (codes, scale) in coded.items():
+            layer = layers[name]
+            skeleton.set_submodule(name, Int8Linear(unpacked(codes, layer.in_features), scale, layer.bias))
         return skeleton
