@@ -35,6 +35,8 @@ from effcomp.tasks.synthetic import synthetic_tokens
 
 log = logging.getLogger(__name__)
 
+MODELS = ("effcomp.models.bitnet", "effcomp.models.blocks", "effcomp.models.linear")
+"""Our own layers and architectures."""
 TOKENS_FILE = "tokens.safetensors"
 OUTPUTS_FILE = "outputs.safetensors"
 TIMING_FILE = "timing.json"
@@ -96,9 +98,7 @@ def checkpoint(
         "seed": seed,
         "code": source_key(
             "effcomp.models.base",
-            "effcomp.models.bitnet",
-            "effcomp.models.blocks",
-            "effcomp.models.linear",
+            *MODELS,
             "effcomp.tasks.base",
             "effcomp.tasks.blocks",
             "effcomp.finetune.base",
@@ -152,9 +152,7 @@ def pruned(
         "code": source_key(
             "effcomp.compress.prune.importance",
             "effcomp.models.base",
-            "effcomp.models.bitnet",
-            "effcomp.models.blocks",
-            "effcomp.models.linear",
+            *MODELS,
             "effcomp.tasks.base",
             "effcomp.tasks.blocks",
             "effcomp.finetune.base",
@@ -219,14 +217,7 @@ def artifact(
         "checkpoint": checkpoint.hash,
         "quant": quant.key(),
         "format": form.name,
-        "code": source_key(
-            "effcomp.compress.artifact",
-            "effcomp.compress.formats.graph",
-            type(form).__module__,
-            "effcomp.models.bitnet",
-            "effcomp.models.blocks",
-            "effcomp.models.linear",
-        ),
+        "code": source_key("effcomp.compress.artifact", "effcomp.compress.formats", "effcomp.compress.quant", *MODELS),
         "libraries": {name: version(name) for name in ("torch", "transformers", *form.packages, *quant.packages)},
     }
 
@@ -274,14 +265,7 @@ def outputs(
         "capability": worker.loaded["cpu_capability"],
         "processor": machine.cpu_info(),
         "device_name": machine.device_name(device),
-        "code": source_key(
-            "effcomp.ragged",
-            "effcomp.runtimes.base",
-            "effcomp.runtimes.graph",
-            "effcomp.compress.artifact",
-            "effcomp.compress.quant.int4_linear",
-            "effcomp.compress.quant.int8_linear",
-        ),
+        "code": source_key("effcomp.ragged", "effcomp.runtimes", "effcomp.compress"),
         "libraries": machine.library_versions(),
     }
 

@@ -18,10 +18,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from effcomp.record.objectives import Objective
     from hydra.core.utils import JobReturn
     from optuna import Study
     from optuna.distributions import BaseDistribution
+
+    from effcomp.record.objectives import Objective
 
 log = logging.getLogger(__name__)
 
