@@ -43,9 +43,7 @@ class ParetoSearch(Sweeper):
         self, trials: int, parallel: int, objectives: list[str], seed: int, params: dict[str, str] | None
     ) -> None:
         self.trials, self.parallel, self.seed, self.params = trials, parallel, seed, params or {}
-        self.objectives = chosen(list(objectives))
-        if min(trials, parallel) < 1:
-            raise HydraException(f"hydra.sweeper.trials={trials}, hydra.sweeper.parallel={parallel}: give 1 or more")
+        self.names = objectives
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config, self.hydra_context = config, hydra_context
@@ -55,6 +53,9 @@ class ParetoSearch(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         assert self.hydra_context is not None and self.config is not None, "Hydra calls setup first"
+        if min(self.trials, self.parallel) < 1:
+            raise HydraException(f"hydra.sweeper.trials={self.trials}, parallel={self.parallel}: give 1 or more")
+        self.objectives = chosen(self.names)
         typed = [*(f"{name}={value}" for name, value in self.params.items()), *arguments]
         parsed = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(typed)
         fixed = [text for text, override in zip(typed, parsed, strict=True) if not override.is_sweep_override()]

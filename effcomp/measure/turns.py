@@ -41,7 +41,7 @@ def locked(device: Device, kind: int) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            log.info("waiting for %s: another run of effcomp is at work on it", file.stem)
+            log.info("waiting until other runs of effcomp leave this device to a measurement (%s)", file)
             fcntl.flock(descriptor, kind)
         yield
     finally:
