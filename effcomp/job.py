@@ -12,6 +12,7 @@ import contextlib
 import logging
 import logging.config
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,6 +44,8 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
     from effcomp.compose import build, check
     from effcomp.sweep import claim, parent_run
 
+    # What libraries will change in their next version is for those who write them.
+    warnings.simplefilter("ignore", FutureWarning)
     parts = build(config, in_product=sweep is not None)
     if sweep is not None:
         claim(sweep, folder, parts.config)

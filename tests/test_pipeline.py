@@ -89,3 +89,13 @@ def test_a_model_is_pruned_recovered_and_quantised_in_one_run(tiny_bert: Path, t
     assert result.recovery_curve[0]["loss"] > 0
     assert record.truth.int8_products
     assert settings(record.config)["prune.recovery"] == "distill"
+
+
+def test_the_same_command_gives_the_same_predictions_in_another_store(tiny_bert: Path, tmp_path: Path) -> None:
+    data = [f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "device.threads=1"]
+    outputs = []
+    for name in ("first", "second"):
+        run_tiny(tmp_path / name, *data, "prune=structured", "quant=int8_dynamic")
+        outputs.append(sorted(file.read_bytes() for file in (tmp_path / name).rglob("outputs.safetensors")))
+    assert len(outputs[0]) == 2, "of the baseline and of the variant"
+    assert outputs[0] == outputs[1]
