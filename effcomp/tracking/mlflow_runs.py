@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "effcomp"
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""MLflow's pages then show runs and models first, and not prompts and traces."""
 PATIENCE_S = 120
 """How long a write waits for another process to leave the SQLite file."""
 PARENT_TAG = "mlflow.parentRunId"
@@ -107,7 +109,9 @@ class MlflowTracking(Tracking):
         if self.database is None:
             client = MlflowClient(self.uri)
             experiment = client.get_experiment_by_name(EXPERIMENT)
-            return client, experiment or client.get_experiment(client.create_experiment(EXPERIMENT))
+            return client, experiment or client.get_experiment(
+                client.create_experiment(EXPERIMENT, tags=EXPERIMENT_TAGS)
+            )
         with FileLock(f"{self.database}.lock"):
             client = MlflowClient(f"sqlite:///{self.database}?timeout={PATIENCE_S}")
             experiment = client.get_experiment_by_name(EXPERIMENT)
@@ -116,7 +120,8 @@ class MlflowTracking(Tracking):
                     connection.execute("PRAGMA journal_mode=WAL")
                 assert self.artifacts is not None, "conf/tracking/local.yaml names the folder"
                 folder = self.artifacts.absolute().as_uri()
-                experiment = client.get_experiment(client.create_experiment(EXPERIMENT, artifact_location=folder))
+                number = client.create_experiment(EXPERIMENT, artifact_location=folder, tags=EXPERIMENT_TAGS)
+                experiment = client.get_experiment(number)
         return client, experiment
 
     def start_sweep(self, name: str) -> str | None:
@@ -136,6 +141,8 @@ class MlflowTracking(Tracking):
             "baseline": str(is_baseline(record)),
             PROCESS_TAG: process_name(os.getpid()),
             RECORD_TAG: text_hash(record.to_json()),
+            "mlflow.source.name": "effcomp.run",
+            "mlflow.source.git.commit": record.truth.git_commit.partition("+")[0],
             **record.choices,
         }
         if parent is not None:
