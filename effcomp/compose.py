@@ -166,10 +166,8 @@ def check(parts: Parts) -> None:
         if resolved.kind not in part.devices:
             found = f"{resolved.kind}, which device=auto found"
             raise Skipped(f"{group}={part.name} does not run on {found}; use device=cpu")
-    if resolved.kind == "cuda" and resolved.index > 0 and (parts.finetune.trains or parts.prune.trains):
-        raise UserError(
-            f"device.index={resolved.index}: training takes the first GPU; use CUDA_VISIBLE_DEVICES={resolved.index}"
-        )
+    parts.finetune.check_device(resolved)
+    parts.prune.check_device(resolved)
     parts.tracking.check()
 
 

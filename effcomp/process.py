@@ -107,6 +107,7 @@ class Process:
 
 def serve(server: object) -> None:
     """Answer commands with the methods of `server`, by their names, until standard input closes."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background commands ignore it
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # prints of libraries must not reach the pipe
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()

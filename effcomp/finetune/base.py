@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LOG_FILE = "training.json"
+TrainingRow = dict[str, Any]
+"""An example or a block of text as it is trained on: input_ids, labels, ..."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,13 @@ class Finetune(Part):
         """Raise UserError when it cannot train this model; takes no time."""
         if (reason := self.refuses.get(model.model_type or "")) is not None:
             raise Skipped(f"finetune={self.name} does not train model={model.name}: {reason}")
+
+    def check_device(self, device: Device) -> None:
+        """Raise UserError when it cannot train on this device (resolved)."""
+        if self.trains and device.kind == "cuda" and device.index > 0:
+            raise UserError(
+                f"device.index={device.index}: training takes the first GPU; use CUDA_VISIBLE_DEVICES={device.index}"
+            )
 
     def taught_by(self, folder: Path) -> "Finetune":
         """The same, with the model of this folder for a teacher where one is needed and none is named."""

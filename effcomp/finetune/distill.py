@@ -9,8 +9,8 @@ from tqdm import tqdm
 
 from effcomp.device import Device
 from effcomp.errors import UserError
-from effcomp.finetune.base import Job
-from effcomp.finetune.full import FullFinetune, TrainingRow
+from effcomp.finetune.base import Job, TrainingRow
+from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import check_labels, float_config, load_checkpoint
 from effcomp.ragged import Ragged, batches_by_length
 from effcomp.store import file_sha256
@@ -37,6 +37,7 @@ class DistillFinetune(FullFinetune):
     """Of the loss; the labels have the rest."""
 
     def check(self) -> None:
+        super().check()
         if self.teacher is None:
             raise UserError(f"finetune.teacher is missing: {WAY_ON}")
         if not (self.teacher / "config.json").is_file() or not any(self.teacher.glob("*.safetensors")):
@@ -45,6 +46,8 @@ class DistillFinetune(FullFinetune):
     def check_recovery(self) -> None:
         if self.teacher is not None:
             self.check()
+        else:
+            super().check()
 
     def taught_by(self, folder: Path) -> "DistillFinetune":
         return self if self.teacher is not None else self.model_copy(update={"teacher": folder})

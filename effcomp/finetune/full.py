@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from effcomp.device import Device
+from effcomp.device import Device, cuda_count
 from effcomp.errors import UserError
-from effcomp.finetune.base import Finetune, Job
+from effcomp.finetune.base import Finetune, Job, TrainingRow
+from effcomp.finetune.distributed import train_in_processes
 from effcomp.heads import Head
 from effcomp.measure.machine import has_bf16
 from effcomp.tasks.base import Examples, Splits, stratified_split, subset
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 POSITIVE = Annotated[float, Field(gt=0)]
-TrainingRow = dict[str, Any]
 
 
 class FullFinetune(Finetune):
     epochs: POSITIVE
     batch_size: Annotated[int, Field(ge=1)]
+    """Examples of a batch, whatever the number of processes: each takes its share."""
+    processes: Annotated[int, Field(ge=1)]
+    """Train in so many processes (torchrun's), on a GPU each, or together on the CPU. The steps and their examples are
+    those of one process; dropout and the masks of a masked language model are drawn anew in each."""
     learning_rate: POSITIVE
     """Peak of AdamW's rate; it rises over the warm-up and falls linearly to 0."""
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)]
@@ -59,6 +63,20 @@ class FullFinetune(Finetune):
             return "bf16" if has_bf16(device) else "fp32"
         return self.precision
 
+    def check(self) -> None:
+        if self.batch_size % self.processes:
+            raise UserError(
+                f"finetune.batch_size={self.batch_size} cannot be shared equally by "
+                f"finetune.processes={self.processes}; give a multiple of {self.processes}"
+            )
+
+    def check_device(self, device: Device) -> None:
+        super().check_device(device)
+        if device.kind == "cuda" and self.processes > (gpus := cuda_count()):
+            raise UserError(
+                f"finetune.processes={self.processes}: there are {gpus} CUDA devices, and each process needs its own"
+            )
+
     def check_examples(self, splits: Splits) -> None:
         if self.train_samples is not None and self.train_samples > len(splits.train):
             raise UserError(
@@ -84,20 +102,35 @@ class FullFinetune(Finetune):
         return GroupedTrainer(causal=job.head == "causal_lm", **settings)
 
     def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
-        """Train with batches of like length, each padded to its own longest text."""
-        from transformers import EarlyStoppingCallback, TrainingArguments
-
-        from effcomp.finetune.trainer import KeepZeros
-
         examples, held_back = subset(job.examples, self.train_samples, job.seed), None
         if self.patience is not None:
             count = self.held_back(len(examples))
             examples, held_back = stratified_split(examples, count, job.seed, "early stopping: the training part")
+        rows = self.rows(job, examples)
+        held_back_rows = self.rows(job, held_back) if held_back is not None else None
+        if self.processes > 1:
+            return train_in_processes(self, self.processes, job, rows, held_back_rows)
+        return self.train_on(job, rows, held_back_rows)
+
+    def train_on(
+        self, job: Job, rows: list[TrainingRow], held_back: list[TrainingRow] | None
+    ) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
+        """Train with batches of like length, each padded to its own longest text. With several processes each calls
+        this, under torchrun, and is given the same trained model and curve.
+
+        Args:
+            rows: what `rows` gave of the training examples.
+            held_back: of those that early stopping looks at; None without.
+        """
+        from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
+
+        from effcomp.finetune.trainer import KeepZeros
+
         arguments = TrainingArguments(
             output_dir=str(job.scratch),
             num_train_epochs=self.epochs,
-            per_device_train_batch_size=self.batch_size,
-            per_device_eval_batch_size=self.batch_size,
+            per_device_train_batch_size=self.batch_size // self.processes,
+            per_device_eval_batch_size=self.batch_size // self.processes,
             learning_rate=self.learning_rate,
             warmup_steps=self.warmup_ratio,
             weight_decay=self.weight_decay,
@@ -118,21 +151,25 @@ class FullFinetune(Finetune):
             gradient_checkpointing=self.gradient_checkpointing,
             report_to="none",
             dataloader_pin_memory=job.device.kind == "cuda",
+            ddp_find_unused_parameters=False,
+            log_level_replica="error",
         )
         if arguments.n_gpu > 1:  # DataParallel would multiply the batch size that was asked for
             arguments._n_gpu = 1
+        set_seed(job.seed)  # of adapters
         trainer = self.trainer(
             job,
             model=self.adapt(job.model, job.head),
             args=arguments,
-            rows=self.rows(job, examples),
-            eval_dataset=self.rows(job, held_back) if held_back else None,
+            rows=rows,
+            eval_dataset=held_back,
             data_collator=collator(job),
             callbacks=[
                 *([EarlyStoppingCallback(self.patience)] if self.patience is not None else []),
                 *([KeepZeros(job.masks)] if job.masks else []),
             ],
         )
+        set_seed(job.seed + arguments.process_index)  # of what each process draws: dropout, masks
         trainer.train(resume_from_checkpoint=last_checkpoint(job.scratch))
         curve = [row for row in trainer.state.log_history if "loss" in row or "eval_loss" in row]
         # accelerate had wrapped its forward; it may be trained again, in another type.

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler, Sampler
 
 POOL_BATCHES = 50
 """Examples are shuffled, and sorted by length within so many batches: like lengths meet, and the order stays random."""
@@ -36,3 +36,19 @@ class LengthGrouped(Sampler[int]):
             yield from whole[number].tolist()
         for batch in rest:
             yield from batch.tolist()
+
+
+class Share(BatchSampler):
+    """Of each batch the part of one of several processes: all parts together are the batch that one process reads.
+
+    Every second, third, ... example, so that the processes have texts of like length; of a batch with fewer examples
+    than there are processes some have none.
+    """
+
+    def __init__(self, order: Sampler[int], batch_size: int, process: int, processes: int) -> None:
+        super().__init__(order, batch_size, drop_last=False)
+        self.process, self.processes = process, processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in super().__iter__():
+            yield batch[self.process :: self.processes]

@@ -1,32 +1,108 @@
 """transformers' Trainer as effcomp uses it. Importing it costs seconds: it is imported where training begins."""
 
 import sys
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import torch
+from accelerate.data_loader import DataLoaderShard
 from torch.nn import functional
+from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from tqdm import tqdm
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_utils import EvalLoopOutput
 
-from effcomp.finetune.sampler import LengthGrouped
+from effcomp.finetune.sampler import LengthGrouped, Share
 from effcomp.ragged import IGNORED
 
 
 class GroupedTrainer(Trainer):
-    """Batches of like length in an order that seed and epoch alone decide, and one progress bar."""
+    """Batches of like length in an order that seed and epoch alone decide, and one progress bar.
+
+    A batch has the same examples however many processes share it, and the loss of an optimiser step is the mean over
+    all its labels, in whichever accumulated batch and process they are: so both only spread the work.
+    """
 
     def __init__(self, *, rows: list[dict[str, Any]], causal: bool, **settings: Any) -> None:
         self.lengths, self.causal = [len(row["input_ids"]) for row in rows], causal
         super().__init__(train_dataset=rows, **settings)
-        if not causal:  # a classifier takes the number of labels in all accumulated batches, and does not divide by it
-            self.model_accepts_loss_kwargs = False
-        self.add_callback(Bar())
+        self.model_accepts_loss_kwargs = True  # compute_loss divides by the number of labels: do not average again
+        self.collator = self._get_collator_with_removed_columns(self.data_collator)
+        if self.is_world_process_zero():
+            self.add_callback(Bar())
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
 
-    def _get_train_sampler(self, *_: Any) -> LengthGrouped:
-        return LengthGrouped(self.lengths, self.args.train_batch_size, self.args.seed)
+    def get_train_dataloader(self) -> DataLoader:
+        batch_size = self.args.train_batch_size * self.args.world_size
+        return self.loader(self.train_dataset, LengthGrouped(self.lengths, batch_size, self.args.seed))
+
+    def get_eval_dataloader(self, *_: Any) -> DataLoader:
+        return self.loader(self.eval_dataset, SequentialSampler(self.eval_dataset))
+
+    def loader(self, rows: list[dict[str, Any]], order: Sampler[int]) -> DataLoader:
+        """This process's share of each batch. The Trainer's own gives the last one a few examples twice."""
+        processes = self.args.world_size
+        share = Share(order, self.args.train_batch_size * processes, self.args.process_index, processes)
+        return DataLoaderShard(
+            rows,
+            device=self.args.device,
+            batch_sampler=share,
+            collate_fn=self.collate,
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+
+    def collate(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """A batch; of no rows an example without labels, since every process takes part in each step."""
+        batch: dict[str, torch.Tensor] = self.collator(rows or self.train_dataset[:1])
+        if not rows:
+            batch["labels"].fill_(IGNORED)
+        return batch
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[dict[str, torch.Tensor]], num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, torch.Tensor]], torch.Tensor]:
+        """The batches of one optimiser step, and how many labels they have in all processes."""
+        batches = list(islice(epoch_iterator, num_batches))
+        return batches, self.accelerator.reduce(torch.stack([self.labels_in(batch) for batch in batches]).sum())
+
+    def labels_in(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """How many labels the loss is about; what a causal model reads first, it need not predict."""
+        labels = batch["labels"][:, 1:] if self.causal else batch["labels"]
+        return (labels != IGNORED).sum()
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], *_: Any, num_items_in_batch: torch.Tensor, **__: Any
+    ) -> torch.Tensor:
+        # The gradients of the processes are averaged, and are to be added up.
+        return self.sum_of_losses(model, inputs) / num_items_in_batch * self.args.world_size
+
+    def sum_of_losses(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        labels = self.labels_in(inputs)
+        loss = self.mean_loss(model, inputs)  # of no labels: not a number
+        return torch.where(labels > 0, loss * labels, 0)
+
+    def mean_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        loss: torch.Tensor = model(**inputs).loss
+        return loss
+
+    def evaluation_loop(self, dataloader: DataLoader, *_: Any, metric_key_prefix: str, **__: Any) -> EvalLoopOutput:
+        """The mean loss over all labels."""
+        self.model.eval()
+        sums = torch.zeros(2, device=self.args.device)
+        with torch.no_grad():
+            for inputs in dataloader:
+                sums += torch.stack([self.sum_of_losses(self.model, inputs), self.labels_in(inputs)])
+        losses, labels = self.accelerator.reduce(sums).tolist()
+        metrics = {f"{metric_key_prefix}_loss": losses / labels}
+        return EvalLoopOutput(predictions=None, label_ids=None, metrics=metrics, num_samples=len(self.eval_dataset))
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Each process writes its own; trainer_state.json, which comes next, says that the checkpoint is whole."""
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()
 
 
 class DistillationTrainer(GroupedTrainer):
@@ -41,12 +117,9 @@ class DistillationTrainer(GroupedTrainer):
     def __init__(self, *, teacher: PreTrainedModel | None, temperature: float, share: float, **settings: Any) -> None:
         self.temperature, self.share = temperature, share
         super().__init__(**settings)
-        self.model_accepts_loss_kwargs = False  # this loss is a mean of its own batch: accumulated ones are averaged
         self.teacher = teacher.to(self.args.device).eval() if teacher is not None else None
 
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any
-    ) -> "torch.Tensor | tuple[torch.Tensor, Any]":
+    def mean_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         inputs = dict(inputs)
         wanted, labels = inputs.pop("teacher_logits", None), inputs["labels"]
         outputs = model(**inputs)
@@ -65,8 +138,8 @@ class DistillationTrainer(GroupedTrainer):
             reduction="batchmean",
             log_target=True,
         )
-        loss = self.share * self.temperature**2 * softened + (1 - self.share) * outputs.loss
-        return (loss, outputs) if return_outputs else loss
+        loss: torch.Tensor = self.share * self.temperature**2 * softened + (1 - self.share) * outputs.loss
+        return loss
 
 
 class KeepZeros(TrainerCallback):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from effcomp.device import Device
 from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, Job, write_checkpoint
 from effcomp.models.base import Model
@@ -30,6 +31,9 @@ class Prune(Part):
 
     def check(self, model: Model) -> None:
         """Raise UserError when the settings cannot work with this choice of model; takes no time."""
+
+    def check_device(self, device: Device) -> None:
+        """Raise UserError when the recovery cannot train on this device (resolved)."""
 
     def check_config(self, config: "PretrainedConfig") -> None:
         """Raise UserError when a model of this architecture cannot be pruned so; takes no time."""
@@ -90,6 +94,10 @@ class Pruner(Prune):
         with as_recovery():
             self.recovery.check_recovery()
             self.recovery.check_model(model)
+
+    def check_device(self, device: Device) -> None:
+        with as_recovery():
+            self.recovery.check_device(device)
 
     def check_examples(self, splits: Splits) -> None:
         with as_recovery():

@@ -1,0 +1,82 @@
+"""Training in several processes of this machine.
+
+This process writes down what is trained, and on what; `effcomp.finetune.launch` starts the others with torchrun's agent
+(`effcomp.finetune.rank`), and the first of them leaves the trained checkpoint, which is read here again.
+"""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from effcomp.errors import UserError
+from effcomp.finetune.base import Finetune, Job, TrainingRow, read_curve, write_checkpoint
+from effcomp.measure.client import python_path
+from effcomp.models.base import load_checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+log = logging.getLogger(__name__)
+
+START, TRAINED = "start", "trained"
+"""Folders with the model before and after."""
+JOB_FILE = "job.json"
+MASKS_FILE = "masks.safetensors"
+FAILURE_FILE = "failure.json"
+
+
+class ProcessFailed(Exception):
+    """One of the processes raised an exception, or died; the message holds its own words."""
+
+
+def train_in_processes(
+    finetune: Finetune, processes: int, job: Job, rows: list[TrainingRow], held_back: list[TrainingRow] | None
+) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
+    """What `finetune.train_on` returns, called in so many processes at once.
+
+    Raises:
+        ProcessFailed: one of them failed; none is left.
+    """
+    from safetensors.torch import save_file
+
+    folder = job.scratch / "processes"
+    shutil.rmtree(folder, ignore_errors=True)  # of an interrupted try
+    write_checkpoint(job.model, job.tokenizer, [], folder / START)
+    save_file(job.masks, folder / MASKS_FILE)
+    described = {
+        "finetune": finetune.spec(),
+        "device": job.device.spec(),
+        "head": job.head,
+        "max_length": job.max_length,
+        "seed": job.seed,
+        "scratch": str(job.scratch),
+        "rows": rows,
+        "held_back": held_back,
+    }
+    (folder / JOB_FILE).write_text(json.dumps(described))
+
+    log.info("training in %d processes", processes)
+    threads = max(1, len(os.sched_getaffinity(0)) // processes)
+    environment = {"OMP_NUM_THREADS": str(threads), "GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "effcomp.finetune.launch", str(folder), str(processes)],
+        stdin=subprocess.PIPE,  # they end when it closes, however this process ends
+        stdout=sys.__stderr__,
+        env=environment | os.environ | {"PYTHONPATH": python_path()},
+        start_new_session=True,  # an interrupt from the terminal is for this process alone
+    ) as launcher:
+        code = launcher.wait()
+    if (folder / FAILURE_FILE).exists():
+        failure = json.loads((folder / FAILURE_FILE).read_text())
+        kind, _, message = failure["error"].partition(": ")
+        if kind == UserError.__name__:
+            raise UserError(message)
+        words = f"{failure['error']}\n{failure['traceback']}".strip()
+        raise ProcessFailed(f"rank {failure['rank']} of {processes} failed: {words}")
+    if code != 0:
+        raise ProcessFailed(f"torchrun's agent, which had started {processes} processes, ended with exit code {code}")
+    return load_checkpoint(folder / TRAINED, job.head)[0], read_curve(folder / TRAINED)

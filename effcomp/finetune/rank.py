@@ -1,0 +1,65 @@
+"""python -m effcomp.finetune.rank FOLDER: one process of a training in several, started by torchrun's agent."""
+
+import json
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+from effcomp.device import Device
+from effcomp.finetune.base import Job, write_checkpoint
+from effcomp.finetune.distributed import JOB_FILE, MASKS_FILE, START, TRAINED
+from effcomp.finetune.full import FullFinetune
+from effcomp.models.base import load_checkpoint
+from effcomp.part import from_spec
+from effcomp.tasks.base import Examples
+
+
+def main() -> None:
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    first = os.environ["RANK"] == "0"
+    logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("effcomp").setLevel(logging.INFO if first else logging.ERROR)
+    try:
+        train(Path(sys.argv[1]), first)
+    except Exception as error:
+        get_error_handler().record_exception(error)
+        os._exit(1)  # a usual end would wait for the others
+
+
+def end_with_parent() -> None:
+    """Standard input is a pipe that the run's own process alone holds: it closes when that process ends, or is done."""
+    os.read(0, 1)
+    os._exit(1)
+
+
+def train(folder: Path, first: bool) -> None:
+    """Take part in the training that `distributed.train_in_processes` wrote down; the first process writes the
+    checkpoint."""
+    given = json.loads((folder / JOB_FILE).read_text())
+    finetune = from_spec(given["finetune"], FullFinetune)
+    model, tokenizer = load_checkpoint(folder / START, given["head"])
+    job = Job(
+        model,
+        given["head"],
+        tokenizer,
+        Examples(()),  # its rows are made
+        given["max_length"],
+        from_spec(given["device"], Device),
+        given["seed"],
+        Path(given["scratch"]),
+        load_file(folder / MASKS_FILE),
+    )
+    trained, curve = finetune.train_on(job, given["rows"], given["held_back"])
+    if first:
+        write_checkpoint(trained, tokenizer, curve, folder / TRAINED)
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
