@@ -109,7 +109,9 @@ def build_part(group: str, kind: type[Part], fields: Any) -> Part:
     module, _, name = target.rpartition(".")
     try:
         cls = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ModuleNotFoundError, AttributeError, ValueError) as error:
+        if isinstance(error, ModuleNotFoundError) and not module.startswith(error.name or module):
+            raise  # the module is there, and what it imports is not
         raise UserError(f"{group}._target_={target}: there is no such class") from error
     if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise UserError(f"{group}._target_={target} is no {kind.__name__}")

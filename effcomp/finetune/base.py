@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.device import Device
-from effcomp.errors import Skipped
+from effcomp.errors import Skipped, UserError
 from effcomp.heads import Head
 from effcomp.models.base import Model
 from effcomp.part import Part

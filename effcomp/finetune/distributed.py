@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, Job, TrainingRow, read_curve, write_checkpoint
-from effcomp.measure.client import python_path
 from effcomp.models.base import load_checkpoint
+from effcomp.process import python_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
