@@ -9,14 +9,15 @@ from effcomp.compose import check
 from effcomp.pipeline import run
 from effcomp.record import LanguageQuality, LanguageVersus, Quality, Record, settings
 from effcomp.result import Result
-from tests.conftest import DATA, MOVIES, SMALL, compose_parts
+from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in
 
 
 def run_tiny(folder: Path, *overrides: str) -> Result:
     small = ["tracking=none", "finetune.epochs=1", f"store={folder}/store", "device=cpu", *SMALL, *overrides]
     parts = compose_parts(*small)
     check(parts)
-    return run(parts)
+    with machine_rates_in(parts.store):
+        return run(parts)
 
 
 def test_pairs_in_two_languages_are_scored_by_language(tiny_bert: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from effcomp.finetune.full import FullFinetune
 from effcomp.pipeline import run
 from effcomp.record import LanguageQuality, Quality, Record, settings
 from effcomp.report.study import MEASURES, STUDIES, study_tables
-from tests.conftest import DATA, ROOT, SMALL, compose_parts, run_effcomp
+from tests.conftest import DATA, ROOT, SMALL, compose_parts, machine_rates_in, run_effcomp
 
 TRAINING = {
     "resource_efficient=bitnet_sst2": ("bitnet", "sst2", 1000, 3, 8),
@@ -92,7 +92,8 @@ def test_it_runs(preset: str, request: pytest.FixtureRequest, tmp_path: Path) ->
         small += ["finetune.train_samples=10", "finetune.epochs=1"]
     parts = compose_parts(*small)
     check(parts)
-    record = run(parts).record
+    with machine_rates_in(parts.store):
+        record = run(parts).record
     assert isinstance(record.quality, LanguageQuality if "lm" in preset else Quality)
     if "xnli" in preset:
         assert isinstance(record.quality, Quality)

@@ -9,7 +9,7 @@ from effcomp.compose import check
 from effcomp.pipeline import run
 from effcomp.result import RAW_FILE, Result
 from effcomp.statistics import ratio_interval
-from tests.conftest import DATA, MOVIES, SMALL, compose_parts
+from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,8 @@ def encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Result
         *SMALL,
     )
     check(parts)
-    return run(parts)
+    with machine_rates_in(parts.store):
+        return run(parts)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,8 @@ def decoder(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Result
         "bench.new_tokens=5",
     )
     check(parts)
-    return run(parts)
+    with machine_rates_in(parts.store):
+        return run(parts)
 
 
 def test_the_raw_times_are_kept_and_the_summary_is_of_them(encoder: Result, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from effcomp.record import Record
 from effcomp.result import RAW_FILE, Result
 from effcomp.tracking.base import Unreachable
 from effcomp.tracking.mlflow_runs import PROCESS_TAG, MlflowTracking, opened, process_name
-from tests.conftest import MOVIES, SMALL, compose_parts, records
+from tests.conftest import MOVIES, SMALL, compose_parts, machine_rates_in, records
 from tests.test_result import some_result
 
 
@@ -103,7 +103,8 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Pat
         *(f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL),
         *("quant=int8_dynamic", f"store={tmp_path / 'store'}"),
     )
-    result, tracking = run(parts), local(tmp_path)
+    with machine_rates_in(parts.store):
+        result, tracking = run(parts), local(tmp_path)
     tracking.check()
     tracking.log(result, parts.store / "artifact" / result.record.truth.artifact, parent=None)
     client, experiment = tracking.experiment()
