@@ -1,6 +1,8 @@
 """What does a second GPU give to fine-tuning, and does it change what is learned?
 
-    python benchmarks/multi_gpu.py          (on a machine with two GPUs; needs no network)
+    python benchmarks/multi_gpu.py [FOLDER]     (on a machine with two GPUs; needs no network)
+
+FOLDER: MiniLM as save_pretrained writes it, where the package that carries it is not installed.
 
 Learned: MiniLM (as installed, but without dropout, which each process draws for itself) is trained for an epoch in
 float32 by one process and by two, and their losses and weights are compared. Speed: DistilBERT's shape with random
@@ -26,6 +28,7 @@ from effcomp.tasks.base import Examples
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVICE = "cuda"
+MINILM = ["model=minilm", *(f"model.path={folder}" for folder in sys.argv[1:])]
 PROCESSES = (1, 2)
 BATCH_SIZES = (64, 512)
 EPOCHS = (1, 1, 16)
@@ -45,7 +48,7 @@ def train(examples: Examples, folder: Path, *overrides: str) -> tuple[Any, list[
     """The trained model and its curve. The tokenizer is MiniLM's, which has the words of DistilBERT's."""
     parts, store, head = parts_of(*overrides), Store(folder / "store"), "sequence_classification"
     model = parts.model.build(head, ("negative", "positive"), parts.seed, store, as_it_is=False)
-    tokenizer = parts_of("model=minilm").model.tokenizer(store)
+    tokenizer = parts_of(*MINILM).model.tokenizer(store)
     job = Job(model, head, tokenizer, examples, 128, parts.device.resolved(), parts.seed, folder / "scratch")
     trained = parts.finetune.train(job)
     shutil.rmtree(job.scratch)
@@ -53,7 +56,7 @@ def train(examples: Examples, folder: Path, *overrides: str) -> tuple[Any, list[
 
 
 def learned(examples: Examples, folder: Path) -> dict[str, Any]:
-    source = parts_of("model=minilm").model.folder(Store(folder / "store"))
+    source = parts_of(*MINILM).model.folder(Store(folder / "store"))
     assert source is not None, "it is installed"
     shutil.copytree(source, folder / "model")
     config = json.loads((source / "config.json").read_text())
@@ -85,13 +88,13 @@ def speed(processes: int, batch_size: int, examples: Examples, folder: Path) -> 
 
 
 def main() -> None:
-    short = parts_of().task.load().train
+    short = parts_of(*MINILM).task.load().train
     texts = tuple(" ".join(short.texts[i : i + JOINED]) for i in range(len(short) - JOINED))
     long = Examples(texts, short.labels[:-JOINED])
     with tempfile.TemporaryDirectory() as folder:
         result = {
             "command": "python benchmarks/multi_gpu.py",
-            "device": machine.device_name(parts_of().device.resolved()),
+            "device": machine.device_name(parts_of(*MINILM).device.resolved()),
             "libraries": machine.library_versions(),
             "learned_by_one_and_by_two": learned(short, Path(folder)),
             "speed": [speed(n, size, long, Path(folder)) for size in BATCH_SIZES for n in PROCESSES],
