@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, Job, TrainingRow, read_curve, write_checkpoint
 from effcomp.models.base import load_checkpoint
-from effcomp.process import python_path
+from effcomp.process import ProcessFailed, python_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,10 +27,6 @@ START, TRAINED = "start", "trained"
 JOB_FILE = "job.json"
 MASKS_FILE = "masks.safetensors"
 FAILURE_FILE = "failure.json"
-
-
-class ProcessFailed(Exception):
-    """One of the processes raised an exception, or died; the message holds its own words."""
 
 
 def train_in_processes(
