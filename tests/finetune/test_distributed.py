@@ -18,10 +18,11 @@ from effcomp.compose import check
 from effcomp.device import Device
 from effcomp.errors import UserError
 from effcomp.finetune.base import Job, NoFinetune, read_curve
-from effcomp.finetune.distributed import ProcessFailed, train_in_processes
+from effcomp.finetune.distributed import train_in_processes
 from effcomp.finetune.sampler import LengthGrouped, Share
 from effcomp.heads import Head
 from effcomp.models.base import load_checkpoint
+from effcomp.process import ProcessFailed
 from tests.conftest import DATA, MOVIES, ROOT, compose_parts, new_job, train
 
 UNEVEN = ["finetune.batch_size=6", "finetune.gradient_accumulation=2", "finetune.precision=fp32"]
