@@ -5,8 +5,8 @@ from pathlib import Path
 from tables import page
 
 from effcomp.record import Record
-from effcomp.report.build import find_records
 from effcomp.report.rows import rows
+from effcomp.report.sources import find_records
 
 HERE = Path(__file__).resolve().parent
 INTRODUCTION = """# Compression on a processor

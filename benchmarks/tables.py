@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from effcomp.report.build import find_records
 from effcomp.report.page import circumstances
-from effcomp.report.table import texts, to_markdown
+from effcomp.report.sources import find_records
+from effcomp.report.table import compare, to_markdown
 
 RUNTIMES = ("torch", "compile", "onnxruntime", "openvino")
 
@@ -14,5 +14,5 @@ def page(introduction: str, tables: dict[str, str], folder: Path) -> str:
     parts = [introduction]
     for name, text in tables.items():
         records = sorted(find_records(folder / f"{name}.jsonl"), key=lambda one: RUNTIMES.index(one.choices["runtime"]))
-        parts += [text, to_markdown(texts(records)), f"{circumstances(records)}\n"]
+        parts += [text, to_markdown(compare(records).texts()), f"{circumstances(records)}\n"]
     return "\n".join(parts) + "\n"

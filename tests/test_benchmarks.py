@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from effcomp.report.build import find_records
+from effcomp.report.sources import find_records
 from tests.conftest import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from effcomp.record import Record
-from effcomp.report.build import find_records
-from effcomp.report.terminal import print_table
+from effcomp.record.objectives import OBJECTIVES
+from effcomp.report.goal import parse_goal
+from effcomp.report.recommend import recommend
+from effcomp.report.rows import rows
+from effcomp.report.sources import find_records
+from effcomp.report.terminal import print_recommendation, print_table
 from tests.conftest import ROOT, SMALL
 
 COMMANDS = re.findall(r"^\$ (.+)$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
@@ -70,6 +74,18 @@ def test_the_table_is_that_of_the_records_in_benchmarks() -> None:
     drawn = io.StringIO()
     print_table(find_records(ROOT / "benchmarks/demo.jsonl"), drawn)
     assert drawn.getvalue().strip() in (ROOT / "README.md").read_text()
+
+
+def test_the_recommendation_is_that_of_the_records_in_benchmarks() -> None:
+    drawn = io.StringIO()
+    goal = parse_goal(["max_accuracy_drop=0.5", "minimise=latency_p50_ms"])
+    print_recommendation(recommend(rows(find_records(ROOT / "benchmarks/cpu/minilm_sst2.jsonl")), goal), drawn)
+    assert drawn.getvalue().strip() in (ROOT / "README.md").read_text()
+
+
+def test_the_readme_names_every_objective() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert [name for name in OBJECTIVES if f"`{name}`" not in text] == []
 
 
 def test_the_readme_names_every_choice() -> None:

@@ -43,7 +43,7 @@ def test_every_configuration_is_compared_on_the_same_examples(swept) -> None:
 
 def test_the_report_is_written_and_the_way_to_it_is_printed(swept) -> None:
     folder, ran = swept
-    report, *_ = sorted(folder.glob("multirun/*/*/report"))
+    report, *_ = sorted(folder.glob("multirun/*/*/results"))
     written = {file.name for file in report.iterdir()}
     assert written >= {
         "index.html",
@@ -54,7 +54,7 @@ def test_the_report_is_written_and_the_way_to_it_is_printed(swept) -> None:
         "quality_latency.png",
     }
     assert "none (baseline)" in ran.stderr
-    assert "report/index.html" in ran.stderr
+    assert "results/index.html" in ran.stderr
     assert "make ui" in ran.stderr
 
 
@@ -82,7 +82,7 @@ def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> Non
         "confusion_matrix.png",
     }
     assert len(client.get_metric_history(child.info.run_id, "training.loss")) >= 1
-    assert Path(client.download_artifacts(parent.info.run_id, "report/index.html", str(folder))).is_file()
+    assert Path(client.download_artifacts(parent.info.run_id, "results/index.html", str(folder))).is_file()
 
 
 def test_a_sweep_that_is_run_again_measures_nothing_again_and_skips_what_is_no_configuration(
@@ -113,7 +113,7 @@ def test_folds_are_averaged_in_the_report(tiny: list[str], tmp_path: Path) -> No
     assert truths[0].test_examples == truths[1].train_examples
     assert truths[0].data_fingerprint != truths[1].data_fingerprint
     assert "means over repeats" in ran.stderr
-    (means,) = tmp_path.glob("multirun/*/*/report/repeats_table.md")
+    (means,) = tmp_path.glob("multirun/*/*/results/further_tables.md")
     assert "| 2 folds |" in means.read_text()
     assert "Means over repeats" in (means.parent / "index.html").read_text()
 

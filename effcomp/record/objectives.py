@@ -29,14 +29,24 @@ class Objective:
     speedup: Callable[[Record], Interval] | None = None
     """Of a speed: the paired speed-up that belongs to it, by which records are compared (`comparable`)."""
 
+    @property
+    def what(self) -> str:
+        """The label without its unit."""
+        return self.label.partition(", ")[0]
+
+    @property
+    def unit(self) -> str:
+        """Of the label; empty for a number without one."""
+        return self.label.partition(", ")[2]
+
     def better(self, one: float, other: float) -> bool:
         """Whether one value is better than another."""
         return one < other if self.direction == "minimise" else one > other
 
 
-def exact(value: float | None) -> Interval | None:
+def exact(value: float) -> Interval:
     """A number that has no interval."""
-    return None if value is None else Interval(value=value, low=value, high=value)
+    return Interval(value=value, low=value, high=value)
 
 
 def accuracy(record: Record) -> Interval | None:
@@ -109,15 +119,19 @@ def comparable(objective: Objective, records: Sequence[Record]) -> list[Interval
         return values
     power = -1 if objective.direction == "minimise" else 1
     speedups = [objective.speedup(record) for record in records]
+    measured = list(zip(map(setting, records), values, speedups, strict=True))
     baselines: defaultdict[tuple[object, ...], list[float]] = defaultdict(list)
-    for record, value, speedup in zip(records, values, speedups, strict=True):
+    for key, value, speedup in measured:
         if value is not None:
-            baselines[setting(record)].append(value.value / speedup.value**power)
+            baselines[key].append(value.value / speedup.value**power)
     reference = {key: median(found) for key, found in baselines.items()}
-    return [
-        None if value is None else raised(speedup, power).scaled(reference[setting(record)])
-        for record, value, speedup in zip(records, values, speedups, strict=True)
-    ]
+    return [None if value is None else ratio(reference[key], speedup, power) for key, value, speedup in measured]
+
+
+def ratio(baseline: float, speedup: Interval, power: int) -> Interval:
+    """What the baseline showed, times the speed-up for a throughput (power 1), over it for a time (-1)."""
+    low, high = sorted((baseline * speedup.low**power, baseline * speedup.high**power))
+    return Interval(value=baseline * speedup.value**power, low=low, high=high)
 
 
 def setting(record: Record) -> tuple[object, ...]:
@@ -125,11 +139,6 @@ def setting(record: Record) -> tuple[object, ...]:
     truth, speed = record.truth, record.speed
     texts = (truth.data_fingerprint, speed.fixed_length, *speed.by_batch_size)
     return (truth.baseline_artifact, truth.device, truth.threads, *texts)
-
-
-def raised(interval: Interval, power: int) -> Interval:
-    low, high = sorted((interval.low**power, interval.high**power))
-    return Interval(value=interval.value**power, low=low, high=high)
 
 
 def pareto_front(points: Sequence[tuple[float, float]], directions: tuple[Direction, Direction]) -> list[int]:

@@ -1,30 +1,125 @@
-"""python -m effcomp.report SOURCE: the table, the figures and the page of the records in a folder or file."""
+"""The comparison of records: tables, figures and one HTML page.
+
+python -m effcomp.report                                           the runs in multirun
+python -m effcomp.report multirun/2026-11-22/10-00-00 --where quant=nf4,int8_dynamic
+python -m effcomp.report sqlite:///mlruns/mlflow.db --out results
+python -m effcomp.report benchmarks/demo.jsonl --recommend max_accuracy_drop=1 minimise=latency_p50_ms
+python -m effcomp.report multirun --upload http://HOST:PORT        no report: log its runs to a server
+"""
 
 import argparse
+import gc
 import sys
 from pathlib import Path
 
 from effcomp.errors import EXIT_CODE, UserError
 
+OWN_SERVER = "the server that the runs name"
+"""What --upload stands for without a URI."""
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m effcomp.report", description=__doc__)
-    parser.add_argument(
-        "source",
-        type=Path,
-        help="the folder of a run or a sweep (multirun/DATE/TIME), or a file with a record on each line",
-    )
-    arguments = parser.parse_args()
+    arguments = parser().parse_args()
     try:
-        from effcomp.report.build import write_report
-        from effcomp.report.terminal import print_table
-
-        report = write_report(arguments.source, [])
+        if arguments.upload is None:
+            report(arguments)
+        else:
+            for source in arguments.sources:
+                send(source, arguments.upload)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(EXIT_CODE)
-    print_table(report.records, sys.stdout)
-    print(f"page and figures: {report.folder}")
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m effcomp.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "sources",
+        nargs="*",
+        metavar="SOURCE",
+        default=["multirun"],
+        help="a folder (the records below it), a file with a record on each line, or the URI of an MLflow store, "
+        "sqlite:///mlruns/mlflow.db or http://HOST:PORT; multirun if none is given",
+    )
+    parser.add_argument(
+        "--where",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE[,VALUE]",
+        help="only records with these choices (model=minilm) or settings (quant.block_size=64)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="where to write; else results in a folder, NAME_results beside NAME.jsonl, ./results for MLflow and for "
+        "several sources",
+    )
+    parser.add_argument(
+        "--recommend",
+        nargs="+",
+        metavar="NAME=VALUE",
+        help="name the best configuration, and why the next ones lost: minimise=NAME or maximise=NAME, and limits: "
+        "max_accuracy_drop=POINTS, max_perplexity_increase=PERCENT, max_NAME=, min_NAME= (in the unit of the name)",
+    )
+    parser.add_argument(
+        "--upload",
+        nargs="?",
+        const=OWN_SERVER,
+        metavar="URI",
+        help="instead of a report, log the runs of these folders to an MLflow server: this one, or the one that their "
+        "configs name",
+    )
+    return parser
+
+
+def send(folder: str, uri: str) -> None:
+    """Log a folder's runs to a server, those that are not there yet.
+
+    Raises:
+        UserError: there are none, they name no server or several, or it does not answer.
+    """
+    from effcomp.report.sources import find_records
+    from effcomp.tracking.base import Unreachable
+    from effcomp.tracking.mlflow_runs import MlflowTracking
+    from effcomp.upload import upload
+
+    if uri == OWN_SERVER:
+        named = {record.config["tracking"].get("uri", "") for record in find_records(Path(folder))}
+        uri = named.pop() if len(named) == 1 else ""
+    if not uri.startswith(("http://", "https://")):
+        raise UserError(f"--upload: the runs in {folder} name no one server; give it: --upload http://HOST:PORT")
+    try:
+        done = upload(Path(folder), MlflowTracking(name="server", uri=uri, artifacts=None))
+    except Unreachable as error:
+        raise UserError(str(error)) from error
+    print(f"{folder}: {done.sent} sent ({done.without_model} without a model), {done.there_already} were there")
+
+
+def report(arguments: argparse.Namespace) -> None:
+    """Raises UserError for what the command names and is not there; a bad word before any record is read."""
+    from effcomp.report.goal import parse_goal
+    from effcomp.report.where import matching, parse_where
+
+    goal = parse_goal(arguments.recommend) if arguments.recommend else None
+    wanted = parse_where(arguments.where)
+
+    from effcomp.report.build import target_of, write
+    from effcomp.report.sources import find
+    from effcomp.report.terminal import print_comparison, print_recommendation
+
+    # Thousands of records live as long as this process: to look for cycles among them again and again costs seconds.
+    gc.disable()
+    found = matching(find(arguments.sources), wanted)
+    gc.freeze()  # libraries ask for a collection by themselves
+    written = write(found, arguments.out or target_of(arguments.sources), [], goal)
+    print_comparison(written.comparison, written.further, sys.stdout)
+    print(f"page      {written.page}")
+    print(f"figures   {written.folder}/*.png")
+    if written.recommendation is not None:
+        print_recommendation(written.recommendation, sys.stdout)
 
 
 if __name__ == "__main__":

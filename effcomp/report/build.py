@@ -1,74 +1,123 @@
 """Write the whole report of some records into a folder."""
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from effcomp.errors import UserError
-from effcomp.record import RECORD_FILE, Record
-from effcomp.report import figures, table
-from effcomp.report.page import page
-from effcomp.report.repeats import repeats_table
-from effcomp.report.rows import is_baseline
+from effcomp.record import Quality, Record
+from effcomp.report import figures
+from effcomp.report.curves import training_figure
+from effcomp.report.fronts import among, scope, tradeoffs
+from effcomp.report.further import further_tables
+from effcomp.report.goal import Goal
+from effcomp.report.page import Contents, page
+from effcomp.report.recommend import Recommendation, recommend
+from effcomp.report.rows import Row, subject
+from effcomp.report.sources import Found, find, is_uri
+from effcomp.report.table import Comparison, compare, to_markdown
+from effcomp.report.tradeoff_figures import throughput_figure, tradeoff_figure
 
-FOLDER = "report"
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDER = "results"
+CONFUSIONS = "confusion_matrices"
+LONGEST_STEM = 100
 
 
 @dataclass(frozen=True)
 class Report:
-    records: list[Record]
+    """What was written."""
+
+    comparison: Comparison
     """The baseline first, then as they were measured."""
+    further: "list[tuple[str, pd.DataFrame]]"
+    recommendation: Recommendation | None
     folder: Path
     page: Path
 
-
-def find_records(source: Path) -> list[Record]:
-    """The records of a folder (each record.json below it) or of a file (one on each line), the baseline first.
-
-    Raises:
-        UserError: there is none, or one is of another version or damaged.
-    """
-    if source.is_file():
-        lines = source.read_text(errors="replace").splitlines()
-        texts = {f"{source}:{number}": line for number, line in enumerate(lines, start=1)}
-    elif source.is_dir():
-        texts = {str(file): file.read_text(errors="replace") for file in sorted(source.rglob(RECORD_FILE))}
-    else:
-        raise UserError(f"{source} does not exist: give the folder of a sweep, say multirun/DATE/TIME")
-    if not texts:
-        raise UserError(f"{source} holds no {RECORD_FILE}: give the folder of a run or a sweep, say multirun/DATE/TIME")
-    records = []
-    for place, text in texts.items():
-        try:
-            records.append(Record.from_json(text))
-        except ValueError as error:
-            raise UserError(f"{place} is no record that this version reads: {str(error).splitlines()[0]}") from error
-    return sorted(records, key=lambda record: (not is_baseline(record), record.truth.time))
+    @property
+    def records(self) -> list[Record]:
+        return [row.record for row in self.comparison.rows]
 
 
 def write_report(source: Path, left_out: list[str]) -> Report:
-    """Table, figures and page of all records of a folder or file, written to the folder `report` in it
-    (for a file NAME.jsonl to NAME_report beside it).
+    """The report of all records of a folder or file, where `target_of` says.
 
     Args:
         left_out: the configurations that have no record, each with its reason.
     """
-    records = find_records(source)
-    target = source / FOLDER if source.is_dir() else source.with_name(f"{source.stem}_report")
-    target.mkdir(exist_ok=True)
-    (target / "comparison_table.md").write_text(table.to_markdown(table.texts(records)))
-    table.values(records).to_csv(target / "comparison_table.csv", index=False)
-    means = repeats_table(records)
-    if means is not None:
-        (target / "repeats_table.md").write_text(table.to_markdown(means))
+    return write(find([str(source)]), target_of([str(source)]), left_out, None)
+
+
+def target_of(sources: Sequence[str]) -> Path:
+    """The folder `results` in a folder, NAME_results beside NAME.jsonl, and of other or several sources ./results."""
+    if len(sources) > 1 or is_uri(sources[0]):
+        return Path(FOLDER)
+    source = Path(sources[0])
+    return source / FOLDER if source.is_dir() else source.with_name(f"{source.stem}_{FOLDER}")
+
+
+def write(found: list[Found], target: Path, left_out: list[str], goal: Goal | None) -> Report:
+    """Tables, figures and page into a folder, which is made.
+
+    Raises:
+        UserError: the goal of the recommendation does not fit the records.
+    """
+    records = [one.record for one in found]
+    comparison, further = compare(records), further_tables(records)
+    recommendation = recommend(comparison.rows, goal) if goal is not None else None
+    target.mkdir(parents=True, exist_ok=True)
+    texts = comparison.texts(every_interval=True)
+    (target / "comparison_table.md").write_text(to_markdown(texts))
+    comparison.values().to_csv(target / "comparison_table.csv", index=False)
+    if further:
+        captioned = [f"{caption}\n\n{to_markdown(frame)}" for caption, frame in further]
+        (target / "further_tables.md").write_text("\n".join(captioned))
+    drawn = draw_figures(found, comparison, target)
+    confusions = draw_confusions(comparison.matrices, target / CONFUSIONS)
+    contents = Contents(comparison, texts, further, left_out, drawn, confusions, recommendation)
+    (target / "index.html").write_text(page(contents))
+    return Report(comparison, further, recommendation, target, target / "index.html")
+
+
+def draw_figures(found: list[Found], comparison: Comparison, target: Path) -> list[Path]:
+    """Every figure that these records have something for, as NAME.png."""
+    rows, drawn_rows = comparison.rows, comparison.shown
+    shown = {row.name for row in drawn_rows}
+    drawn_found = [one for one, row in zip(found, rows, strict=True) if row.name in shown]
+    about = subject([row.record for row in rows]) + scope(len(shown), len(rows))
+    throughput = among(tradeoffs(rows, "throughput_tokens_per_s", ("perplexity",)), shown)
     drawn = {
-        "performance_comparison": figures.performance_figure(records),
-        "efficiency_comparison": figures.efficiency_figure(records),
-        "quality_latency": figures.tradeoff_figure(records),
+        "performance_comparison": figures.performance_figure(drawn_rows, about),
+        "efficiency_comparison": figures.efficiency_figure(drawn_rows, about),
+        "training_curves": training_figure(drawn_found, drawn_rows, about),
+        "throughput_perplexity": throughput_figure(throughput, about),
     }
+    for cost, alike in comparison.quality.items():
+        drawn[f"quality_{cost}"] = tradeoff_figure(among(alike, shown), about)
     files = []
     for stem, figure in drawn.items():
         if figure is not None:
             files.append(target / f"{stem}.png")
             figure.savefig(files[-1])
-    (target / "index.html").write_text(page(records, means, left_out, files))
-    return Report(records, target, target / "index.html")
+    return files
+
+
+def draw_confusions(rows: list[Row], folder: Path) -> list[Path]:
+    """The confusion matrix of each classifier, as NAME.png; those of an earlier report are taken away."""
+    for file in folder.glob("*.png"):
+        file.unlink()
+    files: list[Path] = []
+    taken: Counter[str] = Counter()
+    for row in rows:
+        if isinstance(row.record.quality, Quality):
+            folder.mkdir(exist_ok=True)
+            stem = re.sub(r"[^\w.+=-]+", "_", row.name)[:LONGEST_STEM].strip("_")
+            taken[stem] += 1
+            files.append(folder / (f"{stem}.png" if taken[stem] == 1 else f"{stem}_{taken[stem]}.png"))
+            figures.confusion_figure(row.record, row.name).savefig(files[-1])
+    return files

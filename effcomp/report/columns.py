@@ -14,10 +14,9 @@ from effcomp.record import (
     Record,
     VersusBaseline,
 )
+from effcomp.record.objectives import MIB, energy_per_sample_j, exact
 from effcomp.report.rows import Row, is_baseline, spread
 from effcomp.statistics import holm
-
-MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,15 @@ class Column:
     value: Callable[[Row], float | str | None]
     digits: int = 2
     """Behind the point, where a mean of values is shown."""
+    interval: Callable[[Row], Interval | None] | None = None
+    """Of a column whose cells in a terminal leave it out for their width."""
+
+    def full_text(self, row: Row) -> str:
+        """The cell with its interval."""
+        interval = self.interval(row) if self.interval is not None else None
+        return (
+            spread(interval, self.digits) if interval is not None and interval.high > interval.low else self.text(row)
+        )
 
 
 Q = TypeVar("Q", Quality, LanguageQuality)
@@ -116,28 +124,29 @@ def holm_column(records: list[Record]) -> Column:
     return Column("McNemar p, Holm", lambda row: "-" if (p := p_value(row)) is None else f"{p:.2g}", p_value, 3)
 
 
-def optional_column(heading: str, value: Callable[[Record], float | None], digits: int) -> Column:
+def optional_column(heading: str, value: Callable[[Record], Interval | None], digits: int) -> Column:
     """A number that only some machines, models or versions have: a dash where there is none."""
     return Column(
         heading,
-        lambda row: "-" if (number := value(row.record)) is None else f"{number:.{digits}f}",
-        lambda row: value(row.record),
+        lambda row: "-" if (number := value(row.record)) is None else f"{number.value:.{digits}f}",
+        lambda row: None if (number := value(row.record)) is None else number.value,
         digits,
+        interval=lambda row: value(row.record),
     )
 
 
-def floor_percent(record: Record) -> float | None:
+def floor_percent(record: Record) -> Interval | None:
     floor = next(iter(record.speed.by_batch_size.values())).floor
-    return 100 * floor.share if floor is not None else None
+    return exact(100 * floor.share) if floor is not None else None
 
 
-def energy_mj(record: Record) -> float | None:
-    joules = record.cost.energy_per_sample_j
-    return None if isinstance(joules, str) else joules * 1000
+def energy_mj(record: Record) -> Interval | None:
+    joules = energy_per_sample_j(record)
+    return joules.scaled(1000) if joules is not None else None
 
 
-def decode_ms(record: Record) -> float | None:
-    return record.speed.generation.decode_ms_per_token.value if record.speed.generation is not None else None
+def decode_ms(record: Record) -> Interval | None:
+    return record.speed.generation.decode_ms_per_token if record.speed.generation is not None else None
 
 
 OPTIONAL_COLUMNS = [
@@ -201,6 +210,7 @@ def columns(records: list[Record]) -> list[Column]:
             "latency p50, ms",
             lambda row: f"{row.record.speed.latency_p50_ms.value:.2f}",
             lambda row: row.record.speed.latency_p50_ms.value,
+            interval=lambda row: row.record.speed.latency_p50_ms,
         ),
         *(speedup_column(batch_size) for batch_size in sorted(shared)),
         mebibytes("artifact, MiB", lambda record: record.cost.artifact_bytes),

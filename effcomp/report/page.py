@@ -1,105 +1,201 @@
-"""One self-contained HTML page: the table, the verdicts, the figures."""
+"""One self-contained HTML page: the recommendation, the plot, the table, the verdicts, the figures.
+
+page.html is the frame, page.css its look; page.js filters, sorts and draws from what this module puts in.
+"""
 
 import base64
+import json
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from string import Template
+from typing import TYPE_CHECKING, Any
 
-from effcomp.record import Record
-from effcomp.report.columns import columns
+from effcomp.record import Interval, Record
+from effcomp.record.objectives import OBJECTIVES, comparable
+from effcomp.report.figures import DPI
+from effcomp.report.fronts import examples, scope
+from effcomp.report.recommend import Recommendation
 from effcomp.report.repeats import MEANS
-from effcomp.report.rows import is_baseline, rows, subject
+from effcomp.report.rows import Row, is_baseline, subject
+from effcomp.report.table import Comparison
 from effcomp.report.words import doubts, verdict
 
 if TYPE_CHECKING:
     import pandas as pd
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1900px; margin: 2rem auto; padding: 0 1rem; color: #1c2128; }
-table { border-collapse: collapse; font-size: 13px; } .wide { overflow-x: auto; }
-th, td { padding: .35rem .6rem; border-bottom: 1px solid #d0d7de; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } th { cursor: pointer; background: #f6f8fa; }
-tbody tr:first-child { background: #f6f8fa; } img { max-width: 100%; } .note { color: #57606a; font-size: 13px; }
-"""
+HERE = Path(__file__).parent
 FOLDS_NOTE = """<p class="note">Over folds the interval is widened for the training examples that they share (Nadeau and
 Bengio 2003); over seeds it says what another seed would change, and nothing about other examples.</p>"""
-SORT = """
-document.querySelectorAll('th').forEach((th, i) => th.addEventListener('click', () => {
-  const body = th.closest('table').tBodies[0], up = th.dataset.up !== '1';
-  th.dataset.up = up ? '1' : '0';
-  const key = row => { const v = row.cells[i].dataset.value, n = Number(v); return v === '' || isNaN(n) ? v : n; };
-  [...body.rows].sort((a, b) => { const x = key(a), y = key(b); return (x < y ? -1 : x > y ? 1 : 0) * (up ? 1 : -1); })
-    .forEach(row => body.append(row));
-}));
-"""
+NOISE_NOTE = "The baseline is measured against itself too, which shows the noise."
 
 
-def page(records: list[Record], means: "pd.DataFrame | None", left_out: list[str], figures: list[Path]) -> str:
-    """The page as text; figures (PNG) are put inside it."""
-    shown, named = columns(records), rows(records)
-    head = "".join(f"<th title='sort'>{escape(column.heading)}</th>" for column in shown)
-    body = "\n".join(
-        "<tr>"
-        + "".join(
-            f'<td data-value="{escape(str(value if (value := column.value(row)) is not None else ""))}">'
-            f"{escape(column.text(row))}</td>"
-            for column in shown
-        )
-        + "</tr>"
-        for row in named
+@dataclass(frozen=True)
+class Contents:
+    """What a page shows."""
+
+    comparison: Comparison
+    texts: "pd.DataFrame"
+    """Its table with every interval."""
+    further: "list[tuple[str, pd.DataFrame]]"
+    """Tables behind it, with their captions."""
+    left_out: list[str]
+    figures: list[Path]
+    confusions: list[Path]
+    """PNG files, which are put inside the page."""
+    recommendation: Recommendation | None
+
+
+def page(contents: Contents) -> str:
+    """The page as text."""
+    from plotly.offline import get_plotlyjs
+
+    rows = contents.comparison.rows
+    records = [row.record for row in rows]
+    drawn = scope(len(contents.comparison.shown), len(rows))
+    return Template((HERE / "page.html").read_text()).substitute(
+        title=escape(subject(records)),
+        style=(HERE / "page.css").read_text(),
+        plotly=get_plotlyjs(),
+        script=(HERE / "page.js").read_text(),
+        data=json.dumps(plot_data(rows)).replace("<", "\\u003c"),
+        count=f"{len(rows):,} configuration{'s' if len(rows) > 1 else ''}",
+        when=escape(span(record.truth.time.partition("T")[0] for record in records)),
+        where=escape(joined(record.truth.device for record in records)),
+        recommendation=recommended(contents.recommendation),
+        comparison=table(contents.texts),
+        noise=NOISE_NOTE if is_baseline(records[0]) else "",
+        verdicts="\n".join(f"<li>{named(row, verdict(row))}</li>" for row in rows),
+        words_open="" if drawn else "open",
+        doubts=section("Read with care", items(doubt for row in rows for doubt in doubts(row))),
+        left_out=section("Left out", items(contents.left_out)),
+        further="".join(further_section(caption, frame) for caption, frame in contents.further),
+        drawn=f'<p class="note">Drawn{drawn}; the plot and the table above have all.</p>' if drawn else "",
+        figures="".join(map(image, contents.figures)),
+        confusions=folded("Confusion matrices", "".join(map(image, contents.confusions))),
+        circumstances=escape(circumstances(records)),
     )
-    verdicts = "\n".join(f"<li>{escape(verdict(row))}</li>" for row in named)
-    doubtful = "".join(f"<li>{escape(doubt)}</li>" for row in named for doubt in doubts(row))
-    missing = "".join(f"<li>{escape(reason)}</li>" for reason in left_out)
-    noise = ""
-    if is_baseline(records[0]):
-        noise = "The first row measures the baseline against itself, which shows the noise."
-    repeated = ""
-    if means is not None:
-        table = means.to_html(index=False, border=0)
-        repeated = f"<h2>{MEANS[0].upper()}{MEANS[1:]}</h2><div class='wide'>{table}</div>{FOLDS_NOTE}"
-    images = "\n".join(
-        f'<p><img alt="{figure.stem}" src="data:image/png;base64,{base64.b64encode(figure.read_bytes()).decode()}"></p>'
-        for figure in figures
-    )
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{escape(subject(records))}</title><style>{STYLE}</style></head>
-<body>
-<h1>{escape(subject(records))}</h1>
-<p class="note">{escape(circumstances(records))}</p>
-<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>
-{body}
-</tbody></table></div>
-<p class="note">A click on a heading sorts. Brackets are 95 % intervals. Speed-up: the float32 baseline and the
-configuration ran in turn, each in its own process, on the same batches. {escape(noise)} Difference: against the
-baseline on the same examples.</p>
-{repeated}
-<h2>In words</h2><ul>
-{verdicts}
-</ul>
-{f"<h2>Read with care</h2><ul>{doubtful}</ul>" if doubtful else ""}
-{f"<h2>Left out</h2><ul>{missing}</ul>" if left_out else ""}
-<h2>Figures</h2>
-{images}
-<script>{SORT}</script>
-</body></html>
-"""
+
+
+def plot_data(rows: list[Row]) -> dict[str, Any]:
+    """What page.js draws and filters: for each configuration its choices and, in the units of their labels, the
+    objectives that any has, each [value, low, high]."""
+    records = [row.record for row in rows]
+    values = {key: comparable(objective, records) for key, objective in OBJECTIVES.items()}
+    measured = {key: found for key, found in values.items() if any(found)}
+    test_sets = list(dict.fromkeys(examples(record) for record in records))
+    return {
+        "objectives": [
+            {"key": key, "label": OBJECTIVES[key].label, "direction": OBJECTIVES[key].direction} for key in measured
+        ],
+        "points": [
+            {
+                "name": row.name,
+                "baseline": is_baseline(row.record),
+                "choices": row.record.choices,
+                "testSet": test_sets.index(examples(row.record)),
+                "at": {
+                    key: triple(one, OBJECTIVES[key].scale)
+                    for key, found in measured.items()
+                    if (one := found[index]) is not None
+                },
+            }
+            for index, row in enumerate(rows)
+        ],
+    }
+
+
+def triple(interval: Interval, scale: float) -> list[float]:
+    return [float(f"{number * scale:.6g}") for number in (interval.value, interval.low, interval.high)]
+
+
+def table(frame: "pd.DataFrame") -> str:
+    """A table whose headings are buttons that sort; units and intervals are set smaller."""
+    head = "".join(f"<th><button>{heading(words)}</button></th>" for words in frame.columns)
+    body = "\n".join("<tr>" + "".join(map(cell, line)) + "</tr>" for line in frame.values.tolist())
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+
+
+def heading(words: str) -> str:
+    what, _, unit = words.partition(", ")
+    return f"<span>{escape(what)}</span><small>{escape(unit)}</small>"
+
+
+def cell(text: str) -> str:
+    """A verdict is coloured, an interval set smaller."""
+    if text in ("not worse", "worse", "undecided"):
+        return f'<td><span class="{text.replace(" ", "-")}">{text}</span></td>'
+    return f"<td>{re.sub(INTERVAL, SMALL, escape(text))}</td>"
+
+
+INTERVAL, SMALL = re.compile(r" (\[[^]=]*\])"), r" <small>\1</small>"
+
+
+def named(row: Row, words: str) -> str:
+    """A sentence that begins with the configuration's name, which is set bold."""
+    return f"<b>{escape(row.name)}</b>{escape(words.removeprefix(row.name))}"
+
+
+def recommended(found: Recommendation | None) -> str:
+    if found is None:
+        return ""
+    asked, best = escape(found.asked), escape(found.best)
+    return f"""<section class="recommendation"><h2>Recommended <code>{asked}</code></h2>
+<p><strong>{best}</strong></p>{items(found.others)}</section>"""
+
+
+def items(lines: Iterable[str]) -> str:
+    """A list; nothing of nothing."""
+    inner = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<ul>{inner}</ul>" if inner else ""
+
+
+def section(title: str, inner: str) -> str:
+    """Nothing where there is nothing inside."""
+    return f"<section><h2>{escape(title[0].upper() + title[1:])}</h2>{inner}</section>" if inner else ""
+
+
+def folded(title: str, inner: str) -> str:
+    return f"<details><summary>{title}</summary>{inner}</details>" if inner else ""
+
+
+def further_section(caption: str, frame: "pd.DataFrame") -> str:
+    """The first sentence of the caption is the heading, the others stand beneath the table."""
+    title, _, rest = caption.partition(". ")
+    note = FOLDS_NOTE if caption == MEANS else f'<p class="note">{escape(rest)}</p>'
+    return section(title, f'<div class="wide">{table(frame)}</div>{note}')
+
+
+def image(file: Path) -> str:
+    """A figure inside the page, as wide on a screen (96 pixels to the inch) as it is on paper."""
+    content = file.read_bytes()
+    pixels = int.from_bytes(content[16:20], "big")  # PNG's first chunk, IHDR, begins with the width
+    encoded = base64.b64encode(content).decode()
+    width = round(pixels * 96 / DPI)
+    return f'<img alt="{escape(file.stem)}" width="{width}" src="data:image/png;base64,{encoded}">\n'
+
+
+def joined(values: Iterable[str]) -> str:
+    """Each once."""
+    return "; ".join(dict.fromkeys(values))
+
+
+def span(dates: Iterable[str]) -> str:
+    found = sorted(set(dates))
+    return found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"
 
 
 def circumstances(records: list[Record]) -> str:
     """When and on what the records were measured, each distinct machine, thread count and set of versions once."""
     truths = [record.truth for record in records]
-
-    def distinct(values: Iterable[str]) -> str:
-        return "; ".join(dict.fromkeys(values))
-
     return (
         f"Measured {min(truth.time for truth in truths)} to {max(truth.time for truth in truths)} on "
-        + distinct(f"{t.device} ({' '.join(t.instruction_sets)}), {t.threads} threads" for t in truths)
+        + joined(f"{t.device} ({' '.join(t.instruction_sets)}), {t.threads} threads" for t in truths)
         + "; "
-        + distinct(f"{t.test_examples} test examples" for t in truths)
+        + joined(f"{t.test_examples} test examples" for t in truths)
         + "; "
-        + distinct(", ".join(f"{name} {version}" for name, version in t.libraries.items()) for t in truths)
+        + joined(", ".join(f"{name} {version}" for name, version in t.libraries.items()) for t in truths)
         + "."
     )

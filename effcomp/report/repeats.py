@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from effcomp.record import Record, settings
+from effcomp.record import Record
 from effcomp.report.columns import Column, columns
 from effcomp.report.rows import Row, rows, spread
 from effcomp.statistics import repeated_interval
@@ -33,10 +33,9 @@ def grouped(records: list[Record]) -> list[list[Record]]:
     """The records that differ in nothing but seed and fold, together; in the order of the first of each."""
     groups: defaultdict[str, dict[tuple[Any, ...], Record]] = defaultdict(dict)
     for record in records:
-        config = settings(record.config)
-        kept = {key: value for key, value in config.items() if key not in REPEATS}
+        kept = {key: value for key, value in record.config.items() if key not in REPEATS}
         # A repeat that was measured twice counts once, as it was measured last.
-        groups[json.dumps(kept, sort_keys=True, default=str)][tuple(map(config.get, REPEATS))] = record
+        groups[json.dumps(kept, sort_keys=True)][tuple(map(record.config.get, REPEATS))] = record
     return [list(group.values()) for group in groups.values()]
 
 

@@ -1,13 +1,17 @@
 """What a record is called beside others."""
 
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from effcomp.record import Interval, LanguageQuality, Quality, Record, settings
+from effcomp.record import Interval, Record, settings
 
 BASELINE_NAME = "none (baseline)"
+WITHOUT_EFFECT = ("store", "tracking", "remeasure", "study")
+"""Settings that say where things are kept and what they stand for: no configuration differs by them."""
+MOST_SUBJECTS = 3
 
 
 @dataclass(frozen=True)
@@ -40,35 +44,51 @@ def name(record: Record) -> str:
     return words
 
 
-def rows(records: list[Record]) -> list[Row]:
-    """Every record with its name; where two would have the same, what tells them apart is added:
-    `nf4, device.threads=1`."""
-    shared = Counter(name(record) for record in records)
-    configs = [settings(record.config) for record in records]
-    named = []
-    for record, config in zip(records, configs, strict=True):
-        words = name(record)
-        if shared[words] > 1:
-            twins = [other for other, twin in zip(configs, records, strict=True) if name(twin) == words]
-            words = ", ".join([words, *distinctions(config, twins)])
-        named.append(Row(words, record))
-    return named
+def rows(records: Sequence[Record]) -> list[Row]:
+    """Every record with its name, behind its model and task where there are several. Where two would have the same
+    name, what tells them apart is added: `nf4, device.threads=1`, or else when each was measured."""
+    several = len({model_and_task(record) for record in records}) > 1
+    names = [f"{model_and_task(record)}: {name(record)}" if several else name(record) for record in records]
+    for twins in repeated(names):
+        told = distinctions([settings(records[index].config) for index in twins])
+        for index, parts in zip(twins, told, strict=True):
+            names[index] = ", ".join([names[index], *parts])
+    for twins in repeated(names):
+        for index in twins:
+            names[index] += f", {records[index].truth.time}"
+    return [Row(words, record) for words, record in zip(names, records, strict=True)]
 
 
-def distinctions(config: dict[str, Any], twins: list[dict[str, Any]]) -> list[str]:
-    """The settings of a config that are not the same in all of its twins, as `key=value`."""
-    told = [key for key in config if any(twin.get(key) != config[key] for twin in twins)]
-    return [f"{key}={config[key]}" for key in told if not any(key.startswith(f"{other}.") for other in told)]
+def repeated(names: list[str]) -> list[list[int]]:
+    """The places of each name that stands more than once."""
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for index, words in enumerate(names):
+        places[words].append(index)
+    return [found for found in places.values() if len(found) > 1]
 
 
-def subject(records: list[Record]) -> str:
+def distinctions(configs: list[dict[str, Any]]) -> list[list[str]]:
+    """For each of some flat configs the settings that are not the same in all of them, as `key=value`."""
+    missing = object()
+    same = {k for k, value in configs[0].items() if all(config.get(k, missing) == value for config in configs)}
+    told = []
+    for config in configs:
+        keys = [key for key in config if key not in same and key.partition(".")[0] not in WITHOUT_EFFECT]
+        told.append([f"{k}={config[k]}" for k in keys if not any(k.startswith(f"{other}.") for other in keys)])
+    return told
+
+
+def model_and_task(record: Record) -> str:
+    path = record.config["model"].get("path")
+    return f"{Path(path).name if path else record.choices['model']} on {record.choices['task']}"
+
+
+def subject(records: Sequence[Record]) -> str:
     """What the records have in common: `minilm on rotten_tomatoes`."""
-
-    def model(record: Record) -> str:
-        path = record.config["model"].get("path")
-        return Path(path).name if path else record.choices["model"]
-
-    return ", ".join(dict.fromkeys(f"{model(record)} on {record.choices['task']}" for record in records))
+    subjects = list(dict.fromkeys(model_and_task(record) for record in records))
+    if len(subjects) > MOST_SUBJECTS:
+        return f"{len(subjects)} pairs of model and task"
+    return ", ".join(subjects)
 
 
 def spread(interval: Interval, digits: int, scale: float = 1.0, sign: str = "") -> str:
@@ -77,13 +97,3 @@ def spread(interval: Interval, digits: int, scale: float = 1.0, sign: str = "") 
         f"{number * scale:{sign}.{digits}f}" for number in (interval.value, interval.low, interval.high)
     )
     return f"{value} [{low}, {high}]"
-
-
-def headline(record: Record) -> tuple[str, Interval] | None:
-    """The one number of quality that figures show, with its label; None where quality was not measured."""
-    quality = record.quality
-    if isinstance(quality, Quality):
-        return "accuracy, %", quality.accuracy.scaled(100)
-    if isinstance(quality, LanguageQuality):
-        return "perplexity (less is better)", quality.perplexity
-    return None

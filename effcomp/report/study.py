@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from effcomp.record import Interval, LanguageQuality, NotMeasured, Quality, Record
-from effcomp.report.columns import MIB
+from effcomp.record.objectives import MIB
 from effcomp.report.rows import spread, subject
 
 SOURCE = "source"

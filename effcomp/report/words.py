@@ -1,11 +1,29 @@
-"""A configuration in a sentence."""
+"""A configuration in a sentence, and a number with its unit."""
 
-from effcomp.record import LanguageVersus, NotMeasured
+import math
+
+from effcomp.record import Interval, LanguageVersus, NotMeasured
+from effcomp.record.objectives import Objective
 from effcomp.report.rows import Row, is_baseline, spread
 
 
 def verdict(row: Row) -> str:
     """One configuration against the baseline, in a sentence with every interval."""
+    versus = row.record.versus_baseline
+    if is_baseline(row.record) or isinstance(versus, NotMeasured):
+        return facts(row)
+    language = isinstance(versus, LanguageVersus)
+    margin = f"{versus.margin:g} nats a token" if language else f"{versus.margin * 100:g} points"
+    judged = {
+        "not worse": f"not worse by more than {margin}",
+        "worse": f"worse by more than {margin}",
+        "undecided": f"too few examples to say whether it is worse by more than {margin}",
+    }[versus.verdict]
+    return f"{facts(row)}: {judged}"
+
+
+def facts(row: Row) -> str:
+    """How much faster, smaller and worse than the baseline, without a judgement."""
     speedup, versus, cost = row.record.speed.speedup, row.record.versus_baseline, row.record.cost
     times = f"{spread(speedup, 2)} times the baseline's speed"
     if is_baseline(row.record):
@@ -19,18 +37,12 @@ def verdict(row: Row) -> str:
     share = 1 - cost.artifact_bytes / cost.baseline_artifact_bytes
     size = f"{share:.0%} smaller" if share >= 0.005 else "larger" if share <= -0.005 else "the same size"
     if isinstance(versus, NotMeasured):
-        return f"{row.name}: {pace}, {size}, quality {versus.status}"
-    if isinstance(versus, LanguageVersus):
-        margin, change = f"{versus.margin:g} nats a token", f"perplexity times {spread(versus.perplexity_ratio, 3)}"
+        change = f"quality {versus.status}"
+    elif isinstance(versus, LanguageVersus):
+        change = f"perplexity times {spread(versus.perplexity_ratio, 3)}"
     else:
-        margin = f"{versus.margin * 100:g} points"
         change = f"accuracy {spread(versus.accuracy_difference, 1, 100, '+')} points"
-    judged = {
-        "not worse": f"not worse by more than {margin}",
-        "worse": f"worse by more than {margin}",
-        "undecided": f"too few examples to say whether it is worse by more than {margin}",
-    }[versus.verdict]
-    return f"{row.name}: {pace}, {size}, {change}: {judged}"
+    return f"{row.name}: {pace}, {size}, {change}"
 
 
 def doubts(row: Row) -> list[str]:
@@ -41,3 +53,16 @@ def doubts(row: Row) -> list[str]:
     if truth.promised_kernel_ran is False:
         found.append(f"{row.name}: no operator ran that makes this number format what it is")
     return found
+
+
+def quantity(objective: Objective, interval: Interval) -> str:
+    """A value in the unit of its objective's label: `4.05 [3.98, 4.11] ms`."""
+    return f"{three_digits(objective, interval)} {objective.unit}".rstrip()
+
+
+def three_digits(objective: Objective, interval: Interval) -> str:
+    """The same without the unit; as many digits behind the point as three of the value's that count."""
+    shown = interval.scaled(objective.scale)
+    size = math.floor(math.log10(abs(shown.value))) if shown.value else 0
+    digits = max(0, 2 - size)
+    return spread(shown, digits) if shown.high > shown.low else f"{shown.value:.{digits}f}"

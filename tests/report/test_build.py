@@ -1,15 +1,17 @@
-"""python -m effcomp.report: every file is there, the page is whole, what is not a record is refused."""
+"""python -m effcomp.report: every file is there, and says what the records say."""
 
-import re
+import json
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from effcomp.errors import UserError
-from effcomp.report.build import find_records, write_report
-from tests.conftest import DATA, run_effcomp
+from effcomp.report.build import write_report
+from tests.conftest import DATA, ROOT, run_effcomp
+
+CURVE = [{"step": step, "loss": 1 / step, "learning_rate": 1e-4} for step in range(1, 9)]
 
 
 @pytest.fixture
@@ -17,27 +19,47 @@ def sweep(tmp_path: Path) -> Path:
     for number, name in enumerate(("nf4", "none")):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "record.json").write_text((DATA / "records" / f"{name}.json").read_text())
+        (tmp_path / str(number) / "series.json").write_text(json.dumps({"training_curve": CURVE}))
     return tmp_path
 
 
-def test_the_baseline_comes_first(sweep: Path) -> None:
-    assert [record.choices["quant"] for record in find_records(sweep)] == ["none", "nf4"]
+class Page(HTMLParser):
+    """What a browser would fetch, and what it would show."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value for name, value in attributes if name in {"src", "href"} and value is not None]
 
 
 def test_the_page_needs_no_other_file_and_holds_every_configuration(sweep: Path) -> None:
     report = write_report(sweep, left_out=["quant=x <y>: refused: no such pair"])
+    assert report.folder == sweep / "results"
     text = report.page.read_text()
-    HTMLParser().feed(text)
-    assert not re.findall(r'(?:src|href)="(?!data:)', text), "one self-contained file"
-    assert text.count("<tr>") == 3
-    assert text.count("data:image/png;base64,") == 3
+    page = Page(text)
+    assert all(link.startswith("data:") for link in page.links), "one self-contained file"
+    assert page.tags.count("tr") == 3
+    assert page.tags.count("img") == len(list(report.folder.rglob("*.png")))
     assert "quant=x &lt;y&gt;: refused" in text
 
 
 def test_the_figures_are_pictures_with_ink_and_a_white_margin(sweep: Path) -> None:
     report = write_report(sweep, left_out=[])
-    files = sorted(report.folder.glob("*.png"))
-    assert [file.stem for file in files] == ["efficiency_comparison", "performance_comparison", "quality_latency"]
+    files = sorted(report.folder.rglob("*.png"))
+    assert [str(file.relative_to(report.folder).with_suffix("")) for file in files] == [
+        "confusion_matrices/nf4",
+        "confusion_matrices/none_baseline",
+        "efficiency_comparison",
+        "performance_comparison",
+        "quality_bytes",
+        "quality_latency",
+        "training_curves",
+    ]
     for file in files:
         pixels = imread(file)[..., :3]
         assert pixels.min() < 0.5
@@ -45,19 +67,72 @@ def test_the_figures_are_pictures_with_ink_and_a_white_margin(sweep: Path) -> No
         assert all((side > 0.99).all() for side in edge), f"{file.name}: something is cut off"
 
 
-def test_the_command_prints_the_table(sweep: Path) -> None:
-    ran = run_effcomp(str(sweep), cwd=sweep, module="effcomp.report")
+def test_nothing_of_an_earlier_report_is_left_among_the_confusion_matrices(sweep: Path) -> None:
+    write_report(sweep, left_out=[])
+    (sweep / "0/record.json").unlink()
+    report = write_report(sweep, left_out=[])
+    assert [file.name for file in (report.folder / "confusion_matrices").iterdir()] == ["none_baseline.png"]
+
+
+def test_a_language_model_has_its_figure_of_throughput_and_perplexity(tmp_path: Path) -> None:
+    file = tmp_path / "smollm2.jsonl"
+    file.write_text((ROOT / "benchmarks/cpu/smollm2_bbc_news.jsonl").read_text())
+    report = write_report(file, left_out=[])
+    assert report.folder == tmp_path / "smollm2_results"
+    assert {file.stem for file in report.folder.glob("*.png")} >= {"throughput_perplexity", "quality_latency"}
+    assert not (report.folder / "confusion_matrices").exists()
+
+
+def test_records_without_a_quality_are_reported_without_figures_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "random.jsonl"
+    file.write_text((ROOT / "benchmarks/cpu/distilbert_random.jsonl").read_text())
+    assert {file.stem for file in write_report(file, left_out=[]).folder.glob("*.png")} == {"efficiency_comparison"}
+
+
+def test_the_command_prints_the_table_and_the_recommendation(sweep: Path, tmp_path: Path) -> None:
+    goal = ("--recommend", "max_accuracy_drop=2", "minimise=artifact_bytes")
+    ran = run_effcomp(".", "--out", "elsewhere", *goal, cwd=sweep, module="effcomp.report")
     assert ran.code == 0, ran.stderr
     assert "none (baseline)" in ran.stdout
-    assert "nf4" in ran.stdout
+    assert ran.stdout.index("elsewhere/index.html") < ran.stdout.index("best  nf4: ")
+    page = (tmp_path / "elsewhere/index.html").read_text()
+    assert page.index("max_accuracy_drop=2") < page.index("<h2>Comparison</h2>")
 
 
-@pytest.mark.parametrize("content", [None, "{}", "not json", '{"schema": 99}'])
-def test_a_folder_without_readable_records_is_refused(content: str | None, tmp_path: Path) -> None:
-    if content is not None:
-        (tmp_path / "record.json").write_text(content)
-    with pytest.raises(UserError, match=r"record\.json"):
-        find_records(tmp_path)
-    ran = run_effcomp(str(tmp_path), cwd=tmp_path, module="effcomp.report")
+def test_the_command_reports_multirun_where_nothing_is_named(sweep: Path) -> None:
+    (sweep / "multirun").mkdir()
+    (sweep / "0").rename(sweep / "multirun/0")
+    ran = run_effcomp("--where", "quant=nf4", cwd=sweep, module="effcomp.report")
+    assert ran.code == 0, ran.stderr
+    frame = pd.read_csv(sweep / "multirun/results/comparison_table.csv")
+    assert frame["configuration"].tolist() == ["nf4"]
+
+
+def test_of_very_many_configurations_those_near_the_fronts_are_drawn_and_all_are_listed(tmp_path: Path) -> None:
+    kept = [json.loads(line) for line in (ROOT / "benchmarks/cpu/minilm_sst2.jsonl").read_text().splitlines()]
+    lines = []
+    for number in range(50):
+        record = kept[number % len(kept)]
+        record["config"]["seed"] = number // len(kept)
+        record["truth"]["time"] = f"2026-11-22T10:00:{number:02}+00:00"
+        lines.append(json.dumps(record))
+    file = tmp_path / "many.jsonl"
+    file.write_text("\n".join(lines) + "\n")
+    report = write_report(file, left_out=[])
+    assert len(report.comparison.shown) == 40
+    drawn = {file.stem for file in report.folder.glob("confusion_matrices/*.png")}
+    assert {"int8_static_on_openvino_seed=0", "bf16_on_openvino_seed=0"} <= drawn
+    assert not any(stem.startswith("none_baseline") for stem in drawn), "it is on no front"
+    text = report.page.read_text()
+    assert "40 of 50 configurations: on the Pareto fronts, and nearest to them" in text
+    rows = Page(text).tags.count("tr")
+    assert rows == 1 + 50 + 1 + len(kept), "the table, and the means over the seeds"
+    assert len(pd.read_csv(report.folder / "comparison_table.csv")) == 50
+
+
+def test_an_upload_to_a_server_that_no_run_names_asks_for_one(sweep: Path) -> None:
+    """These runs were logged to SQLite."""
+    ran = run_effcomp(".", "--upload", cwd=sweep, module="effcomp.report")
     assert ran.code == 2
+    assert "--upload http://HOST:PORT" in ran.stderr
     assert ran.stderr.count("\n") == 1

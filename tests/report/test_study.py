@@ -3,7 +3,7 @@
 import pytest
 
 from effcomp.record import NotMeasured, Quality, Record
-from effcomp.report.build import find_records
+from effcomp.report.sources import find_records
 from effcomp.report.study import SOURCE, STUDIES, study_tables
 from tests.conftest import ROOT, compose_parts, records
 

@@ -1,0 +1,123 @@
+"""Where records come from: folders, files with a record on each line, MLflow."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from effcomp.errors import UserError
+from effcomp.record import RECORD_FILE, Record
+from effcomp.report.rows import is_baseline
+from effcomp.result import SERIES_FILE
+from effcomp.store import MANIFEST
+
+Curve = list[dict[str, float]]
+"""Of a training: {"step", "loss", "learning_rate"} or {"step", "eval_loss"}, one for each time it was logged."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A record as it was found."""
+
+    place: str
+    """For a message."""
+    record: str
+    series: str | None
+    """What SERIES_FILE holds, where there is one."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A record, and the curves of its trainings where they were kept."""
+
+    record: Record
+    training_curve: Curve
+    recovery_curve: Curve
+
+
+def find_records(source: Path) -> list[Record]:
+    """The records of a folder (each record.json below it) or of a file (one on each line), the baseline first.
+
+    Raises:
+        UserError: there is none, or one is of another version or damaged.
+    """
+    return [found.record for found in find([str(source)])]
+
+
+def find(sources: Sequence[str]) -> list[Found]:
+    """The records of all sources, each measurement once; the baseline first, then as they were measured.
+
+    Raises:
+        UserError: a source is not there or has no record, or a record is of another version or damaged.
+    """
+    found = [parsed(text) for source in sources for text in texts(source)]
+    return sorted(distinct(found), key=lambda one: (not is_baseline(one.record), one.record.truth.time))
+
+
+def is_uri(source: str) -> bool:
+    return "://" in source
+
+
+def texts(source: str) -> Iterator[Text]:
+    path, empty = Path(source), True
+    if is_uri(source):
+        from effcomp.report.mlflow_source import logged
+
+        found = logged(source)
+    elif path.is_file():
+        found = in_file(path)
+    elif path.is_dir():
+        found = in_folder(path)
+    else:
+        raise UserError(f"{source} does not exist: give the folder of a sweep, say multirun/DATE/TIME")
+    for text in found:
+        empty = False
+        yield text
+    if empty:
+        raise UserError(f"{source} holds no {RECORD_FILE}: give the folder of a run or a sweep, say multirun/DATE/TIME")
+
+
+def in_file(file: Path) -> Iterator[Text]:
+    for number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
+        yield Text(f"{file}:{number}", line, None)
+
+
+def in_folder(folder: Path) -> Iterator[Text]:
+    """Of runs alone: an entry of the store, which has a manifest, is a copy of what a run has."""
+    for file in sorted(folder.rglob(RECORD_FILE)):
+        if not file.with_name(MANIFEST).exists():
+            series = file.with_name(SERIES_FILE)
+            beside = series.read_text(errors="replace") if series.exists() else None
+            yield Text(str(file), file.read_text(errors="replace"), beside)
+
+
+def parsed(text: Text) -> Found:
+    """Raises UserError for a damaged record, and for damaged curves."""
+    try:
+        record = Record.from_json(text.record)
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{text.place} is no record that this version reads: {reason}") from error
+    try:
+        series: dict[str, Any] = json.loads(text.series) if text.series is not None else {}
+        return Found(record, series.get("training_curve", []), series.get("recovery_curve", []))
+    except (ValueError, AttributeError) as error:
+        raise UserError(f"{SERIES_FILE} beside {text.place} is damaged: {error}; remove it") from error
+
+
+def distinct(found: list[Found]) -> list[Found]:
+    """Each measurement once, as it was met first: two records that differ in their config alone (a copy, or a
+    configuration whose measurement was found in the store) are one."""
+    kept: defaultdict[str, list[Found]] = defaultdict(list)
+    for one in found:
+        twins = kept[one.record.truth.time]
+        if not any(same_measurement(one.record, twin.record) for twin in twins):
+            twins.append(one)
+    return [one for twins in kept.values() for one in twins]
+
+
+def same_measurement(one: Record, other: Record) -> bool:
+    fields = [field for field in Record.model_fields if field != "config"]
+    return all(getattr(one, field) == getattr(other, field) for field in fields)
