@@ -1,7 +1,5 @@
 """The records that were logged to an MLflow tracking store."""
 
-import logging
-import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from effcomp.installed import require
 from effcomp.record import RECORD_FILE
 from effcomp.report.sources import Text
 from effcomp.result import SERIES_FILE
-from effcomp.tracking.mlflow_runs import EXPERIMENT, first_line
+from effcomp.tracking.mlflow_runs import EXPERIMENT, first_line, open_client
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -31,18 +29,11 @@ def logged(uri: str) -> Iterator[Text]:
     require("mlflow", "mlflow>=3", f"reading {uri}")
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():  # MLflow would make one
         raise UserError(f"{uri}: there is no such file; runs with tracking=local write sqlite:///mlruns/mlflow.db")
-    # A server that is not there is to be said in seconds; MLflow's own patience is minutes.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     from mlflow.exceptions import MlflowException
-    from mlflow.tracking import MlflowClient
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
-        yield from texts(MlflowClient(uri), uri)
+        yield from texts(open_client(uri), uri)
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
         raise UserError(f"{uri} cannot be read: {first_line(error)}") from error
 

@@ -98,22 +98,16 @@ class MlflowTracking(Tracking):
     def experiment(self) -> "tuple[MlflowClient, Experiment]":
         """A client, and effcomp's experiment. The database is made and migrated once, under a lock: two
         processes that migrate SQLite at the same moment break it. WAL lets readers and a writer work together."""
-        # A server that is not there is to be said in seconds; MLflow's own patience is minutes.
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         from filelock import FileLock
-        from mlflow.tracking import MlflowClient
 
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         if self.database is None:
-            client = MlflowClient(self.uri)
+            client = open_client(self.uri)
             experiment = client.get_experiment_by_name(EXPERIMENT)
             return client, experiment or client.get_experiment(
                 client.create_experiment(EXPERIMENT, tags=EXPERIMENT_TAGS)
             )
         with FileLock(f"{self.database}.lock"):
-            client = MlflowClient(f"sqlite:///{self.database}?timeout={PATIENCE_S}")
+            client = open_client(f"sqlite:///{self.database}?timeout={PATIENCE_S}")
             experiment = client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
                 with sqlite3.connect(self.database) as connection:
@@ -181,6 +175,18 @@ class MlflowTracking(Tracking):
         if self.database is None:
             return f"MLflow    {self.uri}"
         return f"MLflow    {self.uri}\nopen it   make ui   (mlflow ui --host 127.0.0.1 --backend-store-uri {self.uri})"
+
+
+def open_client(uri: str) -> "MlflowClient":
+    """A client that says in seconds that a server is not there (MLflow's own patience is minutes), and little else."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(uri)
 
 
 def first_line(error: Exception) -> str:
