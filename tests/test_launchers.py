@@ -87,7 +87,7 @@ def test_each_configuration_has_its_folder_and_the_sweep_its_report(launcher: st
     (folder,) = swept[launcher].folder.glob("multirun/2*/*")
     for number in range(4):
         assert (folder / f"{number}" / ("outcome.json" if number % 2 else "record.json")).is_file()
-    assert (folder / "report/index.html").is_file()
+    assert (folder / "results/index.html").is_file()
 
 
 @every_launcher
