@@ -8,12 +8,9 @@ started after a failure.
 """
 
 import atexit
-import contextlib
 import logging
 import logging.config
-import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -50,25 +47,18 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
     if sweep is not None:
         claim(sweep, folder, parts.config)
     check(parts)
-    with output_to_stderr():
-        from effcomp.pipeline import run
 
-        result = run(parts)
-        result.write(folder)
-        summarise(result, folder)
-        artifact = parts.store / "artifact" / result.record.truth.artifact
-        try:
-            parts.tracking.log(result, artifact, parent_run(sweep))
-        except Unreachable as error:
-            log.warning("not logged: %s; to send it later: python -m effcomp.report %s --upload", error, folder)
+    from effcomp.pipeline import run  # what it imports is not wanted for an error
+
+    result = run(parts)
+    result.write(folder)
+    summarise(result, folder)
+    artifact = parts.store / "artifact" / result.record.truth.artifact
+    try:
+        parts.tracking.log(result, artifact, parent_run(sweep))
+    except Unreachable as error:
+        log.warning("not logged: %s; to send it later: python -m effcomp.report %s --upload", error, folder)
     return result
-
-
-@contextlib.contextmanager
-def output_to_stderr() -> Iterator[None]:
-    """Libraries print to standard output; it belongs to the record, so their words go to standard error."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
 
 
 def summarise(result: "Result", folder: Path) -> None:

@@ -17,7 +17,7 @@ import time
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 PATIENCE_S = 10
 """How long a process may take to leave what it does and end."""
@@ -108,8 +108,7 @@ class Process:
 def serve(server: object) -> None:
     """Answer commands with the methods of `server`, by their names, until standard input closes."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background commands ignore it
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # prints of libraries must not reach the pipe
+    answers = take_stdout()
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     threading.Thread(target=read, args=(lines,), daemon=True).start()
     try:
@@ -123,6 +122,14 @@ def serve(server: object) -> None:
             answers.write(json.dumps(answer) + "\n")
     except (KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches it too, and who started it says so
         sys.exit(130)
+
+
+def take_stdout() -> TextIO:
+    """Standard output, for our own words alone: what libraries print there goes to standard error from now on."""
+    sys.stdout.flush()
+    own = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    return own
 
 
 def read(lines: "queue.SimpleQueue[str | None]") -> None:

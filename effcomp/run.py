@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import MissingConfigException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 
 from effcomp.errors import EXIT_CODE, UserError
 from effcomp.job import QUIET, execute
+from effcomp.process import take_stdout
 from effcomp.sweep import SweepCallback, run_in_sweep
 
 if TYPE_CHECKING:
@@ -36,8 +38,8 @@ def job(config: "DictConfig") -> None:
         run_in_sweep(config, hydra_config)
         return
     try:
-        result = execute(config, folder, None)
-        print(result.record.to_json(), flush=True)
+        records = take_stdout()
+        print(execute(config, folder, None).record.to_json(), file=records, flush=True)
     except UserError as error:
         remove(folder)
         refuse(str(error))
@@ -59,10 +61,15 @@ def remove(folder: Path) -> None:
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a traceback and exit with 1; we answer in one line
     os.environ |= QUIET
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is closed
     try:
         job()
-    except Exception as error:  # of Hydra's, before any job: the command does not compose
-        refuse(explain(error))
+    except Exception as error:
+        if SweepCallback.sweep is None or isinstance(error, HydraException):  # the command does not compose
+            refuse(explain(error))
+        traceback.print_exc()  # the launcher's own
+        SweepCallback.finish()
+        sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept and will not be computed again", file=sys.stderr)
         sys.exit(130)
@@ -80,7 +87,8 @@ def explain(error: Exception) -> str:
     """What Hydra found wrong with the command, and the way on."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        return f"{group}={choice}: there is no such choice; choose one of: {', '.join(sorted(error.options))}"
+        more = "; joblib, ray and submitit_slurm: pip install 'effcomp[cluster]'" if group == "hydra/launcher" else ""
+        return f"{group}={choice}: there is no such choice; choose one of: {', '.join(sorted(error.options))}{more}"
     reason = str(error).partition("To append to your config")[0].partition("See https")[0].strip()
     return f"{reason} (--help shows the groups, --cfg job every setting)"
 

@@ -8,10 +8,12 @@ or, where it has none, outcome.json with the reason.
 import json
 import logging
 import os
+import shutil
 import sys
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TextIO
 
 from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from effcomp.errors import EXIT_CODE, Skipped, UserError
 from effcomp.job import JobProcess
-from effcomp.process import ProcessFailed
+from effcomp.process import ProcessFailed, take_stdout
 from effcomp.record import RECORD_FILE
 from effcomp.store import key_hash
 from effcomp.tracking.base import Tracking, Unreachable
@@ -31,6 +33,21 @@ SWEEP_FILE = "sweep.json"
 OUTCOME_FILE = "outcome.json"
 CLAIMS_FOLDER = "claims"
 """Holds a file for each configuration, by its hash, with the number of the one that runs it."""
+HYDRA_FOLDERS = "*/.hydra/overrides.yaml"
+"""Hydra writes it when a configuration begins."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that has begun and not ended."""
+
+    folder: Path
+    typed: list[str]
+    """The command's own overrides: what of a configuration's stands there as it is, is the same in all."""
+    tracking: Tracking
+    parent: str | None
+    records: TextIO
+    """Standard output as it was; whatever else is printed there goes to standard error."""
 
 
 class SweepCallback(Callback):
@@ -38,45 +55,60 @@ class SweepCallback(Callback):
 
     exit_code: ClassVar[int] = 0
     """0; 2 when configurations were refused; 1 when any failed. `effcomp.run.main` ends with it."""
-    open_sweep: ClassVar[tuple[Tracking, str | None] | None] = None
-    """The tracking and the parent run of a sweep that has begun and not ended."""
+    sweep: ClassVar[Sweep | None] = None
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        from effcomp.compose import build_tracking
-
-        folder = Path(config.hydra.sweep.dir)
         try:
-            tracking = build_tracking(config)
-            tracking.check()
-            folder.mkdir(parents=True, exist_ok=True)
-            name = sweep_name(config.hydra.overrides.task) or folder.name
-            parent = open_parent(tracking, name)
+            type(self).sweep = begin(config)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(EXIT_CODE)
         except Exception:
             traceback.print_exc()
             sys.exit(1)
-        type(self).open_sweep = (tracking, parent)
-        sweep = {"name": name, "parent_run": parent, "uri": tracking.uri}
-        (folder / SWEEP_FILE).write_text(json.dumps(sweep))
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        assert self.open_sweep is not None, "a sweep that did not begin does not end"
+        self.finish()
+
+    @classmethod
+    def finish(cls) -> None:
+        """The report of what there is; also where the launcher itself has failed."""
+        assert cls.sweep is not None, "a sweep that did not begin does not end"
         try:
-            type(self).exit_code = finish(Path(config.hydra.sweep.dir), config.hydra.overrides.task, *self.open_sweep)
-            type(self).open_sweep = None
+            cls.exit_code = finish(cls.sweep)
+            cls.sweep = None
         except Exception:
             traceback.print_exc()
-            type(self).exit_code = 1
+            cls.exit_code = 1
 
     @classmethod
     def abandon(cls) -> None:
-        """Close the parent run of a sweep that was interrupted, as failed; none is left RUNNING."""
-        if cls.open_sweep is not None:
-            tracking, parent = cls.open_sweep
-            cls.open_sweep = None
-            close_parent(tracking, parent, None, failed=True)
+        """Close the parent run of a sweep that was interrupted, as failed; one that did not come to a configuration
+        leaves no folder."""
+        sweep, cls.sweep = cls.sweep, None
+        if sweep is None:
+            return
+        close_parent(sweep, None, failed=True)
+        if not any(sweep.folder.glob(HYDRA_FOLDERS)):
+            shutil.rmtree(sweep.folder)
+
+
+def begin(config: DictConfig) -> Sweep:
+    """Open the parent run, and leave its name in the sweep's folder.
+
+    Raises:
+        UserError: the tracking store cannot be used.
+    """
+    from effcomp.compose import build_tracking
+
+    folder, typed = Path(config.hydra.sweep.dir), list(config.hydra.overrides.task)
+    tracking = build_tracking(config)
+    tracking.check()
+    folder.mkdir(parents=True, exist_ok=True)
+    name = sweep_name(typed) or folder.name
+    parent = open_parent(tracking, name)
+    (folder / SWEEP_FILE).write_text(json.dumps({"name": name, "parent_run": parent, "uri": tracking.uri}))
+    return Sweep(folder, typed, tracking, parent, take_stdout())
 
 
 def open_parent(tracking: Tracking, name: str) -> str | None:
@@ -87,9 +119,9 @@ def open_parent(tracking: Tracking, name: str) -> str | None:
         return None
 
 
-def close_parent(tracking: Tracking, parent: str | None, results: Path | None, failed: bool) -> None:
+def close_parent(sweep: Sweep, results: Path | None, failed: bool) -> None:
     try:
-        tracking.end_sweep(parent, results, failed)
+        sweep.tracking.end_sweep(sweep.parent, results, failed)
     except Unreachable as error:
         log.warning("the sweep's report was not logged: %s", error)
 
@@ -101,44 +133,49 @@ def sweep_name(overrides: list[str]) -> str:
     return " ".join(varied or overrides)
 
 
-def finish(folder: Path, typed: list[str], tracking: Tracking, parent: str | None) -> int:
-    """Write and print the report of a sweep, close its parent run; the exit code of the command.
-
-    Args:
-        typed: the command's own overrides: what of a configuration's stands there as it is, is the same in all.
-    """
+def finish(sweep: Sweep) -> int:
+    """Write and print the report of a sweep, close its parent run; the exit code of the command."""
     from effcomp.report.build import write_report
-    from effcomp.report.terminal import print_table
+    from effcomp.report.terminal import print_comparison
 
-    for file in in_order(folder, RECORD_FILE):
-        print(file.read_text(), end="", flush=True)
-    outcomes = [json.loads(file.read_text()) for file in in_order(folder, OUTCOME_FILE)]
+    records = in_order(sweep.folder, RECORD_FILE)
+    for file in records:
+        print(file.read_text(), end="", flush=True, file=sweep.records)
+    outcomes = [*(json.loads(file.read_text()) for file in in_order(sweep.folder, OUTCOME_FILE)), *cut_off(sweep)]
     left_out = []
     for outcome in outcomes:
-        varied = [override for override in outcome["overrides"] if override not in typed]
+        varied = [override for override in outcome["overrides"] if override not in sweep.typed]
         left_out.append(f"{' '.join(varied or outcome['overrides'])}: {outcome['status']}: {outcome['reason']}")
     statuses = {outcome["status"] for outcome in outcomes}
     failed = "failed" in statuses
-    report = write_report(folder, left_out) if any(folder.rglob(RECORD_FILE)) else None
+    report = write_report(sweep.folder, left_out) if records else None
     if report is not None:
-        print_table(report.records, sys.stderr)
+        print_comparison(report.comparison, report.further, sys.stderr)
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
-    close_parent(tracking, parent, report.folder if report else None, failed or report is None)
+    close_parent(sweep, report.folder if report else None, failed or report is None)
     if report is None:
         print("error: no configuration came through", file=sys.stderr)
     else:
         print(f"page      {os.path.relpath(report.page)}", file=sys.stderr)
         print(f"figures   {os.path.relpath(report.folder)}/*.png", file=sys.stderr)
-        print(f"records   {os.path.relpath(folder)}/*/{RECORD_FILE}", file=sys.stderr)
-        print(tracking.how_to_open(), file=sys.stderr)
+        print(f"records   {os.path.relpath(sweep.folder)}/*/{RECORD_FILE}", file=sys.stderr)
+        print(sweep.tracking.how_to_open(), file=sys.stderr)
     return 1 if failed else EXIT_CODE if report is None or "refused" in statuses else 0
+
+
+def cut_off(sweep: Sweep) -> list[dict[str, Any]]:
+    """The configurations that began and left neither a record nor a word: their launcher's process was killed."""
+    begun = [file.parent.parent for file in in_order(sweep.folder, HYDRA_FOLDERS.partition("/")[2])]
+    silent = [f for f in begun if not (f / RECORD_FILE).exists() and not (f / OUTCOME_FILE).exists()]
+    overrides = [list(OmegaConf.load(folder / ".hydra/overrides.yaml")) for folder in silent]
+    return [{"overrides": typed, "status": "failed", "reason": "it was cut off"} for typed in overrides]
 
 
 def in_order(folder: Path, name: str) -> list[Path]:
     """The files of this name in the folders of the configurations, as these were numbered."""
     files = folder.glob(f"*/{name}")
-    return sorted(files, key=lambda file: (len(file.parent.name), file.parent.name))
+    return sorted(files, key=lambda file: (len(number := file.relative_to(folder).parts[0]), number))
 
 
 def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
@@ -167,13 +204,14 @@ def claim(sweep: Path, folder: Path, config: dict[str, Any]) -> None:
     """
     claims = sweep / CLAIMS_FOLDER
     claims.mkdir(exist_ok=True)
-    file = claims / key_hash(config)
+    file, own = claims / key_hash(config), claims / folder.name
+    own.write_text(folder.name)
     try:
-        with file.open("x") as stream:
-            stream.write(folder.name)
+        os.link(own, file)  # at once with its content, and only where there is none
     except FileExistsError as error:
         first = file.read_text()
-        raise Skipped(f"the same configuration as number {first}", same_as=first) from error
+        if first != folder.name:  # its own: the launcher has started it again
+            raise Skipped(f"the same configuration as number {first}", same_as=first) from error
 
 
 def parent_run(folder: Path | None) -> str | None:

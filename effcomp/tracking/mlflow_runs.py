@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 EXPERIMENT = "effcomp"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """MLflow's pages then show runs and models first, and not prompts and traces."""
+LONGEST_NAME = 250
+"""What PostgreSQL takes of a run's name."""
 PATIENCE_S = 120
 """How long a write waits for another process to leave the SQLite file."""
 PARENT_TAG = "mlflow.parentRunId"
@@ -68,7 +70,9 @@ class MlflowTracking(Tracking):
             log.warning("%s; the records are kept on disk: python -m effcomp.report --upload sends them", error)
             return
         except (MlflowException, OSError, sqlite3.Error) as error:
-            raise UserError(f"tracking.uri={self.uri}: {first_line(error)}; use tracking=none") from error
+            denied = "error code 401" in str(error) or "error code 403" in str(error)
+            way_on = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if denied else "use tracking=none"
+            raise UserError(f"tracking.uri={self.uri}: {first_line(error)}; {way_on}") from error
         if experiment.lifecycle_stage != "active":
             raise UserError(
                 f"tracking.uri={self.uri}: its experiment {EXPERIMENT!r} was deleted; restore it with "
@@ -88,10 +92,9 @@ class MlflowTracking(Tracking):
 
         try:
             yield
-        except RestException:  # it does answer, and refuses
-            raise
         except (MlflowException, OSError) as error:
-            if self.database is not None:
+            answered = isinstance(error, RestException) or "failed with error code" in str(error)
+            if self.database is not None or answered:
                 raise
             raise Unreachable(f"tracking.uri={self.uri} does not answer ({first_line(error)})") from error
 
@@ -123,7 +126,7 @@ class MlflowTracking(Tracking):
             client, experiment = self.experiment()
             close_abandoned(client, experiment.experiment_id)
             tags = {"kind": "sweep", PROCESS_TAG: process_name(os.getpid())}
-            return str(client.create_run(experiment.experiment_id, run_name=name, tags=tags).info.run_id)
+            return str(client.create_run(experiment.experiment_id, run_name=name[:LONGEST_NAME], tags=tags).info.run_id)
 
     def log(self, result: "Result", artifact: Path | None, parent: str | None) -> None:
         from effcomp.report.rows import is_baseline
@@ -196,7 +199,9 @@ def first_line(error: Exception) -> str:
 @contextmanager
 def opened(client: "MlflowClient", experiment: str, name: str, tags: dict[str, str], result: "Result") -> Iterator[str]:
     """A run that ends FINISHED when the result was, or FAILED when its block raises: none is left RUNNING."""
-    run_id = client.create_run(experiment, start_time=result.started_ms, run_name=name, tags=tags).info.run_id
+    run_id = client.create_run(
+        experiment, start_time=result.started_ms, run_name=name[:LONGEST_NAME], tags=tags
+    ).info.run_id
     try:
         yield run_id
     except BaseException:
