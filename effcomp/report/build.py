@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from effcomp.errors import UserError
 from effcomp.record import Quality, Record
 from effcomp.report import figures
 from effcomp.report.curves import training_figure
@@ -65,12 +66,15 @@ def write(found: list[Found], target: Path, left_out: list[str], goal: Goal | No
     """Tables, figures and page into a folder, which is made.
 
     Raises:
-        UserError: the goal of the recommendation does not fit the records.
+        UserError: the folder cannot be made, or the goal of the recommendation does not fit the records.
     """
     records = [one.record for one in found]
     comparison, further = compare(records), further_tables(records)
     recommendation = recommend(comparison.rows, goal) if goal is not None else None
-    target.mkdir(parents=True, exist_ok=True)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{target} cannot be made: {error.strerror}; give another folder with --out") from error
     texts = comparison.texts(every_interval=True)
     (target / "comparison_table.md").write_text(to_markdown(texts))
     comparison.values().to_csv(target / "comparison_table.csv", index=False)

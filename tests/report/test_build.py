@@ -99,6 +99,13 @@ def test_the_command_prints_the_table_and_the_recommendation(sweep: Path, tmp_pa
     assert page.index("max_accuracy_drop=2") < page.index("<h2>Comparison</h2>")
 
 
+def test_a_place_where_nothing_can_be_written_is_refused(sweep: Path) -> None:
+    (sweep / "taken").write_text("a file")
+    ran = run_effcomp(".", "--out", "taken", cwd=sweep, module="effcomp.report")
+    assert ran.code == 2
+    assert ran.stderr == "error: taken cannot be made: File exists; give another folder with --out\n"
+
+
 def test_the_command_reports_multirun_where_nothing_is_named(sweep: Path) -> None:
     (sweep / "multirun").mkdir()
     (sweep / "0").rename(sweep / "multirun/0")
