@@ -31,6 +31,7 @@ MOVIES = DATA / "movie_reviews"
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two files of tests run side by side (pyproject.toml)
 
 RATES = tempfile.TemporaryDirectory(prefix="effcomp-rates-")
 
