@@ -122,13 +122,14 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
     started_ms, random = now_ms(), parts.model.weights == "random"
     head = HEADS[parts.task.objective, parts.model.kind]
     form = parts.runtime.format
-    with turns.shared(device):
-        samples = stages.calibration(store, parts.model, parts.task, splits, head, parts.quant, parts.seed)
-        inputs = stages.tokens(store, parts.model, parts.task, splits, head)
-        trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
-        pruned = stages.pruned(store, trained, head, parts.prune, splits, parts.task.max_length, device, parts.seed)
-        baseline = stages.artifact(store, trained, head, BASELINE_PRUNE, BASELINE_QUANT, BASELINE_RUNTIME.format, [])
-        variant = stages.artifact(store, pruned, head, parts.prune, parts.quant, form, samples)
+    samples = stages.calibration(store, parts.model, parts.task, splits, head, parts.quant, parts.seed)
+    inputs = stages.tokens(store, parts.model, parts.task, splits, head)
+    trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
+    pruned = stages.pruned(store, trained, head, parts.prune, splits, parts.task.max_length, device, parts.seed)
+    baseline = stages.artifact(
+        store, trained, head, BASELINE_PRUNE, BASELINE_QUANT, BASELINE_RUNTIME.format, [], device
+    )
+    variant = stages.artifact(store, pruned, head, parts.prune, parts.quant, form, samples, device)
 
     quality: Quality | LanguageQuality | NotMeasured
     versus: VersusBaseline | LanguageVersus | NotMeasured

@@ -22,7 +22,7 @@ from effcomp.device import Device
 from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, Job
 from effcomp.heads import Head
-from effcomp.measure import machine
+from effcomp.measure import machine, turns
 from effcomp.measure.client import Worker
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.part import source_key
@@ -126,10 +126,12 @@ def checkpoint(
             seed,
             scratch,
         )
-        start = time.perf_counter()
-        finetune.write(job, folder)
+        with turns.shared(device):
+            start = time.perf_counter()
+            finetune.write(job, folder)
+            seconds = time.perf_counter() - start
         shutil.rmtree(scratch, ignore_errors=True)
-        (folder / TIMING_FILE).write_text(json.dumps({"seconds": round(time.perf_counter() - start, 3)}))
+        (folder / TIMING_FILE).write_text(json.dumps({"seconds": round(seconds, 3)}))
 
     entry = store.get("checkpoint", key, build)
     if finetune.trains and not entry.created:
@@ -173,7 +175,8 @@ def pruned(
         log.info("pruning: %s, then recovery: %s", prune.name, prune.recovery.name)
         model, tokenizer = load_checkpoint(trained.path, head)
         job = Job(model, head, tokenizer, splits.train, max_length, device, seed, scratch)
-        seconds = prune.write(job, trained.path, folder)
+        with turns.shared(device):
+            seconds = prune.write(job, trained.path, folder)
         shutil.rmtree(scratch, ignore_errors=True)
         (folder / TIMING_FILE).write_text(json.dumps({"seconds": round(seconds, 3)}))
 
@@ -208,6 +211,7 @@ def artifact(
     quant: Quant,
     form: Format,
     samples: list[Batch],
+    device: Device,
 ) -> Entry:
     """The compressed model: an artifact folder (see effcomp.compress.artifact).
 
@@ -216,6 +220,7 @@ def artifact(
         prune: how it was pruned.
         form: how the weights lie in the folder, as the runtime reads them.
         samples: what `calibration` gave; the checkpoint's hash says which they are.
+        device: whose measurements this work must not disturb.
     """
     key = {
         "checkpoint": checkpoint.hash,
@@ -228,7 +233,8 @@ def artifact(
     def build(folder: Path) -> None:
         log.info("compressing: prune=%s, quant=%s, as %s", prune.name, quant.name, form.name)
         model, tokenizer = load_checkpoint(checkpoint.path, head)
-        write_artifact(model, tokenizer, head, prune, quant, form, samples, folder)
+        with turns.shared(device):
+            write_artifact(model, tokenizer, head, prune, quant, form, samples, folder)
 
     return store.get("artifact", key, build)
 

@@ -52,6 +52,7 @@ def test_what_is_not_finite_is_refused(value: float) -> None:
 
 @pytest.mark.parametrize("granularity", ["per_tensor", "per_channel"])
 def test_the_dynamic_layer_multiplies_the_codes_it_was_given(granularity: str) -> None:
+    torch.manual_seed(0)
     codes, scale = quantise(WEIGHT, granularity)
     bias = torch.randn(48)
     x = torch.randn(5, 96)
