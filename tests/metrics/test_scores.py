@@ -1,11 +1,15 @@
 """Intervals and differences of metrics."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from effcomp.metrics.overlap import bleu
 from effcomp.metrics.scores import Scores
 from effcomp.record import Interval
+from tests.conftest import ROOT
 
 REFERENCES = [
     [f"the {animal} sat on the {place} all day"] for animal in ("cat", "dog", "cow") for place in ("mat", "sea")
@@ -45,3 +49,11 @@ def test_a_single_example_has_a_value_and_no_interval() -> None:
         assert scores.value > 0
         with pytest.raises(ValueError, match="two or more"):
             scores.interval(seed=0)
+
+
+def test_importing_the_metrics_loads_no_heavy_library() -> None:
+    names = ["agreement", "bertscore", "coherence", "diversity", "encoder", "overlap", "scores"]
+    heavy = {"torch", "transformers", "bert_score", "sacrebleu", "rouge_score", "nltk", "sentencex", "scipy"}
+    code = f"import sys, {', '.join('effcomp.metrics.' + n for n in names)}; print(*({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
