@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from effcomp.record import Interval
 from effcomp.statistics import Floats, Ints, bca_interval, mean_interval
@@ -44,9 +46,9 @@ class CorpusScores:
 
     name: str
     """In full, with the library's signature."""
-    counts: Ints
-    """(examples, counts)"""
-    score: Callable[[Ints], float]
+    counts: NDArray[Any]
+    """(examples, counts); for perplexity a sum of losses and a count of tokens."""
+    score: Callable[[NDArray[Any]], float]
     """The metric, from counts summed over examples."""
 
     @property

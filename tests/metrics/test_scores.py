@@ -52,7 +52,7 @@ def test_a_single_example_has_a_value_and_no_interval() -> None:
 
 
 def test_importing_the_metrics_loads_no_heavy_library() -> None:
-    names = ["agreement", "bertscore", "coherence", "diversity", "encoder", "overlap", "scores"]
+    names = ["agreement", "bertscore", "coherence", "diversity", "encoder", "overlap", "perplexity", "scores"]
     heavy = {"torch", "transformers", "bert_score", "sacrebleu", "rouge_score", "nltk", "sentencex", "scipy"}
     code = f"import sys, {', '.join('effcomp.metrics.' + n for n in names)}; print(*({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
