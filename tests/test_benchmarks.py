@@ -1,5 +1,6 @@
 """benchmarks/: every record is read by this version, and every page is that of its records."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from effcomp.record import Interval
 from effcomp.report.sources import find_records
 from tests.conftest import ROOT
 
@@ -28,3 +30,12 @@ def test_a_page_is_that_of_its_records(name: str) -> None:
         check=True,
     )
     assert done.stdout == (BENCHMARKS / f"{name}.md").read_text(), f"python benchmarks/{name}.py >.../{name}.md"
+
+
+def test_the_page_of_the_coherence_score_has_the_numbers_of_its_benchmark() -> None:
+    page = (ROOT / "docs/coherence.md").read_text()
+    measured = json.loads((BENCHMARKS / "coherence.json").read_text())
+    for panel in ("articles", "words_replaced"):
+        for name, variant in measured[panel]["variants"].items():
+            score = Interval(**variant["score"])
+            assert f"| {name} | {score.value:.2f} [{score.low:.2f}, {score.high:.2f}] |" in page

@@ -1,0 +1,43 @@
+"""Does the compressed model say what the uncompressed one says, token for token?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.metrics.scores import Scores, check_pairs
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the outputs of two models agree, of the same prompts. The models must share a tokenizer."""
+
+    identical_tokens: Scores
+    """The share of positions with the same token, of the longer output's length; 1 where both are empty."""
+    first_divergence: Scores
+    """How many tokens come before the first that differs, or that one of the two lacks; all of them where the outputs
+    are identical."""
+    identical: NDArray[np.bool_]
+    """(examples,): whether the outputs are the same to the end."""
+
+
+def agreement(outputs: Sequence[Sequence[int]], baseline: Sequence[Sequence[int]]) -> Agreement:
+    """Compare the tokens that the model made with those of the uncompressed one; without the prompt, without padding.
+
+    Raises:
+        ValueError: no outputs, or not as many of each.
+    """
+    check_pairs(outputs, baseline, "outputs of the baseline")
+    shares, prefixes, identical = [], [], []
+    for ours, theirs in zip(outputs, baseline, strict=True):
+        same = [a == b for a, b in zip(ours, theirs, strict=False)]
+        longest = max(len(ours), len(theirs))
+        shares.append(sum(same) / longest if longest else 1.0)
+        prefixes.append(same.index(False) if False in same else len(same))
+        identical.append(prefixes[-1] == longest)
+    return Agreement(
+        Scores("identical tokens", np.array(shares)),
+        Scores("tokens before the first divergence", np.array(prefixes, float)),
+        np.array(identical),
+    )

@@ -1,0 +1,54 @@
+"""BERTScore (Zhang et al. 2020, "BERTScore: Evaluating Text Generation with BERT"), by the authors' own library."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from effcomp.metrics.scores import Scores, check_references
+
+
+def bertscore(
+    outputs: Sequence[str],
+    references: Sequence[Sequence[str]],
+    folder: Path,
+    encoder: str,
+    layer: int,
+    batch_size: int = 64,
+) -> Scores:
+    """The F-measure of each output, without weights of words and without a baseline; of several references the one that
+    scores best. An empty output or reference gives 0, as in the library.
+
+    Args:
+        folder: an encoder and its tokenizer, as written by save_pretrained; nothing is fetched.
+        encoder: what the name of the scores calls it.
+        layer: the layer whose hidden states are compared; 0 are the embeddings.
+
+    Raises:
+        ValueError: no outputs, not at least one reference for each, or the encoder has no such layer.
+    """
+    from bert_score import BERTScorer
+    from transformers import AutoConfig
+
+    check_references(outputs, references)
+    layers = AutoConfig.from_pretrained(folder).num_hidden_layers
+    if not 0 <= layer <= layers:
+        raise ValueError(f"{encoder} has the layers 0 to {layers}, not {layer}")
+    # The library's own way with empty texts asks the tokenizer for a method that transformers 5 no longer has.
+    pairs = [
+        (number, output, reference)
+        for number, (output, of_one) in enumerate(zip(outputs, references, strict=True))
+        for reference in of_one
+        if output.strip() and reference.strip()
+    ]
+    scores = np.full(len(outputs), -np.inf)
+    if pairs:
+        numbers, candidates, chosen = zip(*pairs, strict=True)
+        scorer = BERTScorer(
+            model_type=str(folder), num_layers=layer, batch_size=batch_size, device="cpu", use_fast_tokenizer=True
+        )
+        _, _, f_measures = scorer.score(list(candidates), list(chosen), batch_size=batch_size)
+        np.maximum.at(scores, np.array(numbers), f_measures.double().numpy())
+    scores[np.isneginf(scores)] = 0.0
+    return Scores(f"BERTScore F ({encoder}, layer {layer}, bert-score {version('bert-score')})", scores)

@@ -1,0 +1,41 @@
+"""How much of what is said is new: distinct-n (Li et al. 2016, "A Diversity-Promoting Objective Function for Neural
+Conversation Models", section 5).
+
+Tokens are what stands between white space. n-grams do not cross from a text to the next.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from effcomp.metrics.scores import Scores
+
+
+def distinct_n(texts: Sequence[str], n: int) -> Scores:
+    """The share of the n-grams of a text that are different ones, for each text, from 0 to 1; a text with fewer than n
+    tokens scores 0.
+
+    Raises:
+        ValueError: no texts.
+    """
+    if not texts:
+        raise ValueError("there is no output to score")
+    return Scores(f"distinct-{n} within texts", np.array([share_distinct(ngrams(text, n)) for text in texts]))
+
+
+def corpus_distinct_n(texts: Sequence[str], n: int) -> float:
+    """The paper's number: different n-grams of all texts over n-grams of all texts, from 0 to 1; 0 if there are none.
+
+    It falls as texts are added, and a text that is drawn twice brings nothing new, so a bootstrap over texts would lie
+    below it: it has no interval, and is only to be compared between models with the same number of tokens.
+    """
+    return share_distinct([gram for text in texts for gram in ngrams(text, n)])
+
+
+def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
+    tokens = text.split()
+    return [tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1)]
+
+
+def share_distinct(grams: Sequence[tuple[str, ...]]) -> float:
+    return len(set(grams)) / len(grams) if grams else 0.0

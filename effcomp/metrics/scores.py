@@ -1,0 +1,105 @@
+"""What a metric returns: its full name, and the numbers of every example, for intervals and paired differences."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.record import Interval
+from effcomp.statistics import Floats, Ints, bca_interval, mean_interval
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A metric that is the mean of one score for each example."""
+
+    name: str
+    """In full: all that would change the numbers (versions, the encoder, the layer)."""
+    per_example: Floats
+    """(examples,)"""
+
+    @property
+    def value(self) -> float:
+        return float(self.per_example.mean())
+
+    def interval(self, seed: int) -> Interval:
+        """Raises ValueError for a single example, which has no interval."""
+        return mean_interval(self.per_example, seed)
+
+    def minus(self, baseline: "Scores", seed: int) -> Interval:
+        """The mean difference to another model's scores of the same examples: the paired bootstrap.
+
+        Raises:
+            ValueError: the two are not the same metric, or not of as many examples.
+        """
+        check_comparable(self.name, baseline.name, len(self.per_example), len(baseline.per_example))
+        return mean_interval(self.per_example - baseline.per_example, seed)
+
+
+@dataclass(frozen=True)
+class CorpusScores:
+    """A metric of the whole corpus (BLEU), which is not the mean of scores of examples: it is computed from counts that
+    are summed over examples. Its interval comes from resampling examples (Koehn 2004, "Statistical Significance Tests
+    for Machine Translation Evaluation")."""
+
+    name: str
+    """In full, with the library's signature."""
+    counts: NDArray[Any]
+    """(examples, counts); for perplexity a sum of losses and a count of tokens."""
+    score: Callable[[NDArray[Any]], float]
+    """The metric, from counts summed over examples."""
+
+    @property
+    def value(self) -> float:
+        return self.score(self.counts.sum(axis=0))
+
+    def interval(self, seed: int) -> Interval:
+        """Raises ValueError for a single example, which has no interval."""
+        return over_examples(lambda rows: self.score(self.counts[rows].sum(axis=0)), len(self.counts), seed)
+
+    def minus(self, baseline: "CorpusScores", seed: int) -> Interval:
+        """The difference to another model's score on the same examples: the paired bootstrap.
+
+        Raises:
+            ValueError: the two are not the same metric, or not of as many examples.
+        """
+        check_comparable(self.name, baseline.name, len(self.counts), len(baseline.counts))
+
+        def difference(rows: Ints) -> float:
+            return self.score(self.counts[rows].sum(axis=0)) - self.score(baseline.counts[rows].sum(axis=0))
+
+        return over_examples(difference, len(self.counts), seed)
+
+
+def over_examples(statistic: Callable[[Ints], float], examples: int, seed: int) -> Interval:
+    """A statistic of the numbers of resampled examples, with its BCa interval."""
+
+    def along(rows: Ints, axis: int) -> Floats:
+        return np.asarray(np.apply_along_axis(statistic, axis, rows))
+
+    return bca_interval((np.arange(examples),), along, seed)
+
+
+def check_comparable(name: str, baseline_name: str, examples: int, baseline_examples: int) -> None:
+    if name != baseline_name:
+        raise ValueError(f"{name} cannot be compared with {baseline_name}")
+    if examples != baseline_examples:
+        raise ValueError(f"{examples} examples cannot be paired with {baseline_examples}")
+
+
+def check_pairs(outputs: Sequence[object], others: Sequence[object], what: str) -> None:
+    """Raise ValueError unless there is at least one output, and one of the others for each."""
+    if not outputs:
+        raise ValueError("there is no output to score")
+    if len(outputs) != len(others):
+        raise ValueError(f"{len(outputs)} outputs cannot be paired with {len(others)} {what}")
+
+
+def check_references(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Raise ValueError unless each output has at least one reference."""
+    check_pairs(outputs, references, "lists of references")
+    for number, of_one in enumerate(references):
+        if isinstance(of_one, str) or not of_one:
+            raise ValueError(f"the references of example {number} are {of_one!r}: give a list with at least one text")
