@@ -199,13 +199,13 @@ def machine_rates_in(store: Path) -> Iterator[None]:
     shutil.copytree(measured, RATES.name, dirs_exist_ok=True)
 
 
-def run_effcomp(*arguments: str, cwd: Path, module: str = "effcomp.run") -> Ran:
-    """`python -m effcomp.run ...` in a folder of its own."""
+def run_effcomp(*arguments: str, cwd: Path, module: str = "effcomp.run", root: Path = ROOT) -> Ran:
+    """`python -m effcomp.run ...` in a folder of its own, of the checkout in `root`."""
     with machine_rates_in(cwd / "multirun/store"):
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=cwd,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(root)},
             capture_output=True,
             text=True,
             timeout=300,

@@ -1,11 +1,9 @@
 """The README's own commands, typed in a folder that holds what git holds and no .venv."""
 
 import io
-import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +15,7 @@ from effcomp.report.recommend import recommend
 from effcomp.report.rows import rows
 from effcomp.report.sources import find_records
 from effcomp.report.terminal import print_recommendation, print_table
-from tests.conftest import ROOT, SMALL
+from tests.conftest import ROOT, SMALL, run_effcomp
 
 COMMANDS = re.findall(r"^\$ (.+)$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
 TOY = ["finetune.train_samples=64", "finetune.epochs=1", "task.test_size=40", *SMALL]
@@ -56,16 +54,8 @@ def test_the_command_works(command: str, clone: Path) -> None:
     assert words[:2] == ["python", "-m"], "the README names no other program"
     if words[2] == "effcomp.run" and "--help" not in words:
         words += TOY
-    done = subprocess.run(
-        [sys.executable, *words[1:]],
-        cwd=clone,
-        env=os.environ | {"PYTHONPATH": str(clone)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_effcomp(*words[3:], cwd=clone, module=words[2], root=clone)
+    assert done.code == 0, done.stderr
     if words[2] == "effcomp.run" and "--help" not in words:
         Record.from_json(done.stdout.splitlines()[-1])
 
