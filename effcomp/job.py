@@ -10,6 +10,7 @@ started after a failure.
 import atexit
 import logging
 import logging.config
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-QUIET = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-"""A load report for the new head, and bars for reading 100 tensors, say nothing that a user can act on."""
+
+def quieten() -> None:
+    """A load report for the new head, and bars for reading 100 tensors, say nothing that a user can act on; who wants
+    them sets the variable. Before transformers is imported, in every process that will."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
@@ -49,11 +54,12 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
     check(parts)
 
     from effcomp.pipeline import run  # what it imports is not wanted for an error
+    from effcomp.store import Store
 
     result = run(parts)
     result.write(folder)
     summarise(result, folder)
-    artifact = parts.store / "artifact" / result.record.truth.artifact
+    artifact = Store(parts.store).folder("artifact", result.record.truth.artifact)
     try:
         parts.tracking.log(result, artifact, parent_run(sweep))
     except Unreachable as error:
@@ -90,7 +96,7 @@ class JobProcess:
             ProcessFailed: an exception that was not foreseen, or the process died.
         """
         if cls.process is None:
-            cls.process = Process("effcomp.job", "the process of this configuration", QUIET, cwd)
+            cls.process = Process("effcomp.job", "the process of this configuration", {}, cwd)
             atexit.register(cls.close)
         try:
             return cls.process.ask(
@@ -123,4 +129,5 @@ class Server:
 
 
 if __name__ == "__main__":
+    quieten()
     serve(Server())

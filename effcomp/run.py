@@ -15,7 +15,7 @@ from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 
 from effcomp.errors import EXIT_CODE, UserError
-from effcomp.job import QUIET, execute
+from effcomp.job import execute, quieten
 from effcomp.process import take_stdout
 from effcomp.sweep import SweepCallback, run_in_sweep
 
@@ -60,7 +60,7 @@ def remove(folder: Path) -> None:
 
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a traceback and exit with 1; we answer in one line
-    os.environ |= QUIET
+    quieten()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is closed
     try:
         job()

@@ -32,6 +32,10 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
 
+    def folder(self, kind: str, name: str) -> Path:
+        """Where the entry of this name (its hash) is, or would be."""
+        return self.root / kind / name
+
     def get(self, kind: str, key: Mapping[str, Any], build: Callable[[Path], None], again: bool = False) -> Entry:
         """The entry for `key`; `build(folder)` fills a new folder when there is none.
 
@@ -44,7 +48,7 @@ class Store:
         from filelock import FileLock
 
         name = key_hash(key)
-        folder = self.root / kind / name
+        folder = self.folder(kind, name)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
             if folder.exists() and not again:
