@@ -10,9 +10,17 @@ from numpy.typing import NDArray
 
 from effcomp.measure.trace import GpuSample, Sample
 from effcomp.record import RECORD_FILE, Record
+from effcomp.store import MANIFEST
 
 RAW_FILE = "times.npz"
 SERIES_FILE = "series.json"
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folders of runs below this one, by name; an entry of the store, which has a manifest, is a copy of what a
+    run has."""
+    records = sorted(folder.rglob(RECORD_FILE))
+    return [record.parent for record in records if not record.with_name(MANIFEST).exists()]
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,8 @@ SWEEP_FILE = "sweep.json"
 OUTCOME_FILE = "outcome.json"
 CLAIMS_FOLDER = "claims"
 """Holds a file for each configuration, by its hash, with the number of the one that runs it."""
-HYDRA_FOLDERS = "*/.hydra/overrides.yaml"
-"""Hydra writes it when a configuration begins."""
+OVERRIDES_FILE = ".hydra/overrides.yaml"
+"""Hydra writes it into a configuration's folder when it begins."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class SweepCallback(Callback):
         if sweep is None:
             return
         close_parent(sweep, None, failed=True)
-        if not any(sweep.folder.glob(HYDRA_FOLDERS)):
+        if not in_order(sweep.folder, OVERRIDES_FILE):
             shutil.rmtree(sweep.folder)
 
 
@@ -166,10 +166,10 @@ def finish(sweep: Sweep) -> int:
 
 def cut_off(sweep: Sweep) -> list[dict[str, Any]]:
     """The configurations that began and left neither a record nor a word: their launcher's process was killed."""
-    begun = [file.parent.parent for file in in_order(sweep.folder, HYDRA_FOLDERS.partition("/")[2])]
-    silent = [f for f in begun if not (f / RECORD_FILE).exists() and not (f / OUTCOME_FILE).exists()]
-    overrides = [list(OmegaConf.load(folder / ".hydra/overrides.yaml")) for folder in silent]
-    return [{"overrides": typed, "status": "failed", "reason": "it was cut off"} for typed in overrides]
+    ended = {file.parent for name in (RECORD_FILE, OUTCOME_FILE) for file in in_order(sweep.folder, name)}
+    begun = in_order(sweep.folder, OVERRIDES_FILE)
+    silent = [list(OmegaConf.load(file)) for file in begun if file.parents[1] not in ended]
+    return [{"overrides": typed, "status": "failed", "reason": "it was cut off"} for typed in silent]
 
 
 def in_order(folder: Path, name: str) -> list[Path]:

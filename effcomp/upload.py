@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effcomp.errors import UserError
-from effcomp.record import RECORD_FILE
 from effcomp.report.build import FOLDER
-from effcomp.result import SERIES_FILE, Result
-from effcomp.store import MANIFEST
+from effcomp.result import SERIES_FILE, Result, run_folders
+from effcomp.store import Store
 from effcomp.sweep import OUTCOME_FILE, SWEEP_FILE
 from effcomp.tracking.mlflow_runs import MlflowTracking
 
@@ -34,11 +33,7 @@ def upload(source: Path, tracking: MlflowTracking) -> Uploaded:
         UserError: there is none, or one cannot be read.
         Unreachable: the server does not answer.
     """
-    folders = sorted(
-        file.parent
-        for file in source.rglob(RECORD_FILE)
-        if (file.parent / SERIES_FILE).exists() and not (file.parent / MANIFEST).exists()
-    )
+    folders = [folder for folder in run_folders(source) if (folder / SERIES_FILE).exists()]
     if not folders:
         raise UserError(f"{source} holds no run to upload: give the folder of a run or a sweep, say multirun/DATE/TIME")
     parents, done = dict[Path, str | None](), Uploaded()
@@ -53,7 +48,7 @@ def upload(source: Path, tracking: MlflowTracking) -> Uploaded:
         if tracking.find(result.record, parents[sweep]):
             done.there_already += 1
             continue
-        artifact = Path(result.record.config["store"]) / "artifact" / result.record.truth.artifact
+        artifact = Store(Path(result.record.config["store"])).folder("artifact", result.record.truth.artifact)
         done.without_model += not artifact.is_dir()
         tracking.log(result, artifact if artifact.is_dir() else None, parents[sweep])
         done.sent += 1

@@ -10,8 +10,7 @@ from typing import Any
 from effcomp.errors import UserError
 from effcomp.record import RECORD_FILE, Record
 from effcomp.report.rows import is_baseline
-from effcomp.result import SERIES_FILE
-from effcomp.store import MANIFEST
+from effcomp.result import SERIES_FILE, run_folders
 
 Curve = list[dict[str, float]]
 """Of a training: {"step", "loss", "learning_rate"} or {"step", "eval_loss"}, one for each time it was logged."""
@@ -85,12 +84,10 @@ def in_file(file: Path) -> Iterator[Text]:
 
 
 def in_folder(folder: Path) -> Iterator[Text]:
-    """Of runs alone: an entry of the store, which has a manifest, is a copy of what a run has."""
-    for file in sorted(folder.rglob(RECORD_FILE)):
-        if not file.with_name(MANIFEST).exists():
-            series = file.with_name(SERIES_FILE)
-            beside = series.read_text(errors="replace") if series.exists() else None
-            yield Text(str(file), file.read_text(errors="replace"), beside)
+    for run in run_folders(folder):
+        file, series = run / RECORD_FILE, run / SERIES_FILE
+        beside = series.read_text(errors="replace") if series.exists() else None
+        yield Text(str(file), file.read_text(errors="replace"), beside)
 
 
 def parsed(text: Text) -> Found:

@@ -24,8 +24,9 @@ def log_numbers(client: "MlflowClient", run_id: str, result: Result) -> None:
     from mlflow.entities import Metric, Param
 
     now = int(time.time() * 1000)
-    headlines = {name: value for name, value in result.record.metrics().items() if name in HEADLINES}
-    metrics = [Metric(name, value, now, 0) for name, value in (headlines | result.record.metrics()).items()]
+    measured = result.record.metrics()
+    headlines = {name: measured[name] for name in HEADLINES if name in measured}
+    metrics = [Metric(name, value, now, 0) for name, value in (headlines | measured).items()]
     for kind, curve in (("training", result.training_curve), ("recovery", result.recovery_curve)):
         for row in curve:
             for name in ("loss", "learning_rate", "eval_loss"):
