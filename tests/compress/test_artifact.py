@@ -51,6 +51,8 @@ TOLERANCE = {
     ("int4", "torch"): 0.40,
     ("int4", "onnxruntime"): 0.40,
     ("int4", "openvino"): 0.40,
+    ("int3", "torch"): 0.80,
+    ("int3", "compile"): 0.80,
     ("ternary", "torch"): 0.10,
     ("ternary", "compile"): 0.10,
 }

@@ -28,22 +28,22 @@ INT8_ACTIVATIONS = 4
 """ONNX Runtime's accuracy_level of that name."""
 
 
-def quantise_groups(weight: "Tensor", group_size: int) -> "tuple[Tensor, Tensor]":
-    """Symmetric codes of each row's groups of `group_size` inputs: w ≈ s * q, s = max|w| / 7 over the group.
+def quantise_groups(weight: "Tensor", group_size: int, largest_code: int) -> "tuple[Tensor, Tensor]":
+    """Symmetric codes of each row's groups of `group_size` inputs: w ≈ s * q, s = max|w| / largest_code over the group.
 
     Args:
         weight: (out, in), finite.
 
     Returns:
-        codes (out, groups * group_size) int8 in [-7, 7], zeros behind the last input, and scale (out, groups) float32;
-        an all-zero group gets scale 1.
+        codes (out, groups * group_size) int8 in [-largest_code, largest_code], zeros behind the last input, and scale
+        (out, groups) float32; an all-zero group gets scale 1.
     """
     import torch
     from torch.nn.functional import pad
 
     groups = pad(weight.float(), (0, -weight.shape[1] % group_size)).unflatten(1, (-1, group_size))
-    scale = nonzero_scale(groups.abs().amax(dim=-1) / LARGEST_CODE)
-    codes = torch.round(groups / scale[..., None]).clamp(-LARGEST_CODE, LARGEST_CODE).to(torch.int8)
+    scale = nonzero_scale(groups.abs().amax(dim=-1) / largest_code)
+    codes = torch.round(groups / scale[..., None]).clamp(-largest_code, largest_code).to(torch.int8)
     return codes.flatten(1), scale
 
 
@@ -94,7 +94,7 @@ class Int4(Quant):
         }
         for name, layer in linear_layers(model, skip=HEADS).items():
             del tensors[f"{name}.weight"]
-            codes, scale = quantise_groups(layer.weight.detach(), self.group_size)
+            codes, scale = quantise_groups(layer.weight.detach(), self.group_size, LARGEST_CODE)
             tensors[name + CODES], tensors[name + SCALE] = packed(codes), scale.to(torch.bfloat16)
         return tensors
 

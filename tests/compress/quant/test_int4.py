@@ -12,7 +12,7 @@ torch.manual_seed(0)
 @pytest.mark.parametrize(("inputs", "group_size"), [(128, 32), (100, 32), (64, 64), (72, 128)])
 def test_the_rounding_error_is_at_most_half_a_step_of_the_group(inputs: int, group_size: int) -> None:
     weight = torch.randn(24, inputs) * torch.logspace(-3, 1, 24)[:, None]
-    codes, scale = quantise_groups(weight, group_size)
+    codes, scale = quantise_groups(weight, group_size, LARGEST_CODE)
     assert codes.abs().max() <= LARGEST_CODE
     restored = (codes.unflatten(1, (-1, group_size)) * scale[..., None]).flatten(1)
     error = (restored[:, :inputs] - weight).abs()
@@ -29,13 +29,13 @@ def test_two_codes_lie_in_a_byte() -> None:
 
 @pytest.mark.parametrize("value", [0.0, -3.5, 1e30])
 def test_constant_weights_come_back(value: float) -> None:
-    codes, scale = quantise_groups(torch.full((4, 32), value), 32)
+    codes, scale = quantise_groups(torch.full((4, 32), value), 32, LARGEST_CODE)
     assert torch.allclose(codes * scale, torch.full((4, 32), value), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("outputs", "inputs", "tokens"), [(40, 64, 3), (17, 100, 1), (2, 384, 5)])
 def test_the_layer_multiplies_the_codes_whatever_their_shape(outputs: int, inputs: int, tokens: int) -> None:
-    codes, scale = quantise_groups(torch.randn(outputs, inputs), 32)
+    codes, scale = quantise_groups(torch.randn(outputs, inputs), 32, LARGEST_CODE)
     bias = torch.randn(outputs).bfloat16()
     x = torch.randn(2, tokens, inputs).bfloat16()
     dense = (codes.unflatten(1, (-1, 32)) * scale.bfloat16().float()[..., None]).flatten(1)[:, :inputs]
