@@ -37,15 +37,17 @@ class Ragged:
         """Whether a column says which tokens are to be predicted: language modelling."""
         return LABELS in self.columns
 
-    def batch(self, indices: Sequence[int] | NDArray[np.int64], *, labels: bool = False) -> Batch:
-        """These sequences, padded on the right to the longest of them; the labels where they are asked for."""
+    def batch(self, indices: Sequence[int] | NDArray[np.int64], *, labels: bool = False, left: bool = False) -> Batch:
+        """These sequences, padded to the longest of them, on the right or on the left; the labels where they are asked
+        for."""
         width = int(self.lengths[indices].max())
         names = [name for name in self.columns if labels or name != LABELS]
         batch = {name: np.full((len(indices), width), self.padding[name], dtype=np.int64) for name in names}
         for row, index in enumerate(indices):
             start, end = self.offsets[index], self.offsets[index + 1]
             for name in names:
-                batch[name][row, : end - start] = self.columns[name][start:end]
+                first = width - (end - start) if left else 0
+                batch[name][row, first : first + end - start] = self.columns[name][start:end]
         return batch
 
     def cut(self, length: int) -> "Ragged":

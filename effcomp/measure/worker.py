@@ -17,10 +17,12 @@ import numpy as np
 
 from effcomp.device import Device
 from effcomp.measure import memory, scenarios
+from effcomp.measure.writing import write
 from effcomp.part import from_spec
 from effcomp.process import serve
 from effcomp.ragged import Ragged, batches_by_length
 from effcomp.runtimes.base import Loaded, Runtime
+from effcomp.runtimes.decoding import Ending
 
 SCENARIOS: dict[str, Callable[..., Any]] = {
     "single_stream": scenarios.single_stream_p90_ms,
@@ -95,7 +97,15 @@ class Server:
         """Decode behind one prompt; the first time is that of the prompt, the others those of a token each."""
         ids = np.array([prompt], dtype=np.int64)
         batch = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        return {"ns": self.model.generate(batch, new_tokens)}
+        return {"ns": self.model.decode(batch, new_tokens + 1).step_ns}
+
+    def write(self, file: str, batch_size: int, new_tokens: int, stop: list[str]) -> dict[str, Any]:
+        """Write behind every prompt; what was written goes into the file (effcomp.written)."""
+        from transformers import AutoTokenizer
+
+        ended = Ending(AutoTokenizer.from_pretrained(self.artifact), stop)
+        write(self.model, self.inputs, batch_size, new_tokens, ended).save(Path(file))
+        return {}
 
     def scenario(self, name: str, **arguments: Any) -> dict[str, Any]:
         """One of MLPerf's scenarios: what its function in effcomp.measure.scenarios returns."""

@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +15,7 @@ from effcomp.device import Device
 from effcomp.installed import require
 from effcomp.part import Part
 from effcomp.ragged import Batch
+from effcomp.runtimes.decoding import Decoded, never
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,8 @@ class Loaded(ABC):
         self(batch)
         return time.perf_counter_ns() - start, None
 
-    def generate(self, batch: Batch, new_tokens: int) -> list[int]:
-        """Decoders: greedy decoding with a cache. Nanoseconds from the prompt to its first token on the host, then of
-        each of new_tokens more."""
+    def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
+        """Decoders: greedy decoding with a cache (see effcomp.runtimes.decoding.decode)."""
         raise NotImplementedError(f"{type(self).__name__} does not generate")
 
     @abstractmethod

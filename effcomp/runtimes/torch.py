@@ -20,6 +20,7 @@ from effcomp.heads import Head
 from effcomp.part import from_spec
 from effcomp.ragged import IGNORED, LABELS, Batch
 from effcomp.runtimes.base import Loaded, Ran, Runtime
+from effcomp.runtimes.decoding import Decoded, decode, never
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -124,24 +125,8 @@ class TorchModel(Loaded):
     def instructions(self, batch: Batch) -> list[str]:
         return onednn_implementations(lambda: self(batch))
 
-    def generate(self, batch: Batch, new_tokens: int) -> list[int]:
-        import torch
-
-        times = []
-        with torch.inference_mode():
-            inputs = self.tensors(batch)
-            mask, start = inputs["attention_mask"], time.perf_counter_ns()
-            outputs = self.forward(input_ids=inputs["input_ids"], attention_mask=mask, logits_to_keep=1, use_cache=True)
-            for step in range(new_tokens + 1):
-                token = outputs.logits[:, -1].argmax(dim=-1, keepdim=True)
-                token.cpu()  # a server sends each token when it has it
-                times.append(time.perf_counter_ns() - start)
-                if step < new_tokens:
-                    mask, start = torch.cat([mask, torch.ones_like(token)], dim=1), time.perf_counter_ns()
-                    outputs = self.forward(
-                        input_ids=token, attention_mask=mask, past_key_values=outputs.past_key_values, use_cache=True
-                    )
-        return times
+    def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
+        return decode(self.forward, self.tensors(batch), new_tokens, ended)
 
     def token_losses(self, batch: Batch) -> NDArray[np.float64]:
         import torch

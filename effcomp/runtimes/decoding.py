@@ -1,0 +1,88 @@
+"""Greedy decoding with a cache, in PyTorch: the loop that writes the answers is the one that is timed."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass
+class Decoded:
+    """What a model wrote behind a batch of prompts."""
+
+    tokens: list[list[int]]
+    """Of each prompt, with the token that ended it."""
+    losses: list[float]
+    """Of each prompt's tokens, in nats, summed: how sure the model was of what it wrote."""
+    step_ns: list[int] = field(default_factory=list)
+    """From the prompts to their first tokens on the host, then for each token more of the batch."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Where a model stops: at the end-of-text token, or where its text holds one of some strings."""
+
+    tokenizer: "PreTrainedTokenizerBase"
+    stop: list[str]
+
+    def __call__(self, tokens: list[int]) -> bool:
+        if tokens[-1] == self.tokenizer.eos_token_id:
+            return True
+        return bool(self.stop) and any(string in self.tokenizer.decode(tokens) for string in self.stop)
+
+
+def never(tokens: list[int]) -> bool:
+    """An ending for what is timed: as many tokens as are asked for."""
+    return False
+
+
+def decode(
+    forward: Any, inputs: "dict[str, Tensor]", new_tokens: int, ended: Callable[[list[int]], bool] = never
+) -> Decoded:
+    """Write the likeliest token, again and again, behind each prompt of a batch.
+
+    Args:
+        forward: a decoder of transformers.
+        inputs: input_ids and attention_mask, each (batch, longest), padded on the left.
+        new_tokens: the most that is written; at least 1.
+        ended: whether a text that has these tokens is finished. The batch goes on until all are.
+    """
+    import torch
+
+    mask = inputs["attention_mask"]
+    written = Decoded([[] for _ in mask], [0.0] * len(mask))
+    unfinished = set(range(len(mask)))
+    with torch.inference_mode():
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+        start = time.perf_counter_ns()
+        outputs = forward(
+            input_ids=inputs["input_ids"],
+            attention_mask=mask,
+            position_ids=positions,
+            logits_to_keep=1,
+            use_cache=True,
+        )
+        while True:
+            likeliest, token = (logits := outputs.logits[:, -1].float()).max(dim=-1)
+            chosen, losses = token.tolist(), (logits.logsumexp(dim=-1) - likeliest).tolist()
+            written.step_ns.append(time.perf_counter_ns() - start)  # a server sends each token when it has it
+            for row in sorted(unfinished):
+                written.tokens[row].append(chosen[row])
+                written.losses[row] += losses[row]
+                if ended(written.tokens[row]):
+                    unfinished.remove(row)
+            if not unfinished or len(written.step_ns) == new_tokens:
+                return written
+            mask, positions = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1), positions[:, -1:] + 1
+            start = time.perf_counter_ns()
+            outputs = forward(
+                input_ids=token[:, None],
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=outputs.past_key_values,
+                use_cache=True,
+            )
