@@ -11,6 +11,7 @@ from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
 from effcomp.errors import Skipped, UserError
 from effcomp.finetune.base import Finetune
+from effcomp.heads import HEADS
 from effcomp.installed import require
 from effcomp.measure.bench import Bench
 from effcomp.models.base import Model
@@ -146,7 +147,16 @@ def check(parts: Parts) -> None:
     Raises:
         UserError: a pair that does not exist, a package that is missing, data or a device that is not there.
     """
-    quant, runtime = parts.quant, parts.runtime
+    quant, runtime, task, model = parts.quant, parts.runtime, parts.task, parts.model
+    if (task.objective, model.kind) not in HEADS:
+        raise Skipped(f"task={task.name} has texts to write, which model={model.name}, an {model.kind}, does not")
+    if task.objective == "generation":
+        if not runtime.generates:
+            raise Skipped(
+                f"task={task.name} has texts to write, which runtime={runtime.name} does not; use runtime=torch"
+            )
+        if parts.fold is not None:
+            raise UserError(f"fold={parts.fold}: the prompts of task={task.name} are its test, not training examples")
     if runtime.name not in quant.ways:
         raise Skipped(f"quant={quant.name} does not run on runtime={runtime.name}; it runs on: {', '.join(quant.ways)}")
     for group, part in (("quant", quant), ("runtime", runtime)):

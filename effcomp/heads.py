@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-Objective = Literal["classification", "language_modelling"]
+Objective = Literal["classification", "language_modelling", "generation"]
 """What a task asks for."""
 Head = Literal["sequence_classification", "masked_lm", "causal_lm"]
-"""How a model answers it: encoders fill masks, decoders predict the next token."""
+"""How a model answers it: encoders fill masks, decoders predict the next token, again and again where they write."""
 Kind = Literal["encoder", "decoder"]
 
 HEADS: dict[tuple[Objective, Kind], Head] = {
@@ -16,6 +16,7 @@ HEADS: dict[tuple[Objective, Kind], Head] = {
     ("classification", "decoder"): "sequence_classification",
     ("language_modelling", "encoder"): "masked_lm",
     ("language_modelling", "decoder"): "causal_lm",
+    ("generation", "decoder"): "causal_lm",
 }
 
 

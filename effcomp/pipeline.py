@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from effcomp import stages
 from effcomp.compose import Parts
 from effcomp.compress.artifact import artifact_bytes, read_description
@@ -18,30 +16,19 @@ from effcomp.compress.prune.base import NoPrune, Pruner
 from effcomp.compress.quant.floats import Float
 from effcomp.device import Device
 from effcomp.errors import UserError
+from effcomp.evaluation import Judged, answers, judge
 from effcomp.finetune.base import Finetune, NoFinetune, read_curve
-from effcomp.heads import HEADS, Head
+from effcomp.heads import HEADS
 from effcomp.measure import machine, turns
 from effcomp.measure.measurement import Measured, measure, watch_idle
-from effcomp.measure.pair import Pair, Side
+from effcomp.measure.pair import Pair, Side, longest_sequence
 from effcomp.part import source_key
-from effcomp.record import (
-    Cost,
-    LanguageQuality,
-    LanguageVersus,
-    NotMeasured,
-    Quality,
-    Record,
-    Truth,
-    VersusBaseline,
-    label,
-)
+from effcomp.record import Cost, NotMeasured, Record, Truth, label
 from effcomp.result import Result
 from effcomp.runtimes.torch import Torch
 from effcomp.store import Entry, Store
 from effcomp.tasks.base import Splits, fold_split
-from effcomp.tasks.blocks import text_size
-from effcomp.tasks.classification import compare, score
-from effcomp.tasks.language import compare_blocks, score_blocks
+from effcomp.tasks.generation import GenerationTask
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +36,12 @@ BASELINE_PRUNE = NoPrune(name="none")
 BASELINE_QUANT = Float(name="none", dtype="float32")
 BASELINE_RUNTIME = Torch(name="torch")
 WHAT_COMPUTES = (
-    *("compress", "device", "finetune", "heads", "measure", "models", "pipeline", "process", "ragged", "record"),
-    *("runtimes", "stages", "statistics", "tasks"),
+    *("compress", "device", "evaluation", "finetune", "heads", "measure", "metrics", "models", "pipeline", "process"),
+    *("ragged", "record", "runtimes", "stages", "statistics", "tasks", "written"),
 )
 """The packages and modules whose change makes a measurement stale."""
 UNTRAINED = NotMeasured(reason="model.weights=random: the model has learned nothing")
+NOTHING_TO_JUDGE = Judged(UNTRAINED, UNTRAINED)
 
 
 def run(parts: Parts) -> Result:
@@ -71,6 +59,8 @@ def run(parts: Parts) -> Result:
     if parts.fold is not None:
         splits = Splits(*fold_split(splits.train, parts.folds, parts.fold), splits.label_names)
     finetune = NoFinetune(name="none") if parts.model.weights == "random" else parts.finetune
+    if isinstance(parts.task, GenerationTask):
+        parts.task.check_reach(longest_sequence(parts.model.shape(store).to_dict()))
     finetune.check_examples(splits)
     parts.prune.check_examples(splits)
 
@@ -98,6 +88,7 @@ def result_key(parts: Parts, store: Store, device: Device, splits: Splits, finet
         "data": splits.fingerprint(),
         "max_length": parts.task.max_length,
         "objective": parts.task.objective,
+        "scoring": parts.task.scoring_key(store),
         "finetune": finetune.key(),
         "prune": parts.prune.key(),
         "quant": parts.quant.key(),
@@ -131,8 +122,6 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
     )
     variant = stages.artifact(store, pruned, head, parts.prune, parts.quant, form, samples, device)
 
-    quality: Quality | LanguageQuality | NotMeasured
-    versus: VersusBaseline | LanguageVersus | NotMeasured
     sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
     pair = open_pair(parts, sides, inputs.path / stages.TOKENS_FILE, device)
     with turns.alone(device), ExitStack() as workers:
@@ -148,21 +137,18 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
             parts.seed,
         )
         if not random:
-            before = stages.outputs(store, pair.baseline, baseline, inputs, head, BASELINE_RUNTIME, device)
-            after = stages.outputs(store, pair.variant, variant, inputs, head, parts.runtime, device)
-    if random:
-        quality = versus = UNTRAINED
-    else:
-        quality, versus = judge(parts, splits, head, before, after)
+            before = answers(parts, store, pair.baseline, baseline, inputs, head, BASELINE_RUNTIME, device)
+            after = answers(parts, store, pair.variant, variant, inputs, head, parts.runtime, device)
+    judged = NOTHING_TO_JUDGE if random else judge(parts, store, splits, head, before, after)
 
     description = read_description(variant.path)
     touched = parts.quant.ways[parts.runtime.name].touches
     memory = measured.memory
     record = Record(
         config=parts.config,
-        quality=quality,
-        versus_baseline=versus,
-        speed=measured.speed,
+        quality=judged.quality,
+        versus_baseline=judged.versus,
+        speed=measured.speed.model_copy(update={"writing": judged.writing}),
         cost=Cost(
             artifact_bytes=artifact_bytes(variant.path),
             weights_bytes=form.weights_bytes(variant.path),
@@ -194,8 +180,16 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
         ),
         truth=truth(parts, finetune, splits, baseline, variant, measured),
     )
-    recovery_curve = read_curve(pruned.path) if parts.prune.trains else []
-    return Result(record, read_curve(trained.path), recovery_curve, measured.trace, measured.raw, started_ms, now_ms())
+    return Result(
+        record=record,
+        training_curve=read_curve(trained.path),
+        recovery_curve=read_curve(pruned.path) if parts.prune.trains else [],
+        trace=measured.trace,
+        raw=measured.raw,
+        texts=judged.texts,
+        started_ms=started_ms,
+        ended_ms=now_ms(),
+    )
 
 
 def seconds_in(checkpoint: Entry) -> float:
@@ -217,18 +211,6 @@ def open_pair(parts: Parts, sides: tuple[Side, Side], inputs: Path, device: Devi
         return Pair(sides, inputs, device, parts.bench.fixed_length)
     except ValueError as error:
         raise UserError(f"bench.fixed_length={parts.bench.fixed_length}: {error}") from error
-
-
-def judge(
-    parts: Parts, splits: Splits, head: Head, before: NDArray[Any], after: NDArray[Any]
-) -> tuple[Quality | LanguageQuality, VersusBaseline | LanguageVersus]:
-    """The variant's scores, and how they differ from the baseline's: logits of classes, or losses of blocks."""
-    margin, seed = parts.bench.noninferiority_margin, parts.seed
-    if head == "sequence_classification":
-        quality = score(after, splits.test, splits.label_names, seed)
-        return quality, compare(before, after, splits.test.labels, margin, seed)
-    size = text_size(splits.test) if head == "causal_lm" else None
-    return score_blocks(after, size, seed), compare_blocks(before, after, margin, seed)
 
 
 def truth(

@@ -14,6 +14,7 @@ from effcomp.store import MANIFEST
 
 RAW_FILE = "times.npz"
 SERIES_FILE = "series.json"
+TEXTS_FILE = "texts.jsonl"
 
 
 def run_folders(folder: Path) -> list[Path]:
@@ -35,13 +36,15 @@ class Result:
     """Of the measured process."""
     raw: dict[str, NDArray[np.float64]]
     """Every single call's milliseconds, (turns, calls), by what was called."""
+    texts: list[dict[str, str]]
+    """Of a task that writes: each prompt with its reference, and what baseline and variant wrote; else empty."""
     started_ms: int
     """When the run began, Unix time."""
     ended_ms: int
 
     def write(self, folder: Path) -> None:
-        """Write record.json, times.npz (numpy's compressed format) and series.json; the record last, so that where
-        there is one the others are whole."""
+        """Write record.json, times.npz (numpy's compressed format), series.json, and texts.jsonl where there are texts;
+        the record last, so that where there is one the others are whole."""
         np.savez_compressed(folder / RAW_FILE, allow_pickle=False, **self.raw)
         series = {
             "training_curve": self.training_curve,
@@ -50,6 +53,8 @@ class Result:
             "started_ms": self.started_ms,
             "ended_ms": self.ended_ms,
         }
+        if self.texts:
+            (folder / TEXTS_FILE).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.texts))
         (folder / SERIES_FILE).write_text(json.dumps(series) + "\n")
         (folder / RECORD_FILE).write_text(self.record.to_json() + "\n")
 
@@ -65,4 +70,6 @@ class Result:
         trace = [Sample(**row | {"gpu": GpuSample(**row["gpu"]) if row["gpu"] else None}) for row in series["trace"]]
         with np.load(folder / RAW_FILE, allow_pickle=False) as stored:
             raw = dict(stored)
-        return cls(Record.read(folder / RECORD_FILE), **series | {"trace": trace}, raw=raw)
+        lines = file.read_text().splitlines() if (file := folder / TEXTS_FILE).exists() else []
+        texts = [json.loads(line) for line in lines]
+        return cls(Record.read(folder / RECORD_FILE), **series | {"trace": trace}, raw=raw, texts=texts)

@@ -1,4 +1,4 @@
-"""The stages whose results the store keeps: token ids, checkpoint, pruned checkpoint, artifact, predictions.
+"""The stages whose results the store keeps: token ids, checkpoint, pruned checkpoint, artifact.
 
 Each function's key names all that determines its result; whatever is not in the key must not matter.
 """
@@ -10,9 +10,6 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from effcomp.compress.artifact import write_artifact
 from effcomp.compress.formats.base import Format
@@ -27,10 +24,10 @@ from effcomp.measure.client import Worker
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.part import source_key
 from effcomp.ragged import Batch, Ragged
-from effcomp.runtimes.base import Runtime
 from effcomp.store import Entry, Store, scratch_folder
 from effcomp.tasks.base import Examples, Splits, Task, encode, subset
 from effcomp.tasks.blocks import encode_blocks
+from effcomp.tasks.generation import encode_prompts
 from effcomp.tasks.synthetic import synthetic_tokens
 
 log = logging.getLogger(__name__)
@@ -38,13 +35,10 @@ log = logging.getLogger(__name__)
 MODELS = ("effcomp.models.bitnet", "effcomp.models.blocks", "effcomp.models.linear")
 """Our own layers and architectures."""
 TOKENS_FILE = "tokens.safetensors"
-OUTPUTS_FILE = "outputs.safetensors"
 TIMING_FILE = "timing.json"
 RATES_FILE = "rates.json"
 MASK_SEED = 0
 """Of the tokens that an encoder has to fill: the same in every run, whatever its seed."""
-EVALUATION_BATCH: dict[Head, int] = {"sequence_classification": 32, "masked_lm": 8, "causal_lm": 8}
-"""Smaller where the logits of every token are made: a batch of 8 x 512 in float32 holds 800 MB of them."""
 
 
 def tokens(store: Store, model: Model, task: Task, splits: Splits, head: Head) -> Entry:
@@ -54,12 +48,24 @@ def tokens(store: Store, model: Model, task: Task, splits: Splits, head: Head) -
         "data": splits.fingerprint(),
         "max_length": task.max_length,
         "head": head,
-        "code": source_key("effcomp.tasks.base", "effcomp.tasks.blocks", "effcomp.tasks.synthetic", "effcomp.ragged"),
+        "objective": task.objective,
+        "code": source_key(
+            "effcomp.tasks.base",
+            "effcomp.tasks.blocks",
+            "effcomp.tasks.generation",
+            "effcomp.tasks.synthetic",
+            "effcomp.ragged",
+        ),
         "transformers": version("transformers"),
     }
 
     def build(folder: Path) -> None:
-        token_ids(store, model, task, splits.test, head).save(folder / TOKENS_FILE)
+        tokenizer = model.tokenizer(store)
+        if task.objective == "generation" and tokenizer is not None:
+            made = encode_prompts(splits.test, tokenizer, task.max_length)
+        else:
+            made = token_ids(store, model, task, splits.test, head)
+        made.save(folder / TOKENS_FILE)
 
     return store.get("tokens", key, build)
 
@@ -256,31 +262,3 @@ def machine_rates(store: Store, worker: Worker, device: Device) -> dict[str, flo
 
     rates: dict[str, float] = json.loads((store.get("machine", key, build).path / RATES_FILE).read_text())
     return rates
-
-
-def outputs(
-    store: Store, worker: Worker, built: Entry, inputs: Entry, head: Head, runtime: Runtime, device: Device
-) -> NDArray[Any]:
-    """What the measured process itself says to every test example: logits (examples, classes) float32, or losses
-    (blocks, 2) float64."""
-    from safetensors.numpy import load_file
-
-    key = {
-        "artifact": built.hash,
-        "tokens": inputs.hash,
-        "runtime": runtime.key(),
-        "device": device.kind,
-        "threads": device.threads,
-        "batch_size": EVALUATION_BATCH[head],
-        "capability": worker.loaded["cpu_capability"],
-        "processor": machine.cpu_info(),
-        "device_name": machine.device_name(device),
-        "code": source_key("effcomp.ragged", "effcomp.runtimes", "effcomp.compress"),
-        "libraries": machine.library_versions(),
-    }
-
-    def build(folder: Path) -> None:
-        worker.ask("evaluate", file=str(folder / OUTPUTS_FILE), batch_size=EVALUATION_BATCH[head])
-
-    found: NDArray[np.float32] = load_file(store.get("outputs", key, build).path / OUTPUTS_FILE)["outputs"]
-    return found

@@ -7,7 +7,15 @@ import pytest
 
 from effcomp.compose import check
 from effcomp.pipeline import run
-from effcomp.record import LanguageQuality, LanguageVersus, Quality, Record, settings
+from effcomp.record import (
+    GenerationQuality,
+    GenerationVersus,
+    LanguageQuality,
+    LanguageVersus,
+    Quality,
+    Record,
+    settings,
+)
 from effcomp.result import Result
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in
 
@@ -100,3 +108,20 @@ def test_the_same_command_gives_the_same_predictions_in_another_store(tiny_bert:
         outputs.append(sorted(file.read_bytes() for file in (tmp_path / name).rglob("outputs.safetensors")))
     assert len(outputs[0]) == 2, "of the baseline and of the variant"
     assert outputs[0] == outputs[1]
+
+
+def test_a_decoder_writes_answers_that_are_judged_and_kept(tiny_gpt2: Path, tmp_path: Path) -> None:
+    overrides = [f"model.path={tiny_gpt2}", "model=gpt2", "task=gsm8k_generation", f"task.data_dir={DATA}/gsm8k"]
+    overrides += ["task.shots=0", "task.max_length=88", "task.new_tokens=40", "finetune.epochs=60"]
+    overrides += ["finetune.batch_size=4", "finetune.learning_rate=3e-3", "quant=int8_scratch"]
+    result = run_tiny(tmp_path, *overrides)
+    quality, versus, writing = result.record.quality, result.record.versus_baseline, result.record.speed.writing
+    assert isinstance(quality, GenerationQuality)
+    assert isinstance(versus, GenerationVersus)
+    assert quality.examples == len(result.texts) == 6
+    assert all(row["variant"].startswith(" It makes ") for row in result.texts), "it has learned how an answer begins"
+    assert all(row["reference"].startswith("It makes ") for row in result.texts)
+    assert versus.identical_tokens.value > 0.5
+    assert writing is not None
+    assert writing.prefill_tokens_per_s > 0
+    assert Record.from_json(result.record.to_json()) == result.record

@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 import numpy as np
 
 from effcomp.metrics.encoder import SentenceEncoder
-from effcomp.metrics.scores import Scores
+from effcomp.metrics.scores import NoScore, Scores
 from effcomp.record import Interval
 from effcomp.statistics import Floats, mean_interval
 
@@ -36,13 +36,13 @@ def calibrate(corpus: Sequence[str], encoder: SentenceEncoder, seed: int, langua
     """The mean contrast of true texts, which the score calls 1.
 
     Raises:
-        ValueError: fewer than 2 texts, or their contrast cannot be told from 0, so that no scale can be had from them.
+        NoScore: fewer than 2 texts, or their contrast cannot be told from 0, so that no scale can be had from them.
     """
     if len(corpus) < 2:
-        raise ValueError(f"{len(corpus)} true texts give no scale: give 2 or more, better 100")
+        raise NoScore(f"{len(corpus)} true texts give no scale: give 2 or more, better 100")
     scale = mean_interval(contrasts(corpus, encoder, language), seed)
     if scale.low <= 0:
-        raise ValueError(
+        raise NoScore(
             f"the order of these {len(corpus)} true texts cannot be told from a random one "
             f"(contrast {scale.value:.4f} [{scale.low:.4f}, {scale.high:.4f}]): give more or longer ones"
         )

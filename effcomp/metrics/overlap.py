@@ -31,9 +31,10 @@ def rouge(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> dict[s
         ValueError: no outputs, or not at least one reference for each.
     """
     from rouge_score.rouge_scorer import RougeScorer
+    from rouge_score.tokenizers import DefaultTokenizer
 
     check_references(outputs, references)
-    scorer = RougeScorer(list(ROUGE))
+    scorer = RougeScorer(list(ROUGE), tokenizer=DefaultTokenizer())
     scored = [scorer.score_multi(list(of_one), output) for output, of_one in zip(outputs, references, strict=True)]
     return {
         kind: Scores(

@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from effcomp.metrics.scores import CorpusScores, check_pairs
+from effcomp.metrics.scores import CorpusScores, NoScore, check_pairs
 from effcomp.statistics import Floats
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+NEVER = 1e-6
+"""The chance that a resample of the outputs has no token in it, which would have no perplexity."""
 
 
 def perplexity(
@@ -33,19 +37,40 @@ def perplexity(
         name: what the name of the scores calls the model.
 
     Raises:
-        ValueError: no outputs, not a prompt for each, one is longer than the model reads, or no token to count in any.
+        ValueError: no outputs, or not a prompt for each.
+        NoScore: one is longer than the model reads, or no token to count in any, or in nearly none.
     """
     check_pairs(outputs, prompts, "prompts")
     losses = np.array(
         [output_loss(prompt, output, model, tokenizer) for prompt, output in zip(prompts, outputs, strict=True)]
     )
-    if not losses[:, 1].any():
-        raise ValueError("no output has a token to count")
+    return of_losses(f"perplexity under {name}", losses)
+
+
+def own_perplexity(losses: Floats) -> CorpusScores:
+    """Under the model that wrote the outputs, greedily: how sure it was. Less is surer; a text that repeats itself is
+    very sure.
+
+    Args:
+        losses: (outputs, 2): the loss of the output's tokens as they were written, in nats, summed; and how many.
+
+    Raises:
+        NoScore: no token in any, or in nearly none.
+    """
+    return of_losses("perplexity under the model itself", losses)
+
+
+def of_losses(name: str, losses: Floats) -> CorpusScores:
+    counted = int((losses[:, 1] > 0).sum())
+    if counted == 0:
+        raise NoScore("no output has a token to count")
+    if (1 - counted / len(losses)) ** len(losses) > NEVER:
+        raise NoScore(f"{counted} of {len(losses)} outputs have a token to count: too few to resample")
 
     def score(summed: Floats) -> float:
         return math.exp(summed[0] / summed[1])
 
-    return CorpusScores(f"perplexity under {name}", losses, score)
+    return CorpusScores(name, losses, score)
 
 
 def output_loss(
@@ -61,7 +86,7 @@ def output_loss(
     tokens = torch.tensor([context + written], device=model.device)
     longest = model.config.max_position_embeddings
     if tokens.shape[1] > longest:
-        raise ValueError(f"a prompt and its output have {tokens.shape[1]} tokens, the model reads {longest}")
+        raise NoScore(f"a prompt and its output have {tokens.shape[1]} tokens, the model reads {longest}")
     if tokens.shape[1] <= first:
         return 0.0, 0
     with torch.inference_mode():

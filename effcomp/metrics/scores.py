@@ -8,7 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.record import Interval
-from effcomp.statistics import Floats, Ints, bca_interval, mean_interval
+from effcomp.statistics import Floats, Ints, accuracy_interval, bca_interval, mean_interval, paired_difference
+
+
+class NoScore(ValueError):
+    """These outputs have no such score; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,22 @@ class Scores:
         """
         check_comparable(self.name, baseline.name, len(self.per_example), len(baseline.per_example))
         return mean_interval(self.per_example - baseline.per_example, seed)
+
+
+@dataclass(frozen=True)
+class Matches(Scores):
+    """Scores of 0 and 1, wrong and right: with a classifier's intervals, which have a width when all are equal."""
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        return self.per_example.astype(bool)
+
+    def interval(self, seed: int) -> Interval:
+        return accuracy_interval(self.right, seed)
+
+    def minus(self, baseline: "Scores", seed: int) -> Interval:
+        check_comparable(self.name, baseline.name, len(self.per_example), len(baseline.per_example))
+        return paired_difference(baseline.per_example.astype(bool), self.right)
 
 
 @dataclass(frozen=True)
@@ -71,6 +91,23 @@ class CorpusScores:
             return self.score(self.counts[rows].sum(axis=0)) - self.score(baseline.counts[rows].sum(axis=0))
 
         return over_examples(difference, len(self.counts), seed)
+
+
+AnyScores = Scores | CorpusScores
+
+
+def difference(variant: AnyScores, baseline: AnyScores, seed: int) -> Interval:
+    """The variant's score minus the baseline's on the same examples.
+
+    Raises:
+        ValueError: the two are not the same metric, or not of as many examples.
+    """
+    match variant, baseline:
+        case Scores(), Scores():
+            return variant.minus(baseline, seed)
+        case CorpusScores(), CorpusScores():
+            return variant.minus(baseline, seed)
+    raise ValueError(f"{variant.name} cannot be compared with {baseline.name}")
 
 
 def over_examples(statistic: Callable[[Ints], float], examples: int, seed: int) -> Interval:

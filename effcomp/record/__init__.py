@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from effcomp.record.generation import GenerationQuality, GenerationVersus, TextScore, Writing
 from effcomp.record.quality import (
     ClassQuality,
     GroupQuality,
@@ -31,6 +32,8 @@ __all__ = [
     "Cost",
     "Floor",
     "Generation",
+    "GenerationQuality",
+    "GenerationVersus",
     "GroupQuality",
     "Interval",
     "Kernel",
@@ -42,15 +45,17 @@ __all__ = [
     "Row",
     "Scenarios",
     "Speed",
+    "TextScore",
     "Truth",
     "VersusBaseline",
+    "Writing",
     "label",
     "settings",
 ]
 
-SCHEMA = 2
-READABLE = (1, 2)
-"""What schema 2 added is None in records of schema 1."""
+SCHEMA = 3
+READABLE = (1, 2, 3)
+"""What a schema added is None in records of those before."""
 RECORD_FILE = "record.json"
 
 
@@ -62,9 +67,9 @@ class Record(Row):
     config: dict[str, Any]
     """The whole composed config; `config["choices"]` names the choice of each group, and `config["study"]` the line of
     a published study that a preset stands for, with the numbers printed there."""
-    quality: Quality | LanguageQuality | NotMeasured
+    quality: Quality | LanguageQuality | GenerationQuality | NotMeasured
     """The variant's, on the whole test split."""
-    versus_baseline: VersusBaseline | LanguageVersus | NotMeasured
+    versus_baseline: VersusBaseline | LanguageVersus | GenerationVersus | NotMeasured
     """Against the float32 baseline, on the same examples."""
     speed: Speed
     """Latency, throughput, speed-up."""

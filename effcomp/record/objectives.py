@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from effcomp.record import Interval, LanguageQuality, Quality, Record
+from effcomp.record import GenerationQuality, GenerationVersus, Interval, LanguageQuality, Quality, Record
 from effcomp.record.speed import BatchSpeed
 
 Direction = Literal["minimise", "maximise"]
@@ -61,6 +61,20 @@ def perplexity(record: Record) -> Interval | None:
     return record.quality.perplexity if isinstance(record.quality, LanguageQuality) else None
 
 
+def text_score(name: str) -> Callable[[Record], Interval | None]:
+    """A score of texts, by its short name."""
+
+    def read(record: Record) -> Interval | None:
+        return record.quality.scores.get(name) if isinstance(record.quality, GenerationQuality) else None
+
+    return read
+
+
+def identical_tokens(record: Record) -> Interval | None:
+    versus = record.versus_baseline
+    return versus.identical_tokens if isinstance(versus, GenerationVersus) else None
+
+
 def largest_batch(record: Record) -> BatchSpeed:
     return record.speed.by_batch_size[max(record.speed.by_batch_size)]
 
@@ -74,6 +88,12 @@ OBJECTIVES: dict[str, Objective] = {
     "accuracy": Objective("accuracy, %", "maximise", accuracy, scale=100),
     "macro_f1": Objective("macro-F1, %", "maximise", macro_f1, scale=100),
     "perplexity": Objective("perplexity", "minimise", perplexity),
+    "strict_match": Objective("exact match (strict), %", "maximise", text_score("strict_match"), scale=100),
+    "flexible_match": Objective("exact match (flexible), %", "maximise", text_score("flexible_match"), scale=100),
+    "rougeL": Objective("ROUGE-L, %", "maximise", text_score("rougeL"), scale=100),
+    "bertscore": Objective("BERTScore, %", "maximise", text_score("bertscore"), scale=100),
+    "perplexity_judge": Objective("perplexity under the judge", "minimise", text_score("perplexity_judge")),
+    "identical_tokens": Objective("tokens as the baseline's, %", "maximise", identical_tokens, scale=100),
     "latency_p50_ms": Objective(
         "latency p50, ms",
         "minimise",

@@ -1,5 +1,6 @@
 """How fast a model is."""
 
+from effcomp.record.generation import Writing
 from effcomp.record.row import Interval, Row
 
 
@@ -96,3 +97,5 @@ class Speed(Row):
     """Decoders alone."""
     scenarios: Scenarios | None = None
     """None: none was asked for."""
+    writing: Writing | None = None
+    """Tasks that write alone; None in records of schema 1 and 2."""

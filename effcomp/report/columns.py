@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from effcomp.record import (
+    GenerationQuality,
+    GenerationVersus,
     Interval,
     LanguageQuality,
     LanguageVersus,
@@ -14,7 +16,7 @@ from effcomp.record import (
     Record,
     VersusBaseline,
 )
-from effcomp.record.objectives import MIB, energy_per_sample_j, exact
+from effcomp.record.objectives import MIB, OBJECTIVES, energy_per_sample_j, exact, text_score
 from effcomp.report.rows import Row, is_baseline, spread
 from effcomp.statistics import holm
 
@@ -39,8 +41,8 @@ class Column:
         )
 
 
-Q = TypeVar("Q", Quality, LanguageQuality)
-V = TypeVar("V", VersusBaseline, LanguageVersus)
+Q = TypeVar("Q", Quality, LanguageQuality, GenerationQuality)
+V = TypeVar("V", VersusBaseline, LanguageVersus, GenerationVersus)
 
 
 def quality_column(
@@ -109,6 +111,49 @@ LANGUAGE_COLUMNS = [
         digits=4,
     ),
 ]
+
+
+def generation_columns(records: list[Record]) -> list[Column]:
+    """The headline of the tasks that write (one column for each that there is), and how near the texts are to the
+    baseline's."""
+    qualities = [record.quality for record in records if isinstance(record.quality, GenerationQuality)]
+    headlines = dict.fromkeys(quality.headline for quality in qualities)
+    judged = any("perplexity_judge" in quality.scores for quality in qualities)
+    return [
+        *(column for name in headlines for column in headline_columns(name)),
+        versus_column(
+            "tokens as the baseline's, %",
+            GenerationVersus,
+            lambda v: spread(v.identical_tokens, 1, 100),
+            lambda v: v.identical_tokens.value * 100,
+        ),
+        *(
+            optional_column(*column)
+            for column in [("perplexity, judge", OBJECTIVES["perplexity_judge"].value, 2)]
+            if judged
+        ),
+    ]
+
+
+def headline_columns(name: str) -> list[Column]:
+    """A score of texts, and its difference to the baseline's."""
+
+    def score(row: Row) -> Interval | None:
+        return text_score(name)(row.record)
+
+    return [
+        Column(
+            f"{name}, %",
+            lambda row: spread(found, 1, 100) if (found := score(row)) else "-",
+            lambda row: found.value * 100 if (found := score(row)) else None,
+        ),
+        versus_column(
+            f"{name} difference, points",
+            GenerationVersus,
+            lambda v: spread(v.differences[name], 1, 100, "+") if name in v.differences else "-",
+            lambda v: v.differences[name].value * 100 if name in v.differences else math.nan,
+        ),
+    ]
 
 
 def holm_column(records: list[Record]) -> Column:
@@ -202,7 +247,8 @@ def columns(records: list[Record]) -> list[Column]:
     return [
         Column("configuration", lambda row: row.name, lambda row: row.name),
         *(LANGUAGE_COLUMNS if LanguageQuality in kinds else []),
-        *(CLASSIFICATION_COLUMNS if kinds != {LanguageQuality} else []),
+        *(generation_columns(records) if GenerationQuality in kinds else []),
+        *(CLASSIFICATION_COLUMNS if kinds - {LanguageQuality, GenerationQuality} else []),
         *group_columns(records),
         Column("verdict", verdict_word, verdict_word),
         *([holm_column(records)] if Quality in kinds else []),

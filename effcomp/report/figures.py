@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from effcomp.record import Interval, LanguageQuality, Quality, Record
-from effcomp.record.objectives import MIB, exact
+from effcomp.record.objectives import MIB, OBJECTIVES, exact
 from effcomp.report.columns import energy_mj
 from effcomp.report.rows import Row, is_baseline, name
 
@@ -98,6 +98,11 @@ QUALITY_MEASURES: list[tuple[str, Measure]] = [
     ("macro-F1, %", lambda r: r.quality.macro_f1.scaled(100) if isinstance(r.quality, Quality) else None),
     ("perplexity (less is better)", lambda r: r.quality.perplexity if isinstance(r.quality, LanguageQuality) else None),
     ("loss, nats a token", lambda r: r.quality.loss if isinstance(r.quality, LanguageQuality) else None),
+    *(
+        (objective.label, lambda r, one=objective: shown.scaled(one.scale) if (shown := one.value(r)) else None)
+        for name in ("flexible_match", "rougeL", "bertscore", "identical_tokens", "perplexity_judge")
+        for objective in [OBJECTIVES[name]]
+    ),
 ]
 
 

@@ -6,14 +6,23 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from effcomp.errors import UserError
-from effcomp.record import Interval, LanguageQuality, LanguageVersus, Quality, Record, VersusBaseline
+from effcomp.record import (
+    GenerationQuality,
+    GenerationVersus,
+    Interval,
+    LanguageQuality,
+    LanguageVersus,
+    Quality,
+    Record,
+    VersusBaseline,
+)
 from effcomp.record.objectives import OBJECTIVES, exact
 from effcomp.report.rows import spread
 from effcomp.report.words import quantity
 
 GRAMMAR = (
     "give minimise=NAME or maximise=NAME, and any of max_accuracy_drop=POINTS, max_perplexity_increase=PERCENT, "
-    f"max_NAME=NUMBER, min_NAME=NUMBER; NAME is one of: {', '.join(OBJECTIVES)}"
+    f"max_headline_drop=POINTS, max_NAME=NUMBER, min_NAME=NUMBER; NAME is one of: {', '.join(OBJECTIVES)}"
 )
 
 
@@ -112,7 +121,23 @@ class PerplexityIncrease(Loss):
         return Evidence(versus.loss_difference, limit, words, quality.blocks, "blocks of text")
 
 
-LOSSES: dict[str, type[Loss]] = {"max_accuracy_drop": AccuracyDrop, "max_perplexity_increase": PerplexityIncrease}
+class HeadlineDrop(Loss):
+    quality, falls_by, unit = "headline score of texts", "headline falls by", "points"
+
+    def evidence(self, record: Record) -> Evidence | None:
+        versus, quality = record.versus_baseline, record.quality
+        if not isinstance(versus, GenerationVersus) or not isinstance(quality, GenerationQuality):
+            return None
+        difference = versus.differences[quality.headline]
+        words = f"{quality.headline} {spread(difference, 1, 100, '+')}"
+        return Evidence(difference.scaled(-100), self.limit, words, quality.examples, "prompts")
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "max_accuracy_drop": AccuracyDrop,
+    "max_perplexity_increase": PerplexityIncrease,
+    "max_headline_drop": HeadlineDrop,
+}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,15 @@
 
 import math
 
-from effcomp.record import Interval, LanguageVersus, NotMeasured
+from effcomp.record import (
+    GenerationQuality,
+    GenerationVersus,
+    Interval,
+    LanguageVersus,
+    NotMeasured,
+    Record,
+    VersusBaseline,
+)
 from effcomp.record.objectives import Objective
 from effcomp.report.rows import Row, is_baseline, spread
 
@@ -24,7 +32,7 @@ def verdict(row: Row) -> str:
 
 def facts(row: Row) -> str:
     """How much faster, smaller and worse than the baseline, without a judgement."""
-    speedup, versus, cost = row.record.speed.speedup, row.record.versus_baseline, row.record.cost
+    speedup, cost = row.record.speed.speedup, row.record.cost
     times = f"{spread(speedup, 2)} times the baseline's speed"
     if is_baseline(row.record):
         return f"{row.name}: measured against itself, {times}; that is the noise of this measurement"
@@ -36,13 +44,24 @@ def facts(row: Row) -> str:
         pace = f"neither faster nor slower for certain ({times})"
     share = 1 - cost.artifact_bytes / cost.baseline_artifact_bytes
     size = f"{share:.0%} smaller" if share >= 0.005 else "larger" if share <= -0.005 else "the same size"
-    if isinstance(versus, NotMeasured):
-        change = f"quality {versus.status}"
-    elif isinstance(versus, LanguageVersus):
-        change = f"perplexity times {spread(versus.perplexity_ratio, 3)}"
-    else:
-        change = f"accuracy {spread(versus.accuracy_difference, 1, 100, '+')} points"
-    return f"{row.name}: {pace}, {size}, {change}"
+    return f"{row.name}: {pace}, {size}, {change(row.record)}"
+
+
+def change(record: Record) -> str:
+    """What became of the quality."""
+    match record.versus_baseline:
+        case NotMeasured() as versus:
+            return f"quality {versus.status}"
+        case LanguageVersus() as versus:
+            return f"perplexity times {spread(versus.perplexity_ratio, 3)}"
+        case VersusBaseline() as versus:
+            return f"accuracy {spread(versus.accuracy_difference, 1, 100, '+')} points"
+        case GenerationVersus() as versus:
+            assert isinstance(record.quality, GenerationQuality), "texts are compared where texts are scored"
+            headline = record.quality.headline
+            points = spread(versus.differences[headline], 1, 100, "+")
+            same = spread(versus.identical_tokens, 0, 100)
+            return f"{headline} {points} points, {same} % of the baseline's tokens"
 
 
 def doubts(row: Row) -> list[str]:

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from effcomp.errors import UserError
 from effcomp.heads import Objective
 from effcomp.part import Part
 from effcomp.ragged import Ragged, pack
+from effcomp.store import Store
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -28,6 +29,8 @@ class Examples:
     """The second sentence of each example, or nothing."""
     groups: tuple[str, ...] = ()
     """What each example is counted under, beside the whole: its language, or nothing."""
+    references: tuple[str, ...] = ()
+    """Where the texts are prompts: what should be written behind each."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -39,6 +42,7 @@ class Examples:
             tuple(self.labels[i] for i in indices) if self.labels else (),
             tuple(self.pairs[i] for i in indices) if self.pairs else (),
             tuple(self.groups[i] for i in indices) if self.groups else (),
+            tuple(self.references[i] for i in indices) if self.references else (),
         )
 
 
@@ -49,10 +53,11 @@ class Splits:
     label_names: tuple[str, ...] = ()
 
     def fingerprint(self) -> str:
-        """The sha256 of every text, label, pair and group in their order: equal only for the same split."""
+        """The sha256 of every text, label, pair, group and reference in their order: equal only for the same split."""
         digest = sha256()
         for part in (self.train, self.test):
-            for column in (part.texts, part.labels, part.pairs, part.groups):
+            columns = (part.texts, part.labels, part.pairs, part.groups)
+            for column in (*columns, part.references) if part.references else columns:
                 for value in column:
                     digest.update(f"{value}\0".encode())
                 digest.update(b"\1")
@@ -74,6 +79,10 @@ class Task(Part):
     @abstractmethod
     def load(self) -> Splits:
         """The train and test examples, the same at every call."""
+
+    def scoring_key(self, store: Store) -> dict[str, Any]:
+        """What of the task's settings changes the scores, beside the data."""
+        return {}
 
 
 def subset(examples: Examples, count: int | None, seed: int) -> Examples:

@@ -44,10 +44,16 @@ def blocks(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length:
         divider = tokenizer.sep_token_id
     else:
         divider = tokenizer.eos_token_id
-        first, last = [tokenizer.bos_token_id if tokenizer.bos_token_id is not None else divider], []
+        first, last = [first_token(tokenizer)], []
     stream = [token for document in encoded for token in (*document, divider)]
     inside = max_length - len(first) - len(last)
     return [first + stream[start : start + inside] + last for start in range(0, len(stream), inside)]
+
+
+def first_token(tokenizer: "PreTrainedTokenizerBase") -> int:
+    """What a decoder's text begins with: its own token for that, or the one that ends the text before."""
+    token: int = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
+    return token
 
 
 def encode_blocks(

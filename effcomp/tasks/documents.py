@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
@@ -13,6 +13,8 @@ from effcomp.tasks.base import Examples, Splits, Task
 from effcomp.tasks.files import find_file, read_rows, read_text
 from effcomp.tasks.tables import HubData
 
+Side = Literal["train", "test"]
+T = TypeVar("T")
 HEADING = re.compile(r"^ = [^=].* = $")
 """A WikiText article begins with ` = Title = `; its sections have more signs."""
 
@@ -30,40 +32,52 @@ class DocumentsTask(Task):
     def check(self) -> None:
         if self.data_dir is None:
             if not hub.reachable():
-                self.from_hub(self.hub.test)
+                self.from_hub("test")
             return
-        for name in (*self.train_files, *self.test_files):
-            find_file(self.data_dir, name, "task.data_dir")
+        self.files(self.data_dir, "train")
+        self.files(self.data_dir, "test")
 
     def load(self) -> Splits:
+        return Splits(self.documents("train"), self.documents("test"))
+
+    def documents(self, side: Side) -> Examples:
+        if self.layout == "rows":
+            return Examples(tuple(map("\n".join, self.rows(side))))
         if self.data_dir is None:
-            return Splits(self.from_hub(self.hub.train), self.from_hub(self.hub.test))
-        train, test = (self.from_files(self.data_dir, names) for names in (self.train_files, self.test_files))
-        return Splits(train, test)
+            return Examples(tuple(articles([line.rstrip("\n") for line in self.from_hub(side)[self.columns[0]]])))
+        found: list[str] = []
+        for file in self.files(self.data_dir, side):
+            found += non_empty(file, articles(read_text(file).split("\n")))
+        return Examples(tuple(found))
 
-    def from_files(self, folder: Path, names: list[str]) -> Examples:
-        documents: list[str] = []
-        for name in names:
-            file, before = find_file(folder, name, "task.data_dir"), len(documents)
-            if self.layout == "articles":
-                documents += articles(read_text(file).split("\n"))
-            else:
-                documents += [
-                    "\n".join(row[column] for column in self.columns)
-                    for _, row in read_rows(file, self.columns, self.columns)
-                ]
-            if len(documents) == before:
-                raise UserError(f"{file} has no documents")
-        return Examples(tuple(documents))
+    def rows(self, side: Side) -> list[tuple[str, ...]]:
+        """Layout `rows`: the columns of each document."""
+        if self.data_dir is None:
+            data = self.from_hub(side)
+            return list(zip(*(data[column] for column in self.columns), strict=True))
+        found: list[tuple[str, ...]] = []
+        for file in self.files(self.data_dir, side):
+            rows = [tuple(row[name] for name in self.columns) for _, row in read_rows(file, self.columns, self.columns)]
+            found += non_empty(file, rows)
+        return found
 
-    def from_hub(self, split: str) -> Examples:
+    def files(self, folder: Path, side: Side) -> list[Path]:
+        names = self.train_files if side == "train" else self.test_files
+        return [find_file(folder, name, "task.data_dir") for name in names]
+
+    def from_hub(self, side: Side) -> Any:
+        """A split of the Hub's data set, by column."""
+        split = self.hub.train if side == "train" else self.hub.test
         ways_on = f"use task.data_dir=FOLDER with {', '.join((*self.train_files, *self.test_files))}, or another task"
-        data = hub.dataset_split(
+        return hub.dataset_split(
             self.hub.name, self.hub.revision, self.hub.subset, split, f"task={self.name}: {ways_on}"
         )
-        if self.layout == "articles":
-            return Examples(tuple(articles([line.rstrip("\n") for line in data[self.columns[0]]])))
-        return Examples(tuple("\n".join(parts) for parts in zip(*(data[c] for c in self.columns), strict=True)))
+
+
+def non_empty(file: Path, documents: list[T]) -> list[T]:
+    if not documents:
+        raise UserError(f"{file} has no documents")
+    return documents
 
 
 def articles(lines: list[str]) -> list[str]:

@@ -73,7 +73,9 @@ def test_without_a_beginning_of_text_the_first_token_is_not_counted(tiny_gpt2: P
 
 def test_empty_outputs_do_not_count_and_nothing_but_empty_ones_is_refused(decoder: "Decoder") -> None:
     alone = perplexity([PROMPT], [OUTPUT], *decoder, "tiny")
-    assert perplexity([PROMPT, ""], [OUTPUT, ""], *decoder, "tiny").value == alone.value
+    assert perplexity([PROMPT, ""] * 10, [OUTPUT, ""] * 10, *decoder, "tiny").value == pytest.approx(alone.value)
+    with pytest.raises(ValueError, match="1 of 2 outputs have a token to count"):
+        perplexity([PROMPT, ""], [OUTPUT, ""], *decoder, "tiny")
     with pytest.raises(ValueError, match="no output has a token to count"):
         perplexity([PROMPT], [""], *decoder, "tiny")
 

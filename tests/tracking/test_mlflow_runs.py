@@ -25,7 +25,7 @@ def log_some(folder: Path, count: int) -> None:
     tracking = local(folder)
     tracking.check()
     for _ in range(count):
-        tracking.log(Result(records("nf4")[0], [], [], [], {}, started_ms=0, ended_ms=1), None, parent=None)
+        tracking.log(Result(records("nf4")[0], [], [], [], {}, [], started_ms=0, ended_ms=1), None, parent=None)
 
 
 def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> None:

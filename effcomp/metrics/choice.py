@@ -1,0 +1,159 @@
+"""Which scores a task's texts get, and what reads them: the encoder and the judge."""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from effcomp.errors import UserError
+from effcomp.metrics.bertscore import bertscore
+from effcomp.metrics.coherence import calibrate, coherence
+from effcomp.metrics.diversity import distinct_n
+from effcomp.metrics.encoder import MINILM, SentenceEncoder, minilm_folder
+from effcomp.metrics.exact_match import flexible_match, strict_match
+from effcomp.metrics.overlap import bleu, chrf, rouge
+from effcomp.metrics.perplexity import own_perplexity, perplexity
+from effcomp.metrics.scores import AnyScores, NoScore, Scores
+from effcomp.models.base import CONFIG_FILE, Model, load_checkpoint
+from effcomp.part import Part
+from effcomp.statistics import Floats
+from effcomp.store import Store, file_sha256
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Share = Literal["strict_match", "flexible_match", "rouge1", "rouge2", "rougeL", "bertscore"]
+"""From 0 to 1, more is better: what a verdict can be about."""
+Score = Literal[Share, "bleu", "chrf", "distinct_1", "distinct_2", "perplexity_self", "perplexity_judge", "coherence"]
+LIKENESS: tuple[Score, ...] = ("rouge1", "rouge2", "rougeL", "bleu", "chrf", "bertscore")
+"""Those that say how like a reference a text is, so that it can be another model's text too."""
+
+
+class TextMetrics(Part):
+    """To add a score: a function in effcomp/metrics, a line in SCORES, a test."""
+
+    scores: Annotated[list[Score], Field(min_length=1)]
+    encoder: Path | None
+    """A folder written by save_pretrained, for bertscore and coherence; null: all-MiniLM-L6-v2 from its package."""
+    encoder_layer: Annotated[int, Field(ge=0)]
+    """Whose hidden states BERTScore compares; 0 are the embeddings."""
+    judge: Model
+    """The decoder of perplexity_judge: one and the same for all models that are compared."""
+
+    @property
+    def needs_encoder(self) -> bool:
+        return not {"bertscore", "coherence"}.isdisjoint(self.scores)
+
+    def check(self) -> None:
+        """Raise UserError when the encoder or the judge cannot be had; takes no time."""
+        if self.needs_encoder and not (self.encoder_folder() / CONFIG_FILE).is_file():
+            raise UserError(f"task.metrics.encoder={self.encoder} has no {CONFIG_FILE}: give an encoder's folder")
+        if "perplexity_judge" in self.scores:
+            if self.judge.kind != "decoder":
+                raise UserError(f"task.metrics.judge: {self.judge.name} is an encoder; a judge predicts the next token")
+            self.judge.check()
+
+    def encoder_folder(self) -> Path:
+        return self.encoder or minilm_folder()
+
+    def identity(self, store: Store) -> dict[str, Any]:
+        """What determines the scores of a text."""
+        weights = {
+            file.name: file_sha256(file)
+            for file in self.encoder_folder().iterdir()
+            if self.needs_encoder and file.is_file()
+        }
+        judge = self.judge.identity(store) if "perplexity_judge" in self.scores else None
+        return {"scores": self.scores, "encoder": weights, "encoder_layer": self.encoder_layer, "judge": judge}
+
+
+class Readers:
+    """The encoder and the judge, each loaded when the first score needs it."""
+
+    def __init__(self, metrics: TextMetrics, store: Store) -> None:
+        self.metrics, self.store = metrics, store
+
+    @property
+    def encoder_name(self) -> str:
+        return self.metrics.encoder.name if self.metrics.encoder is not None else MINILM
+
+    @cached_property
+    def encoder(self) -> SentenceEncoder:
+        return SentenceEncoder(self.metrics.encoder_folder(), self.encoder_name)
+
+    @cached_property
+    def judge(self) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase, str]":
+        """The model, its tokenizer, its name."""
+        folder = self.metrics.judge.folder(self.store)
+        assert folder is not None, "a judge has weights"
+        model, tokenizer = load_checkpoint(folder, "causal_lm")
+        assert tokenizer is not None, "a judge has a tokenizer"
+        path = self.metrics.judge.path
+        return model.eval(), tokenizer, path.name if path is not None else self.metrics.judge.name
+
+
+class Outputs:
+    """Texts that a model wrote, with all that a score of them may look at."""
+
+    def __init__(
+        self, prompts: list[str], texts: list[str], references: list[str], losses: Floats, readers: Readers
+    ) -> None:
+        """losses: (texts, 2): of each text's tokens under the model itself in nats, summed, and their number."""
+        self.prompts, self.texts, self.references, self.losses = prompts, texts, references, losses
+        self.readers = readers
+
+    @property
+    def listed(self) -> list[list[str]]:
+        """One reference for each, as the metrics want them."""
+        return [[reference] for reference in self.references]
+
+    @cached_property
+    def rouge(self) -> dict[str, Scores]:
+        return rouge(self.texts, self.listed)
+
+    def likeness_to(self, texts: list[str]) -> "Outputs":
+        """The same with other references."""
+        return Outputs(self.prompts, self.texts, texts, self.losses, self.readers)
+
+
+def bertscore_of(outputs: Outputs) -> Scores:
+    readers = outputs.readers
+    folder, layer = readers.metrics.encoder_folder(), readers.metrics.encoder_layer
+    return bertscore(outputs.texts, outputs.listed, folder, readers.encoder_name, layer)
+
+
+def coherence_of(outputs: Outputs) -> Scores:
+    """On the scale of the references."""
+    scale = calibrate(outputs.references, outputs.readers.encoder, seed=0)
+    return coherence(outputs.texts, scale, outputs.readers.encoder)
+
+
+SCORES: dict[Score, Callable[[Outputs], AnyScores]] = {
+    "strict_match": lambda outputs: strict_match(outputs.texts, outputs.references),
+    "flexible_match": lambda outputs: flexible_match(outputs.texts, outputs.references),
+    "rouge1": lambda outputs: outputs.rouge["rouge1"],
+    "rouge2": lambda outputs: outputs.rouge["rouge2"],
+    "rougeL": lambda outputs: outputs.rouge["rougeL"],
+    "bleu": lambda outputs: bleu(outputs.texts, outputs.listed),
+    "chrf": lambda outputs: chrf(outputs.texts, outputs.listed),
+    "bertscore": bertscore_of,
+    "distinct_1": lambda outputs: distinct_n(outputs.texts, 1),
+    "distinct_2": lambda outputs: distinct_n(outputs.texts, 2),
+    "perplexity_self": lambda outputs: own_perplexity(outputs.losses),
+    "perplexity_judge": lambda outputs: perplexity(outputs.prompts, outputs.texts, *outputs.readers.judge),
+    "coherence": coherence_of,
+}
+
+
+def scored(outputs: Outputs, names: "list[Score]") -> "tuple[dict[Score, AnyScores], dict[Score, str]]":
+    """Each score by its name; and why there is none, where these outputs have none."""
+    found: dict[Score, AnyScores] = {}
+    missing: dict[Score, str] = {}
+    for name in names:
+        try:
+            found[name] = SCORES[name](outputs)
+        except NoScore as error:
+            missing[name] = str(error)
+    return found, missing

@@ -1,0 +1,65 @@
+"""Is the answer right? The final number of a worked solution, found in two ways.
+
+Patterns and clean-up are those of lm-evaluation-harness's task gsm8k (Gao et al. 2024), so that the numbers compare.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from effcomp.metrics.scores import Matches, check_pairs
+
+STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
+"""GSM8K's own way to say it (Cobbe et al. 2021): the first of them."""
+FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
+"""The last number in the text, however it is said."""
+
+
+def strict_match(outputs: Sequence[str], answers: Sequence[str]) -> Matches:
+    """Whether the number behind the first `#### ` is the reference's; an output without one is wrong.
+
+    Args:
+        answers: worked solutions, each with its `#### NUMBER`.
+
+    Raises:
+        ValueError: no outputs, not an answer for each, or an answer without its number.
+    """
+    return matches("exact match, strict (number behind ####)", outputs, answers, strict_answer)
+
+
+def flexible_match(outputs: Sequence[str], answers: Sequence[str]) -> Matches:
+    """Whether the last number of the output is the reference's; an output without one is wrong.
+
+    Raises:
+        ValueError: as `strict_match`.
+    """
+    return matches("exact match, flexible (last number)", outputs, answers, flexible_answer)
+
+
+def matches(name: str, outputs: Sequence[str], answers: Sequence[str], extract: Callable[[str], str | None]) -> Matches:
+    check_pairs(outputs, answers, "answers")
+    right = [extract(output) == true_answer(answer) for output, answer in zip(outputs, answers, strict=True)]
+    return Matches(name, np.array(right, float))
+
+
+def strict_answer(text: str) -> str | None:
+    found = STRICT.search(text)
+    return plain(found[1]) if found else None
+
+
+def flexible_answer(text: str) -> str | None:
+    found = FLEXIBLE.findall(text)
+    return plain(next(filter(None, found[-1]))) if found else None
+
+
+def true_answer(answer: str) -> str:
+    """Raises ValueError for a reference that does not say its number."""
+    if (found := strict_answer(answer)) is None:
+        raise ValueError(f"the reference {answer!r} has no number behind ####")
+    return found
+
+
+def plain(number: str) -> str:
+    """Without thousands' commas, currency, and a full stop behind it."""
+    return number.replace(",", "").replace("$", "").removesuffix(".")

@@ -1,0 +1,137 @@
+"""Tasks whose answer is a text: the model writes behind a prompt, and what it wrote is judged."""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from effcomp.errors import UserError
+from effcomp.heads import Objective
+from effcomp.metrics.choice import Score, TextMetrics
+from effcomp.ragged import Ragged, pack
+from effcomp.store import Store
+from effcomp.tasks.base import Examples, Splits, Task, subset
+from effcomp.tasks.blocks import first_token
+from effcomp.tasks.documents import DocumentsTask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SUBSET_SEED = 0
+"""Of the test examples that `test_size` leaves: the same in every run, whatever its seed."""
+
+
+class GenerationTask(Task):
+    """The test's texts are prompts, each with a reference; the training examples are documents, to be learned as in
+    language modelling. `max_length` is the most tokens of a prompt, and the block length in training."""
+
+    objective: ClassVar[Objective] = "generation"
+    source: Task
+    """Where the documents come from."""
+    test_size: Annotated[int, Field(ge=2)] | None
+    """How many prompts, drawn with a seed of their own; null: all."""
+    new_tokens: Annotated[int, Field(ge=1)]
+    """The most that is written behind a prompt."""
+    stop: list[Annotated[str, Field(min_length=1)]]
+    """A text ends where one of these begins, or with the model's end of text."""
+    headline: Score
+    """The score that the verdict is about."""
+    metrics: TextMetrics
+
+    def check(self) -> None:
+        self.source.check()
+        self.metrics.check()
+        if self.headline not in self.metrics.scores:
+            raise UserError(
+                f"task.headline={self.headline} is not computed: it is none of task.metrics.scores "
+                f"({', '.join(self.metrics.scores)})"
+            )
+
+    def check_reach(self, longest: int | None) -> None:
+        """longest: how many tokens the model reads; None where its config does not say.
+
+        Raises:
+            UserError: it reads fewer than the longest prompt and what is written behind it.
+        """
+        if longest is not None and self.max_length + self.new_tokens > longest:
+            raise UserError(
+                f"task.max_length={self.max_length} and task.new_tokens={self.new_tokens}: this model reads at most "
+                f"{longest} tokens in all"
+            )
+
+    def load(self) -> Splits:
+        train, test = self.documents(), self.prompts()
+        if self.test_size is not None and len(test) < self.test_size:
+            raise UserError(f"task.test_size={self.test_size}: the data has {len(test)} prompts")
+        return Splits(train, subset(test, self.test_size, SUBSET_SEED))
+
+    @abstractmethod
+    def documents(self) -> Examples:
+        """What there is to learn."""
+
+    @abstractmethod
+    def prompts(self) -> Examples:
+        """All prompts of the test, with their references."""
+
+    def scoring_key(self, store: Store) -> dict[str, Any]:
+        writing = {"new_tokens": self.new_tokens, "stop": self.stop, "headline": self.headline}
+        return {**writing, "metrics": self.metrics.identity(store)}
+
+
+class Gsm8kGeneration(GenerationTask):
+    """Grade-school problems (Cobbe et al. 2021), solved behind some that are worked out; the final number counts."""
+
+    source: DocumentsTask
+    shots: Annotated[int, Field(ge=0)]
+    """How many training problems stand before the question, with their solutions: the first of the file."""
+
+    def documents(self) -> Examples:
+        return Examples(tuple(f"{asked(question)} {answer}" for question, answer in self.source.rows("train")))
+
+    def prompts(self) -> Examples:
+        solved = "".join(f"{text}\n\n" for text in self.documents().texts[: self.shots])
+        rows = self.source.rows("test")
+        return Examples(
+            tuple(solved + asked(question) for question, _ in rows), references=tuple(answer for _, answer in rows)
+        )
+
+
+def asked(question: str) -> str:
+    """As lm-evaluation-harness asks it."""
+    return f"Question: {question}\nAnswer:"
+
+
+class Continuation(GenerationTask):
+    """The beginnings of the source's test documents; the reference is how they go on."""
+
+    prompt_words: Annotated[int, Field(ge=0)]
+    """0: the model writes from nothing but its beginning of text."""
+    reference_words: Annotated[int, Field(ge=1)]
+
+    def documents(self) -> Examples:
+        return self.source.load().train
+
+    def prompts(self) -> Examples:
+        """Of the documents that are long enough; words are divided by white space."""
+        end = self.prompt_words + self.reference_words
+        documents = [words for text in self.source.load().test.texts if len(words := text.split()) >= end]
+        return Examples(
+            tuple(" ".join(words[: self.prompt_words]) for words in documents),
+            references=tuple(" ".join(words[self.prompt_words : end]) for words in documents),
+        )
+
+
+def encode_prompts(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Ragged:
+    """Token ids of each prompt, behind the token that a text begins with; an empty prompt is that token alone.
+
+    Raises:
+        UserError: a prompt has more than max_length tokens.
+    """
+    encoded = tokenizer(list(examples.texts), add_special_tokens=False)["input_ids"]
+    ids = [[first_token(tokenizer), *tokens] for tokens in encoded]
+    if (longest := max(map(len, ids))) > max_length:
+        raise UserError(
+            f"task.max_length={max_length}: a prompt has {longest} tokens; give as many, or shorter prompts"
+        )
+    columns = {"input_ids": ids, "attention_mask": [[1] * len(tokens) for tokens in ids]}
+    return pack(columns, {"input_ids": tokenizer.pad_token_id or 0, "attention_mask": 0})

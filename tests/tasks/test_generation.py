@@ -1,0 +1,80 @@
+"""Prompts: what the model reads, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from effcomp.errors import UserError
+from effcomp.tasks.base import Examples
+from effcomp.tasks.generation import GenerationTask, encode_prompts
+from tests.conftest import DATA, compose_parts
+
+
+def task(*overrides: str) -> GenerationTask:
+    found = compose_parts("model=smollm2", *overrides).task
+    assert isinstance(found, GenerationTask)
+    return found
+
+
+def test_gsm8k_is_asked_as_the_harness_asks_it_behind_solved_training_problems() -> None:
+    splits = task("task=gsm8k_generation", f"task.data_dir={DATA}/gsm8k", "task.shots=2").load()
+    prompt = splits.test.texts[0]
+    assert prompt.count("Question: ") == 3
+    assert prompt.startswith("Question: ")
+    assert prompt.endswith("\nAnswer:")
+    assert splits.train.texts[1] in prompt
+    assert "\n#### " in splits.test.references[0]
+    assert splits.test.references[0] not in prompt
+
+
+def test_the_prompts_that_a_size_leaves_are_the_same_at_every_call() -> None:
+    drawn = [task("task=gsm8k_generation", f"task.data_dir={DATA}/gsm8k", "task.test_size=5").load() for _ in range(2)]
+    assert len(drawn[0].test) == len(drawn[0].test.references) == 5
+    assert drawn[0].fingerprint() == drawn[1].fingerprint()
+
+
+def test_a_continuation_follows_its_prompt_in_the_document() -> None:
+    overrides = ["task=continuation", "task@task.source=wikitext2", f"task.data_dir={DATA}/wikitext2"]
+    found = task(*overrides, "task.prompt_words=5", "task.reference_words=7", "task.test_size=null")
+    documents = [" ".join(text.split()) for text in found.source.load().test.texts]
+    splits = found.load()
+    assert len(splits.test) == len(documents)
+    for prompt, reference, document in zip(splits.test.texts, splits.test.references, documents, strict=True):
+        assert document.startswith(f"{prompt} {reference}")
+        assert (len(prompt.split()), len(reference.split())) == (5, 7)
+
+
+def test_too_few_long_documents_are_refused() -> None:
+    overrides = ["task=continuation", "task@task.source=wikitext2", f"task.data_dir={DATA}/wikitext2"]
+    with pytest.raises(UserError, match=r"task.test_size=3: the data has 0 prompts"):
+        task(*overrides, "task.prompt_words=100000", "task.test_size=3").load()
+
+
+def test_a_prompt_begins_as_a_text_and_an_empty_one_is_that_beginning(tiny_gpt2: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
+    prompts = encode_prompts(Examples(("the music", "")), tokenizer, 16)
+    words = tokenizer("the music")["input_ids"]
+    assert prompts.columns["input_ids"].tolist() == [tokenizer.bos_token_id, *words, tokenizer.bos_token_id]
+    batch = prompts.batch([0, 1], left=True)
+    assert batch["input_ids"][1, -1] == tokenizer.bos_token_id
+    assert batch["attention_mask"][1].sum() == 1
+
+
+def test_a_prompt_is_never_cut(tiny_gpt2: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
+    with pytest.raises(UserError, match=r"task.max_length=4: a prompt has \d+ tokens"):
+        encode_prompts(Examples(("the music helps the director",)), tokenizer, 4)
+
+
+def test_a_model_must_reach_over_prompt_and_answer() -> None:
+    found = task("task=continuation", "task.max_length=200", "task.new_tokens=57")
+    found.check_reach(257)
+    found.check_reach(None)
+    with pytest.raises(UserError, match="this model reads at most 256 tokens in all"):
+        found.check_reach(256)
+
+
+def test_a_headline_that_is_not_computed_is_refused() -> None:
+    with pytest.raises(UserError, match=r"task\.headline=rougeL is not computed"):
+        task("task=continuation", "task.metrics.scores=[bleu]").check()
