@@ -159,10 +159,8 @@ def check(parts: Parts) -> None:
             raise UserError(f"fold={parts.fold}: the prompts of task={task.name} are its test, not training examples")
     if runtime.name not in quant.ways:
         raise Skipped(f"quant={quant.name} does not run on runtime={runtime.name}; it runs on: {', '.join(quant.ways)}")
-    for group, part in (("quant", quant), ("runtime", runtime)):
-        if parts.device.kind != "auto" and parts.device.kind not in part.devices:
-            where = ", ".join(part.devices)
-            raise Skipped(f"{group}={part.name} does not run on device={parts.device.kind}; it runs on: {where}")
+    if parts.device.kind != "auto":
+        check_runs_on(parts.device.kind, f"device={parts.device.kind}", quant, runtime)
     for package in quant.packages:
         require(package, package, f"quant={quant.name}")
     make_folder(parts.store, "store")
@@ -174,13 +172,21 @@ def check(parts: Parts) -> None:
     parts.prune.check(parts.model)
     parts.device.check()
     resolved = parts.device.resolved()
-    for group, part in (("quant", quant), ("runtime", runtime)):
-        if resolved.kind not in part.devices:
-            found = f"{resolved.kind}, which device=auto found"
-            raise Skipped(f"{group}={part.name} does not run on {found}; use device=cpu")
+    check_runs_on(resolved.kind, f"{resolved.kind}, which device=auto found", quant, runtime)
     parts.finetune.check_device(resolved)
     parts.prune.check_device(resolved)
     parts.tracking.check()
+
+
+def check_runs_on(kind: str, called: str, quant: Quant, runtime: Runtime) -> None:
+    """Raise Skipped where a kind of device does not run the number format, the runtime, or the one on the other."""
+    for what, devices in (
+        (f"quant={quant.name}", quant.devices),
+        (f"runtime={runtime.name}", runtime.devices),
+        (f"quant={quant.name} on runtime={runtime.name}", quant.ways[runtime.name].devices),
+    ):
+        if kind not in devices:
+            raise Skipped(f"{what} does not run on {called}; it runs on: {', '.join(devices)}")
 
 
 def make_folder(folder: Path, setting: str) -> None:

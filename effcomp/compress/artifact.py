@@ -121,6 +121,14 @@ def load_artifact(folder: Path) -> "PreTrainedModel":
     return model
 
 
+def load_fused(folder: Path) -> "PreTrainedModel":
+    """The same for a compiler on a GPU (`Quant.decode_fused`)."""
+    from safetensors.torch import load_file
+
+    quant = from_spec(read_description(folder).quant, Quant)
+    return quant.decode_fused(skeleton(folder), load_file(folder / WEIGHTS_FILE)).eval()
+
+
 def artifact_bytes(folder: Path) -> int:
     """The size of what must be shipped: every file of the folder but the store's manifest."""
     from effcomp.store import MANIFEST

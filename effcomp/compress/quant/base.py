@@ -25,13 +25,16 @@ class Way(NamedTuple):
     promises: tuple[str, ...] = ()
     """Operators that make the format what it is: one whose name contains any of these must run, or the record says
     that none did. Nothing is promised where computing is left to float32."""
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    """Of those that the runtime runs on."""
 
 
 class Quant(Part):
     """How weights are stored and computed with.
 
     To add a format: subclass this with a `Way` for each runtime that executes it, and the functions that those need:
-    `encode` and `decode` for torch and compile, `quantise_onnx` for onnxruntime, `quantise_openvino` for openvino.
+    `encode` and `decode` for torch and compile, `decode_fused` for cuda_graphs, `quantise_onnx` for onnxruntime,
+    `quantise_openvino` for openvino.
     Then conf/quant/<name>.yaml, and a tolerance in tests/compress/test_artifact.py.
     """
 
@@ -69,6 +72,11 @@ class Quant(Part):
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         """The model that runs, from a skeleton (the architecture, its parameters on the meta device)."""
         raise NotImplementedError(f"{self.name} is not stored as tensors")
+
+    def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        """The model for runtime cuda_graphs, in bfloat16: weights stay in codes, and become bfloat16 inside the kernels
+        (effcomp.compress.quant.fused_linear)."""
+        return self.decode(skeleton, tensors)
 
     def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
         """Rewrite a float32 ONNX file into this format, in place. samples: `calibration_samples` of single examples."""

@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+LARGEST_CODE = 127
+
+
 class Int8Bnb(Quant):
     """LLM.int8(): vector-wise int8 weights and activations (Dettmers et al. 2022, sections 3.1 and 3.2).
 
@@ -20,7 +23,10 @@ class Int8Bnb(Quant):
 
     @property
     def ways(self) -> dict[str, Way]:
-        return {"torch": Way(("linear",), ("_int_mm", "bitsandbytes::int8_linear_matmul", "igemm"))}
+        return {
+            "torch": Way(("linear",), ("_int_mm", "bitsandbytes::int8_linear_matmul", "igemm")),
+            "cuda_graphs": Way(("linear",)),
+        }
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -62,6 +68,20 @@ class Int8Bnb(Quant):
             skeleton.set_submodule(name, quantised)
         return skeleton
 
+    def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        """bitsandbytes' codes and scales, without its kernels: activations are bfloat16."""
+        from effcomp.compress.quant.fused_linear import ByRow, placed
+
+        coded = {name: layer for name, layer in linear_layers(skeleton).items() if f"{name}.CB" in tensors}
+        load_floats(skeleton, {name: tensor for name, tensor in tensors.items() if not name.endswith((".CB", ".SCB"))})
+        return placed(
+            skeleton,
+            {
+                name: ByRow(tensors[f"{name}.CB"], tensors[f"{name}.SCB"][:, None] / LARGEST_CODE, layer.bias)
+                for name, layer in coded.items()
+            },
+        )
+
     def moved(self, model: "nn.Module", place: str) -> "nn.Module":
         from bitsandbytes.nn import Linear8bitLt
 
@@ -88,7 +108,7 @@ class FourBit(Quant):
 
     @property
     def ways(self) -> dict[str, Way]:
-        return {"torch": Way(("linear",), ("gemv_4bit", "gemm_4bit"))}
+        return {"torch": Way(("linear",), ("gemv_4bit", "gemm_4bit")), "cuda_graphs": Way(("linear",))}
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -111,14 +131,7 @@ class FourBit(Quant):
         import torch
         from bitsandbytes.nn import Linear4bit, Params4bit
 
-        coded: dict[str, dict[str, torch.Tensor]] = {}
-        for name in linear_layers(skeleton):
-            prefix = f"{name}.weight."
-            if state := {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}:
-                coded[name] = state
-        stored = {f"{name}.weight.{key}" for name, state in coded.items() for key in state}
-        stored |= {f"{name}.weight" for name in coded}
-        load_floats(skeleton, {name: tensor for name, tensor in tensors.items() if name not in stored})
+        coded = self.load_floats_of(skeleton, tensors)
         for name, state in coded.items():
             layer = skeleton.get_submodule(name)
             quantised = Linear4bit(
@@ -139,3 +152,32 @@ class FourBit(Quant):
             quantised.bias = layer.bias
             skeleton.set_submodule(name, quantised)
         return skeleton
+
+    def load_floats_of(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "dict[str, dict[str, Tensor]]":
+        """Put what is not coded in its place; what bitsandbytes needs beside the codes, by the name of the layer."""
+        coded: dict[str, dict[str, Tensor]] = {}
+        for name in linear_layers(skeleton):
+            prefix = f"{name}.weight."
+            if state := {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}:
+                coded[name] = state
+        stored = {f"{name}.weight.{key}" for name, state in coded.items() for key in state}
+        stored |= {f"{name}.weight" for name in coded}
+        load_floats(skeleton, {name: tensor for name, tensor in tensors.items() if name not in stored})
+        return coded
+
+    def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        """bitsandbytes' codes, without its kernels."""
+        from bitsandbytes.functional import QuantState, dequantize_blockwise
+
+        from effcomp.compress.quant.fused_linear import ByTable, FusedLinear, placed
+
+        coded, layers = self.load_floats_of(skeleton, tensors), dict[str, FusedLinear]()
+        for name, layer in linear_layers(skeleton).items():
+            if name in coded:
+                state = QuantState.from_dict(coded[name], device="cpu")
+                scale = state.absmax
+                if state.nested:
+                    scale = dequantize_blockwise(scale, state.state2) + state.offset
+                shape = (layer.out_features, layer.in_features)
+                layers[name] = ByTable(tensors[f"{name}.weight"].flatten(), scale, state.code, layer.bias, shape)
+        return placed(skeleton, layers)

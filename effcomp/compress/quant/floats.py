@@ -23,11 +23,14 @@ class Float(Quant):
     def ways(self) -> dict[str, Way]:
         match self.dtype:
             case "float32":
-                return {runtime: Way() for runtime in ("torch", "compile", "onnxruntime", "openvino")}
+                return {runtime: Way() for runtime in ("torch", "compile", "cuda_graphs", "onnxruntime", "openvino")}
             case "bfloat16":
-                return {"torch": Way(EVERY), "compile": Way(EVERY), "openvino": Way(EVERY, ("_bf16", "_BF16"))}
+                return {
+                    **dict.fromkeys(("torch", "compile", "cuda_graphs"), Way(EVERY)),
+                    "openvino": Way(EVERY, ("_bf16", "_BF16")),
+                }
             case "float16":
-                return {"torch": Way(EVERY), "compile": Way(EVERY)}
+                return dict.fromkeys(("torch", "compile", "cuda_graphs"), Way(EVERY))
 
     @property
     def arithmetic(self) -> Arithmetic:

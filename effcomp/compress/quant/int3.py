@@ -50,7 +50,7 @@ class Int3(Quant):
 
     @property
     def ways(self) -> dict[str, Way]:
-        return dict.fromkeys(("torch", "compile"), Way(("linear",)))
+        return dict.fromkeys(("torch", "compile", "cuda_graphs"), Way(("linear",)))
 
     @property
     def arithmetic(self) -> Arithmetic:

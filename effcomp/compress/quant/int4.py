@@ -1,7 +1,7 @@
 """4-bit integer weights in groups, activations left alone."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from effcomp.compress.formats.onnx import read_graph
 from effcomp.compress.quant.base import (
@@ -65,18 +65,19 @@ def unpacked(stored: "Tensor") -> "Tensor":
 class Int4(Quant):
     """4-bit weights with a scale for every group of inputs; linear layers without the head.
 
-    torch         codes of our own; the kernel multiplies bfloat16 activations, so the rest of the model is bfloat16 too
+    cuda_graphs   codes of our own, bfloat16 inside the compiled kernels
+    torch         codes of our own, on a CPU; the kernel multiplies bfloat16 activations, so the rest is bfloat16 too
     onnxruntime   MatMulNBits, which rounds activations to int8
     openvino      by NNCF; activations rounded to int8 in groups of 32. Embeddings and head in int8
     """
 
-    devices: ClassVar[tuple[str, ...]] = ("cpu",)
     group_size: Literal[32, 64, 128]
 
     @property
     def ways(self) -> dict[str, Way]:
         return {
-            "torch": Way(("linear",), ("int4pack_mm",)),
+            "torch": Way(("linear",), ("int4pack_mm",), ("cpu",)),
+            "cuda_graphs": Way(("linear",)),
             "onnxruntime": Way(("linear", "head"), ("MatMulNBits",)),
             "openvino": Way(("linear", "head", "embeddings"), ("FullyConnectedCompressed",)),
         }
@@ -111,6 +112,17 @@ class Int4(Quant):
             layer = layers[name]
             skeleton.set_submodule(name, Int4Linear(unpacked(codes), scale, layer.bias, layer.in_features))
         return skeleton
+
+    def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        from effcomp.compress.quant.fused_linear import ByGroup, placed
+
+        coded, floats = split_codes(tensors)
+        load_floats(skeleton, floats)
+        layers = linear_layers(skeleton)
+        return placed(
+            skeleton,
+            {name: ByGroup(*pair, layers[name].bias, layers[name].in_features) for name, pair in coded.items()},
+        )
 
     def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
         from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer

@@ -12,6 +12,7 @@ from effcomp.compress.quant.base import (
     CODES,
     SCALE,
     Arithmetic,
+    Kind,
     Quant,
     Way,
     linear_layers,
@@ -62,7 +63,8 @@ class Int8Scratch(Quant):
     """Every matrix in int8 codes, embeddings too: a quarter of the float file.
 
     With float32 activations the weights are dequantised at load: that saves disk and download, neither time nor
-    memory. With int8 activations linear layers stay in codes and multiply in int8 (`Int8Linear`).
+    memory. With int8 activations linear layers stay in codes and multiply in int8 (`Int8Linear`). Under cuda_graphs
+    weights stay in codes and activations are bfloat16 in either case.
     """
 
     granularity: Granularity
@@ -71,7 +73,8 @@ class Int8Scratch(Quant):
     @property
     def ways(self) -> dict[str, Way]:
         promises = ("_int_mm",) if self.activations == "int8" else ()
-        return dict.fromkeys(("torch", "compile"), Way(("embeddings", "linear", "head"), promises))
+        touches: tuple[Kind, ...] = ("embeddings", "linear", "head")
+        return {**dict.fromkeys(("torch", "compile"), Way(touches, promises)), "cuda_graphs": Way(touches)}
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -98,3 +101,12 @@ class Int8Scratch(Quant):
         for name, pair in products.items():
             skeleton.set_submodule(name, Int8Linear(*pair, layers[name].bias))
         return skeleton
+
+    def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        from effcomp.compress.quant.fused_linear import ByRow, placed
+
+        coded, floats = split_codes(tensors)
+        layers = {name: layer for name, layer in linear_layers(skeleton).items() if f"{name}.weight" in coded}
+        products = {name: coded.pop(f"{name}.weight") for name in layers}
+        load_floats(skeleton, floats | {name: dequantise(*pair) for name, pair in coded.items()})
+        return placed(skeleton, {name: ByRow(*pair, layers[name].bias) for name, pair in products.items()})

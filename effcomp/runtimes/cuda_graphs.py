@@ -1,0 +1,129 @@
+"""PyTorch compiled with Inductor and recorded as CUDA graphs: a call is one launch.
+
+A small model on a large GPU spends its time launching kernels. The model is compiled once, for every shape at once;
+then each number of rows and bucket of lengths is recorded when it is first met, which takes milliseconds.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.device import Device
+from effcomp.heads import Head
+from effcomp.ragged import Batch
+from effcomp.runtimes.base import Loaded
+from effcomp.runtimes.torch import Torch, TorchModel
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+BUCKET = 32
+"""Lengths are padded to a multiple of so many tokens."""
+WARM_UPS = 2
+"""Calls before one is recorded: the first compiles, the second finds its memory."""
+
+
+class CudaGraphs(Torch):
+    """Weights that are stored in codes become bfloat16 inside the compiled kernels (`Quant.decode_fused`)."""
+
+    devices: ClassVar[tuple[str, ...]] = ("cuda",)
+    generates: ClassVar[bool] = False
+    compiles: ClassVar[bool] = True
+
+    def load(self, artifact: Path, device: Device) -> Loaded:
+        import torch
+
+        from effcomp.compress.artifact import load_fused, read_description
+
+        model = load_fused(artifact).to(device.torch_name)
+        model.config.use_cache = False  # what a server keeps for a next token would be copied out of each graph
+        padding = getattr(model.config, "pad_token_id", None) or 0
+        compiled = torch.compile(model, dynamic=True)
+        return GraphedModel(compiled, read_description(artifact).head, device.torch_name, padding)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One shape, with the memory that its graph reads and writes."""
+
+    graph: "torch.cuda.CUDAGraph"
+    pinned: "Tensor"
+    """(columns, rows, length) int64 on the host."""
+    inputs: "Tensor"
+    """The same on the device."""
+    outputs: "Tensor"
+    """(rows, classes) float32 on the device."""
+    answer: "Tensor"
+    """The same on the host, pinned."""
+
+    def __call__(self) -> NDArray[np.float32]:
+        """What stands in `pinned`, computed."""
+        import torch
+
+        self.inputs.copy_(self.pinned, non_blocking=True)
+        self.graph.replay()
+        self.answer.copy_(self.outputs, non_blocking=True)
+        torch.cuda.current_stream().synchronize()
+        found: NDArray[np.float32] = self.answer.numpy().copy()
+        return found
+
+
+class GraphedModel(TorchModel):
+    def __init__(self, forward: Any, head: Head, place: str, padding: int) -> None:
+        """padding: the token that fills a sequence up to its bucket; the attention mask leaves it out."""
+        import torch
+
+        super().__init__(forward, head, place)
+        self.padding = padding
+        self.recorded: dict[tuple[tuple[str, ...], int, int], Recorded] = {}
+        self.pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, batch: Batch) -> NDArray[np.float32]:
+        columns = tuple(batch)
+        rows, width = batch["input_ids"].shape
+        length = -(-width // BUCKET) * BUCKET
+        recorded = self.recorded.get((columns, rows, length))
+        if recorded is None:
+            recorded = self.recorded[columns, rows, length] = self.record(columns, rows, length)
+        # A decoder that goes on from its last column has the padding before its text.
+        text = slice(length - width, None) if self.head == "causal_lm" else slice(width)
+        pinned = recorded.pinned.numpy()
+        pinned[:] = 0
+        pinned[columns.index("input_ids")] = self.padding
+        for index, name in enumerate(columns):
+            pinned[index, :, text] = batch[name]
+        return recorded()
+
+    def record(self, columns: tuple[str, ...], rows: int, length: int) -> Recorded:
+        """Record the model's call with this shape."""
+        import torch
+
+        inputs = torch.ones(len(columns), rows, length, dtype=torch.int64, device=self.place)
+        named = dict(zip(columns, inputs, strict=True))
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.inference_mode(), torch.cuda.stream(stream):
+            for _ in range(WARM_UPS):
+                self.logits(named)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.inference_mode(), torch.cuda.graph(graph, pool=self.pool):
+            outputs = self.logits(named).float()
+        on_host = torch.empty(inputs.shape, dtype=torch.int64).pin_memory()
+        return Recorded(graph, on_host, inputs, outputs, torch.empty(outputs.shape).pin_memory())
+
+    def logits(self, inputs: "dict[str, Tensor]") -> "Tensor":
+        """(rows, classes), or of language models one position's (rows, vocabulary)."""
+        found: Tensor
+        match self.head:
+            case "sequence_classification":
+                found = self.forward(**inputs).logits
+            case "masked_lm":
+                found = self.forward(**inputs).logits[:, 0]
+            case "causal_lm":
+                found = self.forward(**inputs, logits_to_keep=1).logits[:, -1]
+        return found
