@@ -18,7 +18,7 @@ GPU = Device(name="cuda", kind="cuda", threads=1)
 
 
 def batch(rows: int, width: int) -> Batch:
-    ids = np.random.default_rng(rows * width).integers(5, 100, (rows, width))
+    ids = np.random.default_rng(rows * width).integers(5, 15, (rows, width))
     mask = np.ones_like(ids)
     mask[0, width // 2 :] = 0
     return {"input_ids": ids, "attention_mask": mask}
