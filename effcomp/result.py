@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from effcomp.measure.trace import GpuSample, Sample
 from effcomp.record import RECORD_FILE, Record
-from effcomp.store import MANIFEST
+from effcomp.store import MANIFEST, write_at_once
 
 RAW_FILE = "times.npz"
 SERIES_FILE = "series.json"
@@ -40,8 +40,8 @@ class Result:
     ended_ms: int
 
     def write(self, folder: Path) -> None:
-        """Write record.json, times.npz (numpy's compressed format) and series.json; the record last, so that where
-        there is one the others are whole."""
+        """Write times.npz (numpy's compressed format), series.json and record.json; the record last and at once, so
+        that where there is one, all are whole."""
         np.savez_compressed(folder / RAW_FILE, allow_pickle=False, **self.raw)
         series = {
             "training_curve": self.training_curve,
@@ -51,7 +51,7 @@ class Result:
             "ended_ms": self.ended_ms,
         }
         (folder / SERIES_FILE).write_text(json.dumps(series) + "\n")
-        (folder / RECORD_FILE).write_text(self.record.to_json() + "\n")
+        write_at_once(folder / RECORD_FILE, self.record.to_json() + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "Result":

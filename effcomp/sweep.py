@@ -24,7 +24,7 @@ from effcomp.errors import EXIT_CODE, Skipped, UserError
 from effcomp.job import JobProcess
 from effcomp.process import ProcessFailed, take_stdout
 from effcomp.record import RECORD_FILE
-from effcomp.store import key_hash
+from effcomp.store import key_hash, write_at_once
 from effcomp.tracking.base import Tracking, Unreachable
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ def begin(config: DictConfig) -> Sweep:
     folder.mkdir(parents=True, exist_ok=True)
     name = sweep_name(typed) or folder.name
     parent = open_parent(tracking, name)
-    (folder / SWEEP_FILE).write_text(json.dumps({"name": name, "parent_run": parent, "uri": tracking.uri}))
+    write_at_once(folder / SWEEP_FILE, json.dumps({"name": name, "parent_run": parent, "uri": tracking.uri}))
     return Sweep(folder, typed, tracking, parent, take_stdout())
 
 
@@ -193,7 +193,7 @@ def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
         return
     log.warning("configuration %s: %s: %s", folder.name, outcome["status"], outcome["reason"])
     overrides = list(hydra_config.overrides.task)
-    (folder / OUTCOME_FILE).write_text(json.dumps({"overrides": overrides, **outcome}) + "\n")
+    write_at_once(folder / OUTCOME_FILE, json.dumps({"overrides": overrides, **outcome}) + "\n")
 
 
 def claim(sweep: Path, folder: Path, config: dict[str, Any]) -> None:
