@@ -1,9 +1,12 @@
 """Where a sweep is hurt, and what it left there."""
 
+import contextlib
 import csv
 import json
 import shutil
+import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +136,26 @@ def new_ground(folder: Path, overrides: tuple[str, ...]) -> Ground:
     temporary = folder / "tmp"
     temporary.mkdir()
     return Ground(folder, temporary, overrides)
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, *arguments: str) -> Iterator[None]:
+    """`mount ARGUMENTS FOLDER`; where this process may not mount anything, the test is skipped."""
+    tried = subprocess.run(["mount", *arguments, str(folder)], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        pytest.skip(f"this process may not mount: {tried.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nobody, root included, can write there; what lies there can be read."""
+    with mounted(folder, "--bind", str(folder)):
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        yield
 
 
 def artifact_files(store: Path) -> dict[str, str]:

@@ -1,9 +1,12 @@
 """Two identical sweeps that are started at the same moment: one computes, the other waits and reads."""
 
+import pytest
+
 from tests.faults.conftest import Undisturbed
 from tests.faults.ground import Ground
 
 
+@pytest.mark.faults
 def test_two_identical_sweeps_at_once_compute_everything_once(ground: Ground, undisturbed: Undisturbed) -> None:
     twins = [ground.start(), ground.start()]
     assert [twin.wait(300) for twin in twins] == [0, 0]
