@@ -4,9 +4,9 @@
 
 One sweep of 300 configurations (or COUNT) through the real command: a DistilBERT of two layers, 64 wide, with random
 weights, three number formats, each with its own seed, into one store and one MLflow database. Reads the memory of the
-two processes that live as long as the sweep, the one that was started and the one that runs the configurations, whenever
+two processes that live as long as the sweep (the one that was started, and the one that runs the configurations) when
 a configuration has ended; fits a line to those and to the seconds of each configuration (Theil and Sen's median of
-slopes, with its 95 % interval, which what else runs on the machine moves little). Writes many_configurations.json beside
+slopes, with its 95 % interval: what else runs on the machine moves it little). Writes many_configurations.json beside
 this file, and prints it.
 """
 
