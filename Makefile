@@ -6,7 +6,7 @@ PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install cluster demo test lint docs ui lock clean
+.PHONY: help install cluster demo test faults lint audit docs ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,10 +31,22 @@ demo: $(READY) ## one sweep: MiniLM fine-tuned, then measured in six number form
 test: $(READY) ## the test suite
 	$(RUN) -m pytest
 
-lint: $(READY) ## ruff and mypy
+faults: $(READY) ## sweeps that are killed, starved, damaged, locked out, in the long form (FAULTS_SEED=1 draws other moments)
+	$(RUN) -m pytest --dist=load -m 'faults or not faults' tests/faults
+
+lint: $(READY) ## ruff, mypy, and that no source unpickles or trusts code that comes with a model
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(RUN) -m pytest -n0 --durations=0 -k unpickles tests/test_safety.py
+
+audit: ## known vulnerabilities of the pinned versions, less those answered in requirements-audited.txt (needs pypi.org)
+	@$(PYTHON) -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/pip install -qq --disable-pip-version-check pip-audit==2.10.1
+	@for file in requirements.lock requirements-cluster.lock requirements-data.txt; do \
+	  $(VENV)-audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $$file \
+	    $$(sed -n 's/^\([A-Z][^ ]*\) .*/--ignore-vuln \1/p' requirements-audited.txt) || exit 1; \
+	done
 
 docs: $(READY) ## docs/record.md and docs/formats.md, from the source
 	$(RUN) -m effcomp.report.fields >docs/record.md

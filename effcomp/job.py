@@ -59,7 +59,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
     result = run(parts)
     result.write(folder)
     summarise(result, folder)
-    artifact = Store(parts.store).folder("artifact", result.record.truth.artifact)
+    artifact = Store(parts.store).find("artifact", result.record.truth.artifact)
     try:
         parts.tracking.log(result, artifact, parent_run(sweep))
     except Unreachable as error:

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,8 @@ def run(parts: Parts) -> Result:
     if not measured.created:
         log.info("measured before (remeasure=true measures again): %s", measured.path)
     result = Result.read(measured.path)
+    if not measured.created and store.find("artifact", result.record.truth.artifact) is None:
+        compress(parts, store, device, splits, finetune)  # removed or damaged since: what was measured is to be there
     # Where it is tracked and stored is this run's, and does not change what was measured.
     record = result.record.model_copy(update={"config": parts.config})
     return replace(result, record=record, started_ms=started_ms, ended_ms=now_ms())
@@ -103,24 +105,42 @@ def result_key(parts: Parts, store: Store, device: Device, splits: Splits, finet
     }
 
 
-def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Splits, finetune: Finetune) -> Result:
-    """Train, prune, compress; then measure with the device to itself.
+@dataclass(frozen=True)
+class Compressed:
+    """What is in the store before anything is measured."""
+
+    trained: Entry
+    pruned: Entry
+    baseline: Entry
+    variant: Entry
+
+
+def compress(parts: Parts, store: Store, device: Device, splits: Splits, finetune: Finetune) -> Compressed:
+    """Train, prune, compress.
 
     Args:
         device: resolved.
         finetune: none for random weights.
     """
-    started_ms, random = now_ms(), parts.model.weights == "random"
     head = HEADS[parts.task.objective, parts.model.kind]
     form = parts.runtime.format
     samples = stages.calibration(store, parts.model, parts.task, splits, head, parts.quant, parts.seed)
-    inputs = stages.tokens(store, parts.model, parts.task, splits, head)
     trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
     pruned = stages.pruned(store, trained, head, parts.prune, splits, parts.task.max_length, device, parts.seed)
     baseline = stages.artifact(
         store, trained, head, BASELINE_PRUNE, BASELINE_QUANT, BASELINE_RUNTIME.format, [], device
     )
     variant = stages.artifact(store, pruned, head, parts.prune, parts.quant, form, samples, device)
+    return Compressed(trained, pruned, baseline, variant)
+
+
+def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Splits, finetune: Finetune) -> Result:
+    """What `compress` does; then measure with the device to itself."""
+    started_ms, random = now_ms(), parts.model.weights == "random"
+    head = HEADS[parts.task.objective, parts.model.kind]
+    inputs = stages.tokens(store, parts.model, parts.task, splits, head)
+    stored = compress(parts, store, device, splits, finetune)
+    trained, pruned, baseline, variant = stored.trained, stored.pruned, stored.baseline, stored.variant
 
     sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
     pair = open_pair(parts, sides, inputs.path / stages.TOKENS_FILE, device)
@@ -151,7 +171,7 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
         speed=measured.speed.model_copy(update={"writing": judged.writing}),
         cost=Cost(
             artifact_bytes=artifact_bytes(variant.path),
-            weights_bytes=form.weights_bytes(variant.path),
+            weights_bytes=parts.runtime.format.weights_bytes(variant.path),
             baseline_artifact_bytes=artifact_bytes(baseline.path),
             parameters=description.parameters,
             baseline_parameters=read_description(baseline.path).parameters,
@@ -170,7 +190,7 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
             idle_power_w=measured.energy.idle_power_w,
             pss_bytes=memory.pss_bytes,
             compile_ms=measured.compile_ms,
-            bits_per_parameter=8 * form.weights_bytes(variant.path) / description.parameters,
+            bits_per_parameter=8 * parts.runtime.format.weights_bytes(variant.path) / description.parameters,
             quantised_layers=list(touched),
             quantised_share=sum(description.parameters_by_kind[kind] for kind in touched) / description.parameters,
             nonzero_parameters=description.nonzero_parameters,

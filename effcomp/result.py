@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from effcomp.measure.trace import GpuSample, Sample
 from effcomp.record import RECORD_FILE, Record
-from effcomp.store import MANIFEST
+from effcomp.store import MANIFEST, write_at_once
 
 RAW_FILE = "times.npz"
 SERIES_FILE = "series.json"
@@ -43,8 +43,8 @@ class Result:
     ended_ms: int
 
     def write(self, folder: Path) -> None:
-        """Write record.json, times.npz (numpy's compressed format), series.json, and texts.jsonl where there are texts;
-        the record last, so that where there is one the others are whole."""
+        """Write times.npz (numpy's compressed format), series.json, texts.jsonl where there are texts, and record.json; the
+        record last and at once, so that where there is one, all are whole."""
         np.savez_compressed(folder / RAW_FILE, allow_pickle=False, **self.raw)
         series = {
             "training_curve": self.training_curve,
@@ -56,7 +56,7 @@ class Result:
         if self.texts:
             (folder / TEXTS_FILE).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.texts))
         (folder / SERIES_FILE).write_text(json.dumps(series) + "\n")
-        (folder / RECORD_FILE).write_text(self.record.to_json() + "\n")
+        write_at_once(folder / RECORD_FILE, self.record.to_json() + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> "Result":

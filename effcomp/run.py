@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from effcomp.errors import EXIT_CODE, UserError
 from effcomp.job import execute, quieten
 from effcomp.process import take_stdout
-from effcomp.sweep import SweepCallback, run_in_sweep
+from effcomp.sweep import SweepCallback, run_in_sweep, say
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,8 +26,8 @@ CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def job(config: "DictConfig") -> None:
-    """One configuration. In a sweep an error of one is written down, and the others go on.
+def job(config: "DictConfig") -> str:
+    """One configuration; returns its folder. In a sweep an error of one is written down, and the others go on.
 
     No exception leaves this function: Hydra would add lines of its own, and `main` could not tell a fault
     of the command from a fault in the run.
@@ -36,7 +36,7 @@ def job(config: "DictConfig") -> None:
     folder = Path(hydra_config.runtime.output_dir)
     if hydra_config.mode == RunMode.MULTIRUN:
         run_in_sweep(config, hydra_config)
-        return
+        return str(folder)
     try:
         records = take_stdout()
         print(execute(config, folder, None).record.to_json(), file=records, flush=True)
@@ -46,6 +46,7 @@ def job(config: "DictConfig") -> None:
     except Exception:
         traceback.print_exc()
         sys.exit(1)
+    return str(folder)
 
 
 def remove(folder: Path) -> None:
@@ -67,7 +68,7 @@ def main() -> None:
     except Exception as error:
         if SweepCallback.sweep is None or isinstance(error, HydraException):  # the command does not compose
             refuse(explain(error))
-        traceback.print_exc()  # the launcher's own
+        say(error)  # the launcher's own
         SweepCallback.finish()
         sys.exit(1)
     except KeyboardInterrupt:

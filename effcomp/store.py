@@ -5,12 +5,14 @@ manifest with the sha256 of each file, and renamed; so a folder with a final nam
 per key keeps two processes from computing the same thing at once: the second waits and reads.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
+import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,8 +35,27 @@ class Store:
         self.root = root.absolute()
 
     def folder(self, kind: str, name: str) -> Path:
-        """Where the entry of this name (its hash) is, or would be."""
+        """Where the entry of this name (its hash) is, or would be.
+
+        Raises:
+            ValueError: it is no hash; a record that someone changed could lead out of the store.
+        """
+        if not re.fullmatch("[0-9a-f]{64}", name):
+            raise ValueError(f"{name!r} names no entry of the store: that is a sha256 in hex")
         return self.root / kind / name
+
+    def find(self, kind: str, name: str) -> Path | None:
+        """The folder of the entry of this name; None where there is none, or where it is damaged, which is logged."""
+        folder = self.folder(kind, name)
+        if not folder.parent.is_dir():
+            return None
+        with locked(folder):
+            if not folder.exists():
+                return None
+            if (fault := find_fault(folder)) is not None:
+                log.warning("stored %s %s: %s", kind, name[:12], fault)
+                return None
+        return folder
 
     def get(self, kind: str, key: Mapping[str, Any], build: Callable[[Path], None], again: bool = False) -> Entry:
         """The entry for `key`; `build(folder)` fills a new folder when there is none.
@@ -45,12 +66,10 @@ class Store:
         Args:
             again: build it even where there is one, which it then replaces.
         """
-        from filelock import FileLock
-
         name = key_hash(key)
         folder = self.folder(kind, name)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")):
+        with locked(folder):
             if folder.exists() and not again:
                 fault = find_fault(folder)
                 if fault is None:
@@ -71,6 +90,23 @@ class Store:
                 raise
             sync(folder.parent)
         return Entry(folder, name, created=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Held by one process at a time, and gone with it; whoever waits says so."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder.with_suffix(".lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        log.info("waiting for another run that computes the same %s", folder.parent.name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def scratch_folder(store: Store, kind: str, key: Mapping[str, Any]) -> Path:
@@ -105,18 +141,37 @@ def write_manifest(folder: Path, key: Mapping[str, Any]) -> None:
 
 
 def find_fault(folder: Path) -> str | None:
-    """What is wrong with a stored folder, in words; None when every file matches its checksum."""
+    """What is wrong with a folder that was stored, or copied from a store under its own name, in words; None when it
+    holds the files of its manifest, each as its checksum says, and no others."""
     try:
-        files = json.loads((folder / MANIFEST).read_text())["files"]
-    except (OSError, ValueError, KeyError) as error:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        files = {name: (expected["bytes"], expected["sha256"]) for name, expected in manifest["files"].items()}
+        own = key_hash(manifest["key"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"its manifest cannot be read ({type(error).__name__})"
+    if own != folder.name:
+        return "its manifest is another entry's"
+    there = {str(file.relative_to(folder)) for file in folder.rglob("*") if not file.is_dir()} - {MANIFEST}
+    if unknown := there - files.keys():
+        return f"{min(unknown)} is not in its manifest"
     for name, expected in files.items():
-        file = folder / name
-        if not file.is_file():
+        if name not in there:  # also one that leads out of the folder
             return f"{name} is missing"
-        if file.stat().st_size != expected["bytes"] or file_sha256(file) != expected["sha256"]:
+        if ((folder / name).stat().st_size, file_sha256(folder / name)) != expected:
             return f"{name} does not match its checksum"
     return None
+
+
+def write_at_once(file: Path, text: str) -> None:
+    """The whole text or, where the process is killed or the disk is full, nothing new."""
+    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text)
+        sync(partial)
+        partial.replace(file)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def sync(path: Path) -> None:

@@ -5,6 +5,7 @@ meet in the sweep's folder: sweep.json names the parent run, and each job's fold
 or, where it has none, outcome.json with the reason.
 """
 
+import errno
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, TextIO
 
 from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
@@ -24,7 +26,7 @@ from effcomp.errors import EXIT_CODE, Skipped, UserError
 from effcomp.job import JobProcess
 from effcomp.process import ProcessFailed, take_stdout
 from effcomp.record import RECORD_FILE
-from effcomp.store import key_hash
+from effcomp.store import key_hash, write_at_once
 from effcomp.tracking.base import Tracking, Unreachable
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,10 @@ class SweepCallback(Callback):
             traceback.print_exc()
             sys.exit(1)
 
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        """Hydra keeps what each job returned until the last one has ended, with two copies of its config."""
+        job_return.cfg = job_return.hydra_cfg = None
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         self.finish()
 
@@ -77,8 +83,8 @@ class SweepCallback(Callback):
         try:
             cls.exit_code = finish(cls.sweep)
             cls.sweep = None
-        except Exception:
-            traceback.print_exc()
+        except Exception as error:
+            say(error)
             cls.exit_code = 1
 
     @classmethod
@@ -93,21 +99,30 @@ class SweepCallback(Callback):
             shutil.rmtree(sweep.folder)
 
 
+def say(error: Exception) -> None:
+    """What broke a sweep: a full disk in one line, all else with its traceback. For where the exception is caught."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        way_on = "make room and run the same command again: what was finished is kept and will not be computed again"
+        print(f"error: {error}: {way_on}", file=sys.stderr)
+    else:
+        traceback.print_exc()
+
+
 def begin(config: DictConfig) -> Sweep:
     """Open the parent run, and leave its name in the sweep's folder.
 
     Raises:
-        UserError: the tracking store cannot be used.
+        UserError: the tracking store cannot be used, or the sweep's folder cannot be made.
     """
-    from effcomp.compose import build_tracking
+    from effcomp.compose import build_tracking, make_folder
 
     folder, typed = Path(config.hydra.sweep.dir), list(config.hydra.overrides.task)
     tracking = build_tracking(config)
     tracking.check()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "hydra.sweep.dir")
     name = sweep_name(typed) or folder.name
     parent = open_parent(tracking, name)
-    (folder / SWEEP_FILE).write_text(json.dumps({"name": name, "parent_run": parent, "uri": tracking.uri}))
+    write_at_once(folder / SWEEP_FILE, json.dumps({"name": name, "parent_run": parent, "uri": tracking.uri}))
     return Sweep(folder, typed, tracking, parent, take_stdout())
 
 
@@ -193,7 +208,7 @@ def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
         return
     log.warning("configuration %s: %s: %s", folder.name, outcome["status"], outcome["reason"])
     overrides = list(hydra_config.overrides.task)
-    (folder / OUTCOME_FILE).write_text(json.dumps({"overrides": overrides, **outcome}) + "\n")
+    write_at_once(folder / OUTCOME_FILE, json.dumps({"overrides": overrides, **outcome}) + "\n")
 
 
 def claim(sweep: Path, folder: Path, config: dict[str, Any]) -> None:

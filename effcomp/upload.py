@@ -11,7 +11,7 @@ from pathlib import Path
 from effcomp.errors import UserError
 from effcomp.report.build import FOLDER
 from effcomp.result import SERIES_FILE, Result, run_folders
-from effcomp.store import Store
+from effcomp.store import Store, write_at_once
 from effcomp.sweep import OUTCOME_FILE, SWEEP_FILE
 from effcomp.tracking.mlflow_runs import MlflowTracking
 
@@ -23,7 +23,7 @@ class Uploaded:
     sent: int = 0
     there_already: int = 0
     without_model: int = 0
-    """Of those that were sent: how many's artifacts are no longer in the store."""
+    """Of those that were sent: how many's artifacts are no longer in the store as they were."""
 
 
 def upload(source: Path, tracking: MlflowTracking) -> Uploaded:
@@ -40,6 +40,7 @@ def upload(source: Path, tracking: MlflowTracking) -> Uploaded:
     for folder in folders:
         try:
             result = Result.read(folder)
+            artifact = Store(Path(result.record.config["store"])).find("artifact", result.record.truth.artifact)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{folder} cannot be read: {str(error).splitlines()[0]}") from error
         sweep = folder.parent
@@ -48,9 +49,8 @@ def upload(source: Path, tracking: MlflowTracking) -> Uploaded:
         if tracking.find(result.record, parents[sweep]):
             done.there_already += 1
             continue
-        artifact = Store(Path(result.record.config["store"])).folder("artifact", result.record.truth.artifact)
-        done.without_model += not artifact.is_dir()
-        tracking.log(result, artifact if artifact.is_dir() else None, parents[sweep])
+        done.without_model += artifact is None
+        tracking.log(result, artifact, parents[sweep])
         done.sent += 1
         log.info("sent %s", folder)
     for sweep, parent in parents.items():
@@ -68,6 +68,6 @@ def open_parent(folder: Path, tracking: MlflowTracking) -> str | None:
     sweep = json.loads(file.read_text())
     if sweep["parent_run"] is None or sweep["uri"] != tracking.uri:
         sweep |= {"parent_run": tracking.start_sweep(sweep["name"]), "uri": tracking.uri}
-        file.write_text(json.dumps(sweep))
+        write_at_once(file, json.dumps(sweep))
     parent: str = sweep["parent_run"]
     return parent

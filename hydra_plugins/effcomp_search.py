@@ -103,8 +103,7 @@ class ParetoSearch(Sweeper):
         from effcomp.record import RECORD_FILE, Record
         from effcomp.sweep import OUTCOME_FILE
 
-        assert job.hydra_cfg is not None
-        folder = Path(job.hydra_cfg.hydra.runtime.output_dir)
+        folder = Path(job.return_value)
         if (folder / OUTCOME_FILE).exists():  # a twin has the record of the first
             twin = json.loads((folder / OUTCOME_FILE).read_text()).get("same_as")
             folder = folder.parent / twin if twin is not None else folder

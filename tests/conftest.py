@@ -194,7 +194,8 @@ def machine_rates_in(store: Path) -> Iterator[None]:
     """The machine's rates, which take some 15 seconds, are measured by the first run that needs them, and found in the
     stores of the others, as a user's second run finds them."""
     measured = store / "machine"
-    shutil.copytree(RATES.name, measured, dirs_exist_ok=True)
+    if not measured.exists():
+        shutil.copytree(RATES.name, measured)
     yield
     shutil.copytree(measured, RATES.name, dirs_exist_ok=True)
 
@@ -214,14 +215,19 @@ def run_effcomp(*arguments: str, cwd: Path, module: str = "effcomp.run", root: P
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def start_effcomp(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
-    """The same command, left running: for tests that end it."""
+def start_effcomp(*arguments: str, cwd: Path, own_group: bool = False) -> subprocess.Popen[bytes]:
+    """The same command, left running: for tests that end it.
+
+    Args:
+        own_group: in a process group of its own, which a signal can end as a whole.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "effcomp.run", *arguments],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=own_group,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell has background commands ignore it
     )
 

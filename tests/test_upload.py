@@ -13,6 +13,7 @@ import pytest
 
 from effcomp.errors import UserError
 from effcomp.record import Record
+from effcomp.store import Store
 from effcomp.sweep import SWEEP_FILE
 from effcomp.tracking.mlflow_runs import MlflowTracking
 from effcomp.upload import upload
@@ -27,8 +28,8 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowTracking]:
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
+def server(server_folder: Path) -> Iterator[MlflowTracking]:
+    folder, port = server_folder, free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
     process = subprocess.Popen([*command, *stores], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -44,6 +45,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowTracking]
     finally:
         process.terminate()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def server_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
 
 
 @pytest.fixture
@@ -77,8 +83,11 @@ def test_a_sweep_is_sent_once_with_its_parent_and_its_report(server: MlflowTrack
 
 
 def test_a_run_that_could_not_be_logged_is_sent_by_the_command_that_it_names(
-    server: MlflowTracking, tiny: list[str], tmp_path: Path
+    server: MlflowTracking, server_folder: Path, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    secrets = dict.fromkeys(("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "HF_TOKEN"), "s3cret-word")
+    for name, value in secrets.items():
+        monkeypatch.setenv(name, value)
     silent = ["tracking=server", f"tracking.uri=http://127.0.0.1:{free_port()}", "device.threads=1"]
     ran = run_effcomp(*tiny, *silent, cwd=tmp_path)
     assert ran.code == 0, ran.stderr
@@ -93,6 +102,29 @@ def test_a_run_that_could_not_be_logged_is_sent_by_the_command_that_it_names(
     logged = [Record.read(Path(client.download_artifacts(run.info.run_id, "record.json"))) for run in runs]
     assert Record.from_json(ran.stdout) in logged
     assert client.search_logged_models([experiment.experiment_id]), "with its artifact as a model"
+    written = [file for file in [*tmp_path.rglob("*"), *server_folder.rglob("*")] if file.is_file()]
+    assert not [file for file in written if b"s3cret-word" in file.read_bytes()]
+    assert "s3cret-word" not in ran.stdout + ran.stderr + sent.stdout + sent.stderr
+
+
+@pytest.mark.parametrize("artifact", ["../../outside", "/etc"])
+def test_a_record_whose_artifact_leads_out_of_the_store_is_refused(
+    server: MlflowTracking, sweep: Path, artifact: str
+) -> None:
+    file = sweep / "0" / "record.json"
+    record = Record.read(file)
+    truth = record.truth.model_copy(update={"artifact": artifact})
+    file.write_text(record.model_copy(update={"truth": truth}).to_json())
+    with pytest.raises(UserError, match="names no entry of the store"):
+        upload(sweep, server)
+
+
+def test_an_artifact_that_is_damaged_is_not_sent(server: MlflowTracking, sweep: Path) -> None:
+    record = Record.read(sweep / "0" / "record.json")
+    artifact = Store(Path(record.config["store"])).folder("artifact", record.truth.artifact)
+    artifact.mkdir(parents=True)
+    (artifact / "model.safetensors").write_text("no manifest says what this is")
+    assert upload(sweep, server).without_model == 2
 
 
 def test_a_folder_without_a_run_is_refused(server: MlflowTracking, sweep: Path) -> None:

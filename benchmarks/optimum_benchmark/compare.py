@@ -41,7 +41,9 @@ def save_model(folder: Path) -> None:
     source = Path(package.origin).parent / "model"
     set_seed(0)
     labels = {0: "negative", 1: "positive"}
-    model = AutoModelForSequenceClassification.from_pretrained(source, id2label=labels, dtype="float32")
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source, id2label=labels, dtype="float32", use_safetensors=True
+    )
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(source).save_pretrained(folder)
 

@@ -33,7 +33,7 @@ class SentenceEncoder:
 
         self.name = name
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = AutoModel.from_pretrained(folder).eval()
+        self.model = AutoModel.from_pretrained(folder, use_safetensors=True).eval()
         self.batch_size = batch_size
 
     def __call__(self, sentences: Sequence[str]) -> Floats:

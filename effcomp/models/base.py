@@ -148,7 +148,7 @@ class Model(Part):
         if folder is None or self.weights == "random":
             return model_class(head, config)(config)
         model, loaded = model_class(head, config).from_pretrained(
-            folder, config=config, dtype="float32", output_loading_info=True
+            folder, config=config, dtype="float32", use_safetensors=True, output_loading_info=True
         )
         if trained and loaded["missing_keys"]:
             raise UserError(
@@ -186,6 +186,6 @@ def load_checkpoint(folder: Path, head: Head) -> "tuple[PreTrainedModel, PreTrai
     from transformers import AutoTokenizer
 
     config = float_config(folder)
-    model = model_class(head, config).from_pretrained(folder, config=config, dtype="float32")
+    model = model_class(head, config).from_pretrained(folder, config=config, dtype="float32", use_safetensors=True)
     has_tokenizer = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
     return model, AutoTokenizer.from_pretrained(folder) if has_tokenizer else None

@@ -60,8 +60,7 @@ class PackagedGguf(Packaged):
         def build(folder: Path) -> None:
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
-            place = {"pretrained_model_name_or_path": weights.parent, "gguf_file": weights.name}
-            read = AutoModelForCausalLM.from_pretrained(**place, dtype="float32")
+            read = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype="float32")
             # What was read still counts as quantised and refuses to be saved, though its weights are float32 now.
             config = copy.deepcopy(read.config)
             if hasattr(config, "quantization_config"):
@@ -69,6 +68,6 @@ class PackagedGguf(Packaged):
             plain = AutoModelForCausalLM.from_config(config)
             plain.load_state_dict(read.state_dict())
             plain.save_pretrained(folder)
-            AutoTokenizer.from_pretrained(**place).save_pretrained(folder)
+            AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name).save_pretrained(folder)
 
         return store.get("converted", key, build).path

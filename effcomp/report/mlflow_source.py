@@ -11,7 +11,7 @@ from effcomp.installed import require
 from effcomp.record import RECORD_FILE
 from effcomp.report.sources import Text
 from effcomp.result import SERIES_FILE
-from effcomp.tracking.mlflow_runs import EXPERIMENT, first_line, open_client
+from effcomp.tracking.mlflow_runs import EXPERIMENT, first_line, open_client, without_credentials
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -24,8 +24,9 @@ def logged(uri: str) -> Iterator[Text]:
     """The record of each finished configuration, as it was logged, with its series where there is one.
 
     Raises:
-        UserError: the store does not answer, or nothing of effcomp is in it.
+        UserError: the store does not answer, nothing of effcomp is in it, or its URI holds credentials.
     """
+    without_credentials(uri)
     require("mlflow", "mlflow>=3", f"reading {uri}")
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():  # MLflow would make one
         raise UserError(f"{uri}: there is no such file; runs with tracking=local write sqlite:///mlruns/mlflow.db")

@@ -2,12 +2,15 @@
 
 import logging
 import os
+import re
 import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import field_validator
 
 from effcomp.errors import UserError
 from effcomp.installed import require
@@ -34,6 +37,10 @@ PARENT_TAG = "mlflow.parentRunId"
 PROCESS_TAG = "process"
 RECORD_TAG = "record"
 """The sha256 of the Record, by which a run that was logged is known."""
+CREDENTIALS = re.compile(
+    r"https?://.*@|(?!sqlite)\w[\w+]*://[^@]*:.*@|.*[?&][^=&]*(pass|token|secret|key)[^=&]*=", re.IGNORECASE
+)
+"""A URI with a user or a password before the host, or with a token behind it."""
 
 
 class MlflowTracking(Tracking):
@@ -46,6 +53,11 @@ class MlflowTracking(Tracking):
     """The folder of the runs' files, for SQLite; a server knows its own."""
     models: bool = True
     """Log each artifact as an MLflow model too, so that `mlflow models serve` runs it; it is copied for that."""
+
+    @field_validator("uri")
+    @classmethod
+    def check_uri(cls, uri: str) -> str:
+        return without_credentials(uri)
 
     def check(self) -> None:
         require("mlflow", "mlflow>=3", f"tracking={self.name}")
@@ -110,6 +122,8 @@ class MlflowTracking(Tracking):
                 client.create_experiment(EXPERIMENT, tags=EXPERIMENT_TAGS)
             )
         with FileLock(f"{self.database}.lock"):
+            if not self.database.exists():
+                make_database(self.database)
             client = open_client(f"sqlite:///{self.database}?timeout={PATIENCE_S}")
             experiment = client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
@@ -192,6 +206,32 @@ def open_client(uri: str) -> "MlflowClient":
     return MlflowClient(uri)
 
 
+def make_database(file: Path) -> None:
+    """MLflow's tables, in a file that is called so once it has them all: MLflow can neither use nor mend one in which
+    some are missing because its making was cut off."""
+    for left in file.parent.glob(f"{file.name}.building*"):
+        left.unlink()
+    building = file.with_name(f"{file.name}.building")
+    open_client(f"sqlite:///{building}").get_experiment_by_name(EXPERIMENT)
+    building.rename(file)
+
+
+def without_credentials(uri: str) -> str:
+    """The URI as it is. What stands in a config stands in every record, log and run, so a secret is refused there
+    before anything is written.
+
+    Raises:
+        UserError: it holds credentials; the message does not repeat them.
+    """
+    if CREDENTIALS.match(uri):
+        raise UserError(
+            "the tracking URI holds credentials, which would stand in every record: give them to a server as "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or as MLFLOW_TRACKING_TOKEN, and to a database "
+            "in its own file (~/.pgpass, ~/.my.cnf)"
+        )
+    return uri
+
+
 def first_line(error: Exception) -> str:
     return str(error).splitlines()[0].partition(": HTTP")[0].partition(" with url")[0][:200]
 
@@ -205,9 +245,19 @@ def opened(client: "MlflowClient", experiment: str, name: str, tags: dict[str, s
     try:
         yield run_id
     except BaseException:
-        client.set_terminated(run_id, status="FAILED")
+        give_up(client, experiment, run_id)
         raise
     client.set_terminated(run_id, status="FINISHED", end_time=result.ended_ms)
+
+
+def give_up(client: "MlflowClient", experiment: str, run_id: str) -> None:
+    """End a run as failed, and the model that it had begun to log."""
+    from mlflow.entities import LoggedModelStatus
+
+    client.set_terminated(run_id, status="FAILED")
+    for model in client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'"):
+        if model.status == LoggedModelStatus.PENDING:
+            client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
 
 
 def process_name(pid: int) -> str:
@@ -227,4 +277,4 @@ def close_abandoned(client: "MlflowClient", experiment: str) -> None:
             continue
         if not psutil.pid_exists(int(pid)) or process_name(int(pid)) != run.data.tags[PROCESS_TAG]:
             log.info("closing a run in MLflow that a killed process left open: %s", run.info.run_name)
-            client.set_terminated(run.info.run_id, status="FAILED")
+            give_up(client, experiment, run.info.run_id)

@@ -12,6 +12,7 @@ from effcomp.device import Device
 from effcomp.part import from_spec
 from effcomp.ragged import LABELS
 from effcomp.runtimes.base import Runtime
+from effcomp.store import find_fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,8 +24,14 @@ class Served:
     """An artifact folder, loaded by the runtime that it was written for, on the CPU."""
 
     def __init__(self, artifact: Path, runtime: Runtime) -> None:
+        """
+        Raises:
+            ValueError: the folder is not what was stored.
+        """
         from transformers import AutoConfig, AutoTokenizer
 
+        if (fault := find_fault(artifact)) is not None:
+            raise ValueError(f"the artifact {artifact} was changed since it was stored: {fault}")
         device = Device(name="cpu", kind="cpu", threads=None).resolved()
         self.head, self.config = read_description(artifact).head, AutoConfig.from_pretrained(artifact)
         self.tokenizer = AutoTokenizer.from_pretrained(artifact)
