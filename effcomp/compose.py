@@ -1,6 +1,7 @@
 """From a composed config to parts that are checked, alone and against each other, before any heavy work."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +12,7 @@ from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
 from effcomp.errors import Skipped, UserError
 from effcomp.finetune.base import Finetune
+from effcomp.heads import HEADS
 from effcomp.installed import require
 from effcomp.measure.bench import Bench
 from effcomp.models.base import Model
@@ -85,7 +87,9 @@ def build(config: "DictConfig", in_product: bool = False) -> Parts:
     fold = None if plain["fold"] is None else whole_number(plain, "fold", 0, folds - 1)
     if not isinstance(plain["remeasure"], bool):
         raise UserError(f"remeasure={plain['remeasure']}: give true or false")
-    own = {"seed": seed, "fold": fold, "folds": folds, "store": Path(str(plain["store"]))}
+    if not isinstance(plain["store"], str) or not plain["store"]:
+        raise UserError(f"store={plain['store']}: give a folder, say store=multirun/store")
+    own = {"seed": seed, "fold": fold, "folds": folds, "store": Path(plain["store"])}
     return Parts(**parts, **own, remeasure=plain["remeasure"], config=plain)  # type: ignore[arg-type]
 
 
@@ -141,7 +145,7 @@ def build_tracking(config: "DictConfig") -> Tracking:
 
 
 def check(parts: Parts) -> None:
-    """Refuse, in seconds, whatever cannot work.
+    """Refuse, in seconds, whatever cannot work; nothing is written. `pipeline.run` looks into the data first of all.
 
     Raises:
         UserError: a pair that does not exist, a package that is missing, data or a device that is not there.
@@ -155,9 +159,8 @@ def check(parts: Parts) -> None:
             raise Skipped(f"{group}={part.name} does not run on device={parts.device.kind}; it runs on: {where}")
     for package in quant.packages:
         require(package, package, f"quant={quant.name}")
-    make_folder(parts.store, "store")
+    check_folder(parts.store, "store")
     runtime.check()
-    parts.model.check()
     parts.task.check()
     parts.finetune.check()
     parts.finetune.check_model(parts.model)
@@ -170,18 +173,20 @@ def check(parts: Parts) -> None:
             raise Skipped(f"{group}={part.name} does not run on {found}; use device=cpu")
     parts.finetune.check_device(resolved)
     parts.prune.check_device(resolved)
-    parts.tracking.check()
+    parts.model.check(HEADS[parts.task.objective, parts.model.kind], as_it_is=not parts.finetune.trains)
 
 
-def make_folder(folder: Path, setting: str) -> None:
-    """Make a folder that a setting names, where it can be written to.
-
-    Raises:
-        UserError: it cannot.
-    """
+def check_folder(folder: Path, setting: str) -> None:
+    """Raise UserError when a folder that a setting names cannot be made or written to; what is made to find out is
+    taken away again."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise UserError(f"{setting}={folder}: this folder cannot be written to; give another one")
     except OSError as error:
-        raise UserError(f"{setting}={folder}: {error.strerror or error}") from error
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"{setting}={folder}: this folder cannot be written to")
+        raise UserError(f"{setting}={folder}: {error.strerror or error}; give another folder") from error
+    finally:
+        for made in missing:
+            with suppress(OSError):
+                made.rmdir()

@@ -19,6 +19,7 @@ from effcomp.compress.quant.floats import Float
 from effcomp.device import Device
 from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, NoFinetune, read_curve
+from effcomp.fit import check_fit
 from effcomp.heads import HEADS, Head
 from effcomp.measure import machine, turns
 from effcomp.measure.measurement import Measured, measure, watch_idle
@@ -60,7 +61,7 @@ def run(parts: Parts) -> Result:
     """Everything that one configuration asks for; what the store holds is not computed again.
 
     Raises:
-        UserError: the configuration cannot work (`compose.check` finds most of it before this).
+        UserError: the configuration cannot work: what `compose.check` cannot see without the data.
         ProcessFailed: a measured process failed; its own words are in the message.
     """
     started_ms = now_ms()
@@ -73,6 +74,8 @@ def run(parts: Parts) -> Result:
     finetune = NoFinetune(name="none") if parts.model.weights == "random" else parts.finetune
     finetune.check_examples(splits)
     parts.prune.check_examples(splits)
+    check_fit(parts, store, splits)
+    parts.tracking.check()  # it makes a database: last
 
     def build(folder: Path) -> None:
         compress_and_measure(parts, store, device, splits, finetune).write(folder)
@@ -208,11 +211,8 @@ def open_pair(parts: Parts, sides: tuple[Side, Side], inputs: Path, device: Devi
     """The two processes, not yet started.
 
     Raises:
-        UserError: the texts or the model are too short for the length that is asked for.
+        UserError: the texts are too short for the length that is asked for.
     """
-    length, longest = parts.bench.fixed_length, sides[0].longest()
-    if length is not None and longest is not None and length > longest:
-        raise UserError(f"bench.fixed_length={length}: this model reads at most {longest} tokens")
     try:
         return Pair(sides, inputs, device, parts.bench.fixed_length)
     except ValueError as error:

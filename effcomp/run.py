@@ -41,21 +41,23 @@ def job(config: "DictConfig") -> None:
         records = take_stdout()
         print(execute(config, folder, None).record.to_json(), file=records, flush=True)
     except UserError as error:
-        remove(folder)
+        remove(folder, Path(hydra_config.runtime.cwd))
         refuse(str(error))
     except Exception:
         traceback.print_exc()
         sys.exit(1)
 
 
-def remove(folder: Path) -> None:
-    """Take away what Hydra wrote for a run that was refused, and the folders that are then empty; a folder that
-    holds anything else stays."""
+def remove(folder: Path, cwd: Path) -> None:
+    """Take away what Hydra wrote for a run that was refused, and the folders below cwd that are then empty; a folder
+    that holds anything else stays."""
     shutil.rmtree(folder / ".hydra", ignore_errors=True)
     (folder / "run.log").unlink(missing_ok=True)
     with contextlib.suppress(OSError):
-        folder.rmdir()
-        folder.parent.rmdir()
+        for empty in (folder, *folder.parents):
+            if cwd not in empty.parents:
+                break
+            empty.rmdir()
 
 
 def main() -> None:

@@ -229,7 +229,8 @@ def start_effcomp(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
 @pytest.fixture(scope="session")
 def tiny(tiny_bert: Path) -> list[str]:
     """Overrides that make any run tiny, through the real code."""
-    return [f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL]
+    data = [f"task.data_dir={MOVIES}", "task.test_size=20", "task.max_length=64"]
+    return [f"model.path={tiny_bert}", *data, "finetune.epochs=1", *SMALL]
 
 
 def records(*names: str) -> list["Record"]:

