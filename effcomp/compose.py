@@ -73,8 +73,12 @@ def build(config: "DictConfig", in_product: bool = False) -> Parts:
         UserError: a value is out of its range or of the wrong type.
     """
     from omegaconf import OmegaConf
+    from omegaconf.errors import InterpolationResolutionError
 
-    plain = OmegaConf.to_container(config, resolve=True)
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except InterpolationResolutionError as error:  # of a ${...} that was typed
+        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}; give a value") from error
     assert isinstance(plain, dict)
     if missing := [name for name in (*GROUPS, "seed", "fold", "folds", "store", "remeasure") if name not in plain]:
         raise UserError(f"{missing[0]} is missing: every group needs a choice")
@@ -129,7 +133,8 @@ def explain(group: str, error: "ValidationError") -> str:
     """The first fault of a validation, in one line: `prune.ratio=1.5: input should be less than 1`."""
     first = error.errors(include_url=False)[0]
     where = ".".join([group, *(str(step) for step in first["loc"] if isinstance(step, str))])
-    message = first["msg"][0].lower() + first["msg"][1:]
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
     if first["type"] == "missing":
         return f"{where}: {message}"
     return f"{where}={first['input']}: {message}"

@@ -27,9 +27,7 @@ class Device(Part):
         """Raise UserError when the device is not there, or has fewer cores than threads are asked for."""
         allowed = os.sched_getaffinity(0)
         if self.cores is not None and (not self.cores or not set(self.cores) <= allowed):
-            raise UserError(
-                f"device.cores={self.cores}: choose of the cores {sorted(allowed)} that this process may use"
-            )
+            raise UserError(f"device.cores={self.cores}: this process may use {sorted(allowed)}; choose of those")
         cores = len(self.cores or allowed)
         if self.threads is not None and self.threads > cores:
             raise UserError(f"device.threads={self.threads}: this process may use {cores} cores; give so many or fewer")

@@ -33,10 +33,10 @@ def check_lengths(parts: Parts, head: Head, longest: int | None) -> None:
     asked = {"task.max_length": parts.task.max_length, "bench.fixed_length": parts.bench.fixed_length}
     for setting, length in asked.items():
         if length is not None and length > longest:
-            raise UserError(f"{setting}={length}: this model reads at most {longest} tokens")
+            raise UserError(f"{setting}={length}: this model reads at most {longest} tokens; give so many or fewer")
     if head == "causal_lm" and parts.bench.new_tokens > longest - 2:
-        reason = f"this model reads at most {longest} tokens, those of a prompt among them"
-        raise UserError(f"bench.new_tokens={parts.bench.new_tokens}: {reason}")
+        reason = f"this model reads at most {longest} tokens, a prompt of 2 or more among them"
+        raise UserError(f"bench.new_tokens={parts.bench.new_tokens}: {reason}; give {longest - 2} or fewer")
 
 
 def check_counts(parts: Parts, splits: Splits) -> None:

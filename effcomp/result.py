@@ -19,7 +19,7 @@ SERIES_FILE = "series.json"
 def run_folders(folder: Path) -> list[Path]:
     """The folders of runs below this one, by name; an entry of the store, which has a manifest, is a copy of what a
     run has."""
-    records = sorted(folder.rglob(RECORD_FILE))
+    records = sorted(file for file in folder.rglob(RECORD_FILE) if file.is_file())
     return [record.parent for record in records if not record.with_name(MANIFEST).exists()]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
@@ -64,6 +65,9 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a traceback and exit with 1; we answer in one line
     quieten()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is closed
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign]  # a line in place of the usage and a line
+    parser.parse_args()
     try:
         job()
     except Exception as error:
@@ -80,8 +84,8 @@ def main() -> None:
     sys.exit(SweepCallback.exit_code)
 
 
-def refuse(reason: str) -> NoReturn:
-    print(f"error: {' '.join(reason.split())}", file=sys.stderr)
+def refuse(message: str) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(EXIT_CODE)
 
 
@@ -91,6 +95,8 @@ def explain(error: Exception) -> str:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         more = "; joblib, ray and submitit_slurm: pip install 'effcomp[cluster]'" if group == "hydra/launcher" else ""
         return f"{group}={choice}: there is no such choice; choose one of: {', '.join(sorted(error.options))}{more}"
+    if "INTERVAL_SWEEP" in str(error):
+        return "interval(...) is drawn from by a search: add hydra/sweeper=optuna, or give choices, a,b,c"
     reason = str(error).partition("To append to your config")[0].partition("See https")[0].strip()
     return f"{reason} (--help shows the groups, --cfg job every setting)"
 

@@ -5,6 +5,7 @@ meet in the sweep's folder: sweep.json names the parent run, and each job's fold
 or, where it has none, outcome.json with the reason.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -91,6 +92,9 @@ class SweepCallback(Callback):
         close_parent(sweep, None, failed=True)
         if not in_order(sweep.folder, OVERRIDES_FILE):
             shutil.rmtree(sweep.folder)
+            with contextlib.suppress(OSError):
+                for empty in sweep.folder.parents[:2]:
+                    empty.rmdir()
 
 
 def begin(config: DictConfig) -> Sweep:

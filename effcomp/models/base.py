@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from effcomp.errors import UserError
 from effcomp.heads import Head, Kind, model_class
-from effcomp.models.folder import check_folder, check_head, check_weights, read_config
+from effcomp.models.folder import check_folder, check_head, check_weights, first_line, read_config
 from effcomp.part import Part
 from effcomp.store import MANIFEST, Store, file_sha256
 
@@ -52,8 +52,23 @@ class Model(Part):
             with_head = check_head(self.path, setting, head, config, tokenizer)
             if pretrained:
                 check_weights(self.path, setting, with_head, config, as_it_is=as_it_is)
-        elif not self.without_source:
+        elif self.without_source:
+            self.check_architecture(head)
+        else:
             self.check_source()
+
+    def check_architecture(self, head: Head) -> None:
+        """Build it once, without memory for its weights."""
+        import torch
+        from transformers import AutoConfig
+
+        assert self.architecture is not None, "without_source says there is one"
+        try:
+            config = AutoConfig.for_model(**self.architecture)
+            with torch.device("meta"):
+                model_class(head, config)(config)
+        except Exception as error:  # whatever a wrong field makes transformers raise
+            raise UserError(f"model.architecture: {first_line(error)}; give what transformers builds") from error
 
     @property
     def without_source(self) -> bool:

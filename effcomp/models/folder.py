@@ -181,6 +181,6 @@ def check_weights(
 
 
 def first_line(error: Exception) -> str:
-    """Of its message, the first sentence, without the full stop."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    """Of its message, the first sentence, without the full stop; the cause where it names a field alone."""
+    lines = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
     return lines[0].partition(". ")[0].rstrip(".:")

@@ -44,7 +44,8 @@ class BbcNews(Task):
             " ".join(read_text(file, ENCODINGS.get(f"{topic}/{file.name}", "utf-8")).split()) for topic, file in files
         )
         labels = tuple(self.topics.index(topic) for topic, _ in files)
-        train, test = stratified_split(Examples(texts, labels), self.test_size, self.split_seed, str(self.folder()))
+        source = f"task.test_size={self.test_size}: {self.folder()}"
+        train, test = stratified_split(Examples(texts, labels), self.test_size, self.split_seed, source)
         return Splits(train, test, tuple(self.topics))
 
 

@@ -53,7 +53,7 @@ class DocumentsTask(Task):
                     for _, row in read_rows(file, self.columns, self.columns)
                 ]
             if len(documents) == before:
-                raise UserError(f"{file} has no documents")
+                raise UserError(f"{file} has no documents: give it some, or fetch it again")
         return Examples(tuple(documents))
 
     def from_hub(self, split: str) -> Examples:

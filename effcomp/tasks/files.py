@@ -60,7 +60,7 @@ def read_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Iter
         needed: the columns that the task reads.
 
     Raises:
-        UserError: a column is missing, a row is short, the text is not UTF-8, or the file is damaged or of another kind.
+        UserError: a column is missing, a row is short, the text is not UTF-8, or the file is damaged or of no known kind.
     """
     readers = {".tsv": tsv_rows, ".csv": csv_rows, ".jsonl": jsonl_rows}
     kind, number = Path(file.name.removesuffix(".gz")).suffix, 0
@@ -71,7 +71,7 @@ def read_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Iter
         for number, row in rows:
             missing = [name for name in needed if row.get(name) is None]
             if missing:
-                raise UserError(f"{file}, row {number}: the column {missing[0]} is missing")
+                raise UserError(f"{file}, row {number}: the column {missing[0]} is missing; each row needs it")
             yield number, row
     except DAMAGED as error:
         raise UserError(f"{file}, after row {number}: {fault(error)}") from error

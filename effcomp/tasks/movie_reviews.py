@@ -55,5 +55,7 @@ class MovieReviews(Task):
             there = ", ".join(sorted(sources)) or "no rows"
             raise UserError(f"task.source={self.source}: {file} has none of it; there are: {there}")
         examples = Examples(tuple(texts), tuple(labels))
-        train, test = stratified_split(examples, self.test_size, self.split_seed, str(file))
+        train, test = stratified_split(
+            examples, self.test_size, self.split_seed, f"task.test_size={self.test_size}: {file}"
+        )
         return Splits(train, test, tuple(LABELS.values()))

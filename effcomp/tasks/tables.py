@@ -88,7 +88,7 @@ class TableTask(Task):
                 if self.pair:
                     pairs.append(row[self.pair].strip())
             if len(texts) == before:
-                raise UserError(f"{file} has no rows")
+                raise UserError(f"{file} has no rows: give it some, or fetch it again")
         return Examples(tuple(texts), tuple(labels), tuple(pairs))
 
     def from_hub(self, split: str, subset: str | None) -> Examples:
