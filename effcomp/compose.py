@@ -165,6 +165,7 @@ def check(parts: Parts) -> None:
     for package in quant.packages:
         require(package, package, f"quant={quant.name}")
     check_folder(parts.store, "store")
+    parts.tracking.check()
     runtime.check()
     parts.task.check()
     parts.finetune.check()

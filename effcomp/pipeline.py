@@ -75,7 +75,7 @@ def run(parts: Parts) -> Result:
     finetune.check_examples(splits)
     parts.prune.check_examples(splits)
     check_fit(parts, store, splits)
-    parts.tracking.check()  # it makes a database: last
+    parts.tracking.prepare()
 
     def build(folder: Path) -> None:
         compress_and_measure(parts, store, device, splits, finetune).write(folder)

@@ -23,6 +23,7 @@ from effcomp.sweep import SweepCallback, run_in_sweep
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+HELP = "(--help shows the groups, --cfg job every setting)"
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
@@ -66,7 +67,8 @@ def main() -> None:
     quieten()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is closed
     parser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign]  # a line in place of the usage and a line
+    # A line in place of the usage and a line.
+    parser.error = lambda message: refuse(f"{message} {HELP}")  # type: ignore[method-assign]
     parser.parse_args()
     try:
         job()
@@ -98,7 +100,7 @@ def explain(error: Exception) -> str:
     if "INTERVAL_SWEEP" in str(error):
         return "interval(...) is drawn from by a search: add hydra/sweeper=optuna, or give choices, a,b,c"
     reason = str(error).partition("To append to your config")[0].partition("See https")[0].strip()
-    return f"{reason} (--help shows the groups, --cfg job every setting)"
+    return f"{reason} {HELP}"
 
 
 if __name__ == "__main__":

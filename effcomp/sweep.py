@@ -108,6 +108,7 @@ def begin(config: DictConfig) -> Sweep:
     folder, typed = Path(config.hydra.sweep.dir), list(config.hydra.overrides.task)
     tracking = build_tracking(config)
     tracking.check()
+    tracking.prepare()
     folder.mkdir(parents=True, exist_ok=True)
     name = sweep_name(typed) or folder.name
     parent = open_parent(tracking, name)

@@ -106,7 +106,8 @@ class Record(Row):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(step) for step in first["loc"])
-            raise ValueError(f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}") from error
+            reason = first["msg"].removeprefix("Value error, ")
+            raise ValueError(f"{where}: {reason[0].lower()}{reason[1:]}") from error
 
     @classmethod
     def read(cls, file: Path) -> "Record":

@@ -60,7 +60,8 @@ def read_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Iter
         needed: the columns that the task reads.
 
     Raises:
-        UserError: a column is missing, a row is short, the text is not UTF-8, or the file is damaged or of no known kind.
+        UserError: a column is missing, a row is short, the text is not UTF-8, or the file is damaged or of another
+            kind.
     """
     readers = {".tsv": tsv_rows, ".csv": csv_rows, ".jsonl": jsonl_rows}
     kind, number = Path(file.name.removesuffix(".gz")).suffix, 0

@@ -56,6 +56,9 @@ class MlflowTracking(Tracking):
             if self.artifacts is None:
                 raise UserError("tracking.artifacts=null: name the folder of the runs' files")
             check_database(self.database, f"tracking.uri={self.uri}")
+
+    def prepare(self) -> None:
+        if self.database is not None:
             try:
                 self.database.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
@@ -186,8 +189,8 @@ class MlflowTracking(Tracking):
 
 
 def check_database(file: Path, whose: str) -> None:
-    """Raise UserError for a file that is there and is no SQLite database of MLflow's: MLflow would retry for minutes, or
-    make its tables in it."""
+    """Raise UserError for a file that is no SQLite database of MLflow's: MLflow would retry for minutes, or make its
+    tables in it."""
     if not file.exists():
         return
     try:

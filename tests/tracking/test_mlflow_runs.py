@@ -23,7 +23,7 @@ def local(folder: Path) -> MlflowTracking:
 
 def log_some(folder: Path, count: int) -> None:
     tracking = local(folder)
-    tracking.check()
+    tracking.prepare()
     for _ in range(count):
         tracking.log(Result(records("nf4")[0], [], [], [], {}, started_ms=0, ended_ms=1), None, parent=None)
 
@@ -47,7 +47,7 @@ def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> Non
 
 def test_a_record_comes_back_from_mlflow_and_series_stand_by_step(tmp_path: Path) -> None:
     result, tracking = some_result(), local(tmp_path)
-    tracking.check()
+    tracking.prepare()
     tracking.log(result, None, parent=None)
 
     client, experiment = tracking.experiment()
@@ -67,7 +67,7 @@ def test_a_record_comes_back_from_mlflow_and_series_stand_by_step(tmp_path: Path
 
 def test_a_run_whose_logging_raises_is_failed_and_not_running(tmp_path: Path) -> None:
     tracking = local(tmp_path)
-    tracking.check()
+    tracking.prepare()
     client, experiment = tracking.experiment()
     with (
         pytest.raises(KeyboardInterrupt),
@@ -79,7 +79,7 @@ def test_a_run_whose_logging_raises_is_failed_and_not_running(tmp_path: Path) ->
 
 def test_what_a_killed_process_left_open_is_closed_by_the_next_sweep(tmp_path: Path) -> None:
     tracking = local(tmp_path)
-    tracking.check()
+    tracking.prepare()
     client, experiment = tracking.experiment()
     own = process_name(os.getpid())
     host, pid, started = own.rsplit(" ", 2)
@@ -105,7 +105,7 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Pat
     )
     with machine_rates_in(parts.store):
         result, tracking = run(parts), local(tmp_path)
-    tracking.check()
+    tracking.prepare()
     tracking.log(result, parts.store / "artifact" / result.record.truth.artifact, parent=None)
     client, experiment = tracking.experiment()
     (model,) = client.search_logged_models([experiment.experiment_id])
@@ -125,7 +125,7 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Pat
 
 def test_a_server_that_is_not_there_is_said_and_refuses_nothing(caplog: pytest.LogCaptureFixture) -> None:
     tracking = MlflowTracking(name="server", uri="http://127.0.0.1:9", artifacts=None)
-    tracking.check()
+    tracking.prepare()
     assert "does not answer" in caplog.text
     assert "--upload" in caplog.text
     with pytest.raises(Unreachable):
