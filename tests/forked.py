@@ -33,10 +33,14 @@ def import_all() -> None:
     import transformers.models.gpt2.modeling_gpt2  # noqa: F401
 
     import effcomp.compose
+    import effcomp.finetune.distill
+    import effcomp.models.packaged
     import effcomp.pipeline
     import effcomp.report.__main__
     import effcomp.report.build
-    import effcomp.run  # noqa: F401
+    import effcomp.run
+    import effcomp.tasks.movie_reviews
+    import effcomp.tracking.mlflow_runs  # noqa: F401
 
 
 def answer(module: str, arguments: list[str], folder: str) -> dict[str, Any]:

@@ -132,6 +132,7 @@ def test_a_speed_up_knows_no_unit_and_turns_with_its_sides(times: np.ndarray, un
     assert same.low < same.value == 1 < same.high, "two processes differ even with one model"
 
 
+@settings(max_examples=15)
 @given(P_VALUES)
 def test_holm_raises_every_p_and_keeps_their_order(p_values: list[float]) -> None:
     corrected = statistics.holm(p_values)
