@@ -62,10 +62,10 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         intermediate_size=128,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=64,
+        max_position_embeddings=128,
     )
     BertModel(config).save_pretrained(folder)
-    BertTokenizer(vocabulary, model_max_length=64).save_pretrained(folder)
+    BertTokenizer(vocabulary, model_max_length=128).save_pretrained(folder)
     return folder
 
 
@@ -233,8 +233,7 @@ def start_effcomp(*arguments: str, cwd: Path) -> subprocess.Popen[bytes]:
 @pytest.fixture(scope="session")
 def tiny(tiny_bert: Path) -> list[str]:
     """Overrides that make any run tiny, through the real code."""
-    data = [f"task.data_dir={MOVIES}", "task.test_size=20", "task.max_length=64"]
-    return [f"model.path={tiny_bert}", *data, "finetune.epochs=1", *SMALL]
+    return [f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL]
 
 
 def records(*names: str) -> list["Record"]:

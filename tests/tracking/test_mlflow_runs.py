@@ -101,7 +101,7 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Pat
 
     parts = compose_parts(
         *(f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL),
-        *("quant=int8_dynamic", f"store={tmp_path / 'store'}"),
+        *("quant=int8_dynamic", "tracking=none", f"store={tmp_path / 'store'}"),
     )
     with machine_rates_in(parts.store):
         result, tracking = run(parts), local(tmp_path)
@@ -135,4 +135,6 @@ def test_a_server_that_is_not_there_is_said_and_refuses_nothing(caplog: pytest.L
 @pytest.mark.parametrize("uri", ["nonsense", "file:///tmp/mlruns", "sqlite:////proc/none/mlflow.db"])
 def test_a_store_that_cannot_be_written_is_refused(uri: str) -> None:
     with pytest.raises(UserError, match=r"tracking\.uri="):
-        MlflowTracking(name="local", uri=uri, artifacts=None).check()
+        tracking = MlflowTracking(name="local", uri=uri, artifacts=Path("runs"))
+        tracking.check()
+        tracking.prepare()
