@@ -190,7 +190,7 @@ REPORTS: dict[str, Words] = {
     "BROKEN/records/whole --recommend fastest": "give minimise=NAME",
     "BROKEN/records/whole --recommend minimise=speed": "NAME is one of: accuracy, ",
     "BROKEN/records/whole --recommend maximise=latency_p50_ms": "write minimise=latency_p50_ms",
-    "BROKEN/records/whole --recommend minimise=latency_p50_ms max_accuracy_drop=much": "no number of 0 or more; give one",
+    "BROKEN/records/whole --recommend minimise=latency_p50_ms max_accuracy_drop=much": "no number of 0 or more",
     "BROKEN/records/whole --recommend minimise=perplexity": "ask for another number",
     "BROKEN/records/whole --out /dev/null/results": "give another folder with --out",
     "BROKEN/records/whole --upload": ("BROKEN/records/whole", "give it: --upload http://HOST:PORT"),
