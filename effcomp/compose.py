@@ -167,6 +167,7 @@ def check(parts: Parts) -> None:
     check_folder(parts.store, "store")
     parts.tracking.check()
     runtime.check()
+    parts.model.check(HEADS[parts.task.objective, parts.model.kind], as_it_is=not parts.finetune.trains)
     parts.task.check()
     parts.finetune.check()
     parts.finetune.check_model(parts.model)
@@ -179,7 +180,6 @@ def check(parts: Parts) -> None:
             raise Skipped(f"{group}={part.name} does not run on {found}; use device=cpu")
     parts.finetune.check_device(resolved)
     parts.prune.check_device(resolved)
-    parts.model.check(HEADS[parts.task.objective, parts.model.kind], as_it_is=not parts.finetune.trains)
 
 
 def check_folder(folder: Path, setting: str) -> None:
