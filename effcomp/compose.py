@@ -1,6 +1,7 @@
 """From a composed config to parts that are checked, alone and against each other, before any heavy work."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -72,8 +73,12 @@ def build(config: "DictConfig", in_product: bool = False) -> Parts:
         UserError: a value is out of its range or of the wrong type.
     """
     from omegaconf import OmegaConf
+    from omegaconf.errors import InterpolationResolutionError
 
-    plain = OmegaConf.to_container(config, resolve=True)
+    try:
+        plain = OmegaConf.to_container(config, resolve=True)
+    except InterpolationResolutionError as error:  # of a ${...} that was typed
+        raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}; give a value") from error
     assert isinstance(plain, dict)
     if missing := [name for name in (*GROUPS, "seed", "fold", "folds", "store", "remeasure") if name not in plain]:
         raise UserError(f"{missing[0]} is missing: every group needs a choice")
@@ -86,7 +91,9 @@ def build(config: "DictConfig", in_product: bool = False) -> Parts:
     fold = None if plain["fold"] is None else whole_number(plain, "fold", 0, folds - 1)
     if not isinstance(plain["remeasure"], bool):
         raise UserError(f"remeasure={plain['remeasure']}: give true or false")
-    own = {"seed": seed, "fold": fold, "folds": folds, "store": Path(str(plain["store"]))}
+    if not isinstance(plain["store"], str) or not plain["store"]:
+        raise UserError(f"store={plain['store']}: give a folder, say store=multirun/store")
+    own = {"seed": seed, "fold": fold, "folds": folds, "store": Path(plain["store"])}
     return Parts(**parts, **own, remeasure=plain["remeasure"], config=plain)  # type: ignore[arg-type]
 
 
@@ -126,7 +133,8 @@ def explain(group: str, error: "ValidationError") -> str:
     """The first fault of a validation, in one line: `prune.ratio=1.5: input should be less than 1`."""
     first = error.errors(include_url=False)[0]
     where = ".".join([group, *(str(step) for step in first["loc"] if isinstance(step, str))])
-    message = first["msg"][0].lower() + first["msg"][1:]
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
     if first["type"] == "missing":
         return f"{where}: {message}"
     return f"{where}={first['input']}: {message}"
@@ -142,7 +150,7 @@ def build_tracking(config: "DictConfig") -> Tracking:
 
 
 def check(parts: Parts) -> None:
-    """Refuse, in seconds, whatever cannot work.
+    """Refuse, in seconds, whatever cannot work; nothing is written. `pipeline.run` looks into the data first of all.
 
     Raises:
         UserError: a pair that does not exist, a package that is missing, data or a device that is not there.
@@ -163,9 +171,10 @@ def check(parts: Parts) -> None:
         check_runs_on(parts.device.kind, f"device={parts.device.kind}", quant, runtime)
     for package in quant.packages:
         require(package, package, f"quant={quant.name}")
-    make_folder(parts.store, "store")
+    check_folder(parts.store, "store")
+    parts.tracking.check()
     runtime.check()
-    parts.model.check()
+    parts.model.check(HEADS[parts.task.objective, parts.model.kind], as_it_is=not parts.finetune.trains)
     parts.task.check()
     parts.finetune.check()
     parts.finetune.check_model(parts.model)
@@ -175,7 +184,6 @@ def check(parts: Parts) -> None:
     check_runs_on(resolved.kind, f"{resolved.kind}, which device=auto found", quant, runtime)
     parts.finetune.check_device(resolved)
     parts.prune.check_device(resolved)
-    parts.tracking.check()
 
 
 def check_runs_on(kind: str, called: str, quant: Quant, runtime: Runtime) -> None:
@@ -189,15 +197,17 @@ def check_runs_on(kind: str, called: str, quant: Quant, runtime: Runtime) -> Non
             raise Skipped(f"{what} does not run on {called}; it runs on: {', '.join(devices)}")
 
 
-def make_folder(folder: Path, setting: str) -> None:
-    """Make a folder that a setting names, where it can be written to.
-
-    Raises:
-        UserError: it cannot.
-    """
+def check_folder(folder: Path, setting: str) -> None:
+    """Raise UserError when a folder that a setting names cannot be made or written to; what is made to find out is
+    taken away again."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise UserError(f"{setting}={folder}: this folder cannot be written to; give another one")
     except OSError as error:
-        raise UserError(f"{setting}={folder}: {error.strerror or error}") from error
-    if not os.access(folder, os.W_OK):
-        raise UserError(f"{setting}={folder}: this folder cannot be written to")
+        raise UserError(f"{setting}={folder}: {error.strerror or error}; give another folder") from error
+    finally:
+        for made in missing:
+            with suppress(OSError):
+                made.rmdir()

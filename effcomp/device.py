@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from effcomp.errors import UserError
-from effcomp.part import Part
+from effcomp.part import EACH_ONCE, Part
 
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**26)}
 """glibc keeps freed memory in the measured process. By default it returns each large activation to the
@@ -18,7 +18,7 @@ class Device(Part):
     kind: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1)] | None
     """CPU threads of the measured process; null: every core that this process may use."""
-    cores: list[int] | None = None
+    cores: Annotated[list[int], EACH_ONCE] | None = None
     """The measured processes run on these cores alone; null: wherever the kernel puts them."""
     index: Annotated[int, Field(ge=0)] = 0
     """Which GPU."""
@@ -27,14 +27,15 @@ class Device(Part):
         """Raise UserError when the device is not there, or has fewer cores than threads are asked for."""
         allowed = os.sched_getaffinity(0)
         if self.cores is not None and (not self.cores or not set(self.cores) <= allowed):
-            raise UserError(f"device.cores={self.cores}: this process may use the cores {sorted(allowed)}")
+            raise UserError(f"device.cores={self.cores}: this process may use {sorted(allowed)}; choose of those")
         cores = len(self.cores or allowed)
         if self.threads is not None and self.threads > cores:
-            raise UserError(f"device.threads={self.threads}: this process may use {cores} cores")
+            raise UserError(f"device.threads={self.threads}: this process may use {cores} cores; give so many or fewer")
         if self.kind == "cuda" or (self.kind == "auto" and self.index > 0):
             gpus = cuda_count()
             if gpus == 0:
-                raise UserError(f"device={self.kind}: no CUDA device is visible; use device=cpu")
+                asked = "device=cuda" if self.kind == "cuda" else f"device.index={self.index}"
+                raise UserError(f"{asked}: no CUDA device is visible; use device=cpu")
             if self.index >= gpus:
                 raise UserError(f"device.index={self.index}: there are {gpus} CUDA devices, counted from 0")
 

@@ -5,7 +5,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+
+def each_once(values: list[Any]) -> list[Any]:
+    """Raises ValueError for a list that names something twice."""
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"{twice[0]} stands there twice; name each once")
+    return values
+
+
+EACH_ONCE = AfterValidator(each_once)
+"""For the annotation of a list."""
 
 
 class Part(BaseModel):
@@ -15,7 +26,7 @@ class Part(BaseModel):
     refused. Heavy libraries are imported inside methods, so that building a Part takes no time.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     name: str
     """The choice's name, as typed on the command line."""

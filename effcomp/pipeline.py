@@ -18,17 +18,17 @@ from effcomp.device import Device
 from effcomp.errors import UserError
 from effcomp.evaluation import Judged, answers, judge
 from effcomp.finetune.base import Finetune, NoFinetune, read_curve
+from effcomp.fit import check_fit
 from effcomp.heads import HEADS
 from effcomp.measure import machine, turns
 from effcomp.measure.measurement import Measured, measure, watch_idle
-from effcomp.measure.pair import Pair, Side, longest_sequence
+from effcomp.measure.pair import Pair, Side
 from effcomp.part import source_key
 from effcomp.record import Cost, NotMeasured, Record, Truth, label
 from effcomp.result import Result
 from effcomp.runtimes.torch import Torch
 from effcomp.store import Entry, Store
 from effcomp.tasks.base import Splits, fold_split
-from effcomp.tasks.generation import GenerationTask
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def run(parts: Parts) -> Result:
     """Everything that one configuration asks for; what the store holds is not computed again.
 
     Raises:
-        UserError: the configuration cannot work (`compose.check` finds most of it before this).
+        UserError: the configuration cannot work: what `compose.check` cannot see without the data.
         ProcessFailed: a measured process failed; its own words are in the message.
     """
     started_ms = now_ms()
@@ -59,10 +59,10 @@ def run(parts: Parts) -> Result:
     if parts.fold is not None:
         splits = Splits(*fold_split(splits.train, parts.folds, parts.fold), splits.label_names)
     finetune = NoFinetune(name="none") if parts.model.weights == "random" else parts.finetune
-    if isinstance(parts.task, GenerationTask):
-        parts.task.check_reach(longest_sequence(parts.model.shape(store).to_dict()))
     finetune.check_examples(splits)
     parts.prune.check_examples(splits)
+    check_fit(parts, store, splits)
+    parts.tracking.prepare()
 
     def build(folder: Path) -> None:
         compress_and_measure(parts, store, device, splits, finetune).write(folder)
@@ -222,11 +222,8 @@ def open_pair(parts: Parts, sides: tuple[Side, Side], inputs: Path, device: Devi
     """The two processes, not yet started.
 
     Raises:
-        UserError: the texts or the model are too short for the length that is asked for.
+        UserError: the texts are too short for the length that is asked for.
     """
-    length, longest = parts.bench.fixed_length, sides[0].longest()
-    if length is not None and longest is not None and length > longest:
-        raise UserError(f"bench.fixed_length={length}: this model reads at most {longest} tokens")
     try:
         return Pair(sides, inputs, device, parts.bench.fixed_length)
     except ValueError as error:

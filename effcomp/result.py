@@ -20,7 +20,7 @@ TEXTS_FILE = "texts.jsonl"
 def run_folders(folder: Path) -> list[Path]:
     """The folders of runs below this one, by name; an entry of the store, which has a manifest, is a copy of what a
     run has."""
-    records = sorted(folder.rglob(RECORD_FILE))
+    records = sorted(file for file in folder.rglob(RECORD_FILE) if file.is_file())
     return [record.parent for record in records if not record.with_name(MANIFEST).exists()]
 
 
@@ -43,8 +43,8 @@ class Result:
     ended_ms: int
 
     def write(self, folder: Path) -> None:
-        """Write times.npz (numpy's compressed format), series.json, texts.jsonl where there are texts, and record.json; the
-        record last and at once, so that where there is one, all are whole."""
+        """Write times.npz (numpy's compressed format), texts.jsonl where there are texts, series.json and record.json;
+        the record last and at once, so that where there is one, all are whole."""
         np.savez_compressed(folder / RAW_FILE, allow_pickle=False, **self.raw)
         series = {
             "training_curve": self.training_curve,

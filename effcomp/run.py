@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
@@ -22,6 +23,7 @@ from effcomp.sweep import SweepCallback, run_in_sweep, say
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+HELP = "(--help shows the groups, --cfg job every setting)"
 CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
@@ -41,7 +43,7 @@ def job(config: "DictConfig") -> str:
         records = take_stdout()
         print(execute(config, folder, None).record.to_json(), file=records, flush=True)
     except UserError as error:
-        remove(folder)
+        remove(folder, Path(hydra_config.runtime.cwd))
         refuse(str(error))
     except Exception:
         traceback.print_exc()
@@ -49,20 +51,26 @@ def job(config: "DictConfig") -> str:
     return str(folder)
 
 
-def remove(folder: Path) -> None:
-    """Take away what Hydra wrote for a run that was refused, and the folders that are then empty; a folder that
-    holds anything else stays."""
+def remove(folder: Path, cwd: Path) -> None:
+    """Take away what Hydra wrote for a run that was refused, and the folders below cwd that are then empty; a folder
+    that holds anything else stays."""
     shutil.rmtree(folder / ".hydra", ignore_errors=True)
     (folder / "run.log").unlink(missing_ok=True)
     with contextlib.suppress(OSError):
-        folder.rmdir()
-        folder.parent.rmdir()
+        for empty in (folder, *folder.parents):
+            if cwd not in empty.parents:
+                break
+            empty.rmdir()
 
 
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a traceback and exit with 1; we answer in one line
     quieten()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is closed
+    parser = get_args_parser()
+    # A line in place of the usage and a line.
+    parser.error = lambda message: refuse(f"{message} {HELP}")  # type: ignore[method-assign]
+    parser.parse_args()
     try:
         job()
     except Exception as error:
@@ -79,8 +87,8 @@ def main() -> None:
     sys.exit(SweepCallback.exit_code)
 
 
-def refuse(reason: str) -> NoReturn:
-    print(f"error: {' '.join(reason.split())}", file=sys.stderr)
+def refuse(message: str) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(EXIT_CODE)
 
 
@@ -90,8 +98,10 @@ def explain(error: Exception) -> str:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         more = "; joblib, ray and submitit_slurm: pip install 'effcomp[cluster]'" if group == "hydra/launcher" else ""
         return f"{group}={choice}: there is no such choice; choose one of: {', '.join(sorted(error.options))}{more}"
+    if "INTERVAL_SWEEP" in str(error):
+        return "interval(...) is drawn from by a search: add hydra/sweeper=optuna, or give choices, a,b,c"
     reason = str(error).partition("To append to your config")[0].partition("See https")[0].strip()
-    return f"{reason} (--help shows the groups, --cfg job every setting)"
+    return f"{reason} {HELP}"
 
 
 if __name__ == "__main__":

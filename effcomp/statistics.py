@@ -100,8 +100,9 @@ def accuracy_interval(right: NDArray[np.bool_], seed: int) -> Interval:
     if right.all() or not right.any():
         from statsmodels.stats.proportion import proportion_confint
 
+        value = float(right.mean())
         low, high = proportion_confint(int(right.sum()), len(right), method="wilson")
-        return Interval(value=float(right.mean()), low=float(low), high=float(high))
+        return Interval(value=value, low=min(float(low), value), high=max(float(high), value))  # but for rounding
     return mean_interval(right.astype(float), seed)
 
 

@@ -5,6 +5,7 @@ meet in the sweep's folder: sweep.json names the parent run, and each job's fold
 or, where it has none, outcome.json with the reason.
 """
 
+import contextlib
 import errno
 import json
 import logging
@@ -97,6 +98,9 @@ class SweepCallback(Callback):
         close_parent(sweep, None, failed=True)
         if not in_order(sweep.folder, OVERRIDES_FILE):
             shutil.rmtree(sweep.folder)
+            with contextlib.suppress(OSError):
+                for empty in sweep.folder.parents[:2]:
+                    empty.rmdir()
 
 
 def say(error: Exception) -> None:
@@ -114,12 +118,14 @@ def begin(config: DictConfig) -> Sweep:
     Raises:
         UserError: the tracking store cannot be used, or the sweep's folder cannot be made.
     """
-    from effcomp.compose import build_tracking, make_folder
+    from effcomp.compose import build_tracking, check_folder
 
     folder, typed = Path(config.hydra.sweep.dir), list(config.hydra.overrides.task)
     tracking = build_tracking(config)
     tracking.check()
-    make_folder(folder, "hydra.sweep.dir")
+    check_folder(folder, "hydra.sweep.dir")
+    tracking.prepare()
+    folder.mkdir(parents=True, exist_ok=True)
     name = sweep_name(typed) or folder.name
     parent = open_parent(tracking, name)
     write_at_once(folder / SWEEP_FILE, json.dumps({"name": name, "parent_run": parent, "uri": tracking.uri}))

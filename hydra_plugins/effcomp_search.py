@@ -6,6 +6,7 @@ Hydra loads sweepers from the namespace hydra_plugins alone, at every start: wha
 
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,8 +54,9 @@ class ParetoSearch(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         assert self.hydra_context is not None and self.config is not None, "Hydra calls setup first"
-        if min(self.trials, self.parallel) < 1:
-            raise HydraException(f"hydra.sweeper.trials={self.trials}, parallel={self.parallel}: give 1 or more")
+        for name, value, least in (("trials", self.trials, 1), ("parallel", self.parallel, 1), ("seed", self.seed, 0)):
+            if not isinstance(value, int) or not least <= value < 2**32:
+                raise HydraException(f"hydra.sweeper.{name}={value}: give a whole number of {least} or more")
         self.objectives = chosen(self.names)
         typed = [*(f"{name}={value}" for name, value in self.params.items()), *arguments]
         parsed = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(typed)
@@ -117,6 +119,8 @@ class ParetoSearch(Sweeper):
 def chosen(names: list[str]) -> "list[Objective]":
     from effcomp.record.objectives import OBJECTIVES
 
+    if not isinstance(names, Sequence) or isinstance(names, str):
+        raise HydraException(f"hydra.sweeper.objectives={names}: give a list, say [accuracy,latency_p50_ms]")
     if unknown := [name for name in names if name not in OBJECTIVES]:
         raise HydraException(f"hydra.sweeper.objectives={unknown[0]}: choose of {', '.join(OBJECTIVES)}")
     if not names:
@@ -140,6 +144,9 @@ def distribution(override: Override) -> "BaseDistribution":
     value = override.value()
     if isinstance(value, IntervalSweep) and value.start is not None and value.end is not None:
         log_scale = "log" in value.tags
+        if not value.start <= value.end or (log_scale and value.start <= 0):
+            more = " above 0" if log_scale else ""
+            raise HydraException(f"{override.input_line}: give the smaller end first{more}")
         if isinstance(value.start, int) and isinstance(value.end, int):
             return IntDistribution(value.start, value.end, log=log_scale)
         return FloatDistribution(value.start, value.end, log=log_scale)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -32,6 +33,9 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two files of tests run side by side (pyproject.toml)
+
+settings.register_profile("effcomp", max_examples=50, deadline=None, derandomize=True, database=None)
+settings.load_profile("effcomp")
 
 RATES = tempfile.TemporaryDirectory(prefix="effcomp-rates-")
 
@@ -58,10 +62,10 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         intermediate_size=128,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=64,
+        max_position_embeddings=128,
     )
     BertModel(config).save_pretrained(folder)
-    BertTokenizer(vocabulary, model_max_length=64).save_pretrained(folder)
+    BertTokenizer(vocabulary, model_max_length=128).save_pretrained(folder)
     return folder
 
 

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 from scipy.stats import bootstrap
 from sklearn.metrics import f1_score
@@ -94,3 +97,62 @@ def test_the_paired_difference_of_f1_is_scipys_bootstrap_of_scikit_learns_f1() -
     assert found.value == pytest.approx(difference(before, after, labels))
     assert found.low == pytest.approx(expected.confidence_interval.low, abs=0.02)
     assert found.high == pytest.approx(expected.confidence_interval.high, abs=0.02)
+
+
+OUTCOMES = st.integers(2, 40).flatmap(lambda count: st.tuples(*[arrays(bool, count)] * 2))
+TIMES = st.integers(6, 12).flatmap(lambda turns: arrays(float, (2, turns, 3), elements=st.floats(0.01, 1e4)))
+P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
+
+
+@given(OUTCOMES)
+def test_a_paired_difference_lies_in_its_interval_and_turns_with_its_sides(pair: tuple[np.ndarray, ...]) -> None:
+    there, back = statistics.paired_difference(*pair), statistics.paired_difference(*pair[::-1])
+    assert -1 <= there.low <= there.high <= 1
+    assert there.low < there.high
+    assert there.low - 1e-12 <= there.value <= there.high + 1e-12
+    assert (back.value, back.low, back.high) == pytest.approx((-there.value, -there.high, -there.low))
+
+
+@given(OUTCOMES)
+def test_mcnemar_knows_no_direction_and_nothing_of_equals(pair: tuple[np.ndarray, ...]) -> None:
+    before, after = pair
+    p = statistics.mcnemar_p(before, after)
+    assert 0 <= p <= 1 + 1e-12
+    assert p == pytest.approx(statistics.mcnemar_p(after, before))
+    assert statistics.mcnemar_p(before, before) == 1
+
+
+@given(TIMES, st.sampled_from([1e-3, 3.0, 1e6]))
+def test_a_speed_up_knows_no_unit_and_turns_with_its_sides(times: np.ndarray, unit: float) -> None:
+    found = statistics.ratio_interval(*times)
+    assert found.low <= found.value <= found.high
+    scaled = statistics.ratio_interval(*(times * unit))
+    assert (scaled.value, scaled.low, scaled.high) == pytest.approx((found.value, found.low, found.high))
+    same = statistics.ratio_interval(times[0], times[0])
+    assert same.low < same.value == 1 < same.high, "two processes differ even with one model"
+
+
+@settings(max_examples=15)
+@given(P_VALUES)
+def test_holm_raises_every_p_and_keeps_their_order(p_values: list[float]) -> None:
+    corrected = statistics.holm(p_values)
+    for raw, new in zip(p_values, corrected, strict=True):
+        assert raw <= new + 1e-12
+        assert new <= min(1, raw * len(p_values)) + 1e-12
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(np.array(corrected)[order]) >= 0).all()
+
+
+@settings(max_examples=15)
+@given(arrays(bool, st.integers(2, 30)), st.integers(0, 5))
+def test_a_share_and_its_interval_lie_between_0_and_1(right: np.ndarray, seed: int) -> None:
+    found = statistics.accuracy_interval(right, seed)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found == statistics.accuracy_interval(right, seed)
+
+
+@given(arrays(float, st.integers(2, 10), elements=st.floats(-1e6, 1e6)), st.sampled_from([0.0, 0.25]))
+def test_the_interval_over_seeds_is_around_the_mean_and_folds_make_it_wider(values: np.ndarray, share: float) -> None:
+    found, alone = statistics.repeated_interval(values, share), statistics.repeated_interval(values, 0)
+    assert found.low <= alone.low <= alone.value <= alone.high <= found.high
+    assert found.value - found.low == pytest.approx(found.high - found.value)

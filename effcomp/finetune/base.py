@@ -115,7 +115,17 @@ class NoFinetune(Finetune):
 def write_checkpoint(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase | None", curve: list[dict[str, Any]], folder: Path
 ) -> None:
-    """A folder as save_pretrained writes it, with the training curve."""
+    """A folder as save_pretrained writes it, with the training curve.
+
+    Raises:
+        UserError: a weight holds NaN or infinity: such a model can neither be compressed nor compared.
+    """
+    import torch
+
+    for name, weight in model.state_dict().items():
+        if not torch.isfinite(weight).all():
+            reason = f"the training diverged: {name} holds NaN or infinity"
+            raise UserError(f"{reason}; give a smaller finetune.learning_rate")
     model.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)

@@ -12,6 +12,7 @@ from effcomp.errors import UserError
 from effcomp.finetune.base import Job, TrainingRow
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import check_labels, float_config, load_checkpoint
+from effcomp.models.folder import check_folder
 from effcomp.ragged import Ragged, batches_by_length
 from effcomp.store import file_sha256
 from effcomp.tasks.base import Examples, Splits, encode
@@ -40,8 +41,7 @@ class DistillFinetune(FullFinetune):
         super().check()
         if self.teacher is None:
             raise UserError(f"finetune.teacher is missing: {WAY_ON}")
-        if not (self.teacher / "config.json").is_file() or not any(self.teacher.glob("*.safetensors")):
-            raise UserError(f"finetune.teacher={self.teacher} has no config.json with .safetensors: {WAY_ON}")
+        check_folder(self.teacher, "finetune.teacher", weights=True)
 
     def check_recovery(self) -> None:
         if self.teacher is not None:

@@ -105,7 +105,8 @@ class FullFinetune(Finetune):
         examples, held_back = subset(job.examples, self.train_samples, job.seed), None
         if self.patience is not None:
             count = self.held_back(len(examples))
-            examples, held_back = stratified_split(examples, count, job.seed, "early stopping: the training part")
+            source = f"finetune.validation_share={self.validation_share}: the training part"
+            examples, held_back = stratified_split(examples, count, job.seed, source)
         rows = self.rows(job, examples)
         held_back_rows = self.rows(job, held_back) if held_back is not None else None
         if self.processes > 1:

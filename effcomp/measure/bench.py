@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from effcomp.part import Part
+from effcomp.part import EACH_ONCE, Part
 
 COUNT = Annotated[int, Field(ge=1)]
 
 
 class Bench(Part):
-    batch_sizes: Annotated[list[COUNT], Field(min_length=1)]
+    batch_sizes: Annotated[list[COUNT], Field(min_length=1), EACH_ONCE]
     """The first one is what `speedup` and the latency columns speak of."""
     turns: Annotated[int, Field(ge=6)]
     """How many times each of the two is called in turn, at least; the interval is drawn over turns."""
@@ -25,7 +25,7 @@ class Bench(Part):
     prompt_tokens: Annotated[int, Field(ge=2)]
     new_tokens: Annotated[int, Field(ge=0)]
     """Decoders: how many tokens are written behind a prompt of that length; 0: generation is not measured."""
-    scenarios: list[Literal["single_stream", "offline", "server"]]
+    scenarios: Annotated[list[Literal["single_stream", "offline", "server"]], EACH_ONCE]
     """MLPerf's scenarios to run with the variant."""
     server_p99_ms: Annotated[float, Field(gt=0)]
     """The bound that the server scenario keeps."""

@@ -16,7 +16,8 @@ from effcomp.metrics.exact_match import flexible_match, strict_match
 from effcomp.metrics.overlap import bleu, chrf, rouge
 from effcomp.metrics.perplexity import own_perplexity, perplexity
 from effcomp.metrics.scores import AnyScores, NoScore, Scores
-from effcomp.models.base import CONFIG_FILE, Model, load_checkpoint
+from effcomp.models.base import Model, load_checkpoint
+from effcomp.models.folder import CONFIG_FILE
 from effcomp.part import Part
 from effcomp.statistics import Floats
 from effcomp.store import Store, file_sha256
@@ -53,7 +54,7 @@ class TextMetrics(Part):
         if "perplexity_judge" in self.scores:
             if self.judge.kind != "decoder":
                 raise UserError(f"task.metrics.judge: {self.judge.name} is an encoder; a judge predicts the next token")
-            self.judge.check()
+            self.judge.check("causal_lm", as_it_is=True)
 
     def encoder_folder(self) -> Path:
         return self.encoder or minilm_folder()

@@ -1,19 +1,18 @@
 """A source of pretrained weights, and the model built from it."""
 
-import json
 from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from effcomp.errors import UserError
 from effcomp.heads import Head, Kind, model_class
+from effcomp.models.folder import check_folder, check_head, check_weights, first_line, read_config
 from effcomp.part import Part
 from effcomp.store import MANIFEST, Store, file_sha256
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-CONFIG_FILE = "config.json"
 WEIGHTS = {".safetensors", ".bin", ".gguf", ".h5", ".onnx"}
 WAYS_ON = "use model.path=FOLDER, an installed model (model=minilm or model=smollm2), or model.weights=random"
 
@@ -41,20 +40,35 @@ class Model(Part):
     def check_source(self) -> None:
         """Raise UserError when the source cannot be had; takes seconds at most."""
 
-    def check(self) -> None:
-        """Raise UserError when the model cannot be had; takes seconds at most."""
+    def check(self, head: Head, *, as_it_is: bool) -> None:
+        """Raise UserError when the model cannot be had; takes seconds at most.
+
+        Args:
+            as_it_is: the model will not be trained.
+        """
         if self.path is not None:
-            if not (self.path / CONFIG_FILE).is_file():
-                raise UserError(
-                    f"model.path={self.path} has no {CONFIG_FILE}: give a folder written by save_pretrained"
-                )
-            if self.weights == "pretrained" and not any(self.path.glob("*.safetensors")):
-                raise UserError(
-                    f"model.path={self.path} has no .safetensors file: save the model with save_pretrained, "
-                    "or use model.weights=random"
-                )
-        elif not self.without_source:
+            setting, pretrained = "model.path", self.weights == "pretrained"
+            config, tokenizer = check_folder(self.path, setting, weights=pretrained)
+            with_head = check_head(self.path, setting, head, config, tokenizer)
+            if pretrained:
+                check_weights(self.path, setting, with_head, config, as_it_is=as_it_is)
+        elif self.without_source:
+            self.check_architecture(head)
+        else:
             self.check_source()
+
+    def check_architecture(self, head: Head) -> None:
+        """Build it once, without memory for its weights."""
+        import torch
+        from transformers import AutoConfig
+
+        assert self.architecture is not None, "without_source says there is one"
+        try:
+            config = AutoConfig.for_model(**self.architecture)
+            with torch.device("meta"):
+                model_class(head, config)(config)
+        except Exception as error:  # whatever a wrong field makes transformers raise
+            raise UserError(f"model.architecture: {first_line(error)}; give what transformers builds") from error
 
     @property
     def without_source(self) -> bool:
@@ -65,11 +79,7 @@ class Model(Part):
     def model_type(self) -> str | None:
         """The architecture as transformers calls it, where the config or the path says it without loading."""
         if self.path is not None:
-            try:
-                found: str = json.loads((self.path / CONFIG_FILE).read_text())["model_type"]
-            except (ValueError, KeyError, TypeError) as error:
-                reason = f"its {CONFIG_FILE} names no model_type; give a folder written by save_pretrained"
-                raise UserError(f"model.path={self.path}: {reason}") from error
+            found: str = read_config(self.path, "model.path")["model_type"]
             return found
         return self.architecture["model_type"] if self.architecture is not None else None
 
@@ -119,6 +129,11 @@ class Model(Part):
             tokenizer.pad_token = tokenizer.eos_token
         return tokenizer
 
+    def check_labels(self, labels: tuple[str, ...], store: Store) -> None:
+        """Raise UserError when a model that is used as it is has learned other labels, or in another order."""
+        way_on = "use a classifier of this task (model.path=FOLDER) or finetune=full"
+        check_labels(self.config(store), labels, "finetune=none: the labels of this model", way_on)
+
     def build(
         self, head: Head, labels: tuple[str, ...], seed: int, store: Store, *, as_it_is: bool
     ) -> "PreTrainedModel":
@@ -126,19 +141,15 @@ class Model(Part):
 
         Args:
             labels: the names of the classes, in the order of the logits; () for language modelling.
-            as_it_is: the model will not be trained: its head must be there, with these labels.
+            as_it_is: the model will not be trained: its head must be there.
 
         Raises:
-            UserError: as_it_is, and the head is missing or its labels are others or in another order.
+            UserError: as_it_is, and the head is missing.
         """
         from transformers import set_seed
 
         set_seed(seed)
         config, tokenizer = self.config(store), self.tokenizer(store)
-        trained = as_it_is and self.weights == "pretrained"
-        if labels and trained:
-            way_on = "use a classifier of this task (model.path=FOLDER) or finetune=full"
-            check_labels(config, labels, "finetune=none: the labels of this model", way_on)
         if labels:
             config.id2label = dict(enumerate(labels))
             config.label2id = {label: i for i, label in enumerate(labels)}
@@ -150,7 +161,7 @@ class Model(Part):
         model, loaded = model_class(head, config).from_pretrained(
             folder, config=config, dtype="float32", use_safetensors=True, output_loading_info=True
         )
-        if trained and loaded["missing_keys"]:
+        if as_it_is and loaded["missing_keys"]:
             raise UserError(
                 f"finetune=none: this model has no weights for {', '.join(sorted(loaded['missing_keys']))}; "
                 "use a checkpoint with a trained head (model.path=FOLDER) or finetune=full"

@@ -31,6 +31,10 @@ class Packaged(Model):
             UserError: the package is not installed, or its weights are not the pinned ones.
         """
         weights = package_folder(self.package, self.requirement, f"model={self.name}") / self.file
+        if not weights.is_file():
+            raise UserError(
+                f"model.file={self.file}: {weights.parent} has none of that name; leave model.file as it is"
+            )
         if (found := file_sha256(weights)) != self.sha256:
             raise UserError(
                 f"{weights} has sha256 {found}, not the pinned {self.sha256}: "

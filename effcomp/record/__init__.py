@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError, field_validator
+
 from effcomp.record.generation import GenerationQuality, GenerationVersus, TextScore, Writing
 from effcomp.record.quality import (
     ClassQuality,
@@ -57,6 +59,8 @@ SCHEMA = 3
 READABLE = (1, 2, 3)
 """What a schema added is None in records of those before."""
 RECORD_FILE = "record.json"
+CHOSEN = {"model", "task", "quant", "prune", "device", "runtime", "finetune", "bench", "tracking"}
+"""The groups that every config has a choice of."""
 
 
 class Record(Row):
@@ -78,6 +82,16 @@ class Record(Row):
     truth: Truth
     """Under what circumstances all this holds."""
 
+    @field_validator("config")
+    @classmethod
+    def names_its_choices(cls, config: dict[str, Any]) -> dict[str, Any]:
+        choices = config.get("choices")
+        if not isinstance(choices, dict) or not choices.keys() >= CHOSEN:
+            raise ValueError(f"its choices are not those of {', '.join(sorted(CHOSEN))}")
+        if wrong := [name for name in sorted(CHOSEN) if not isinstance(config.get(name), dict)]:
+            raise ValueError(f"it has no settings of {wrong[0]}")
+        return config
+
     def to_json(self) -> str:
         """One line of JSON."""
         fields = self.model_dump(mode="json")
@@ -85,11 +99,20 @@ class Record(Row):
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
-        """Raises ValueError for text that is no record of this schema."""
-        fields = json.loads(text)
+        """Raises ValueError, whose message is one line, for text that is no record of this schema."""
+        try:
+            fields = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("its brackets do not end") from error
         if not isinstance(fields, dict) or fields.get("schema") not in READABLE:
             raise ValueError(f"not a record of schema {' or '.join(map(str, READABLE))}")
-        return cls(schema_version=fields.pop("schema"), **fields)
+        try:
+            return cls(schema_version=fields.pop("schema"), **fields)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(step) for step in first["loc"])
+            reason = first["msg"].removeprefix("Value error, ")
+            raise ValueError(f"{where}: {reason[0].lower()}{reason[1:]}") from error
 
     @classmethod
     def read(cls, file: Path) -> "Record":

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Row(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Interval(Row):

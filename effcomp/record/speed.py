@@ -1,5 +1,9 @@
 """How fast a model is."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from effcomp.record.generation import Writing
 from effcomp.record.row import Interval, Row
 
@@ -89,7 +93,7 @@ class Speed(Row):
     """At the first batch size, as `speedup`."""
     speedup: Interval
     """At the first batch size."""
-    by_batch_size: dict[int, BatchSpeed]
+    by_batch_size: Annotated[dict[int, BatchSpeed], Field(min_length=1)]
     """By the number of sequences in a batch."""
     fixed_length: int | None = None
     """Tokens of every timed sequence; None: the texts' own lengths."""

@@ -11,16 +11,23 @@ import argparse
 import gc
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from effcomp.errors import EXIT_CODE, UserError
 
+SERVERS = ("http://", "https://")
 OWN_SERVER = "the server that the runs name"
 """What --upload stands for without a URI."""
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; --help shows what there is")
+
+
 def main() -> None:
-    arguments = parser().parse_args()
     try:
+        arguments = parser().parse_args()
         if arguments.upload is None:
             report(arguments)
         else:
@@ -32,7 +39,7 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m effcomp.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
@@ -89,8 +96,10 @@ def send(folder: str, uri: str) -> None:
     if uri == OWN_SERVER:
         named = {record.config["tracking"].get("uri", "") for record in find_records(Path(folder))}
         uri = named.pop() if len(named) == 1 else ""
-    if not uri.startswith(("http://", "https://")):
-        raise UserError(f"--upload: the runs in {folder} name no one server; give it: --upload http://HOST:PORT")
+        if not uri.startswith(SERVERS):
+            raise UserError(f"--upload: the runs in {folder} name no one server; give it: --upload http://HOST:PORT")
+    if not uri.startswith(SERVERS):
+        raise UserError(f"--upload {uri}: give http://HOST:PORT")
     try:
         done = upload(Path(folder), MlflowTracking(name="server", uri=uri, artifacts=None))
     except Unreachable as error:

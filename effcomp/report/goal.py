@@ -182,7 +182,7 @@ def number(item: str) -> float:
     except ValueError:
         parsed = math.nan
     if not (math.isfinite(parsed) and parsed >= 0):
-        raise UserError(f"--recommend {item}: {value or 'nothing'} is no number of 0 or more")
+        raise UserError(f"--recommend {item}: {value or 'nothing'} is no number of 0 or more; give one")
     return parsed
 
 

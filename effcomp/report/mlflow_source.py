@@ -11,7 +11,7 @@ from effcomp.installed import require
 from effcomp.record import RECORD_FILE
 from effcomp.report.sources import Text
 from effcomp.result import SERIES_FILE
-from effcomp.tracking.mlflow_runs import EXPERIMENT, first_line, open_client, without_credentials
+from effcomp.tracking.mlflow_runs import EXPERIMENT, check_database, first_line, open_client, without_credentials
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -28,21 +28,27 @@ def logged(uri: str) -> Iterator[Text]:
     """
     without_credentials(uri)
     require("mlflow", "mlflow>=3", f"reading {uri}")
-    if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():  # MLflow would make one
-        raise UserError(f"{uri}: there is no such file; runs with tracking=local write sqlite:///mlruns/mlflow.db")
+    if uri.startswith(SQLITE):
+        file = Path(uri.removeprefix(SQLITE)).absolute()
+        if not file.is_file():  # MLflow would make one
+            raise UserError(f"{uri}: there is no such file; runs with tracking=local write sqlite:///mlruns/mlflow.db")
+        check_database(file, uri)
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield from texts(open_client(uri), uri)
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
-        raise UserError(f"{uri} cannot be read: {first_line(error)}") from error
+        reason = f"{uri} cannot be read: {first_line(error)}"
+        raise UserError(f"{reason}; give sqlite:///FILE, http://HOST:PORT or a folder") from error
 
 
 def texts(client: "MlflowClient", uri: str) -> Iterator[Text]:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
-        raise UserError(f"{uri} has no experiment {EXPERIMENT!r}: nothing was logged there")
+        raise UserError(
+            f"{uri} has no experiment {EXPERIMENT!r}: nothing was logged there; give the store of tracking.uri"
+        )
     page = None
     while page != "":
         runs = client.search_runs([experiment.experiment_id], CONFIGURATIONS, page_token=page)

@@ -103,10 +103,10 @@ def candidates(rows: Sequence[Row], goal: Goal) -> list[Candidate]:
     }
     for name, measured in values.items():
         if not any(measured):
-            raise UserError(f"--recommend {goal.text}: no record has {name}")
+            raise UserError(f"--recommend {goal.text}: no record has {name}; ask for another number")
     for loss in goal.losses:
         if not any(loss.evidence(record) for record in records):
-            raise UserError(f"--recommend {goal.text}: no record has {loss.quality}")
+            raise UserError(f"--recommend {goal.text}: no record has {loss.quality}; ask for another number")
     one_setting = len({setting(record) for record in records}) == 1
     found = []
     for index, row in enumerate(rows):

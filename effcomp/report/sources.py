@@ -95,13 +95,17 @@ def parsed(text: Text) -> Found:
     try:
         record = Record.from_json(text.record)
     except ValueError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{text.place} is no record that this version reads: {reason}") from error
+        reason = f"{text.place} is no record that this version reads: {error}"
+        raise UserError(f"{reason}; remove it, or run that configuration again") from error
     try:
         series: dict[str, Any] = json.loads(text.series) if text.series is not None else {}
-        return Found(record, series.get("training_curve", []), series.get("recovery_curve", []))
-    except (ValueError, AttributeError) as error:
-        raise UserError(f"{SERIES_FILE} beside {text.place} is damaged: {error}; remove it") from error
+        curves = [series.get("training_curve", []), series.get("recovery_curve", [])]
+        if not all(isinstance(row["step"], int | float) for curve in curves for row in curve):
+            raise ValueError("a step is no number")
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
+        reason = f"{SERIES_FILE} beside {text.place} is damaged: {error or type(error).__name__}"
+        raise UserError(f"{reason}; remove it") from error
+    return Found(record, *curves)
 
 
 def distinct(found: list[Found]) -> list[Found]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from effcomp.errors import UserError
 from effcomp.record import Interval, LanguageQuality, NotMeasured, Quality, Record
 from effcomp.record.objectives import MIB
 from effcomp.report.rows import spread, subject
@@ -160,11 +161,16 @@ def study_tables(records: list[Record]) -> list[tuple[str, pd.DataFrame]]:
 
     Each line of the study has first what it printed, on every device that it printed it for, then what was measured
     here. The caption says on what both were measured, and which of our numbers stands under which heading.
+
+    Raises:
+        UserError: a record names a study that is not in STUDIES.
     """
     named: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         if (entry := record.config.get("study")) is not None:
             named[entry["name"]].append(record)
+    if unknown := named.keys() - STUDIES.keys():
+        raise UserError(f"study.name={min(unknown)}: there is no such study; there are: {', '.join(STUDIES)}")
     return [(caption(STUDIES[name], group), table(STUDIES[name], group)) for name, group in named.items()]
 
 

@@ -43,7 +43,7 @@ def matching(found: list[Found], wanted: dict[str, list[str]]) -> list[Found]:
     ]
     if not kept:
         items = " ".join(f"{key}={','.join(values)}" for key, values in wanted.items())
-        raise UserError(f"--where {items}: no record has all of these")
+        raise UserError(f"--where {items}: no record has all of these; ask for fewer")
     return kept
 
 

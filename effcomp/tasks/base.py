@@ -119,13 +119,18 @@ def stratified_split(examples: Examples, test_size: int, seed: int, source: str)
     """Split once into train and test: seeded, stratified by label where there are labels, duplicates on one side.
 
     Raises:
-        UserError: there are not enough distinct texts for the test split.
+        UserError: there are not enough distinct texts for the test split, of all labels or of one.
     """
     from sklearn.model_selection import train_test_split
 
     members, strata = distinct(examples)
-    if len(members) < test_size + len(set(strata)):
-        raise UserError(f"{source} has {len(members)} distinct texts: too few for a test split of {test_size}")
+    labels = Counter(strata)
+    if not len(labels) <= test_size <= len(members) - len(labels) or min(labels.values()) < 2:
+        rarest = f", {min(labels.values())} of the rarest label" if len(labels) > 1 else ""
+        raise UserError(
+            f"{source} has {len(members)} distinct texts{rarest}: too few for a test split of {test_size}; "
+            "give a smaller one, or more texts"
+        )
     train, test = train_test_split(members, test_size=test_size, random_state=seed, stratify=strata)
     first, second = (examples.take([i for group in side for i in group]) for side in (train, test))
     return first, second

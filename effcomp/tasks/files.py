@@ -12,6 +12,8 @@ from typing import IO, Any
 from effcomp.errors import UserError
 
 Row = dict[str, str]
+DAMAGED = (UnicodeDecodeError, EOFError, OSError, zlib.error, csv.Error)
+"""What reading a damaged file raises."""
 
 
 def find_file(folder: Path, name: str, setting: str) -> Path:
@@ -45,7 +47,7 @@ def read_text(file: Path, encoding: str = "utf-8") -> str:
     try:
         with opened(file, newline="\n", encoding=encoding) as stream:
             return stream.read()
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except DAMAGED as error:
         raise UserError(f"{file}: {fault(error)}") from error
 
 
@@ -58,26 +60,32 @@ def read_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Iter
         needed: the columns that the task reads.
 
     Raises:
-        UserError: a column is missing, a row is short, the text is not UTF-8, or the .gz is cut off.
+        UserError: a column is missing, a row is short, the text is not UTF-8, or the file is damaged or of another
+            kind.
     """
-    kind = Path(file.name.removesuffix(".gz")).suffix
-    rows = {".tsv": tsv_rows, ".csv": csv_rows, ".jsonl": jsonl_rows}[kind](file, columns, needed)
-    number = 0
+    readers = {".tsv": tsv_rows, ".csv": csv_rows, ".jsonl": jsonl_rows}
+    kind, number = Path(file.name.removesuffix(".gz")).suffix, 0
+    if kind not in readers:
+        raise UserError(f"{file}: rows are read from {', '.join(readers)}, plain or .gz")
+    rows = readers[kind](file, columns, needed)
     try:
         for number, row in rows:
             missing = [name for name in needed if row.get(name) is None]
             if missing:
-                raise UserError(f"{file}, row {number}: the column {missing[0]} is missing")
+                raise UserError(f"{file}, row {number}: the column {missing[0]} is missing; each row needs it")
             yield number, row
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error, csv.Error) as error:
+    except DAMAGED as error:
         raise UserError(f"{file}, after row {number}: {fault(error)}") from error
 
 
 def fault(error: Exception) -> str:
+    """What is wrong, and the way on."""
     if isinstance(error, UnicodeDecodeError):
-        return f"byte 0x{error.object[error.start]:02x} is not UTF-8"
+        return f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
     if isinstance(error, EOFError):
-        return "the .gz file is cut off"
+        return "the .gz file is cut off; fetch it again"
+    if isinstance(error, gzip.BadGzipFile | zlib.error):
+        return f"{error}; fetch the file again, or name it without .gz"
     return str(error)
 
 
@@ -85,22 +93,25 @@ def tsv_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Itera
     """Split on tabs and on line feeds alone: a quote is a character like any other, and so is U+001D."""
     with opened(file, newline="\n") as stream:
         lines = (line.rstrip("\n").removesuffix("\r").split("\t") for line in stream)
-        yield from named(enumerate(lines, start=1), columns, needed)
+        yield from named(file, enumerate(lines, start=1), columns, needed)
 
 
 def csv_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Iterator[tuple[int, Row]]:
     with opened(file, newline="") as stream:
         reader = csv.reader(stream)
-        yield from named(((reader.line_num, cells) for cells in reader), columns, needed)
+        yield from named(file, ((reader.line_num, cells) for cells in reader), columns, needed)
 
 
 def named(
-    rows: Iterator[tuple[int, list[str]]], columns: Sequence[str], needed: Sequence[str]
+    file: Path, rows: Iterator[tuple[int, list[str]]], columns: Sequence[str], needed: Sequence[str]
 ) -> Iterator[tuple[int, Row]]:
     for position, (number, cells) in enumerate(rows):
         if position == 0 and set(needed) <= set(cells):
             columns = cells
             continue
+        if position == 0 and (part := set(needed) & set(cells)):
+            missing = ", ".join(name for name in needed if name not in part)
+            raise UserError(f"{file}, row {number}: the header has no column {missing}; it has: {', '.join(cells)}")
         if cells in ([], [""]):
             continue
         yield number, dict(zip(columns, cells, strict=False))
@@ -113,8 +124,8 @@ def jsonl_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Ite
                 continue
             try:
                 fields: Any = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise UserError(f"{file}, row {number}: not JSON ({error.msg})") from error
+            except (ValueError, RecursionError) as error:  # brackets, or digits, in thousands
+                raise UserError(f"{file}, row {number}: not JSON ({error}); give a JSON object on each line") from error
             if not isinstance(fields, dict):
-                raise UserError(f"{file}, row {number}: not a JSON object")
+                raise UserError(f"{file}, row {number}: not a JSON object; give one on each line")
             yield number, {name: str(value) for name, value in fields.items() if value is not None}

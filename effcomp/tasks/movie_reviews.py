@@ -42,14 +42,20 @@ class MovieReviews(Task):
         file = self.file()
         if self.data_dir is None and (found := file_sha256(file)) != self.sha256:
             raise UserError(f"{file} has sha256 {found}, not the pinned {self.sha256}: reinstall {self.requirement}")
-        texts, labels = [], []
+        texts, labels, sources = [], [], set()
         for number, row in read_rows(file, ["text", "label", "source"], ["text", "label", "source"]):
+            sources.add(row["source"])
             if row["source"] != self.source:
                 continue
             if row["label"] not in LABELS:
                 raise UserError(f"{file}, row {number}: the label {row['label']!r} is none of {', '.join(LABELS)}")
             texts.append(row["text"].strip())
             labels.append(int(row["label"]))
+        if not texts:
+            there = ", ".join(sorted(sources)) or "no rows"
+            raise UserError(f"task.source={self.source}: {file} has none of it; there are: {there}")
         examples = Examples(tuple(texts), tuple(labels))
-        train, test = stratified_split(examples, self.test_size, self.split_seed, str(file))
+        train, test = stratified_split(
+            examples, self.test_size, self.split_seed, f"task.test_size={self.test_size}: {file}"
+        )
         return Splits(train, test, tuple(LABELS.values()))

@@ -8,7 +8,7 @@ from pydantic import Field
 from effcomp import hub
 from effcomp.errors import UserError
 from effcomp.heads import Objective
-from effcomp.part import Part
+from effcomp.part import EACH_ONCE, Part
 from effcomp.tasks.base import Examples, Splits, Task
 from effcomp.tasks.files import find_file, read_rows
 
@@ -44,7 +44,7 @@ class TableTask(Task):
     pair: str | None = None
     """The column of the second sentence."""
     label: str
-    labels: dict[str, str]
+    labels: Annotated[dict[str, str], Field(min_length=2)]
     """What stands in the label column -> the label's name; the order of the names is that of the logits."""
 
     @property
@@ -88,7 +88,7 @@ class TableTask(Task):
                 if self.pair:
                     pairs.append(row[self.pair].strip())
             if len(texts) == before:
-                raise UserError(f"{file} has no rows")
+                raise UserError(f"{file} has no rows: give it some, or fetch it again")
         return Examples(tuple(texts), tuple(labels), tuple(pairs))
 
     def from_hub(self, split: str, subset: str | None) -> Examples:
@@ -120,7 +120,7 @@ class CrossLingualTask(TableTask):
     sets with columns of their own names: the files have the same order.
     """
 
-    languages: Annotated[list[str], Field(min_length=1)]
+    languages: Annotated[list[str], Field(min_length=1), EACH_ONCE]
     known_languages: list[str]
 
     def check(self) -> None:

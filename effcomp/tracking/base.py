@@ -22,6 +22,10 @@ class Tracking(Part):
 
     @abstractmethod
     def check(self) -> None:
+        """Raise UserError when the settings cannot work; makes nothing, and takes no time."""
+
+    @abstractmethod
+    def prepare(self) -> None:
         """Raise UserError when runs cannot be logged; makes the database where there is none."""
 
     @abstractmethod
@@ -60,6 +64,9 @@ class NoTracking(Tracking):
     """Log nowhere: the record is on disk, and MLflow need not be installed."""
 
     def check(self) -> None:
+        return
+
+    def prepare(self) -> None:
         return
 
     def start_sweep(self, name: str) -> str | None:

@@ -6,7 +6,7 @@ import re
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -62,17 +62,25 @@ class MlflowTracking(Tracking):
     def check(self) -> None:
         require("mlflow", "mlflow>=3", f"tracking={self.name}")
         scheme = self.uri.partition("://")[0].partition("+")[0]
-        if scheme not in self.schemes:
+        if scheme not in self.schemes or not self.uri.partition("://")[2].strip("/"):
             raise UserError(f"tracking.uri={self.uri}: give sqlite:///FILE or http://HOST:PORT")
+        if self.database is not None:
+            if self.artifacts is None:
+                raise UserError("tracking.artifacts=null: name the folder of the runs' files")
+            check_database(self.database, f"tracking.uri={self.uri}")
+
+    def prepare(self) -> None:
         if self.database is not None:
             try:
                 self.database.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise UserError(f"tracking.uri={self.uri}: {error.strerror} ({self.database.parent})") from error
+                raise UserError(
+                    f"tracking.uri={self.uri}: {error.strerror} ({self.database.parent}); give another file"
+                ) from error
             if not os.access(self.database.parent, os.W_OK):
-                raise UserError(f"tracking.uri={self.uri}: {self.database.parent} cannot be written to")
-            if self.artifacts is None:
-                raise UserError("tracking.artifacts=null: name the folder of the runs' files")
+                raise UserError(
+                    f"tracking.uri={self.uri}: {self.database.parent} cannot be written to; give another file"
+                )
         from mlflow.exceptions import MlflowException
 
         try:
@@ -192,6 +200,20 @@ class MlflowTracking(Tracking):
         if self.database is None:
             return f"MLflow    {self.uri}"
         return f"MLflow    {self.uri}\nopen it   make ui   (mlflow ui --host 127.0.0.1 --backend-store-uri {self.uri})"
+
+
+def check_database(file: Path, whose: str) -> None:
+    """Raise UserError for a file that is no SQLite database of MLflow's: MLflow would retry for minutes, or make its
+    tables in it."""
+    if not file.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+            names = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
+    except sqlite3.Error as error:
+        raise UserError(f"{whose}: {error}; give another file") from error
+    if names and "experiments" not in names:
+        raise UserError(f"{whose}: that database is not MLflow's; give another file")
 
 
 def open_client(uri: str) -> "MlflowClient":

@@ -23,6 +23,7 @@ def encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Result
         "bench.fixed_length=16",
         "bench.scenarios=[single_stream,offline]",
         f"store={tmp_path_factory.mktemp('store')}",
+        "tracking=none",
         *SMALL,
     )
     check(parts)
@@ -40,6 +41,7 @@ def decoder(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Result
         "task.max_length=64",
         "finetune=none",
         f"store={tmp_path_factory.mktemp('store')}",
+        "tracking=none",
         *SMALL,
         "bench.prompt_tokens=24",
         "bench.new_tokens=5",

@@ -64,22 +64,21 @@ def test_the_identity_follows_the_weights_and_the_tokenizer(tiny_bert: Path, tmp
 def test_a_folder_without_weights_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes((tiny_bert / "config.json").read_bytes())
     with pytest.raises(UserError, match=r"has no \.safetensors"):
-        model(f"model.path={tmp_path}").check()
-    model(f"model.path={tmp_path}", "model.weights=random").check()
+        model(f"model.path={tmp_path}").check(HEAD, as_it_is=False)
 
 
 def test_a_model_that_is_not_trained_must_have_its_head_and_its_labels(
     tiny_bert: Path, tmp_path: Path, store: Store
 ) -> None:
     with pytest.raises(UserError, match="the labels of this model are LABEL_0, LABEL_1"):
-        model(f"model.path={tiny_bert}").build(HEAD, ("bad", "good"), 0, store, as_it_is=True)
+        model(f"model.path={tiny_bert}").check_labels(("bad", "good"), store)
     with pytest.raises(UserError, match=r"no weights for classifier\.bias, classifier\.weight"):
         model(f"model.path={tiny_bert}").build(HEAD, ("LABEL_0", "LABEL_1"), 0, store, as_it_is=True)
     model(f"model.path={tiny_bert}").build(HEAD, ("bad", "good"), 0, store, as_it_is=False).save_pretrained(tmp_path)
     ready = model(f"model.path={tmp_path}")
     assert ready.config(store).id2label == {0: "bad", 1: "good"}
     with pytest.raises(UserError, match="those of the task good, bad"):
-        ready.build(HEAD, ("good", "bad"), 0, store, as_it_is=True)
+        ready.check_labels(("good", "bad"), store)
 
 
 @pytest.mark.parametrize("name", ["distilbert", "distilbert_multilingual", "gpt2", "gptneo", "bitnet", "bitnet_packed"])
@@ -90,10 +89,11 @@ def test_an_architecture_is_the_published_one(name: str, store: Store) -> None:
     from effcomp.heads import HEADS, model_class
 
     random = model(f"model={name}", "model.weights=random")
-    random.check()
+    head = HEADS["language_modelling", random.kind]
+    random.check(head, as_it_is=False)
     with init_empty_weights():
         config = random.config(store)
-        built = model_class(HEADS["language_modelling", random.kind], config)(config)
+        built = model_class(head, config)(config)
     built.tie_weights()
     assert (
         sum(parameter.numel() for parameter in built.parameters())
@@ -123,4 +123,4 @@ def test_a_gguf_is_converted_once_and_predicts_the_next_word(tmp_path: Path) -> 
 
 def test_a_model_of_the_hub_that_is_not_cached_is_refused_with_the_ways_on() -> None:
     with pytest.raises(UserError, match=r"bitnet.*cannot be reached.*model\.path=FOLDER.*model\.weights=random"):
-        model("model=bitnet").check()
+        model("model=bitnet").check("causal_lm", as_it_is=False)

@@ -79,7 +79,7 @@ def test_the_runs_of_an_mlflow_store_are_read_as_they_were_logged(store: str) ->
     ("uri", "reason"),
     [
         ("sqlite:///missing.db", "no such file"),
-        ("sqlite:///notes.txt", "cannot be read"),
+        ("sqlite:///notes.txt", "not a database"),
         ("http://127.0.0.1:9", "cannot be read"),
         ("ftp://somewhere", "cannot be read"),
     ],

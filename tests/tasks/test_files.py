@@ -1,12 +1,17 @@
 """Rows of published files, and the faults that are named by file and row."""
 
+import csv
 import gzip
+import json
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from effcomp.errors import UserError
-from effcomp.tasks.files import read_rows
+from effcomp.tasks.files import read_rows, read_text
 
 COLUMNS = ["sentence", "label"]
 
@@ -61,3 +66,80 @@ def test_a_fault_is_one_line_with_file_and_row(name: str, tmp_path: Path) -> Non
     assert words in message
     assert "row" in message
     assert "\n" not in message
+
+
+WORDS = st.text(st.characters(codec="utf-8"), max_size=30).filter(lambda text: text not in COLUMNS)
+TABLES = st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=8)
+
+
+def written(kind: str, table: list[tuple[str, str]]) -> bytes:
+    """A file with a header, as the format's own writer makes it."""
+    if kind == "jsonl":
+        return "".join(json.dumps(dict(zip(COLUMNS, row, strict=True))) + "\n" for row in table).encode()
+    with tempfile.SpooledTemporaryFile(mode="w+", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([COLUMNS, *table])
+        stream.seek(0)
+        return stream.read().encode()
+
+
+def lines(table: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What a .tsv can hold: no tab and no line break in a cell, and no row that is a blank line."""
+    return [row for row in table if not set("\t\n\r") & set("".join(row))]
+
+
+def read_back(name: str, data: bytes) -> list[tuple[str, str]]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / name
+        file.write_bytes(data)
+        return [(row["sentence"], row["label"]) for _, row in rows(file)]
+
+
+@given(TABLES, st.booleans())
+def test_what_was_written_is_read(table: list[tuple[str, str]], packed: bool) -> None:
+    contents = {
+        "csv": (table, written("csv", table)),
+        "jsonl": (table, written("jsonl", table)),
+        "tsv": (lines(table), "".join("\t".join(row) + "\n" for row in [tuple(COLUMNS), *lines(table)]).encode()),
+    }
+    for kind, (wanted, data) in contents.items():
+        name = f"rows.{kind}.gz" if packed else f"rows.{kind}"
+        assert read_back(name, gzip.compress(data) if packed else data) == wanted, kind
+
+
+DAMAGES = st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=4)), max_size=6)
+NAMES = st.sampled_from(["csv", "tsv", "jsonl", "csv.gz", "tsv.gz", "jsonl.gz"])
+
+
+def damaged(data: bytes, damages: list[tuple[float, bytes]], end: float) -> bytes:
+    """Bytes overwritten here and there, and the end cut off."""
+    changed = bytearray(data)
+    for place, replacement in damages:
+        start = int(place * len(changed))
+        changed[start : start + len(replacement)] = replacement
+    return bytes(changed[: round(end * len(changed))])
+
+
+@settings(max_examples=300)
+@given(NAMES, TABLES, DAMAGES, st.floats(0, 1))
+def test_a_damaged_file_gives_rows_or_one_line(
+    name: str, table: list[tuple[str, str]], damages: list[tuple[float, bytes]], end: float
+) -> None:
+    data = written("jsonl" if "jsonl" in name else "csv", table)
+    must_refuse_or_read(name, damaged(gzip.compress(data) if name.endswith("gz") else data, damages, end))
+
+
+@settings(max_examples=300)
+@given(NAMES, st.binary(max_size=300), st.sampled_from([b"", gzip.compress(b"")[:10], b'{"sentence": ', b"[" * 10_000]))
+def test_random_bytes_give_rows_or_one_line(name: str, data: bytes, start: bytes) -> None:
+    must_refuse_or_read(name, start + data)
+
+
+def must_refuse_or_read(name: str, data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / f"rows.{name}"
+        file.write_bytes(data)
+        for read in (rows, read_text):
+            try:
+                read(file)
+            except UserError as error:
+                assert str(file) in str(error)

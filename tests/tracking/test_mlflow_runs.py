@@ -24,7 +24,7 @@ def local(folder: Path) -> MlflowTracking:
 
 def log_some(folder: Path, count: int) -> None:
     tracking = local(folder)
-    tracking.check()
+    tracking.prepare()
     for _ in range(count):
         tracking.log(Result(records("nf4")[0], [], [], [], {}, [], started_ms=0, ended_ms=1), None, parent=None)
 
@@ -48,7 +48,7 @@ def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> Non
 
 def test_a_record_comes_back_from_mlflow_and_series_stand_by_step(tmp_path: Path) -> None:
     result, tracking = some_result(), local(tmp_path)
-    tracking.check()
+    tracking.prepare()
     tracking.log(result, None, parent=None)
 
     client, experiment = tracking.experiment()
@@ -68,7 +68,7 @@ def test_a_record_comes_back_from_mlflow_and_series_stand_by_step(tmp_path: Path
 
 def test_a_run_whose_logging_raises_is_failed_and_not_running(tmp_path: Path) -> None:
     tracking = local(tmp_path)
-    tracking.check()
+    tracking.prepare()
     client, experiment = tracking.experiment()
     with (
         pytest.raises(KeyboardInterrupt),
@@ -80,7 +80,7 @@ def test_a_run_whose_logging_raises_is_failed_and_not_running(tmp_path: Path) ->
 
 def test_what_a_killed_process_left_open_is_closed_by_the_next_sweep(tmp_path: Path) -> None:
     tracking = local(tmp_path)
-    tracking.check()
+    tracking.prepare()
     client, experiment = tracking.experiment()
     own = process_name(os.getpid())
     host, pid, started = own.rsplit(" ", 2)
@@ -102,11 +102,11 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Pat
 
     parts = compose_parts(
         *(f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL),
-        *("quant=int8_dynamic", f"store={tmp_path / 'store'}"),
+        *("quant=int8_dynamic", "tracking=none", f"store={tmp_path / 'store'}"),
     )
     with machine_rates_in(parts.store):
         result, tracking = run(parts), local(tmp_path)
-    tracking.check()
+    tracking.prepare()
     tracking.log(result, parts.store / "artifact" / result.record.truth.artifact, parent=None)
     client, experiment = tracking.experiment()
     (model,) = client.search_logged_models([experiment.experiment_id])
@@ -126,7 +126,7 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Pat
 
 def test_a_server_that_is_not_there_is_said_and_refuses_nothing(caplog: pytest.LogCaptureFixture) -> None:
     tracking = MlflowTracking(name="server", uri="http://127.0.0.1:9", artifacts=None)
-    tracking.check()
+    tracking.prepare()
     assert "does not answer" in caplog.text
     assert "--upload" in caplog.text
     with pytest.raises(Unreachable):
@@ -136,7 +136,9 @@ def test_a_server_that_is_not_there_is_said_and_refuses_nothing(caplog: pytest.L
 @pytest.mark.parametrize("uri", ["nonsense", "file:///tmp/mlruns", "sqlite:////proc/none/mlflow.db"])
 def test_a_store_that_cannot_be_written_is_refused(uri: str) -> None:
     with pytest.raises(UserError, match=r"tracking\.uri="):
-        MlflowTracking(name="local", uri=uri, artifacts=None).check()
+        tracking = MlflowTracking(name="local", uri=uri, artifacts=Path("runs"))
+        tracking.check()
+        tracking.prepare()
 
 
 def test_a_database_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_a_database_whose_making_was_killed_is_made_again(tmp_path: Path) -> Non
 
 def test_a_model_that_a_run_had_begun_to_log_is_not_left_pending(tmp_path: Path) -> None:
     tracking = local(tmp_path)
-    tracking.check()
+    tracking.prepare()
     client, experiment = tracking.experiment()
     with (
         pytest.raises(OSError, match="No space left"),

@@ -122,7 +122,8 @@ class Pruner(Prune):
                 seconds += time.perf_counter() - start
                 trained = curve[-1]["step"] if curve else 0
                 curve += [{**row, "step": trained + row["step"], "prune_step": number} for row in rows]
-        write_checkpoint(model, job.tokenizer, curve, folder)
+        with as_recovery():
+            write_checkpoint(model, job.tokenizer, curve, folder)
         return seconds
 
 

@@ -1,6 +1,8 @@
 """bitsandbytes formats: LLM.int8(), 4-bit NormalFloat and 4-bit float."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from effcomp.compress.quant.base import HEADS, Arithmetic, Quant, Way, linear_layers, load_floats, stored_state
 
@@ -18,7 +20,7 @@ class Int8Bnb(Quant):
     """
 
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
-    threshold: float
+    threshold: Annotated[float, Field(ge=0)]
     """Activation columns with a value above this are computed in float (0: none)."""
 
     @property

@@ -56,7 +56,10 @@ def quantise(weight: "Tensor", granularity: Granularity) -> "tuple[Tensor, Tenso
 
 def dequantise(codes: "Tensor", scale: "Tensor") -> "Tensor":
     """The float32 weight that codes and scale stand for."""
-    return codes.float() * scale
+    import torch
+
+    largest = torch.finfo(torch.float32).max
+    return (codes.float() * scale).clamp(-largest, largest)  # the scale was rounded: 127 of it may be past the largest
 
 
 class Int8Scratch(Quant):

@@ -38,7 +38,7 @@ def quantise_ternary(weight: "Tensor") -> "tuple[Tensor, Tensor]":
     magnitude = weight.float().abs()
     largest = magnitude.amax()
     exact = bool(((magnitude == 0) | (magnitude == largest)).all())
-    scale = nonzero_scale(largest if exact else magnitude.mean())
+    scale = nonzero_scale(largest if exact else magnitude.double().mean().float())
     return (weight.float() / scale).round().clamp(-1, 1).to(torch.int8), scale
 
 

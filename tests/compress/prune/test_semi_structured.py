@@ -5,7 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
+from torch import nn
 
 from effcomp.compress.artifact import write_artifact
 from effcomp.compress.prune.sparse import matrices
@@ -34,6 +37,23 @@ def test_of_each_four_inputs_the_two_largest_stay(fixture: str, head: Head, requ
         was, now = before[name].abs().unflatten(1, (-1, 4)), matrix(layer).unflatten(1, (-1, 4))
         kept = was.where(now != 0, torch.inf).amin(dim=2)
         assert (was.where(now == 0, 0).amax(dim=2) <= kept).all(), name
+
+
+PRUNE = compose_parts("prune=semi_structured_2_4").prune
+
+
+@given(st.integers(1, 6), st.integers(1, 21), st.sampled_from([0.0, 1.0, 1e-30]))
+def test_of_any_shape_two_of_each_whole_four_go_and_the_rest_stays(outputs: int, inputs: int, spread: float) -> None:
+    """With no spread all weights are equal: still two of four."""
+    layer = nn.Linear(inputs, outputs)
+    with torch.no_grad():
+        layer.weight.mul_(spread).add_(1)
+    before, whole = layer.weight.detach().clone(), inputs // 4 * 4
+    PRUNE.apply(SimpleNamespace(model=nn.Sequential(layer)), 1.0)
+    after = layer.weight.detach()
+    assert not whole or of_four(after[:, :whole]) == {2}
+    assert torch.equal(after[:, whole:], before[:, whole:])
+    assert torch.equal(after[after != 0], before[after != 0])
 
 
 def test_the_pattern_holds_on_disk_behind_a_recovery(tiny_bert: Path, tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from effcomp.compress.artifact import load_artifact, write_artifact
 from effcomp.compress.formats.safetensors import Safetensors
 from effcomp.compress.prune.importance import magnitude, taylor
-from effcomp.compress.prune.structured import Structured
+from effcomp.compress.prune.structured import Structured, share
 from effcomp.errors import UserError
 from effcomp.finetune.base import Job
 from effcomp.heads import Head
@@ -196,3 +198,29 @@ def test_what_it_cannot_prune_is_refused() -> None:
     structured("prune.ratio=0.958").check_config(AutoConfig.for_model(**bert))
     structured("prune.ratio=0.75", "prune.scope=global").check_config(AutoConfig.for_model(**llama))
     assert "it knows: bert, distilbert, gpt2, gpt_neo, llama, bitnet" in refusal(0.5, {"model_type": "albert"})
+
+
+PRUNE = compose_parts("prune=structured").prune
+SCORES = st.lists(st.lists(st.floats(0, 1e6, width=32), min_size=12, max_size=12), min_size=1, max_size=4)
+
+
+@given(SCORES, st.floats(0, 0.9), st.sampled_from(["layer", "global"]))
+def test_the_units_that_stay_are_those_of_the_highest_importance(
+    rows: list[list[float]], ratio: float, scope: str
+) -> None:
+    assert isinstance(PRUNE, Structured)
+    scores = [torch.tensor(row) for row in rows]
+    kept = PRUNE.model_copy(update={"scope": scope}).chosen(scores, 12, ratio, 1)
+    for layer, units in zip(scores, kept, strict=True):
+        assert units == sorted(set(units))
+        assert len(units) >= 1
+        gone = sorted(set(range(12)) - set(units))
+        assert not gone or layer[gone].max() <= layer[units].min()
+        if scope == "layer":
+            assert len(units) == max(1, share(12, ratio))
+
+
+@given(st.integers(1, 4096), st.floats(0, 1, exclude_max=True), st.sampled_from([1, 64]))
+def test_a_share_is_the_nearest_multiple(total: int, ratio: float, step: int) -> None:
+    assert share(total, ratio, step) % step == 0
+    assert abs(share(total, ratio, step) - (1 - ratio) * total) <= step / 2 * (1 + 1e-9)

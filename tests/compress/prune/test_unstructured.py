@@ -5,10 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from effcomp.models.base import load_checkpoint
 from tests.conftest import compose_parts
+
+PRUNE = compose_parts("prune=l1_unstructured").prune
 
 
 class Small(nn.Module):
@@ -36,6 +40,27 @@ def test_the_share_of_zeros_is_the_ratio(ratio: float) -> None:
             [layer.weight.flatten() for layer in (pruned(ratio, scope).wide, pruned(ratio, scope).narrow)]
         )
         assert (weights == 0).float().mean() == pytest.approx(ratio, abs=0.002)
+
+
+SIZES = st.integers(1, 9)
+
+
+@given(SIZES, SIZES, st.floats(0, 0.99), st.sampled_from(["global", "layer"]), st.integers(0, 2**16))
+def test_as_many_go_as_the_ratio_says_and_none_that_is_larger_than_one_that_stays(
+    outputs: int, inputs: int, ratio: float, scope: str, seed: int
+) -> None:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(inputs, outputs), nn.Linear(outputs, 2 * inputs))
+    before = [layer.weight.detach().clone() for layer in model]
+    PRUNE.model_copy(update={"scope": scope}).apply(SimpleNamespace(model=model), ratio)
+    after = [layer.weight.detach() for layer in model]
+    groups = [(torch.cat([w.flatten() for w in before]), torch.cat([w.flatten() for w in after]))]
+    for was, now in groups if scope == "global" else zip(before, after, strict=True):
+        gone = now == 0
+        assert gone.sum() == round(ratio * was.numel())
+        assert torch.equal(now[~gone], was[~gone])
+        if gone.any() and not gone.all():
+            assert was[gone].abs().max() <= was[~gone].abs().min()
 
 
 def test_global_takes_from_the_layer_of_small_weights_and_layer_from_each() -> None:

@@ -2,9 +2,13 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from effcomp.compress.quant.int4 import LARGEST_CODE, packed, quantise_groups, unpacked
 from effcomp.compress.quant.int4_linear import Int4Linear
+from tests.compress.quant.test_int8 import MATRICES
 
 torch.manual_seed(0)
 
@@ -19,6 +23,28 @@ def test_the_rounding_error_is_at_most_half_a_step_of_the_group(inputs: int, gro
     step = scale.repeat_interleave(group_size, dim=1)[:, :inputs]
     assert (error <= step / 2 * (1 + 1e-5)).all()
     assert not restored[:, inputs:].any(), "what fills the last group counts nothing"
+
+
+@given(MATRICES, st.sampled_from([32, 64, 128]))
+def test_whatever_is_finite_comes_back_within_half_a_step_of_its_group(weight: torch.Tensor, group_size: int) -> None:
+    weight = weight.clamp(-1e38, 1e38)
+    codes, scale = quantise_groups(weight, group_size)
+    assert codes.shape == (len(weight), scale.shape[1] * group_size)
+    assert (codes.abs() <= LARGEST_CODE).all()
+    step = scale.repeat_interleave(group_size, dim=1)
+    restored = (codes * step)[:, : weight.shape[1]]
+    allowed = step[:, : weight.shape[1]].double() / 2 * (1 + 1e-5)
+    error = (restored.double() - weight.double()).abs()
+    denormal = weight.abs() <= LARGEST_CODE * torch.finfo(torch.float32).tiny
+    assert (denormal | (error <= allowed)).all()
+    again, _ = quantise_groups(restored, group_size)
+    assert torch.equal(again, codes), "what was quantised is quantised to itself"
+
+
+@given(st.integers(1, 5), st.integers(1, 9), st.data())
+def test_what_is_packed_is_unpacked(rows: int, bytes_in_a_row: int, data: st.DataObject) -> None:
+    codes = data.draw(arrays("int8", (rows, 2 * bytes_in_a_row), elements=st.integers(-8, 7)).map(torch.from_numpy))
+    assert torch.equal(unpacked(packed(codes)), codes)
 
 
 def test_two_codes_lie_in_a_byte() -> None:

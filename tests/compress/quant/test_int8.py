@@ -2,6 +2,9 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from torch import nn
 
 from effcomp.compress.quant.int8 import Int8Scratch, dequantise, quantise
@@ -48,6 +51,41 @@ def test_what_is_not_finite_is_refused(value: float) -> None:
     weight[1, 2] = value
     with pytest.raises(ValueError, match="NaN or infinity"):
         quantise(weight, "per_tensor")
+
+
+FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
+"""Zeros of both signs, denormals and 3e38 among them."""
+MATRICES = arrays("float32", array_shapes(min_dims=2, max_dims=2, max_side=6), elements=FLOAT32).map(torch.from_numpy)
+GRANULARITIES = st.sampled_from(["per_tensor", "per_channel"])
+
+
+@given(MATRICES, GRANULARITIES)
+def test_whatever_is_finite_comes_back_within_half_a_step(weight: torch.Tensor, granularity: str) -> None:
+    codes, scale = quantise(weight, granularity)
+    restored = dequantise(codes, scale)
+    largest = weight.abs().amax() if granularity == "per_tensor" else weight.abs().amax(dim=1, keepdim=True)
+    normal = largest / 127 >= torch.finfo(torch.float32).tiny  # what is smaller is zero to any layer
+    error = (restored.double() - weight.double()).abs()
+    assert restored.isfinite().all()
+    assert (codes.abs() <= 127).all()
+    assert (error <= torch.where(normal, scale.double() / 2 * (1 + 1e-5), largest.double())).all()
+    assert (restored * weight >= 0).all(), "no weight changes its sign"
+
+
+@given(MATRICES, GRANULARITIES)
+def test_what_was_quantised_is_quantised_to_itself(weight: torch.Tensor, granularity: str) -> None:
+    restored = dequantise(*quantise(weight, granularity))
+    assert torch.allclose(dequantise(*quantise(restored, granularity)), restored, rtol=1e-6, atol=0)
+
+
+@given(MATRICES, GRANULARITIES, st.sampled_from([float("nan"), float("inf"), -float("inf")]), st.data())
+def test_one_weight_that_is_not_finite_is_enough(
+    weight: torch.Tensor, granularity: str, value: float, data: st.DataObject
+) -> None:
+    weight = weight.clone()
+    weight.view(-1)[data.draw(st.integers(0, weight.numel() - 1))] = value
+    with pytest.raises(ValueError, match="NaN or infinity"):
+        quantise(weight, granularity)
 
 
 @pytest.mark.parametrize("granularity", ["per_tensor", "per_channel"])

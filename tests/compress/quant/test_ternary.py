@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from hypothesis import given
 
 from effcomp.compress.quant.ternary import packed, quantise_ternary, unpacked
 from effcomp.models.bitnet import ternary
+from tests.compress.quant.test_int8 import MATRICES
 
 torch.manual_seed(0)
 
@@ -21,6 +23,18 @@ def test_a_ternary_weight_comes_back_exactly(sparsity: float) -> None:
     signs = torch.where(torch.rand(16, 40) < sparsity, 0, torch.randint(0, 2, (16, 40)) * 2 - 1)
     codes, scale = quantise_ternary(signs * 0.37)
     assert torch.equal(codes * scale, signs * 0.37)
+
+
+@given(MATRICES)
+def test_what_was_made_ternary_stays_as_it_is_whatever_it_was(weight: torch.Tensor) -> None:
+    codes, scale = quantise_ternary(weight)
+    assert set(codes.unique().tolist()) <= {-1, 0, 1}
+    assert scale.isfinite()
+    assert scale > 0
+    assert torch.equal(unpacked(packed(codes), weight.shape[1]), codes)
+    again, same = quantise_ternary(codes * scale)
+    assert torch.equal(again, codes)
+    assert same == scale or not codes.any()
 
 
 def test_zeros_stay_zeros() -> None:

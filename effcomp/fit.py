@@ -1,0 +1,68 @@
+"""Whether model, data and settings fit one another, which only the model's config and the data can say: refused before
+anything is computed or written."""
+
+from collections import Counter
+
+from effcomp.compose import Parts
+from effcomp.errors import UserError
+from effcomp.heads import HEADS, Head
+from effcomp.measure.pair import longest_sequence
+from effcomp.store import Store
+from effcomp.tasks.base import Examples, Splits
+from effcomp.tasks.blocks import blocks
+from effcomp.tasks.generation import GenerationTask
+
+
+def check_fit(parts: Parts, store: Store, splits: Splits) -> None:
+    """Raises UserError for a length that the model does not reach, for too few examples, and for a model that is to be
+    used as it is and has learned other labels."""
+    head = HEADS[parts.task.objective, parts.model.kind]
+    check_lengths(parts, head, longest_sequence(parts.model.shape(store).to_dict()))
+    check_counts(parts, splits)
+    if parts.model.weights == "random":
+        return
+    if parts.task.objective == "language_modelling":
+        check_blocks(parts, store, splits.test, head)
+    if splits.label_names and not parts.finetune.trains:
+        parts.model.check_labels(splits.label_names, store)
+
+
+def check_lengths(parts: Parts, head: Head, longest: int | None) -> None:
+    """longest: what the model reads; None where its config does not say."""
+    if longest is None:
+        return
+    if isinstance(parts.task, GenerationTask):
+        parts.task.check_reach(longest)
+    asked = {"task.max_length": parts.task.max_length, "bench.fixed_length": parts.bench.fixed_length}
+    for setting, length in asked.items():
+        if length is not None and length > longest:
+            raise UserError(f"{setting}={length}: this model reads at most {longest} tokens; give so many or fewer")
+    if head == "causal_lm" and parts.bench.new_tokens > longest - 2:
+        reason = f"this model reads at most {longest} tokens, a prompt of 2 or more among them"
+        raise UserError(f"bench.new_tokens={parts.bench.new_tokens}: {reason}; give {longest - 2} or fewer")
+
+
+def check_counts(parts: Parts, splits: Splits) -> None:
+    """Intervals need two examples; of each language, where there are several."""
+    if parts.task.objective == "language_modelling":
+        return  # its blocks count
+    groups = Counter(splits.test.groups or ["test"] * len(splits.test))
+    if alone := [group for group, count in groups.items() if count < 2]:
+        raise UserError(f"task={parts.task.name}: {alone[0]} has 1 example, and an interval needs at least 2: add some")
+    asked, there = parts.quant.calibration_samples, len(splits.train)
+    if asked > there:
+        raise UserError(f"quant.samples={asked}: the task has {there} training examples to fit the scales to")
+
+
+def check_blocks(parts: Parts, store: Store, test: Examples, head: Head) -> None:
+    tokenizer, length = parts.model.tokenizer(store), parts.task.max_length
+    if tokenizer is None:
+        return
+    first = 1  # documents: most are longer than a block
+    while len(blocks(test.take(list(range(first))), tokenizer, length, head)) < 2:
+        if first == len(test):
+            raise UserError(
+                f"task.max_length={length}: the test is one block of so many tokens, and an interval needs at least 2; "
+                "give a smaller one, or more text"
+            )
+        first = min(2 * first, len(test))

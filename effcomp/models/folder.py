@@ -1,0 +1,186 @@
+"""A folder as save_pretrained writes it, that a user names: what is wrong with it is said before any work.
+
+Each function takes the setting that names the folder (`model.path`), for its message.
+"""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effcomp.errors import UserError
+from effcomp.heads import Head, model_class
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+CONFIG_FILE = "config.json"
+WAY_ON = "give a folder written by save_pretrained"
+VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken")
+"""Where a tokenizer's words are."""
+NEEDED_TOKENS: dict[Head, tuple[str, ...]] = {
+    "sequence_classification": (),
+    "masked_lm": ("cls_token", "sep_token", "mask_token"),
+    "causal_lm": ("eos_token",),
+}
+"""What effcomp.tasks.blocks puts between the tokens of a text."""
+
+
+def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[PretrainedConfig, PreTrainedTokenizerBase]":
+    """The config and the tokenizer. With `weights` every tensor is read once.
+
+    Raises:
+        UserError: a file is missing or damaged, the weights are quantised already or hold NaN or infinity, or the
+            tokenizer has more tokens than the model.
+    """
+    fields = read_config(folder, setting)
+    quantised = fields.get("quantization_config")
+    if quantised is not None and not (isinstance(quantised, dict) and quantised.get("quant_method") == "bitnet"):
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+        raise UserError(f"{setting}={folder} is quantised already ({method}): give float weights")
+    if weights:
+        check_tensors(folder, setting)
+    config = load_config(folder, setting, fields["model_type"])
+    return config, load_tokenizer(folder, setting, config)
+
+
+def read_config(folder: Path, setting: str) -> dict[str, Any]:
+    """The fields of config.json; `model_type` is among them.
+
+    Raises:
+        UserError: there is none, or it is not what save_pretrained writes.
+    """
+    file = folder / CONFIG_FILE
+    if not file.is_file():
+        raise UserError(f"{setting}={folder} has no {CONFIG_FILE}: {WAY_ON}")
+    fields: Any = None
+    with suppress(ValueError, RecursionError):
+        fields = json.loads(file.read_text())
+    if not isinstance(fields, dict) or not isinstance(fields.get("model_type"), str):
+        raise UserError(f"{setting}={folder}: its {CONFIG_FILE} names no model_type; {WAY_ON}")
+    return fields
+
+
+def check_tensors(folder: Path, setting: str) -> None:
+    """Read every tensor once, one at a time."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise UserError(
+            f"{setting}={folder} has no .safetensors file: save the model with save_pretrained, "
+            "or use model.weights=random"
+        )
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                for name in tensors.keys():  # noqa: SIM118  # it is no dict
+                    if not torch.isfinite(tensors.get_tensor(name)).all():
+                        raise UserError(f"{setting}={folder}: {name} holds NaN or infinity; give finite weights")
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{file} is damaged ({first_line(error)}): save or fetch the model again") from error
+
+
+def load_config(folder: Path, setting: str, model_type: str) -> "PretrainedConfig":
+    from transformers import CONFIG_MAPPING, AutoConfig
+    from transformers import __version__ as version
+
+    if model_type not in CONFIG_MAPPING:
+        reason = f"transformers {version} does not know the architecture {model_type}"
+        raise UserError(f"{setting}={folder}: {reason}; give a model of another one")
+    try:
+        return AutoConfig.from_pretrained(folder)
+    except Exception as error:  # whatever a wrong field makes transformers raise
+        raise UserError(f"{setting}={folder}: its {CONFIG_FILE} is wrong ({first_line(error)}); {WAY_ON}") from error
+
+
+def load_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "PreTrainedTokenizerBase":
+    """Where there is none, transformers would make up one without words."""
+    from transformers import AutoTokenizer
+
+    if not any(file for pattern in VOCABULARIES for file in folder.glob(pattern)):
+        raise UserError(f"{setting}={folder} has no tokenizer: save it there with the tokenizer's save_pretrained")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except Exception as error:  # whatever a damaged file makes transformers raise
+        reason = f"its tokenizer cannot be loaded ({first_line(error)})"
+        raise UserError(f"{setting}={folder}: {reason}; save it again with save_pretrained") from error
+    vocabulary = getattr(config, "vocab_size", len(tokenizer))
+    if len(tokenizer) > vocabulary:
+        raise UserError(
+            f"{setting}={folder}: its tokenizer has {len(tokenizer)} tokens, the model {vocabulary}; "
+            "give the model its own tokenizer"
+        )
+    if tokenizer.pad_token_id is None and tokenizer.eos_token_id is None:
+        raise UserError(f"{setting}={folder}: its tokenizer has neither pad_token nor eos_token; name one there")
+    return tokenizer
+
+
+def check_head(
+    folder: Path, setting: str, head: Head, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase"
+) -> "type[PreTrainedModel]":
+    """The class of this architecture with this head.
+
+    Raises:
+        UserError: the architecture has no such head, or the tokenizer lacks a token that the head needs.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    fills_masks = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.is_encoder_decoder
+    if head == "causal_lm" and fills_masks:
+        raise UserError(f"{setting}={folder} is an encoder ({config.model_type}), which fills masks: use model=minilm")
+    if head == "masked_lm" and not fills_masks:
+        raise UserError(f"{setting}={folder} is no encoder ({config.model_type}) that fills masks: use model=gpt2")
+    try:
+        found = model_class(head, config)
+    except KeyError as error:
+        words = head.replace("_", " ")
+        raise UserError(
+            f"{setting}={folder}: transformers has no {words} of the architecture {config.model_type}; "
+            "give a model of another one, or another task"
+        ) from error
+    if lacking := [name for name in NEEDED_TOKENS[head] if getattr(tokenizer, name) is None]:
+        raise UserError(f"{setting}={folder}: its tokenizer has no {lacking[0]}; give the model's own tokenizer")
+    return found
+
+
+def check_weights(
+    folder: Path, setting: str, model: "type[PreTrainedModel]", config: "PretrainedConfig", *, as_it_is: bool
+) -> None:
+    """Whether the tensors are those of this class; none is read.
+
+    Args:
+        as_it_is: the head must be there too: it will not be trained.
+
+    Raises:
+        UserError: a tensor is missing or has another shape.
+    """
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config  # BitNet's, whose layers are ours
+    try:
+        built, loaded = model.from_pretrained(
+            folder, config=config, device_map="meta", ignore_mismatched_sizes=True, output_loading_info=True
+        )
+    except Exception as error:  # whatever a wrong file or field makes transformers raise
+        reason = f"its model cannot be built ({first_line(error)})"
+        raise UserError(f"{setting}={folder}: {reason}; {WAY_ON}") from error
+    if loaded["mismatched_keys"]:
+        name, stored, wanted = min(loaded["mismatched_keys"])
+        shapes = f"{name} is {tuple(stored)} in the weights and {tuple(wanted)} in its {CONFIG_FILE}"
+        raise UserError(f"{setting}={folder}: {shapes}; give weights and config of one model")
+    missing = sorted(loaded["missing_keys"])
+    body = f"{built.base_model_prefix}."
+    if inside := [name for name in missing if name.startswith(body) and "pooler" not in name.split(".")]:
+        raise UserError(f"{setting}={folder} has no weights for {inside[0]}: save or fetch the model again")
+    if as_it_is and missing:
+        raise UserError(
+            f"finetune=none: {setting}={folder} has no weights for {', '.join(missing)}; "
+            "use a checkpoint with a trained head or finetune=full"
+        )
+
+
+def first_line(error: Exception) -> str:
+    """Of its message, the first sentence, without the full stop; the cause where it names a field alone."""
+    lines = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+    return lines[0].partition(". ")[0].rstrip(".:")
