@@ -1,10 +1,10 @@
 """Does the semantic coherence score put texts in the right order?
 
-    python benchmarks/coherence.py          (half an hour on one core)
+    python benchmarks/coherence.py          (ten minutes on one core)
 
 BBC News articles that the scale does not come from: as they are, spoilt in known ways, and with words replaced by
-random ones at rising rates; and continuations of their first 60 words by SmolLM2, in float32 and quantised to
-fewer and fewer bits. Writes coherence.json and coherence.png.
+random ones at rising rates; and what SmolLM2 wrote in ever coarser number formats (the Records of metrics_study.jsonl).
+Writes coherence.json and coherence.png.
 """
 
 import json
@@ -12,32 +12,27 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from effcomp import stages
 from effcomp.compose import build
-from effcomp.compress.artifact import load_artifact
 from effcomp.device import Device
 from effcomp.measure import machine
 from effcomp.metrics.coherence import calibrate, coherence, sentences
 from effcomp.metrics.encoder import MINILM, SentenceEncoder, minilm_folder
 from effcomp.metrics.scores import Scores
+from effcomp.record import GenerationQuality, GenerationVersus
+from effcomp.report.sources import find_records
 from effcomp.statistics import Floats
-from effcomp.store import Store
 from effcomp.tasks.base import subset
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-ROOT = Path(__file__).resolve().parent.parent
-ARTICLES, CONTINUATIONS = 400, 100
-PROMPT_WORDS, NEW_TOKENS = 60, 256
-FORMATS = ("none", "int4", "int3", "ternary")
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+FORMATS = ("bf16", "int8_scratch", "nf4", "int4", "int3", "ternary")
+ARTICLES = 400
 REPLACED = (0.2, 0.4, 0.6)
 SEED = 0
 
@@ -81,51 +76,6 @@ def sentence_of(words: Sequence[str]) -> str:
     return joined[:1].upper() + joined[1:] + "."
 
 
-def artifact(format_name: str) -> Path:
-    """SmolLM2 as it comes, in this number format."""
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        overrides = ["model=smollm2", "task=bbc_news_lm", "finetune=none", "device=cpu", f"quant={format_name}"]
-        parts = build(compose("config", overrides=overrides))
-    store, device = Store(ROOT / "multirun/store"), parts.device.resolved()
-    splits = parts.task.load()
-    trained = stages.checkpoint(store, parts.model, parts.task, splits, "causal_lm", parts.finetune, device, SEED)
-    form = parts.runtime.format
-    return stages.artifact(store, trained, "causal_lm", parts.prune, parts.quant, form, [], device).path
-
-
-def continuations(folder: Path, prompts: Sequence[str]) -> list[str]:
-    """What the model of an artifact writes after each prompt, sampled (top-p 0.9), NEW_TOKENS tokens."""
-    import torch
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    model = load_artifact(folder)
-    torch.manual_seed(SEED)
-    inputs = tokenizer(list(prompts), return_tensors="pt", padding=True)
-    with torch.inference_mode():
-        tokens = model.generate(
-            **inputs,
-            max_new_tokens=NEW_TOKENS,
-            min_new_tokens=NEW_TOKENS,
-            do_sample=True,
-            top_p=0.9,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    written: list[str] = tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-    return written
-
-
-def true_continuations(tokenizer: "PreTrainedTokenizerBase", texts: Sequence[str]) -> dict[str, str]:
-    """By its prompt, the text that follows, of NEW_TOKENS tokens; of the texts that are long enough."""
-    found = {}
-    for text in texts:
-        words = text.split()
-        tokens = tokenizer(" ".join(words[PROMPT_WORDS:]))["input_ids"][:NEW_TOKENS]
-        if len(tokens) == NEW_TOKENS:
-            found[" ".join(words[:PROMPT_WORDS])] = tokenizer.decode(tokens)
-    return found
-
-
 def summary(variants: dict[str, Scores]) -> dict[str, dict[str, dict[str, float]]]:
     """Each variant's score, and its difference from the variant above it on the same texts."""
     found: dict[str, dict[str, dict[str, float]]] = {}
@@ -155,9 +105,20 @@ def figure(panels: dict[str, dict[str, dict[str, dict[str, float]]]]) -> Figure:
     return drawn
 
 
+def models() -> dict[str, dict[str, dict[str, float]]]:
+    """The scores of SmolLM2's continuations by number format, and their differences from float32's."""
+    found = {}
+    for record in find_records(HERE / "metrics_study.jsonl"):
+        quality, versus = record.quality, record.versus_baseline
+        assert isinstance(quality, GenerationQuality) and isinstance(versus, GenerationVersus), "its task writes texts"
+        score = quality.scores["coherence"].model_dump(exclude={"metric"})
+        found[record.choices["quant"]] = {"score": score, "less_float32": versus.differences["coherence"].model_dump()}
+    return {name: found[name] for name in ("none", *FORMATS)}
+
+
 def main() -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        parts = build(compose("config", overrides=["model=smollm2", "task=bbc_news_lm"]))
+        parts = build(compose("config", overrides=["task=bbc_news_lm"]))
     splits = parts.task.load()
     encoder, generator = Remembering(minilm_folder(), MINILM), np.random.default_rng(SEED)
 
@@ -177,16 +138,7 @@ def main() -> None:
         }
     )
 
-    tokenizer = parts.model.tokenizer(Store(ROOT / "multirun/store"))
-    assert tokenizer is not None, "it comes with its weights"
-    short_scale = calibrate(list(true_continuations(tokenizer, train).values()), encoder, SEED)
-    true = dict(list(true_continuations(tokenizer, test).items())[:CONTINUATIONS])
-    written = {"true continuation": list(true.values())} | {
-        f"SmolLM2, {'float32' if name == 'none' else name}": continuations(artifact(name), list(true))
-        for name in FORMATS
-    }
-    models = summary({name: coherence(texts, short_scale, encoder) for name, texts in written.items()})
-
+    written = models()
     result = {
         "command": "python benchmarks/coherence.py",
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -194,22 +146,11 @@ def main() -> None:
         "libraries": machine.library_versions(),
         "articles": {"texts": ARTICLES, "scale": scale.model_dump(), "variants": articles},
         "words_replaced": {"texts": ARTICLES, "variants": noisy},
-        "continuations": {
-            "texts": len(true),
-            "prompt_words": PROMPT_WORDS,
-            "new_tokens": NEW_TOKENS,
-            "scale": short_scale.model_dump(),
-            "variants": models,
-            "first_of_each": {name: texts[0] for name, texts in written.items()},
-        },
+        "models": {"variants": written},
     }
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    titles = (
-        f"{ARTICLES} BBC News articles",
-        "the same, words replaced",
-        f"{len(true)} continuations of their beginnings",
-    )
-    figure(dict(zip(titles, (articles, noisy, models), strict=True))).savefig(Path(__file__).with_suffix(".png"))
+    titles = (f"{ARTICLES} BBC News articles", "the same, words replaced", "what SmolLM2 wrote, by number format")
+    figure(dict(zip(titles, (articles, noisy, written), strict=True))).savefig(Path(__file__).with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
 """Which metric reacts first as a decoder is quantised harder?
 
-    python -m effcomp.run -m +experiment=metrics_study >benchmarks/metrics_study.jsonl
-    python benchmarks/metrics_study.py >benchmarks/metrics_study.md
-
-Reads the Records, prints the page, draws metrics_study.png beside it.
+python -m effcomp.run -m +experiment=metrics_study >benchmarks/metrics_study.jsonl
+python benchmarks/metrics_study.py >benchmarks/metrics_study.md
+python benchmarks/metrics_study.py --draw             (metrics_study.png)
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from effcomp.record import GenerationQuality, GenerationVersus, Interval, LanguageVersus, Record
+from effcomp.record import GenerationQuality, GenerationVersus, Interval, Record
 from effcomp.record.objectives import MIB
 from effcomp.report.page import circumstances
 from effcomp.report.rows import spread
@@ -19,37 +19,47 @@ from effcomp.report.sources import find_records
 
 HERE = Path(__file__).resolve().parent
 FORMATS = ("bf16", "int8_scratch", "nf4", "int4", "int3", "ternary")
-LOSS = "loss on true articles, nats"
-LESS_IS_BETTER = {LOSS, "perplexity_self", "perplexity_judge"}
+LESS_IS_BETTER = {"perplexity_self", "perplexity_judge"}
 DIGITS = {"bleu": 2, "chrf": 2, "perplexity_self": 2, "perplexity_judge": 2, "coherence": 2}
 INTRODUCTION = """# Which metric reacts first?
 
 SmolLM2-135M goes on from the first 60 words of 100 BBC News articles, greedily, 128 tokens, in ever coarser number
 formats; nothing is trained. Each cell is a metric's difference to the float32 model on the same prompts, with its 95 %
 interval; **bold** where that leaves 0 out. ROUGE, BLEU, chrF and BERTScore compare with the true continuation. The
-judge is SmolLM2 in float32, the one other model at hand without a network. The first line is no text metric: the loss
-on 100 true articles (`task=bbc_news_lm`).
+judge is SmolLM2 in float32, the one model at hand without a network.
 """
 LIKENESS = """What the models wrote, beside what float32 wrote:
 """
 CONCLUSIONS = """## What follows
 
-TO BE WRITTEN"""
+- **Agreement with the float32 model reacts first, and long before anything else.** bfloat16 leaves 41 % of the tokens,
+  and every other metric's interval holds 0. int8 leaves 30 %, 4 bits 4 to 7 %. It says that the model says something
+  else, not that it says something worse.
+- **ROUGE-1, ROUGE-L and chrF react next**: at the edge of their intervals at int8 or nf4, for certain at int4. They
+  compare with one true continuation, with which even float32 shares little (ROUGE-L 0.15); yet they are steady.
+- **The judge's perplexity and coherence** react at int4; **BERTScore, BLEU and ROUGE-2** at 3 bits, where anyone can
+  see the damage.
+- **The model's own perplexity misleads.** At nf4 it falls for certain: the model is surer of texts that are no better.
+  So does distinct-1, which rises at int4 and is highest when everything is lost: noise is diverse.
+- With a reference, watch ROUGE-L or chrF with its interval; without one, agreement as an alarm, and the
+  judge's perplexity beside distinct-2 for the damage. 100 prompts cannot tell bf16 from float32 in quality."""
 
 
 def main() -> None:
     found = find_records(HERE / "metrics_study.jsonl")
-    written = {record.choices["quant"]: record for record in found if record.choices["task"] == "continuation"}
-    read = {record.choices["quant"]: record for record in found if record.choices["task"] == "bbc_news_lm"}
-    all_differences = {LOSS: losses(read)}
-    for metric in quality(written["none"]).scores:
-        all_differences[metric] = {name: versus(written[name]).differences.get(metric) for name in FORMATS}
+    written = {record.choices["quant"]: record for record in found}
+    all_differences = {
+        metric: {name: versus(written[name]).differences.get(metric) for name in FORMATS}
+        for metric in quality(written["none"]).scores
+    }
+    if "--draw" in sys.argv:
+        figure(all_differences).savefig(HERE / "metrics_study.png")
+        return
     print(INTRODUCTION)
     print(markdown(["metric", *FORMATS], [[m, *cells(m, row)] for m, row in all_differences.items()]))
     print(LIKENESS)
     print(markdown(["format", *COLUMNS], [[name, *likeness(written[name])] for name in FORMATS]))
     print(f"![Which metrics react](metrics_study.png)\n\n{CONCLUSIONS}\n\n{circumstances(list(written.values()))}")
-    figure(all_differences).savefig(HERE / "metrics_study.png")
 
 
 def quality(record: Record) -> GenerationQuality:
@@ -60,12 +70,6 @@ def quality(record: Record) -> GenerationQuality:
 def versus(record: Record) -> GenerationVersus:
     assert isinstance(record.versus_baseline, GenerationVersus), "task=continuation writes texts"
     return record.versus_baseline
-
-
-def losses(read: dict[str, Record]) -> dict[str, Interval | None]:
-    """Of true text, by format."""
-    found = {name: read[name].versus_baseline for name in FORMATS}
-    return {name: one.loss_difference if isinstance(one, LanguageVersus) else None for name, one in found.items()}
 
 
 def cells(metric: str, differences: dict[str, Interval | None]) -> list[str]:

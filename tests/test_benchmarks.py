@@ -20,7 +20,7 @@ def test_its_records_are_read(file: Path) -> None:
     assert find_records(file)
 
 
-@pytest.mark.parametrize("name", ["real_data", "cpu"])
+@pytest.mark.parametrize("name", ["real_data", "cpu", "metrics_study"])
 def test_a_page_is_that_of_its_records(name: str) -> None:
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / f"{name}.py")],
@@ -35,7 +35,7 @@ def test_a_page_is_that_of_its_records(name: str) -> None:
 def test_the_page_of_the_coherence_score_has_the_numbers_of_its_benchmark() -> None:
     page = (ROOT / "docs/coherence.md").read_text()
     measured = json.loads((BENCHMARKS / "coherence.json").read_text())
-    for panel in ("articles", "words_replaced"):
+    for panel in ("articles", "words_replaced", "models"):
         for name, variant in measured[panel]["variants"].items():
             score = Interval(**variant["score"])
             assert f"| {name} | {score.value:.2f} [{score.low:.2f}, {score.high:.2f}] |" in page
