@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import field_validator
 
@@ -224,8 +224,19 @@ def open_client(uri: str) -> "MlflowClient":
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     from mlflow.tracking import MlflowClient
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
 
+    if not event.contains(Engine, "before_cursor_execute", wait_longer):
+        event.listen(Engine, "before_cursor_execute", wait_longer, retval=True)
     return MlflowClient(uri)
+
+
+def wait_longer(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> tuple[str, Any]:
+    """For SQLAlchemy: MLflow tells every session to give a locked file up after 20 seconds, whatever its URI says."""
+    if statement.startswith("PRAGMA busy_timeout"):
+        statement = f"PRAGMA busy_timeout = {1000 * PATIENCE_S}"
+    return statement, parameters
 
 
 def make_database(file: Path) -> None:
