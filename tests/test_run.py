@@ -68,7 +68,7 @@ WRONG = {
     "prune=l1_unstructured prune.ratio=-0.1": "prune.ratio=-0.1",
     "quant=nf4 runtime=compile": "quant=nf4 does not run on runtime=compile; it runs on: torch",
     "quant=int8_dynamic device=cuda": "quant=int8_dynamic does not run on device=cuda; it runs on: cpu",
-    "quant=bf16 runtime=onnxruntime": "runtime=onnxruntime; it runs on: torch, compile, openvino",
+    "quant=bf16 runtime=onnxruntime": "runtime=onnxruntime; it runs on: torch, compile, cuda_graphs, openvino",
     "quant=int8_static": "quant=int8_static does not run on runtime=torch; it runs on: onnxruntime, openvino",
     "runtime=openvino device=cuda": "runtime=openvino does not run on device=cuda; it runs on: cpu",
     "quant=int8_static runtime=openvino quant.samples=99999": "quant.samples=99999: the task has 7030",

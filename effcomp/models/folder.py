@@ -160,7 +160,12 @@ def check_weights(
         del config.quantization_config  # BitNet's, whose layers are ours
     try:
         built, loaded = model.from_pretrained(
-            folder, config=config, device_map="meta", ignore_mismatched_sizes=True, output_loading_info=True
+            folder,
+            config=config,
+            device_map="meta",
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            use_safetensors=True,
         )
     except Exception as error:  # whatever a wrong file or field makes transformers raise
         reason = f"its model cannot be built ({first_line(error)})"

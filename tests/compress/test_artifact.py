@@ -93,7 +93,8 @@ def write(tiny_bert: Path, folder: Path, quant: Quant, runtime: Runtime = TORCH)
 
 def test_every_pair_of_conf_has_a_tolerance() -> None:
     quants = [quant_named(file.stem) for file in (ROOT / "conf/quant").glob("*.yaml")]
-    assert set(TOLERANCE) == {(quant.name, runtime) for quant in quants for runtime in quant.ways}
+    pairs = {(quant.name, runtime) for quant in quants for runtime in quant.ways}
+    assert set(TOLERANCE) == {(name, runtime) for name, runtime in pairs if "cpu" in runtime_named(runtime).devices}
 
 
 @pytest.mark.parametrize(("name", "engine"), MEASURED)

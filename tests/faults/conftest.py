@@ -39,6 +39,6 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, overrides: tuple[str, 
 
 def rates_s(ground: Ground, since: float) -> float:
     """What measuring the machine's own rates took, which happens once; the other sweeps find them."""
-    (lock,), (rates,) = ground.store.glob("machine/*.lock"), ground.store.glob("machine/*/rates.json")
-    measured = rates.stat().st_mtime
-    return measured - lock.stat().st_mtime if measured > since else 0
+    measured = {file.parent: file.stat().st_mtime for file in ground.store.glob("machine/*/rates.json")}
+    begun = {folder: folder.with_suffix(".lock").stat().st_mtime for folder in measured}
+    return sum(measured[folder] - begun[folder] for folder in measured if measured[folder] > since)

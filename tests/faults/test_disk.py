@@ -75,9 +75,9 @@ def test_a_store_that_cannot_be_written_to_is_refused_before_any_work(tiny: list
 
 def test_a_folder_of_mlflow_that_cannot_be_written_to_is_refused_before_any_work(tmp_path: Path) -> None:
     tracking = MlflowTracking(name="local", uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=tmp_path / "files")
-    tracking.check()
+    tracking.prepare()
     with read_only(tmp_path), pytest.raises(UserError, match=r"tracking\.uri=.* cannot be written to"):
-        tracking.check()
+        tracking.prepare()
 
 
 @pytest.mark.faults

@@ -162,11 +162,14 @@ def test_the_command_refuses_in_one_line(settings: list[str], reason: str, tiny:
     assert not list(tmp_path.glob("multirun/store/checkpoint"))
 
 
-def test_an_architecture_that_is_not_known_is_refused_before_any_work(tiny: list[str], tmp_path: Path) -> None:
-    from transformers import AlbertConfig
+def test_an_architecture_that_is_not_known_is_refused_before_any_work(
+    tiny: list[str], tiny_bert: Path, tmp_path: Path
+) -> None:
+    from transformers import AlbertConfig, AlbertModel, AutoTokenizer
 
-    AlbertConfig(hidden_size=64, num_attention_heads=2).save_pretrained(tmp_path / "albert")
-    (tmp_path / "albert/model.safetensors").touch()
+    shape = {"hidden_size": 64, "embedding_size": 16, "intermediate_size": 64, "num_attention_heads": 2}
+    AlbertModel(AlbertConfig(**shape)).save_pretrained(tmp_path / "albert")
+    AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(tmp_path / "albert")
     settings = [*tiny, f"model.path={tmp_path / 'albert'}", "tracking=none", "prune=structured"]
     ran = run_effcomp(*settings, cwd=tmp_path)
     assert (ran.code, ran.stdout) == (2, "")

@@ -28,7 +28,7 @@ def test_the_rounding_error_is_at_most_half_a_step_of_the_group(inputs: int, gro
 @given(MATRICES, st.sampled_from([32, 64, 128]))
 def test_whatever_is_finite_comes_back_within_half_a_step_of_its_group(weight: torch.Tensor, group_size: int) -> None:
     weight = weight.clamp(-1e38, 1e38)
-    codes, scale = quantise_groups(weight, group_size)
+    codes, scale = quantise_groups(weight, group_size, LARGEST_CODE)
     assert codes.shape == (len(weight), scale.shape[1] * group_size)
     assert (codes.abs() <= LARGEST_CODE).all()
     step = scale.repeat_interleave(group_size, dim=1)
@@ -37,7 +37,7 @@ def test_whatever_is_finite_comes_back_within_half_a_step_of_its_group(weight: t
     error = (restored.double() - weight.double()).abs()
     denormal = weight.abs() <= LARGEST_CODE * torch.finfo(torch.float32).tiny
     assert (denormal | (error <= allowed)).all()
-    again, _ = quantise_groups(restored, group_size)
+    again, _ = quantise_groups(restored, group_size, LARGEST_CODE)
     assert torch.equal(again, codes), "what was quantised is quantised to itself"
 
 
