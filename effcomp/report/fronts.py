@@ -8,7 +8,7 @@ from effcomp.record import Interval, LanguageQuality, NotMeasured, Record
 from effcomp.record.objectives import OBJECTIVES, Objective, comparable, pareto_front
 from effcomp.report.rows import Row
 
-QUALITIES = ("accuracy", "perplexity", "flexible_match", "identical_tokens")
+QUALITIES = ("accuracy", "perplexity", "flexible_match", "rougeL")
 COSTS = {"latency": "latency_p50_ms", "bytes": "artifact_bytes", "energy": "energy_per_sample_j"}
 """Objectives by the name of their figure, quality_NAME.png."""
 MOST_SHOWN = 40

@@ -8,7 +8,7 @@ const sentences = [...document.getElementById("verdicts").children];
 const texts = lines.map((line) => line.textContent.toLowerCase());
 const [words, reset, shown, unplotted, plot] = ["words", "reset", "shown", "unplotted", "plot"].map((id) => document.getElementById(id));
 const [xAxis, yAxis] = ["x", "y"].map((id) => document.getElementById(id));
-const QUALITIES = ["accuracy", "macro_f1", "perplexity"];
+const QUALITIES = ["accuracy", "macro_f1", "perplexity", "flexible_match", "rougeL"];
 const MOST_BARS = 100, MOST_NAMES = 12, LOG_FROM = 6;
 const TICKS = [-4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`)));
 const BLUE = "#1f6feb", GREY = "#8a949e", INK = "#57606a";
