@@ -19,6 +19,7 @@ from effcomp.metrics.scores import AnyScores, NoScore, Scores
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.models.folder import CONFIG_FILE
 from effcomp.part import Part
+from effcomp.record import Interval
 from effcomp.statistics import Floats
 from effcomp.store import Store, file_sha256
 
@@ -61,20 +62,18 @@ class TextMetrics(Part):
 
     def identity(self, store: Store) -> dict[str, Any]:
         """What determines the scores of a text."""
-        weights = {
-            file.name: file_sha256(file)
-            for file in self.encoder_folder().iterdir()
-            if self.needs_encoder and file.is_file()
-        }
+        files = sorted(self.encoder_folder().iterdir()) if self.needs_encoder else []
+        weights = {file.name: file_sha256(file) for file in files if file.is_file()}
         judge = self.judge.identity(store) if "perplexity_judge" in self.scores else None
         return {"scores": self.scores, "encoder": weights, "encoder_layer": self.encoder_layer, "judge": judge}
 
 
 class Readers:
-    """The encoder and the judge, each loaded when the first score needs it."""
+    """The encoder, the scale of the coherence score, and the judge, each made when the first score needs it."""
 
-    def __init__(self, metrics: TextMetrics, store: Store) -> None:
-        self.metrics, self.store = metrics, store
+    def __init__(self, metrics: TextMetrics, references: list[str], store: Store) -> None:
+        """references: of the test, whose coherence is called 1."""
+        self.metrics, self.references, self.store = metrics, references, store
 
     @property
     def encoder_name(self) -> str:
@@ -83,6 +82,10 @@ class Readers:
     @cached_property
     def encoder(self) -> SentenceEncoder:
         return SentenceEncoder(self.metrics.encoder_folder(), self.encoder_name)
+
+    @cached_property
+    def scale(self) -> Interval:
+        return calibrate(self.references, self.encoder, seed=0)
 
     @cached_property
     def judge(self) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase, str]":
@@ -125,12 +128,6 @@ def bertscore_of(outputs: Outputs) -> Scores:
     return bertscore(outputs.texts, outputs.listed, folder, readers.encoder_name, layer)
 
 
-def coherence_of(outputs: Outputs) -> Scores:
-    """On the scale of the references."""
-    scale = calibrate(outputs.references, outputs.readers.encoder, seed=0)
-    return coherence(outputs.texts, scale, outputs.readers.encoder)
-
-
 SCORES: dict[Score, Callable[[Outputs], AnyScores]] = {
     "strict_match": lambda outputs: strict_match(outputs.texts, outputs.references),
     "flexible_match": lambda outputs: flexible_match(outputs.texts, outputs.references),
@@ -144,7 +141,7 @@ SCORES: dict[Score, Callable[[Outputs], AnyScores]] = {
     "distinct_2": lambda outputs: distinct_n(outputs.texts, 2),
     "perplexity_self": lambda outputs: own_perplexity(outputs.losses),
     "perplexity_judge": lambda outputs: perplexity(outputs.prompts, outputs.texts, *outputs.readers.judge),
-    "coherence": coherence_of,
+    "coherence": lambda outputs: coherence(outputs.texts, outputs.readers.scale, outputs.readers.encoder),
 }
 
 

@@ -127,25 +127,18 @@ def generation_columns(records: list[Record]) -> list[Column]:
             lambda v: spread(v.identical_tokens, 1, 100),
             lambda v: v.identical_tokens.value * 100,
         ),
-        *(
-            optional_column(*column)
-            for column in [("perplexity, judge", OBJECTIVES["perplexity_judge"].value, 2)]
-            if judged
-        ),
+        *([optional_column("perplexity, judge", OBJECTIVES["perplexity_judge"].value, 2)] if judged else []),
     ]
 
 
 def headline_columns(name: str) -> list[Column]:
     """A score of texts, and its difference to the baseline's."""
-
-    def score(row: Row) -> Interval | None:
-        return text_score(name)(row.record)
-
+    score = text_score(name)
     return [
         Column(
             f"{name}, %",
-            lambda row: spread(found, 1, 100) if (found := score(row)) else "-",
-            lambda row: found.value * 100 if (found := score(row)) else None,
+            lambda row: spread(found, 1, 100) if (found := score(row.record)) else "-",
+            lambda row: found.value * 100 if (found := score(row.record)) else None,
         ),
         versus_column(
             f"{name} difference, points",

@@ -93,16 +93,22 @@ def titled(figure: Figure, title: str) -> None:
     figure.suptitle(wrapped(title, int(figure.get_figwidth() * 11)), fontsize=11)
 
 
+def in_its_unit(name: str) -> tuple[str, Measure]:
+    """An objective's label, and its value in the label's unit."""
+    objective = OBJECTIVES[name]
+
+    def value(record: Record) -> Interval | None:
+        found = objective.value(record)
+        return None if found is None else found.scaled(objective.scale)
+
+    return objective.label, value
+
+
 QUALITY_MEASURES: list[tuple[str, Measure]] = [
-    ("accuracy, %", lambda r: r.quality.accuracy.scaled(100) if isinstance(r.quality, Quality) else None),
-    ("macro-F1, %", lambda r: r.quality.macro_f1.scaled(100) if isinstance(r.quality, Quality) else None),
+    *map(in_its_unit, ("accuracy", "macro_f1")),
     ("perplexity (less is better)", lambda r: r.quality.perplexity if isinstance(r.quality, LanguageQuality) else None),
     ("loss, nats a token", lambda r: r.quality.loss if isinstance(r.quality, LanguageQuality) else None),
-    *(
-        (objective.label, lambda r, one=objective: shown.scaled(one.scale) if (shown := one.value(r)) else None)
-        for name in ("flexible_match", "rougeL", "bertscore", "identical_tokens", "perplexity_judge")
-        for objective in [OBJECTIVES[name]]
-    ),
+    *map(in_its_unit, ("flexible_match", "rougeL", "bertscore", "identical_tokens", "perplexity_judge")),
 ]
 
 

@@ -35,11 +35,9 @@ def judge_texts(
         store: where the judge's weights may be kept.
         margin: how much lower the headline may be and still count as not worse.
     """
-    readers, names = Readers(task.metrics, store), task.metrics.scores
+    readers, names = Readers(task.metrics, list(test.references), store), task.metrics.scores
     before, after = (
-        Outputs(
-            list(test.texts), one.texts(tokenizer, task.stop), list(test.references), one.losses_and_counts, readers
-        )
+        Outputs(list(test.texts), one.texts(tokenizer, task.stop), readers.references, one.losses_and_counts, readers)
         for one in (baseline, variant)
     )
     (old, _), (new, missing) = scored(before, names), scored(after, names)
