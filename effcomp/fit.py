@@ -1,16 +1,22 @@
-"""Whether model, data and settings fit one another, which only the model's config and the data can say: refused before
-anything is computed or written."""
+"""Whether model, data, settings and GPU fit one another, which only the model's config and the data can say: refused
+before anything is computed or written."""
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from effcomp.compose import Parts
 from effcomp.errors import UserError
-from effcomp.heads import HEADS, Head
+from effcomp.finetune.base import Finetune
+from effcomp.heads import HEADS, Head, model_class
+from effcomp.measure import memory
 from effcomp.measure.pair import longest_sequence
 from effcomp.store import Store
 from effcomp.tasks.base import Examples, Splits
 from effcomp.tasks.blocks import blocks
 from effcomp.tasks.generation import GenerationTask
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 def check_fit(parts: Parts, store: Store, splits: Splits) -> None:
@@ -19,12 +25,41 @@ def check_fit(parts: Parts, store: Store, splits: Splits) -> None:
     head = HEADS[parts.task.objective, parts.model.kind]
     check_lengths(parts, head, longest_sequence(parts.model.shape(store).to_dict()))
     check_counts(parts, splits)
+    device = parts.device.resolved()
+    if device.kind == "cuda":
+        parameters = count_parameters(head, parts.model.shape(store))
+        check_gpu_memory(parts.model.name, parts.finetune, parameters, memory.gpu_free_bytes(device))
     if parts.model.weights == "random":
         return
     if parts.task.objective == "language_modelling":
         check_blocks(parts, store, splits.test, head)
     if splits.label_names and not parts.finetune.trains:
         parts.model.check_labels(splits.label_names, store)
+
+
+def count_parameters(head: Head, config: "PretrainedConfig") -> int:
+    """Of the architecture with a head, tied ones once; takes no memory for them."""
+    from accelerate import init_empty_weights
+
+    with init_empty_weights():
+        model = model_class(head, config)(config)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def check_gpu_memory(model: str, finetune: Finetune, parameters: int, free_bytes: int) -> None:
+    """Raise UserError where the GPU cannot hold the float32 baseline of so many parameters, or their training: the
+    least that each takes, without activations."""
+    needs = {f"the float32 baseline of model={model}": (4.0, "choose a smaller model")}
+    if finetune.trains:
+        needs[f"finetune={finetune.name} of model={model}"] = (
+            finetune.bytes_per_parameter,
+            "finetune=lora and finetune=qlora take less",
+        )
+    for what, (each, way_on) in needs.items():
+        if each * parameters > free_bytes:
+            least, free = each * parameters / 1e9, free_bytes / 1e9
+            reason = f"{what} takes {least:.1f} GB of the GPU's memory at least, and {free:.1f} GB are free"
+            raise UserError(f"{reason}; {way_on}, or another GPU")
 
 
 def check_lengths(parts: Parts, head: Head, longest: int | None) -> None:

@@ -20,7 +20,7 @@ from effcomp.evaluation import Judged, answers, judge
 from effcomp.finetune.base import Finetune, NoFinetune, read_curve
 from effcomp.fit import check_fit
 from effcomp.heads import HEADS
-from effcomp.measure import machine, turns
+from effcomp.measure import machine, memory, turns
 from effcomp.measure.measurement import Measured, measure, watch_idle
 from effcomp.measure.pair import Pair, Side
 from effcomp.part import source_key
@@ -144,6 +144,7 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
 
     sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
     pair = open_pair(parts, sides, inputs.path / stages.TOKENS_FILE, device)
+    memory.release_gpu(device)  # of the training
     with turns.alone(device), ExitStack() as workers:
         log.info("measuring %s beside its float32 baseline, each in its own process", label(parts.config))
         idle = watch_idle(parts.bench, pair)
@@ -163,7 +164,7 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
 
     description = read_description(variant.path)
     touched = parts.quant.ways[parts.runtime.name].touches
-    memory = measured.memory
+    held = measured.memory
     record = Record(
         config=parts.config,
         quality=judged.quality,
@@ -176,27 +177,29 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
             parameters=description.parameters,
             baseline_parameters=read_description(baseline.path).parameters,
             nonzero_share=description.nonzero_parameters / description.parameters,
-            peak_rss_bytes=memory.peak_rss_bytes,
-            library_rss_bytes=memory.library_rss_bytes,
-            load_added_rss_bytes=memory.load_added_rss_bytes,
-            inference_added_rss_bytes=memory.inference_added_rss_bytes,
+            peak_rss_bytes=held.peak_rss_bytes,
+            library_rss_bytes=held.library_rss_bytes,
+            load_added_rss_bytes=held.load_added_rss_bytes,
+            inference_added_rss_bytes=held.inference_added_rss_bytes,
             baseline_peak_rss_bytes=measured.baseline_memory.peak_rss_bytes,
             load_time_ms=measured.load_time_ms,
             first_call_ms=measured.first_call_ms,
-            finetune_s=seconds_in(trained),
-            recovery_s=seconds_in(pruned) if parts.prune.trains else None,
+            finetune_s=timing(trained)["seconds"],
+            finetune_peak_gpu_bytes=timing(trained).get("peak_gpu_bytes"),
+            recovery_s=timing(pruned)["seconds"] if parts.prune.trains else None,
             energy_per_sample_j=measured.energy.per_sample_j,
             energy_counter=measured.energy.counter,
             idle_power_w=measured.energy.idle_power_w,
-            pss_bytes=memory.pss_bytes,
+            peak_power_w=measured.energy.peak_power_w,
+            pss_bytes=held.pss_bytes,
             compile_ms=measured.compile_ms,
             bits_per_parameter=8 * parts.runtime.format.weights_bytes(variant.path) / description.parameters,
             quantised_layers=list(touched),
             quantised_share=sum(description.parameters_by_kind[kind] for kind in touched) / description.parameters,
             nonzero_parameters=description.nonzero_parameters,
-            gpu_allocated_bytes=memory.gpu["allocated"] if memory.gpu else None,
-            gpu_reserved_bytes=memory.gpu["reserved"] if memory.gpu else None,
-            gpu_process_bytes=memory.gpu.get("process") if memory.gpu else None,
+            gpu_allocated_bytes=held.gpu["allocated"] if held.gpu else None,
+            gpu_reserved_bytes=held.gpu["reserved"] if held.gpu else None,
+            gpu_process_bytes=held.gpu.get("process") if held.gpu else None,
         ),
         truth=truth(parts, finetune, splits, baseline, variant, measured),
     )
@@ -212,10 +215,10 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
     )
 
 
-def seconds_in(checkpoint: Entry) -> float:
-    """What the training of a checkpoint took when it was computed."""
-    seconds: float = json.loads((checkpoint.path / stages.TIMING_FILE).read_text())["seconds"]
-    return seconds
+def timing(checkpoint: Entry) -> dict[str, Any]:
+    """What the training of a checkpoint took when it was computed: its seconds, and its memory where it is known."""
+    found: dict[str, Any] = json.loads((checkpoint.path / stages.TIMING_FILE).read_text())
+    return found
 
 
 def open_pair(parts: Parts, sides: tuple[Side, Side], inputs: Path, device: Device) -> Pair:

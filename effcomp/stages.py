@@ -19,7 +19,7 @@ from effcomp.device import Device
 from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, Job
 from effcomp.heads import Head
-from effcomp.measure import machine, turns
+from effcomp.measure import machine, memory, turns
 from effcomp.measure.client import Worker
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.part import source_key
@@ -133,11 +133,13 @@ def checkpoint(
             scratch,
         )
         with turns.shared(device):
+            memory.reset_gpu_peak(device)
             start = time.perf_counter()
             finetune.write(job, folder)
             seconds = time.perf_counter() - start
         shutil.rmtree(scratch, ignore_errors=True)
-        (folder / TIMING_FILE).write_text(json.dumps({"seconds": round(seconds, 3)}))
+        timing = {"seconds": round(seconds, 3), "peak_gpu_bytes": memory.gpu_peak_bytes(device)}
+        (folder / TIMING_FILE).write_text(json.dumps(timing))
 
     entry = store.get("checkpoint", key, build)
     if finetune.trains and not entry.created:

@@ -46,6 +46,8 @@ class Finetune(Part):
     trains: ClassVar[bool] = True
     refuses: ClassVar[dict[str, str]] = {}
     """The model types that it cannot train, each with the reason and the way on."""
+    bytes_per_parameter: ClassVar[float] = 4
+    """What training holds on the GPU at least, for each parameter of the model."""
     keeps_zeros: ClassVar[bool] = True
     """Whether it heeds Job.masks."""
 

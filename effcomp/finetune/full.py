@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ POSITIVE = Annotated[float, Field(gt=0)]
 
 
 class FullFinetune(Finetune):
+    bytes_per_parameter: ClassVar[float] = 16  # float32 weights, gradients, and two moments of AdamW
     epochs: POSITIVE
     batch_size: Annotated[int, Field(ge=1)]
     """Examples of a batch, whatever the number of processes: each takes its share."""

@@ -19,6 +19,7 @@ class LoraFinetune(FullFinetune):
         "bitnet": "its weights are made ternary at each call, and adapters added to them would be rounded away; "
         "use finetune=full"
     }
+    bytes_per_parameter: ClassVar[float] = 4  # the weights, which have no gradients
     keeps_zeros: ClassVar[bool] = False
     rank: Annotated[int, Field(ge=1)]
     alpha: Annotated[float, Field(gt=0)]

@@ -1,7 +1,7 @@
 """Adapters on a quantised base: what is frozen is stored in few bits while the adapters are trained in float."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.compress.quant.base import Quant
 from effcomp.compress.quant.bnb import FourBit, Int8Bnb
@@ -47,12 +47,16 @@ class QuantisedLora(LoraFinetune):
 class QloraFinetune(QuantisedLora):
     """Dettmers et al. 2023, QLoRA, section 3: 4-bit NormalFloat, scales in 8 bit."""
 
+    bytes_per_parameter: ClassVar[float] = 0.5
+
     def base(self) -> Quant:
         return FourBit(name="nf4", values="nf4", block_size=64, double_quant=True)
 
 
 class Int8Finetune(QuantisedLora):
     """A base in LLM.int8() (Dettmers et al. 2022)."""
+
+    bytes_per_parameter: ClassVar[float] = 1
 
     def base(self) -> Quant:
         return Int8Bnb(name="int8_bnb", threshold=6.0)

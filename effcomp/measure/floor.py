@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from effcomp.compress.artifact import read_description, skeleton
+from effcomp.compress.quant.fp8 import Fp8
 from effcomp.compress.quant.int8_dynamic import dynamic_linear
 from effcomp.device import Device
 
@@ -25,8 +26,9 @@ BANDWIDTH_BYTES = {"cpu": 2**28, "cuda": 2**31}
 
 
 def machine_rates(device: Device) -> dict[str, float]:
-    """Operations per second (a multiplication and an addition are two) of float32, bfloat16, float16 and int8 matrix
-    products, and `bytes_per_s` of reading memory; on this device (resolved), with the threads that are set.
+    """Operations per second (a multiplication and an addition are two) of float32, bfloat16, float16, int8 and, where a
+    GPU has it, float8 matrix products, and `bytes_per_s` of reading memory; on this device (resolved), with the
+    threads that are set.
 
     Each the best of what the libraries reach, because some kernel library is always behind another on some processor.
     Where float16 has no instructions it can be multiplied as float32.
@@ -42,6 +44,9 @@ def machine_rates(device: Device) -> dict[str, float]:
         "bfloat16": [lambda: bfloats @ bfloats, lambda: bfloats @ bfloats.t()],
         "int8": [lambda: torch._int_mm(codes, codes.t())],  # how the kernels want it: the second one by columns
     }
+    if device.kind == "cuda" and torch.cuda.get_device_capability(device.index) >= Fp8.capability:
+        scale, eights = torch.ones((), device=place), values.to(torch.float8_e4m3fn)
+        products["float8"] = [lambda: torch._scaled_mm(eights, eights.t(), scale, scale, out_dtype=torch.bfloat16)]
     if device.kind == "cpu":
         layer = dynamic_linear(codes, torch.ones(()), None)
         products["int8"].append(lambda: layer(values))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.compress.quant.base import Quant
+from effcomp.device import Device
 from effcomp.measure import conditions, energy
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Worker
@@ -25,6 +26,8 @@ INT8_PRODUCTS = (
     *("FullyConnected brgemm_avx512_I8", "FullyConnected brgemm_avx512_amx_I8", "MatMul brgemm_avx512_I8"),
 )
 SCENARIO_SECONDS = 2.0
+POWER_INTERVAL_S = 0.1
+"""NVML's own power is the mean of a tenth of a second or more."""
 Times = dict[str, NDArray[np.float64]]
 
 
@@ -43,6 +46,7 @@ class Energy:
     per_sample_j: float | str
     counter: str | None
     idle_power_w: float | None
+    peak_power_w: float | None
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def measure(
     raw = {f"batch_{size}.{side}": getattr(t, side) for size, t in times.items() for side in ("baseline", "variant")}
     speeds = {size: summarise(paired, size, seed) for size, paired in times.items()}
     generation, ran_scenarios = generate(pair, bench, seed, raw), scenarios(pair.variant, bench, seed)
-    used, ran = energy_per_sample(pair.variant, bench, idle), what_ran(pair, quant)
+    used, ran = energy_per_sample(pair.variant, bench, pair.device, idle), what_ran(pair, quant)
     rates = rates_of(pair.baseline)
     floors = floor(pair.variant, times, speeds, quant, rates)
     speeds = {size: speed.model_copy(update={"floor": floors[size]}) for size, speed in speeds.items()}
@@ -251,15 +255,17 @@ def scenarios(worker: Worker, bench: Bench, seed: int) -> Scenarios | None:
     return Scenarios(**found)
 
 
-def energy_per_sample(worker: Worker, bench: Bench, idle: Idle) -> Energy:
+def energy_per_sample(worker: Worker, bench: Bench, device: Device, idle: Idle) -> Energy:
     """Joules above idle of a stretch of work at the largest batch size, over its samples."""
     if isinstance(idle.counter, str):
-        return Energy(f"unavailable: {idle.counter}", None, None)
+        return Energy(f"unavailable: {idle.counter}", None, None, None)
     assert idle.power_w is not None, "where there is a counter the idle power was measured"
     before = idle.counter.joules()
-    work = worker.ask("work", batch_size=max(bench.batch_sizes), seconds=bench.energy_seconds)
+    with Trace(worker.pid, POWER_INTERVAL_S, device) as trace:
+        work = worker.ask("work", batch_size=max(bench.batch_sizes), seconds=bench.energy_seconds)
     used = idle.counter.joules() - before - idle.power_w * work["seconds"]
-    return Energy(used / work["samples"], idle.counter.name, idle.power_w)
+    peak = max((sample.gpu.power_w for sample in trace.samples if sample.gpu is not None), default=None)
+    return Energy(used / work["samples"], idle.counter.name, idle.power_w, peak)
 
 
 def what_ran(pair: Pair, quant: Quant) -> Ran:

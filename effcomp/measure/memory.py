@@ -1,5 +1,6 @@
 """The memory of this process as the Linux kernel counts it."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -35,6 +36,39 @@ def read_kib(field: str, file: Path = STATUS) -> int:
         if line.startswith(f"{field}:"):
             return int(line.split()[1])
     raise OSError(f"{file} has no {field}")
+
+
+def reset_gpu_peak(device: Device) -> None:
+    """Let `gpu_peak_bytes` begin at what PyTorch's tensors take now."""
+    import torch
+
+    if device.kind == "cuda" and torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats(device.index)
+
+
+def gpu_peak_bytes(device: Device) -> int | None:
+    """The most that PyTorch's tensors of this process took on this GPU; None on a CPU, and where it held none."""
+    import torch
+
+    return torch.cuda.max_memory_allocated(device.index) or None if device.kind == "cuda" else None
+
+
+def release_gpu(device: Device) -> None:
+    """Give back what PyTorch keeps of this GPU for its next tensors: other processes are measured there."""
+    import torch
+
+    if device.kind == "cuda" and torch.cuda.is_initialized():
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def gpu_free_bytes(device: Device) -> int:
+    """What the GPU has left, by NVML: asking PyTorch would take half a gigabyte of it."""
+    import pynvml
+
+    from effcomp.measure.energy import nvml_handle
+
+    return int(pynvml.nvmlDeviceGetMemoryInfo(nvml_handle(device.index)).free)
 
 
 def gpu_bytes(device: Device) -> dict[str, int]:

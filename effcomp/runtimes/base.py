@@ -67,6 +67,8 @@ class Runtime(Part):
     format: ClassVar[Format]
     """What it reads."""
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
+    capability: ClassVar[tuple[int, int]] = (0, 0)
+    """The compute capability that a GPU must have."""
     generates: ClassVar[bool] = False
     """Whether decoders can be asked for one token after another."""
     compiles: ClassVar[bool] = False

@@ -1,7 +1,8 @@
 """PyTorch compiled with Inductor and recorded as CUDA graphs: a call is one launch.
 
-A small model on a large GPU spends its time launching kernels. The model is compiled once, for every shape at once;
-then each number of rows and bucket of lengths is recorded when it is first met, which takes milliseconds.
+A small model on a large GPU spends its time launching kernels. The block that a transformer repeats is compiled once,
+for every shape at once; then each number of rows and bucket of lengths is recorded when it is first met, which takes
+milliseconds.
 """
 
 from dataclasses import dataclass
@@ -15,35 +16,54 @@ from effcomp.device import Device
 from effcomp.heads import Head
 from effcomp.ragged import Batch
 from effcomp.runtimes.base import Loaded
-from effcomp.runtimes.torch import Torch, TorchModel
+from effcomp.runtimes.torch import Compiled, TorchModel
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
 BUCKET = 32
-"""Lengths are padded to a multiple of so many tokens."""
+"""Lengths are padded to a multiple of so many tokens; below that, to a power of two."""
 WARM_UPS = 2
 """Calls before one is recorded: the first compiles, the second finds its memory."""
 
 
-class CudaGraphs(Torch):
-    """Weights that are stored in codes become bfloat16 inside the compiled kernels (`Quant.decode_fused`)."""
+class CudaGraphs(Compiled):
+    """Weights that are stored in codes become bfloat16 inside the compiled kernels, or are multiplied as they are
+    (`Quant.decode_fused`)."""
 
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
-    generates: ClassVar[bool] = False
-    compiles: ClassVar[bool] = True
+    capability: ClassVar[tuple[int, int]] = (8, 0)  # bfloat16 inside the kernels
+
+    def start(self, artifact: Path, device: Device) -> str:
+        import torch._dynamo
+
+        # Past its limit of recompilations PyTorch would go on without compiling, and say so in a log.
+        torch._dynamo.config.fail_on_recompile_limit_hit = True
+        return super().start(artifact, device)
+
+    def prepared(self, model: "nn.Module") -> "nn.Module":
+        from effcomp.runtimes.one_token import use_one_token_attention
+
+        use_one_token_attention(model)
+        for block in repeated_blocks(model):
+            block.compile(dynamic=True)
+        return model
 
     def load(self, artifact: Path, device: Device) -> Loaded:
-        import torch
-
         from effcomp.compress.artifact import load_fused, read_description
 
         model = load_fused(artifact).to(device.torch_name)
-        model.config.use_cache = False  # what a server keeps for a next token would be copied out of each graph
+        model.config.use_cache = False
         padding = getattr(model.config, "pad_token_id", None) or 0
-        compiled = torch.compile(model, dynamic=True)
-        return GraphedModel(compiled, read_description(artifact).head, device.torch_name, padding)
+        return GraphedModel(self.prepared(model), read_description(artifact).head, device.torch_name, padding)
+
+
+def repeated_blocks(model: "nn.Module") -> "list[nn.Module]":
+    """The transformer layers: they share the code that is compiled, and what is around them is a few small calls."""
+    from torch import nn
+
+    return [block for module in model.modules() if isinstance(module, nn.ModuleList) for block in module]
 
 
 @dataclass(frozen=True)
@@ -72,7 +92,14 @@ class Recorded:
         return found
 
 
+def bucket(width: int) -> int:
+    """The length that is recorded for texts of this one."""
+    return -(-width // BUCKET) * BUCKET if width > BUCKET else 1 << (width - 1).bit_length()
+
+
 class GraphedModel(TorchModel):
+    keeps_cache: ClassVar[bool] = False
+
     def __init__(self, forward: Any, head: Head, place: str, padding: int) -> None:
         """padding: the token that fills a sequence up to its bucket; the attention mask leaves it out."""
         import torch
@@ -85,7 +112,7 @@ class GraphedModel(TorchModel):
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
         columns = tuple(batch)
         rows, width = batch["input_ids"].shape
-        length = -(-width // BUCKET) * BUCKET
+        length = bucket(width)
         recorded = self.recorded.get((columns, rows, length))
         if recorded is None:
             recorded = self.recorded[columns, rows, length] = self.record(columns, rows, length)
@@ -103,6 +130,7 @@ class GraphedModel(TorchModel):
         import torch
 
         inputs = torch.ones(len(columns), rows, length, dtype=torch.int64, device=self.place)
+        inputs[:, 0, 0] = 0  # transformers looks into a mask before it is recorded, and takes another way without gaps
         named = dict(zip(columns, inputs, strict=True))
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -117,13 +145,7 @@ class GraphedModel(TorchModel):
         return Recorded(graph, on_host, inputs, outputs, torch.empty(outputs.shape).pin_memory())
 
     def logits(self, inputs: "dict[str, Tensor]") -> "Tensor":
-        """(rows, classes), or of language models one position's (rows, vocabulary)."""
-        found: Tensor
-        match self.head:
-            case "sequence_classification":
-                found = self.forward(**inputs).logits
-            case "masked_lm":
-                found = self.forward(**inputs).logits[:, 0]
-            case "causal_lm":
-                found = self.forward(**inputs, logits_to_keep=1).logits[:, -1]
-        return found
+        if self.head == "causal_lm":  # the positions of the text, without the padding before it
+            positions = (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
+            inputs = {**inputs, "position_ids": positions}
+        return super().logits(inputs)

@@ -74,6 +74,9 @@ class Compiled(Torch):
 
 
 class TorchModel(Loaded):
+    keeps_cache: ClassVar[bool] = True
+    """Whether a decoder keeps what its next token needs, as a server does that reads a prompt."""
+
     def __init__(self, forward: Any, head: Head, place: str) -> None:
         self.forward, self.head, self.place = forward, head, place
 
@@ -86,15 +89,20 @@ class TorchModel(Loaded):
         import torch
 
         with torch.inference_mode():
-            match self.head:
-                case "sequence_classification":
-                    logits = self.forward(**self.tensors(batch)).logits
-                case "masked_lm":
-                    logits = self.forward(**self.tensors(batch)).logits[:, 0]
-                case "causal_lm":  # as a server reads a prompt: the next token alone, and the cache kept
-                    logits = self.forward(**self.tensors(batch), logits_to_keep=1, use_cache=True).logits[:, -1]
-            host: NDArray[np.float32] = logits.float().cpu().numpy()
+            host: NDArray[np.float32] = self.logits(self.tensors(batch)).float().cpu().numpy()
         return host
+
+    def logits(self, inputs: "dict[str, Tensor]") -> "Tensor":
+        """(rows, classes), or of language models one position's (rows, vocabulary)."""
+        found: Tensor
+        match self.head:
+            case "sequence_classification":
+                found = self.forward(**inputs).logits
+            case "masked_lm":
+                found = self.forward(**inputs).logits[:, 0]
+            case "causal_lm":
+                found = self.forward(**inputs, logits_to_keep=1, use_cache=self.keeps_cache).logits[:, -1]
+        return found
 
     def timed(self, batch: Batch) -> tuple[int, int | None]:
         if self.place == "cpu":

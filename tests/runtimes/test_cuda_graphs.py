@@ -8,33 +8,78 @@ import torch
 
 from effcomp.compress.artifact import write_artifact
 from effcomp.device import Device
+from effcomp.heads import Head
 from effcomp.models.base import load_checkpoint
 from effcomp.ragged import Batch
-from effcomp.runtimes.cuda_graphs import GraphedModel
+from effcomp.runtimes.cuda_graphs import GraphedModel, bucket
+from effcomp.runtimes.torch import TorchModel
 from tests.conftest import compose_parts
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+NEEDS_GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")]
 GPU = Device(name="cuda", kind="cuda", threads=1)
 
 
+def marked(*values: object) -> object:
+    return pytest.param(*values, marks=NEEDS_GPU)
+
+
+def test_lengths_fall_into_few_buckets() -> None:
+    assert [bucket(width) for width in (1, 2, 3, 17, 32, 33, 128, 129)] == [1, 2, 4, 32, 32, 64, 128, 160]
+
+
 def batch(rows: int, width: int) -> Batch:
+    """Of BERT's kind: the second half of the first text is padding."""
     ids = np.random.default_rng(rows * width).integers(5, 15, (rows, width))
     mask = np.ones_like(ids)
-    mask[0, width // 2 :] = 0
+    mask[0, -(-width // 2) :] = 0
     return {"input_ids": ids, "attention_mask": mask}
 
 
-@pytest.mark.parametrize("quant", ["none", "bf16", "nf4"])
-def test_it_says_what_the_eager_runtime_says(quant: str, tiny_distilbert: Path, tmp_path: Path) -> None:
-    parts = compose_parts("model=distilbert", f"quant={quant}")
-    model, tokenizer = load_checkpoint(tiny_distilbert, "sequence_classification")
-    write_artifact(
-        model, tokenizer, "sequence_classification", parts.prune, parts.quant, parts.runtime.format, [], tmp_path
-    )
-    eager = compose_parts("runtime=torch").runtime.load(tmp_path, GPU)
-    graphed = compose_parts("runtime=cuda_graphs").runtime.load(tmp_path, GPU)
+def loaded(folder: Path, head: Head, quant: str, target: Path) -> tuple[TorchModel, GraphedModel]:
+    """The same weights, eager in float32 arithmetic and recorded."""
+    parts = compose_parts(f"quant={quant}")
+    model, tokenizer = load_checkpoint(folder, head)
+    target.mkdir()
+    write_artifact(model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], target)
+    graphed = compose_parts("runtime=cuda_graphs").runtime.load(target, GPU)
+    if "torch" not in parts.quant.ways:
+        parts, target = compose_parts("quant=none"), target.parent / "float"
+        target.mkdir()
+        write_artifact(model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], target)
+    eager = compose_parts("runtime=torch").runtime.load(target, GPU)
+    assert isinstance(eager, TorchModel)
     assert isinstance(graphed, GraphedModel)
+    return eager, graphed
+
+
+@pytest.mark.parametrize(
+    ("quant", "tolerance"),
+    [
+        marked("none", 1e-3),
+        marked("bf16", 0.02),
+        marked("int8_scratch", 0.02),
+        marked("nf4", 0.02),
+        marked("ternary", 0.03),
+        marked("fp8", 0.15),
+    ],
+)
+def test_it_says_what_the_eager_runtime_says(
+    quant: str, tolerance: float, tiny_distilbert: Path, tmp_path: Path
+) -> None:
+    eager, graphed = loaded(tiny_distilbert, "sequence_classification", quant, tmp_path / quant)
     for rows, width in ((1, 7), (3, 33), (3, 40), (1, 7)):
         expected, found = eager(batch(rows, width)), graphed(batch(rows, width))
-        assert np.abs(expected - found).max() < 0.02 * np.abs(expected).max()
-    assert {key[1:] for key in graphed.recorded} == {(1, 32), (3, 64)}
+        assert np.abs(expected - found).max() < tolerance * np.abs(expected).max()
+    assert {key[1:] for key in graphed.recorded} == {(1, 8), (3, 64)}
+
+
+@pytest.mark.parametrize(("quant", "tolerance"), [marked("none", 1e-3), marked("ternary", 0.03), marked("fp8", 0.15)])
+def test_a_decoder_says_the_same_of_a_token_and_of_texts(
+    quant: str, tolerance: float, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    eager, graphed = loaded(tiny_gpt2, "causal_lm", quant, tmp_path / quant)
+    for rows, width in ((1, 1), (1, 5), (2, 1), (2, 20)):
+        ids = np.random.default_rng(width).integers(5, 15, (rows, width))
+        texts = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        expected, found = eager(texts), graphed(texts)
+        assert np.abs(expected - found).max() < tolerance * np.abs(expected).max()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from openvino import Model as OpenVinoModel
     from torch import Tensor, nn
 
-Arithmetic = Literal["float32", "bfloat16", "float16", "int8"]
+Arithmetic = Literal["float32", "bfloat16", "float16", "float8", "int8"]
 Kind = Literal["embeddings", "linear", "head", "rest"]
 """What a parameter belongs to; the rest are biases and normalisation."""
 EVERY: tuple[Kind, ...] = ("embeddings", "linear", "head", "rest")
@@ -41,6 +41,8 @@ class Quant(Part):
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     packages: ClassVar[tuple[str, ...]] = ()
     """Libraries that must be installed, by import name."""
+    capability: ClassVar[tuple[int, int]] = (0, 0)
+    """The compute capability that a GPU must have."""
 
     @property
     @abstractmethod
@@ -109,6 +111,16 @@ def stored_state(model: "nn.Module") -> "dict[str, Tensor]":
         seen.add(tensor.data_ptr())
         state[name] = tensor.detach().contiguous()
     return state
+
+
+def stored_in(model: "nn.Module", dtype: str) -> "dict[str, Tensor]":
+    """`stored_state` with what is floating-point in this type of PyTorch: `bfloat16`."""
+    import torch
+
+    return {
+        name: tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor
+        for name, tensor in stored_state(model).items()
+    }
 
 
 def load_floats(skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> None:

@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from effcomp.compress.quant.base import HEADS, Arithmetic, Quant, Way, linear_layers, load_floats, stored_state
+from effcomp.compress.quant.base import (
+    HEADS,
+    Arithmetic,
+    Quant,
+    Way,
+    linear_layers,
+    load_floats,
+    stored_in,
+    stored_state,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,6 +29,7 @@ class Int8Bnb(Quant):
     """
 
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
+    capability: ClassVar[tuple[int, int]] = (7, 5)  # of its int8 products
     threshold: Annotated[float, Field(ge=0)]
     """Activation columns with a value above this are computed in float (0: none)."""
 
@@ -45,12 +55,15 @@ class Int8Bnb(Quant):
             tensors[f"{name}.CB"], tensors[f"{name}.SCB"] = codes, largest
         return tensors
 
+    def coded_layers(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "dict[str, nn.Linear]":
+        """Put what is not coded in its place; the layers that are coded, by name."""
+        load_floats(skeleton, {name: tensor for name, tensor in tensors.items() if not name.endswith((".CB", ".SCB"))})
+        return {name: layer for name, layer in linear_layers(skeleton).items() if f"{name}.CB" in tensors}
+
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         from bitsandbytes.nn import Int8Params, Linear8bitLt
 
-        coded = {name: layer for name, layer in linear_layers(skeleton).items() if f"{name}.CB" in tensors}
-        load_floats(skeleton, {name: tensor for name, tensor in tensors.items() if not name.endswith((".CB", ".SCB"))})
-        for name, layer in coded.items():
+        for name, layer in self.coded_layers(skeleton, tensors).items():
             quantised = Linear8bitLt(
                 layer.in_features,
                 layer.out_features,
@@ -74,13 +87,11 @@ class Int8Bnb(Quant):
         """bitsandbytes' codes and scales, without its kernels: activations are bfloat16."""
         from effcomp.compress.quant.fused_linear import ByRow, placed
 
-        coded = {name: layer for name, layer in linear_layers(skeleton).items() if f"{name}.CB" in tensors}
-        load_floats(skeleton, {name: tensor for name, tensor in tensors.items() if not name.endswith((".CB", ".SCB"))})
         return placed(
             skeleton,
             {
                 name: ByRow(tensors[f"{name}.CB"], tensors[f"{name}.SCB"][:, None] / LARGEST_CODE, layer.bias)
-                for name, layer in coded.items()
+                for name, layer in self.coded_layers(skeleton, tensors).items()
             },
         )
 
@@ -99,10 +110,11 @@ class FourBit(Quant):
     mantissa.
 
     Linear layers behind the embeddings, without the head; computed in bfloat16 or float32 after
-    dequantisation inside the kernel.
+    dequantisation inside the kernel. The other parameters are stored in bfloat16.
     """
 
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
+    capability: ClassVar[tuple[int, int]] = (6, 0)  # of bitsandbytes' 4-bit kernels
     values: Literal["nf4", "fp4"]
     block_size: Literal[64, 128]
     double_quant: bool
@@ -119,11 +131,13 @@ class FourBit(Quant):
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
         from bitsandbytes.functional import quantize_4bit
 
-        tensors = stored_state(model)
-        for name in linear_layers(model, skip=HEADS):
-            weight = tensors.pop(f"{name}.weight")
+        tensors = stored_in(model, "bfloat16")
+        for name, layer in linear_layers(model, skip=HEADS).items():
             codes, state = quantize_4bit(
-                weight, blocksize=self.block_size, compress_statistics=self.double_quant, quant_type=self.values
+                layer.weight.detach(),
+                blocksize=self.block_size,
+                compress_statistics=self.double_quant,
+                quant_type=self.values,
             )
             tensors[f"{name}.weight"] = codes
             tensors.update({f"{name}.weight.{key}": value for key, value in state.as_dict(packed=True).items()})
@@ -134,6 +148,7 @@ class FourBit(Quant):
         from bitsandbytes.nn import Linear4bit, Params4bit
 
         coded = self.load_floats_of(skeleton, tensors)
+        skeleton.float()
         for name, state in coded.items():
             layer = skeleton.get_submodule(name)
             quantised = Linear4bit(

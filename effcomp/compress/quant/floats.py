@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from effcomp.compress.quant.base import EVERY, Arithmetic, Quant, Way, load_floats, stored_state
+from effcomp.compress.quant.base import EVERY, Arithmetic, Quant, Way, load_floats, stored_in
 from effcomp.ragged import Batch
 
 if TYPE_CHECKING:
@@ -37,13 +37,7 @@ class Float(Quant):
         return self.dtype
 
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
-        import torch
-
-        dtype = getattr(torch, self.dtype)
-        return {
-            name: tensor.to(dtype) if tensor.is_floating_point() else tensor
-            for name, tensor in stored_state(model).items()
-        }
+        return stored_in(model, self.dtype)
 
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         import torch

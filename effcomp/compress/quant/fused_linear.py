@@ -6,6 +6,7 @@ decoded.
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +90,7 @@ class ByTable(FusedLinear):
         return weights.flatten()[: self.shape[0] * self.shape[1]].unflatten(0, self.shape).bfloat16()
 
 
-def placed(skeleton: nn.Module, layers: dict[str, FusedLinear]) -> nn.Module:
+def placed(skeleton: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:
     """The model in bfloat16, with these layers in the places of their names."""
     skeleton.to(torch.bfloat16)
     for name, layer in layers.items():

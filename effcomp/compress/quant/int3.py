@@ -5,18 +5,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from effcomp.compress.quant.base import (
-    CODES,
-    HEADS,
-    SCALE,
     Arithmetic,
     Quant,
     Way,
     linear_layers,
     load_floats,
     split_codes,
-    stored_state,
 )
-from effcomp.compress.quant.int4 import quantise_groups
+from effcomp.compress.quant.int4 import encoded_groups
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,17 +53,7 @@ class Int3(Quant):
         return "bfloat16"
 
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
-        import torch
-
-        tensors = {
-            name: tensor.bfloat16() if tensor.is_floating_point() else tensor
-            for name, tensor in stored_state(model).items()
-        }
-        for name, layer in linear_layers(model, skip=HEADS).items():
-            del tensors[f"{name}.weight"]
-            codes, scale = quantise_groups(layer.weight.detach(), self.group_size, LARGEST_CODE)
-            tensors[name + CODES], tensors[name + SCALE] = packed(codes), scale.to(torch.bfloat16)
-        return tensors
+        return encoded_groups(model, self.group_size, LARGEST_CODE, packed)
 
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         import torch

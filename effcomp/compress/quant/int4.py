@@ -1,5 +1,6 @@
 """4-bit integer weights in groups, activations left alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +16,7 @@ from effcomp.compress.quant.base import (
     load_floats,
     nonzero_scale,
     split_codes,
-    stored_state,
+    stored_in,
 )
 from effcomp.ragged import Batch
 
@@ -45,6 +46,18 @@ def quantise_groups(weight: "Tensor", group_size: int, largest_code: int) -> "tu
     scale = nonzero_scale(groups.abs().amax(dim=-1) / largest_code)
     codes = torch.round(groups / scale[..., None]).clamp(-largest_code, largest_code).to(torch.int8)
     return codes.flatten(1), scale
+
+
+def encoded_groups(
+    model: "nn.Module", group_size: int, largest_code: int, pack: "Callable[[Tensor], Tensor]"
+) -> "dict[str, Tensor]":
+    """The tensors to store: the packed codes and scales of the linear layers but the head, the rest in bfloat16."""
+    tensors = stored_in(model, "bfloat16")
+    for name, layer in linear_layers(model, skip=HEADS).items():
+        del tensors[f"{name}.weight"]
+        codes, scale = quantise_groups(layer.weight.detach(), group_size, largest_code)
+        tensors[name + CODES], tensors[name + SCALE] = pack(codes), scale.bfloat16()
+    return tensors
 
 
 def packed(codes: "Tensor") -> "Tensor":
@@ -87,17 +100,7 @@ class Int4(Quant):
         return "bfloat16"
 
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
-        import torch
-
-        tensors = {
-            name: tensor.bfloat16() if tensor.is_floating_point() else tensor
-            for name, tensor in stored_state(model).items()
-        }
-        for name, layer in linear_layers(model, skip=HEADS).items():
-            del tensors[f"{name}.weight"]
-            codes, scale = quantise_groups(layer.weight.detach(), self.group_size, LARGEST_CODE)
-            tensors[name + CODES], tensors[name + SCALE] = packed(codes), scale.to(torch.bfloat16)
-        return tensors
+        return encoded_groups(model, self.group_size, LARGEST_CODE, packed)
 
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         import torch

@@ -95,21 +95,30 @@ class Int8Scratch(Quant):
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         from effcomp.compress.quant.int8_linear import Int8Linear
 
-        coded, floats = split_codes(tensors)
-        layers: dict[str, nn.Linear] = {}
-        if self.activations == "int8":  # a head that is tied to the embeddings has no codes of its own: it stays float
-            layers = {name: layer for name, layer in linear_layers(skeleton).items() if f"{name}.weight" in coded}
-        products = {name: coded.pop(f"{name}.weight") for name in layers}
-        load_floats(skeleton, floats | {name: dequantise(*pair) for name, pair in coded.items()})
-        for name, pair in products.items():
-            skeleton.set_submodule(name, Int8Linear(*pair, layers[name].bias))
+        for name, (pair, bias) in load_dequantised(skeleton, tensors, but_linear=self.activations == "int8").items():
+            skeleton.set_submodule(name, Int8Linear(*pair, bias))
         return skeleton
 
     def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
         from effcomp.compress.quant.fused_linear import ByRow, placed
 
-        coded, floats = split_codes(tensors)
-        layers = {name: layer for name, layer in linear_layers(skeleton).items() if f"{name}.weight" in coded}
-        products = {name: coded.pop(f"{name}.weight") for name in layers}
-        load_floats(skeleton, floats | {name: dequantise(*pair) for name, pair in coded.items()})
-        return placed(skeleton, {name: ByRow(*pair, layers[name].bias) for name, pair in products.items()})
+        products = load_dequantised(skeleton, tensors, but_linear=True)
+        return placed(skeleton, {name: ByRow(*pair, bias) for name, (pair, bias) in products.items()})
+
+
+def load_dequantised(
+    skeleton: "nn.Module", tensors: "dict[str, Tensor]", *, but_linear: bool
+) -> "dict[str, tuple[tuple[Tensor, Tensor], Tensor | None]]":
+    """Put the stored tensors in their places, dequantised.
+
+    Args:
+        but_linear: leave the linear layers out, and return them: {name: ((codes, scale), bias)}. A head that is tied to
+            the embeddings has no codes of its own and stays float.
+    """
+    coded, floats = split_codes(tensors)
+    layers = {
+        name: layer for name, layer in linear_layers(skeleton).items() if but_linear and f"{name}.weight" in coded
+    }
+    products = {name: coded.pop(f"{name}.weight") for name in layers}
+    load_floats(skeleton, floats | {name: dequantise(*pair) for name, pair in coded.items()})
+    return {name: (pair, layers[name].bias) for name, pair in products.items()}

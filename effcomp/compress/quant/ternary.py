@@ -62,15 +62,30 @@ def unpacked(stored: "Tensor", in_features: int) -> "Tensor":
     return codes.flatten(1)[:, :in_features].to(torch.int8) - 1
 
 
+def by_planes(codes: "Tensor") -> "Tensor":
+    """The same for a GPU's kernels (effcomp.compress.quant.ternary_gpu): with W = in / 4, byte j of a row holds the
+    codes + 1 of its columns j, j + W, j + 2 W and j + 3 W; in must be a multiple of 4."""
+    import torch
+
+    stored = torch.zeros(len(codes), codes.shape[1] // PER_BYTE, dtype=torch.uint8)
+    for number, plane in enumerate(codes.chunk(PER_BYTE, dim=1)):
+        stored |= (plane + 1).to(torch.uint8) << (2 * number)
+    return stored
+
+
 class Ternary(Quant):
     """Weights -s, 0 or s with one s for each linear layer but the head; activations int8, one scale for each token.
+    Under cuda_graphs the weights stay in two bits, and all else is bfloat16.
 
     After training it ruins a model that was not trained for it: use it behind finetune=ternary, or on BitNet.
     """
 
     @property
     def ways(self) -> dict[str, Way]:
-        return dict.fromkeys(("torch", "compile"), Way(("linear",), ("_int_mm",)))
+        return {
+            **dict.fromkeys(("torch", "compile"), Way(("linear",), ("_int_mm",))),
+            "cuda_graphs": Way(("linear",), ("few_tokens_kernel", "product_kernel")),
+        }
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -93,3 +108,18 @@ class Ternary(Quant):
             layer = layers[name]
             skeleton.set_submodule(name, Int8Linear(unpacked(codes, layer.in_features), scale, layer.bias))
         return skeleton
+
+    def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        from effcomp.compress.quant.fused_linear import placed
+        from effcomp.compress.quant.ternary_gpu import PackedTernaryLinear
+
+        coded, floats = split_codes(tensors)
+        load_floats(skeleton, floats)
+        layers = linear_layers(skeleton)
+        return placed(
+            skeleton,
+            {
+                name: PackedTernaryLinear(unpacked(codes, layers[name].in_features), scale, layers[name].bias)
+                for name, (codes, scale) in coded.items()
+            },
+        )

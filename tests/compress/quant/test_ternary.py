@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from effcomp.compress.quant.ternary import packed, quantise_ternary, unpacked
+from effcomp.compress.quant.ternary import by_planes, packed, quantise_ternary, unpacked
 from effcomp.models.bitnet import ternary
 from tests.compress.quant.test_int8 import MATRICES
 
@@ -48,3 +48,11 @@ def test_four_codes_lie_in_a_byte(inputs: int) -> None:
     codes = torch.randint(-1, 2, (5, inputs), dtype=torch.int8)
     assert packed(codes).shape == (5, -(-inputs // 4))
     assert torch.equal(unpacked(packed(codes), inputs), codes)
+
+
+def test_a_byte_of_planes_holds_one_code_of_each_quarter_of_its_row() -> None:
+    codes = torch.randint(-1, 2, (3, 8), dtype=torch.int8)
+    stored = by_planes(codes)
+    assert stored.shape == (3, 2)
+    for plane in range(4):
+        assert torch.equal(((stored >> (2 * plane)) & 3).to(torch.int8) - 1, codes[:, 2 * plane : 2 * plane + 2])

@@ -1,0 +1,57 @@
+"""Attention of a single query, for a compiler: two small sums in place of a kernel made for many queries."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+NAME = "effcomp_one_token"
+
+
+def use_one_token_attention(model: "nn.Module") -> None:
+    """Let a transformers model that attends by PyTorch's scaled_dot_product_attention do so through `attention`."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+
+    if model.config._attn_implementation == "sdpa":  # type: ignore[union-attr]  # a transformers model
+        AttentionInterface.register(NAME, attention)
+        AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+        model.set_attn_implementation(NAME)  # type: ignore[operator]
+
+
+def attention(
+    module: "nn.Module",
+    query: "Tensor",
+    key: "Tensor",
+    value: "Tensor",
+    attention_mask: "Tensor | None",
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **more: Any,
+) -> "tuple[Tensor, None]":
+    """softmax(query key^T * scaling) value, as transformers calls it.
+
+    Args:
+        query: (batch, heads, queries, features); key and value: (batch, key heads, keys, features), where as many
+            neighbouring heads share a key head as it takes.
+        attention_mask: (batch, 1, queries, keys) bool, False where a query does not look.
+
+    Returns:
+        (batch, queries, heads, features).
+    """
+    import torch
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    if query.shape[2] != 1:
+        found: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **more
+        )
+        return found
+    grouped = query.unflatten(1, (key.shape[1], -1))  # (batch, key heads, heads of each, 1, features)
+    scores = (grouped.float() * key[:, :, None].float()).sum(dim=-1)
+    scores = scores * (query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if attention_mask is not None:
+        scores = scores.masked_fill(~attention_mask[:, :, None, 0], torch.finfo(torch.float32).min)
+    shares = scores.softmax(dim=-1)
+    output = (shares[..., None] * value[:, :, None].float()).sum(dim=-2).to(query.dtype)
+    return output.flatten(1, 2)[:, None], None

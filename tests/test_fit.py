@@ -1,0 +1,31 @@
+"""Whether a model fits the GPU is known from its config."""
+
+from pathlib import Path
+
+import pytest
+
+from effcomp.errors import UserError
+from effcomp.fit import check_gpu_memory, count_parameters
+from effcomp.store import Store
+from tests.conftest import compose_parts
+
+BILLIONS = 10**9
+
+
+def test_parameters_are_counted_without_memory_for_them(tmp_path: Path) -> None:
+    config = compose_parts("model=bitnet", "model.weights=random").model.shape(Store(tmp_path))
+    assert count_parameters("causal_lm", config) == pytest.approx(2.41 * BILLIONS, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("finetune", "free", "reason"),
+    [
+        ("none", 9.5, r"the float32 baseline of model=bitnet takes 9.6 GB .* and 9.5 GB are free; choose a smaller"),
+        ("full", 38, r"finetune=full of model=bitnet takes 38.4 GB .* and 38.0 GB are free; finetune=lora"),
+    ],
+)
+def test_what_cannot_fit_is_refused(finetune: str, free: float, reason: str) -> None:
+    way = compose_parts("model=bitnet", f"finetune={finetune}").finetune
+    with pytest.raises(UserError, match=reason):
+        check_gpu_memory("bitnet", way, int(2.4 * BILLIONS), int(free * BILLIONS))
+    check_gpu_memory("bitnet", way, int(2.4 * BILLIONS), int((free + 1) * BILLIONS))
