@@ -1,8 +1,9 @@
 """What surrounds the configurations of a multirun: the parent run before them, the report after them.
 
-Hydra calls `SweepCallback` (conf/config.yaml). The jobs of a sweep may run in other processes, so they
-meet in the sweep's folder: sweep.json names the parent run, and each job's folder holds its record.json
-or, where it has none, outcome.json with the reason.
+The sweepers (hydra_plugins/) call `SweepCallback.begin` when they have composed every configuration, and Hydra calls
+the rest of it (conf/config.yaml). The jobs of a sweep may run in other processes, so they meet in the sweep's folder:
+sweep.json names the parent run, and each job's folder holds its record.json or, where it has none, outcome.json with
+the reason.
 """
 
 import contextlib
@@ -60,14 +61,17 @@ class SweepCallback(Callback):
     """0; 2 when configurations were refused; 1 when any failed. `effcomp.run.main` ends with it."""
     sweep: ClassVar[Sweep | None] = None
 
-    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+    @classmethod
+    def begin(cls, config: DictConfig) -> None:
+        """What is before the first configuration. Until here nothing is written: a command that does not compose leaves
+        nothing behind."""
         try:
-            type(self).sweep = begin(config)
+            cls.sweep = begin(config)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(EXIT_CODE)
-        except Exception:
-            traceback.print_exc()
+        except Exception as error:
+            say(error)
             sys.exit(1)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
@@ -113,7 +117,7 @@ def say(error: Exception) -> None:
 
 
 def begin(config: DictConfig) -> Sweep:
-    """Open the parent run, and leave its name in the sweep's folder.
+    """Make the sweep's folder, open the parent run and leave its name there.
 
     Raises:
         UserError: the tracking store cannot be used, or the sweep's folder cannot be made.
@@ -126,6 +130,7 @@ def begin(config: DictConfig) -> Sweep:
     check_folder(folder, "hydra.sweep.dir")
     tracking.prepare()
     folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "multirun.yaml")
     name = sweep_name(typed) or folder.name
     parent = open_parent(tracking, name)
     write_at_once(folder / SWEEP_FILE, json.dumps({"name": name, "parent_run": parent, "uri": tracking.uri}))

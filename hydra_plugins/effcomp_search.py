@@ -16,7 +16,9 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+
+from effcomp.sweep import OUTCOME_FILE, SweepCallback
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
@@ -61,13 +63,13 @@ class ParetoSearch(Sweeper):
         typed = [*(f"{name}={value}" for name, value in self.params.items()), *arguments]
         parsed = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(typed)
         fixed = [text for text, override in zip(typed, parsed, strict=True) if not override.is_sweep_override()]
-        space = {o.get_key_element(): distribution(o) for o in parsed if o.is_sweep_override()}
+        swept = [override for override in parsed if override.is_sweep_override()]
+        space = {override.get_key_element(): distribution(override) for override in swept}
         if not space:
             raise HydraException("hydra/sweeper=optuna has nothing to search: give choices, say quant=none,bf16,nf4")
 
-        folder = Path(self.config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        self.validate_batch_is_legal([(*fixed, *choices) for choices in samples(swept)])
+        SweepCallback.begin(self.config)
         self.search(fixed, space)
 
     def search(self, fixed: list[str], space: "dict[str, BaseDistribution]") -> None:
@@ -103,7 +105,6 @@ class ParetoSearch(Sweeper):
     def values(self, job: "JobReturn") -> list[float] | None:
         """The objectives of a job's record; None where it has none, or not all of them."""
         from effcomp.record import RECORD_FILE, Record
-        from effcomp.sweep import OUTCOME_FILE
 
         folder = Path(job.return_value)
         if (folder / OUTCOME_FILE).exists():  # a twin has the record of the first
@@ -131,6 +132,17 @@ def chosen(names: list[str]) -> "list[Objective]":
 def upwards(objective: "Objective") -> bool:
     """Whether more is better of what is told: times are told as paired speed-ups, which hold better than the times."""
     return objective.speedup is not None or objective.direction == "maximise"
+
+
+def samples(swept: list[Override]) -> list[Choices]:
+    """As few configurations as hold every choice and an end of every interval."""
+    values = {}
+    for override in swept:
+        value = override.value()
+        drawn = [value.start] if isinstance(value, IntervalSweep) else list(override.sweep_string_iterator())
+        values[override.get_key_element()] = drawn
+    count = max(map(len, values.values()))
+    return [tuple(f"{name}={of[number % len(of)]}" for name, of in values.items()) for number in range(count)]
 
 
 def distribution(override: Override) -> "BaseDistribution":

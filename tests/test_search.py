@@ -7,7 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from effcomp.record import Record
-from hydra_plugins.effcomp_search import chosen, distribution, upwards
+from hydra_plugins.effcomp_search import chosen, distribution, samples, upwards
 from tests.conftest import run_effcomp
 
 SPACE = ["quant=none,int8_dynamic", "prune=none,l1_unstructured", "prune.ratio=0.3,0.5"]
@@ -52,6 +52,15 @@ def test_a_space_that_is_smaller_than_the_trials_ends_the_search(tiny: list[str]
 def test_what_hydra_sweeps_is_what_optuna_draws_from(override: str, drawn: str) -> None:
     (parsed,) = OverridesParser.create().parse_overrides([override])
     assert str(distribution(parsed)) == drawn
+
+
+def test_a_few_samples_hold_every_choice_of_the_space() -> None:
+    swept = OverridesParser.create().parse_overrides(["quant=none,bf16,nf4", "fold=range(2)", "x=interval(0.1, 0.7)"])
+    assert samples(swept) == [
+        ("quant=none", "fold=0", "x=0.1"),
+        ("quant=bf16", "fold=1", "x=0.1"),
+        ("quant=nf4", "fold=0", "x=0.1"),
+    ]
 
 
 def test_times_are_told_as_speed_ups_and_bytes_as_they_are() -> None:

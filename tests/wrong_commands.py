@@ -10,7 +10,7 @@ OFF = "tracking=none"
 CLASSIFY = f"{OFF} task.data_dir=DATA/movie_reviews task.test_size=20"
 SST2 = f"{OFF} task=sst2 task.max_length=64 model.path=BERT"
 GSM8K = f"{OFF} task=gsm8k model=gpt2 model.path=GPT2 task.max_length=128"
-SEARCH = f"-m {OFF} hydra/sweeper=optuna"
+SEARCH = "-m hydra/sweeper=optuna"
 SAVED = "give a folder written by save_pretrained"
 
 RUNS: dict[str, Words] = {
@@ -155,9 +155,13 @@ RUNS: dict[str, Words] = {
     "tracking.uri=sqlite:///BROKEN/records/other.db": "not MLflow's; give another file",
     "tracking.artifacts=null": "name the folder of the runs' files",
     # sweeps and searches
-    f"-m {OFF} quant=none,nosuch": ("quant=nosuch", "choose one of: bf16, "),
-    f"-m {OFF} prune=structured prune.ratio=interval(0.1,0.5)": ("interval", "add hydra/sweeper=optuna"),
+    "-m quant=none,nosuch": ("quant=nosuch", "choose one of: bf16, "),
+    "-m quant=none,nosuch hydra.sweeper.max_batch_size=1": ("quant=nosuch", "choose one of: bf16, "),
+    "-m quant=none quant.block_size=64,128": ("quant.block_size", HELP),
+    "-m prune=structured prune.ratio=interval(0.1,0.5)": ("interval", "add hydra/sweeper=optuna"),
+    "-m hydra.sweep.dir=/dev/null/sweep quant=none,bf16": ("hydra.sweep.dir=/dev/null/sweep", "give another folder"),
     "-m tracking.uri=nonsense quant=none,bf16": ("tracking.uri=nonsense", "give sqlite:///FILE"),
+    f"{SEARCH} quant=none,nosuch": ("quant=nosuch", "choose one of: bf16, "),
     f"{SEARCH} quant=none": ("hydra/sweeper=optuna", "give choices"),
     f"{SEARCH} quant=none,bf16 hydra.sweeper.trials=many": "a whole number of 1 or more",
     f"{SEARCH} quant=none,bf16 hydra.sweeper.seed=-1": "a whole number of 0 or more",

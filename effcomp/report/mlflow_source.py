@@ -11,7 +11,7 @@ from effcomp.installed import require
 from effcomp.record import RECORD_FILE
 from effcomp.report.sources import Text
 from effcomp.result import SERIES_FILE
-from effcomp.tracking.mlflow_runs import EXPERIMENT, check_database, first_line, open_client, without_credentials
+from effcomp.tracking.database import EXPERIMENT, check_database, first_line, open_client, without_credentials
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

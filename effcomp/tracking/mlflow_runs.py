@@ -2,13 +2,12 @@
 
 import logging
 import os
-import re
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import field_validator
 
@@ -17,6 +16,15 @@ from effcomp.installed import require
 from effcomp.record import Record, label
 from effcomp.store import text_hash
 from effcomp.tracking.base import Tracking, Unreachable
+from effcomp.tracking.database import (
+    EXPERIMENT,
+    PATIENCE_S,
+    check_database,
+    first_line,
+    make_database,
+    open_client,
+    without_credentials,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -26,21 +34,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT = "effcomp"
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """MLflow's pages then show runs and models first, and not prompts and traces."""
 LONGEST_NAME = 250
 """What PostgreSQL takes of a run's name."""
-PATIENCE_S = 120
-"""How long a write waits for another process to leave the SQLite file."""
 PARENT_TAG = "mlflow.parentRunId"
 PROCESS_TAG = "process"
 RECORD_TAG = "record"
 """The sha256 of the Record, by which a run that was logged is known."""
-CREDENTIALS = re.compile(
-    r"https?://.*@|(?!sqlite)\w[\w+]*://[^@]*:.*@|.*[?&][^=&]*(pass|token|secret|key)[^=&]*=", re.IGNORECASE
-)
-"""A URI with a user or a password before the host, or with a token behind it."""
 
 
 class MlflowTracking(Tracking):
@@ -200,73 +201,6 @@ class MlflowTracking(Tracking):
         if self.database is None:
             return f"MLflow    {self.uri}"
         return f"MLflow    {self.uri}\nopen it   make ui   (mlflow ui --host 127.0.0.1 --backend-store-uri {self.uri})"
-
-
-def check_database(file: Path, whose: str) -> None:
-    """Raise UserError for a file that is no SQLite database of MLflow's: MLflow would retry for minutes, or make its
-    tables in it."""
-    if not file.exists():
-        return
-    try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
-            names = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
-    except sqlite3.Error as error:
-        raise UserError(f"{whose}: {error}; give another file") from error
-    if names and "experiments" not in names:
-        raise UserError(f"{whose}: that database is not MLflow's; give another file")
-
-
-def open_client(uri: str) -> "MlflowClient":
-    """A client that says in seconds that a server is not there (MLflow's own patience is minutes), and little else."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-    from mlflow.tracking import MlflowClient
-    from sqlalchemy import event
-    from sqlalchemy.engine import Engine
-
-    if not event.contains(Engine, "before_cursor_execute", wait_longer):
-        event.listen(Engine, "before_cursor_execute", wait_longer, retval=True)
-    return MlflowClient(uri)
-
-
-def wait_longer(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> tuple[str, Any]:
-    """For SQLAlchemy: MLflow tells every session to give a locked file up after 20 seconds, whatever its URI says."""
-    if statement.startswith("PRAGMA busy_timeout"):
-        statement = f"PRAGMA busy_timeout = {1000 * PATIENCE_S}"
-    return statement, parameters
-
-
-def make_database(file: Path) -> None:
-    """MLflow's tables, in a file that is called so once it has them all: MLflow can neither use nor mend one in which
-    some are missing because its making was cut off."""
-    for left in file.parent.glob(f"{file.name}.building*"):
-        left.unlink()
-    building = file.with_name(f"{file.name}.building")
-    open_client(f"sqlite:///{building}").get_experiment_by_name(EXPERIMENT)
-    building.rename(file)
-
-
-def without_credentials(uri: str) -> str:
-    """The URI as it is. What stands in a config stands in every record, log and run, so a secret is refused there
-    before anything is written.
-
-    Raises:
-        UserError: it holds credentials; the message does not repeat them.
-    """
-    if CREDENTIALS.match(uri):
-        raise UserError(
-            "the tracking URI holds credentials, which would stand in every record: give them to a server as "
-            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or as MLFLOW_TRACKING_TOKEN, and to a database "
-            "in its own file (~/.pgpass, ~/.my.cnf)"
-        )
-    return uri
-
-
-def first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].partition(": HTTP")[0].partition(" with url")[0][:200]
 
 
 @contextmanager

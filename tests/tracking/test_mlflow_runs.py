@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,21 +140,6 @@ def test_a_store_that_cannot_be_written_is_refused(uri: str) -> None:
         tracking.prepare()
 
 
-def test_a_database_whose_making_was_killed_is_made_again(tmp_path: Path) -> None:
-    making = multiprocessing.get_context("spawn").Process(target=log_some, args=(tmp_path, 0))
-    making.start()
-    end = time.monotonic() + 60
-    while not list(tmp_path.glob("db/mlflow.db*building")):
-        assert time.monotonic() < end, "it was never begun"
-        time.sleep(0.01)
-    making.kill()
-    making.join()
-    assert not (tmp_path / "db/mlflow.db").exists(), "it was killed too late: the test shows nothing"
-    log_some(tmp_path, 1)
-    client, experiment = local(tmp_path).experiment()
-    assert len(client.search_runs([experiment.experiment_id])) == 1
-
-
 def test_a_model_that_a_run_had_begun_to_log_is_not_left_pending(tmp_path: Path) -> None:
     tracking = local(tmp_path)
     tracking.prepare()
@@ -168,25 +152,3 @@ def test_a_model_that_a_run_had_begun_to_log_is_not_left_pending(tmp_path: Path)
         raise OSError("No space left on device")
     (model,) = client.search_logged_models([experiment.experiment_id])
     assert model.status == "FAILED"
-
-
-SECRETS = [
-    "http://user:s3cret@host:5000",
-    "https://s3cret@host",
-    "https://host/mlflow?token=s3cret",
-    "postgresql://user:s3cret@host/mlflow",
-    "mysql+pymysql://user:s3/cret@host/mlflow",
-    "postgresql://host/mlflow?user=u&password=s3cret",
-]
-
-
-@pytest.mark.parametrize("uri", SECRETS)
-def test_credentials_in_a_uri_are_refused_and_not_repeated(uri: str) -> None:
-    with pytest.raises(UserError, match="MLFLOW_TRACKING_PASSWORD") as refused:
-        MlflowTracking(name="server", uri=uri, artifacts=None)
-    assert "s3" not in str(refused.value)
-
-
-@pytest.mark.parametrize("uri", ["http://host:5000", "postgresql://user@host/db", "sqlite:////odd/a:b@c.db"])
-def test_a_uri_without_credentials_is_taken(uri: str) -> None:
-    assert MlflowTracking(name="server", uri=uri, artifacts=None).uri == uri

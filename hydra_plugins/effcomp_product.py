@@ -1,0 +1,30 @@
+"""hydra/sweeper=basic: every configuration of a product of choices.
+
+Takes the place of Hydra's own, which calls `on_multirun_start` and makes the sweep's folder before it has composed the
+configurations: a command that it then refuses would leave a folder, and a run in MLflow.
+"""
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from effcomp.sweep import SweepCallback
+
+
+class Product(BasicSweeper):
+    def sweep(self, arguments: list[str]) -> None:
+        """Compose every configuration, begin the sweep, run them."""
+        assert self.hydra_context and self.launcher and self.config is not None, "Hydra calls setup first"
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        batches = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), self.max_batch_size)
+        for batch in batches:
+            self.validate_batch_is_legal(batch)
+        SweepCallback.begin(self.config)
+        first = 0
+        for batch in batches:
+            for job in self.launcher.launch(batch, initial_job_idx=first):
+                _ = job.return_value  # raises what broke the launcher
+            first += len(batch)
+
+
+ConfigStore.instance().store("basic", BasicSweeperConf(_target_=f"{__name__}.Product"), "hydra/sweeper")
