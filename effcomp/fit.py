@@ -43,6 +43,7 @@ def count_parameters(head: Head, config: "PretrainedConfig") -> int:
 
     with init_empty_weights():
         model = model_class(head, config)(config)
+    model.tie_weights()
     return sum(parameter.numel() for parameter in model.parameters())
 
 
