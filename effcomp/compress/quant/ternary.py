@@ -67,7 +67,7 @@ def by_planes(codes: "Tensor") -> "Tensor":
     codes + 1 of its columns j, j + W, j + 2 W and j + 3 W; in must be a multiple of 4."""
     import torch
 
-    stored = torch.zeros(len(codes), codes.shape[1] // PER_BYTE, dtype=torch.uint8)
+    stored = codes.new_zeros(len(codes), codes.shape[1] // PER_BYTE, dtype=torch.uint8)
     for number, plane in enumerate(codes.chunk(PER_BYTE, dim=1)):
         stored |= (plane + 1).to(torch.uint8) << (2 * number)
     return stored
