@@ -84,8 +84,8 @@ class FullFinetune(Finetune):
                 f"finetune.train_samples={self.train_samples}: the task has {len(splits.train)} training examples"
             )
 
-    def adapt(self, model: "PreTrainedModel", head: Head) -> "PreTrainedModel":
-        """The model as it is trained; the model itself, where every parameter is."""
+    def adapt(self, model: "PreTrainedModel", head: Head, device: Device) -> "PreTrainedModel":
+        """The model as it is trained on this device (resolved); the model itself, where every parameter is."""
         return model
 
     def merge(self, model: "PreTrainedModel") -> "PreTrainedModel":
@@ -161,7 +161,7 @@ class FullFinetune(Finetune):
         set_seed(job.seed)  # of adapters
         trainer = self.trainer(
             job,
-            model=self.adapt(job.model, job.head),
+            model=self.adapt(job.model, job.head, job.device),
             args=arguments,
             rows=rows,
             eval_dataset=held_back,

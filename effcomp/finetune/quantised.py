@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
+    from effcomp.device import Device
     from effcomp.heads import Head
 
 
@@ -26,16 +27,16 @@ class QuantisedLora(LoraFinetune):
     def key(self) -> dict[str, Any]:
         return {**super().key(), "base": self.base().key()}
 
-    def adapt(self, model: "PreTrainedModel", head: "Head") -> "PreTrainedModel":
+    def adapt(self, model: "PreTrainedModel", head: "Head", device: "Device") -> "PreTrainedModel":
         base = self.base()
         unify_linear(model)
-        base.decode(model, base.encode(model))
+        base.moved(base.decode(model, base.encode(model)), device.torch_name)
         for layer in model.modules():
             if hasattr(layer, "support_avx512bf16_for_cpu"):
                 # bitsandbytes rearranges 4-bit weights at the first call in eval mode, for a kernel without gradient:
                 # after one evaluation nothing could be trained, or read back, any more.
                 layer.support_avx512bf16_for_cpu = False
-        return super().adapt(model, head)
+        return super().adapt(model, head, device)
 
     def merge(self, model: "PreTrainedModel") -> "PreTrainedModel":
         restore_linear(model)

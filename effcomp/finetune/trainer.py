@@ -1,6 +1,7 @@
 """transformers' Trainer as effcomp uses it. Importing it costs seconds: it is imported where training begins."""
 
 import sys
+import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -29,6 +30,7 @@ class GroupedTrainer(Trainer):
         self.lengths, self.causal = [len(row["input_ids"]) for row in rows], causal
         super().__init__(train_dataset=rows, **settings)
         self.model_accepts_loss_kwargs = True  # compute_loss divides by the number of labels: do not average again
+        self.began = time.perf_counter()
         self.collator = self._get_collator_with_removed_columns(self.data_collator)
         if self.is_world_process_zero():
             self.add_callback(Bar())
@@ -60,6 +62,10 @@ class GroupedTrainer(Trainer):
         if not rows:
             batch["labels"].fill_(IGNORED)
         return batch
+
+    def log(self, logs: dict[str, float], *more: Any) -> None:
+        """Each row of the curve says when it was, in seconds since this try began."""
+        super().log({**logs, "seconds": round(time.perf_counter() - self.began, 3)}, *more)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[dict[str, torch.Tensor]], num_batches: int, device: torch.device

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from effcomp.compress.quant.int8 import LARGEST_CODE
 
 SMALLEST = torch.finfo(torch.float32).tiny
+FEWEST_ON_A_GPU = 17
+"""Rows that cuBLAS's int8 product wants at least."""
 
 
 class Int8Linear(nn.Module):
@@ -31,7 +33,10 @@ class Int8Linear(nn.Module):
         """(..., in) to (..., out), the input's dtype."""
         tokens = input.reshape(-1, self.in_features)
         scale = (tokens.abs().amax(dim=-1, keepdim=True).float() / LARGEST_CODE).clamp(min=SMALLEST)
-        sums = torch._int_mm((tokens / scale).round().to(torch.int8), self.codes.t())
+        values = (tokens / scale).round().to(torch.int8)
+        if values.is_cuda and len(values) < FEWEST_ON_A_GPU:
+            values = nn.functional.pad(values, (0, 0, 0, FEWEST_ON_A_GPU - len(values)))
+        sums = torch._int_mm(values, self.codes.t())[: len(tokens)]
         output = sums.float() * scale * self.scale
         if self.bias is not None:
             output = output + self.bias
