@@ -4,6 +4,7 @@ before anything is computed or written."""
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from effcomp import stages
 from effcomp.compose import Parts
 from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune
@@ -16,12 +17,12 @@ from effcomp.tasks.blocks import blocks
 from effcomp.tasks.generation import GenerationTask
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 
 def check_fit(parts: Parts, store: Store, splits: Splits) -> None:
-    """Raises UserError for a length that the model does not reach, for too few examples, and for a model that is to be
-    used as it is and has learned other labels."""
+    """Raises UserError for a length that the model does not reach, for too few examples or tokens, for a model that is
+    to be used as it is and has learned other labels or nothing for this task, and for a teacher with other tokens."""
     head = HEADS[parts.task.objective, parts.model.kind]
     check_lengths(parts, head, longest_sequence(parts.model.shape(store).to_dict()))
     check_counts(parts, splits)
@@ -29,12 +30,20 @@ def check_fit(parts: Parts, store: Store, splits: Splits) -> None:
     if device.kind == "cuda":
         parameters = count_parameters(head, parts.model.shape(store))
         check_gpu_memory(parts.model.name, parts.finetune, parameters, memory.gpu_free_bytes(device))
+    tokenizer = parts.model.tokenizer(store)
+    check_samples(parts, splits.train, tokenizer, head)
+    check_tokens(parts, store, splits, head)
     if parts.model.weights == "random":
         return
-    if parts.task.objective == "language_modelling":
-        check_blocks(parts, store, splits.test, head)
-    if splits.label_names and not parts.finetune.trains:
-        parts.model.check_labels(splits.label_names, store)
+    if parts.task.objective == "language_modelling" and tokenizer is not None:
+        check_blocks(parts.task.max_length, splits.test, tokenizer, head)
+    if not parts.finetune.trains:
+        if splits.label_names:
+            parts.model.check_labels(splits.label_names, store)
+        parts.model.check_trained(head, store)
+    if head != "sequence_classification":
+        parts.finetune.check_vocabulary(tokenizer)
+        parts.prune.check_vocabulary(tokenizer)
 
 
 def count_parameters(head: Head, config: "PretrainedConfig") -> int:
@@ -85,20 +94,42 @@ def check_counts(parts: Parts, splits: Splits) -> None:
     groups = Counter(splits.test.groups or ["test"] * len(splits.test))
     if alone := [group for group, count in groups.items() if count < 2]:
         raise UserError(f"task={parts.task.name}: {alone[0]} has 1 example, and an interval needs at least 2: add some")
-    asked, there = parts.quant.calibration_samples, len(splits.train)
+
+
+def check_samples(parts: Parts, train: Examples, tokenizer: "PreTrainedTokenizerBase | None", head: Head) -> None:
+    """What the number format is fitted to: training examples, or blocks of documents."""
+    asked, there, what = parts.quant.calibration_samples, len(train), "examples"
+    if asked and head != "sequence_classification" and tokenizer is not None:
+        there, what = count_blocks(train, tokenizer, parts.task.max_length, head, asked), "blocks"
     if asked > there:
-        raise UserError(f"quant.samples={asked}: the task has {there} training examples to fit the scales to")
+        raise UserError(f"quant.samples={asked}: the task has {there} training {what} to fit the scales to")
 
 
-def check_blocks(parts: Parts, store: Store, test: Examples, head: Head) -> None:
-    tokenizer, length = parts.model.tokenizer(store), parts.task.max_length
-    if tokenizer is None:
+def check_tokens(parts: Parts, store: Store, splits: Splits, head: Head) -> None:
+    """Whether each prompt is short enough, and the test long enough for one sequence of the length that is timed."""
+    length = parts.bench.fixed_length
+    if length is None and parts.task.objective != "generation":
         return
+    there = int(stages.inputs(store, parts.model, parts.task, splits, head).lengths.sum())
+    if length is not None and there < length:
+        raise UserError(f"bench.fixed_length={length}: the test has {there} tokens; give so many or fewer")
+
+
+def check_blocks(max_length: int, test: Examples, tokenizer: "PreTrainedTokenizerBase", head: Head) -> None:
+    if count_blocks(test, tokenizer, max_length, head, 2) < 2:
+        raise UserError(
+            f"task.max_length={max_length}: the test is one block of so many tokens, and an interval needs at least 2; "
+            "give a smaller one, or more text"
+        )
+
+
+def count_blocks(
+    examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int, head: Head, enough: int
+) -> int:
+    """How many blocks the examples make; no more of them are read than make `enough`."""
     first = 1  # documents: most are longer than a block
-    while len(blocks(test.take(list(range(first))), tokenizer, length, head)) < 2:
-        if first == len(test):
-            raise UserError(
-                f"task.max_length={length}: the test is one block of so many tokens, and an interval needs at least 2; "
-                "give a smaller one, or more text"
-            )
-        first = min(2 * first, len(test))
+    while (count := len(blocks(examples.take(list(range(first))), tokenizer, max_length, head))) < enough:
+        if first == len(examples):
+            break
+        first = min(2 * first, len(examples))
+    return count

@@ -15,7 +15,6 @@ from effcomp.compress.artifact import artifact_bytes, read_description
 from effcomp.compress.prune.base import NoPrune, Pruner
 from effcomp.compress.quant.floats import Float
 from effcomp.device import Device
-from effcomp.errors import UserError
 from effcomp.evaluation import Judged, answers, judge
 from effcomp.finetune.base import Finetune, NoFinetune, read_curve
 from effcomp.fit import check_fit
@@ -62,12 +61,12 @@ def run(parts: Parts) -> Result:
     finetune.check_examples(splits)
     parts.prune.check_examples(splits)
     check_fit(parts, store, splits)
-    parts.tracking.prepare()
+    key = result_key(parts, store, device, splits, finetune)
+    parts.tracking.prepare()  # after whatever refuses the configuration: nothing is left of it
 
     def build(folder: Path) -> None:
         compress_and_measure(parts, store, device, splits, finetune).write(folder)
 
-    key = result_key(parts, store, device, splits, finetune)
     measured = store.get("result", key, build, again=parts.remeasure)
     if not measured.created:
         log.info("measured before (remeasure=true measures again): %s", measured.path)
@@ -143,7 +142,7 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
     trained, pruned, baseline, variant = stored.trained, stored.pruned, stored.baseline, stored.variant
 
     sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
-    pair = open_pair(parts, sides, inputs.path / stages.TOKENS_FILE, device)
+    pair = Pair(sides, inputs.path / stages.TOKENS_FILE, device, parts.bench.fixed_length)
     memory.release_gpu(device)  # of the training
     with turns.alone(device), ExitStack() as workers:
         log.info("measuring %s beside its float32 baseline, each in its own process", label(parts.config))
@@ -219,18 +218,6 @@ def timing(checkpoint: Entry) -> dict[str, Any]:
     """What the training of a checkpoint took when it was computed: its seconds, and its memory where it is known."""
     found: dict[str, Any] = json.loads((checkpoint.path / stages.TIMING_FILE).read_text())
     return found
-
-
-def open_pair(parts: Parts, sides: tuple[Side, Side], inputs: Path, device: Device) -> Pair:
-    """The two processes, not yet started.
-
-    Raises:
-        UserError: the texts are too short for the length that is asked for.
-    """
-    try:
-        return Pair(sides, inputs, device, parts.bench.fixed_length)
-    except ValueError as error:
-        raise UserError(f"bench.fixed_length={parts.bench.fixed_length}: {error}") from error
 
 
 def truth(

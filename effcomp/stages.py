@@ -16,7 +16,6 @@ from effcomp.compress.formats.base import Format
 from effcomp.compress.prune.base import Prune, Pruner
 from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
-from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune, Job
 from effcomp.heads import Head
 from effcomp.measure import machine, memory, turns
@@ -60,14 +59,17 @@ def tokens(store: Store, model: Model, task: Task, splits: Splits, head: Head) -
     }
 
     def build(folder: Path) -> None:
-        tokenizer = model.tokenizer(store)
-        if task.objective == "generation" and tokenizer is not None:
-            made = encode_prompts(splits.test, tokenizer, task.max_length)
-        else:
-            made = token_ids(store, model, task, splits.test, head)
-        made.save(folder / TOKENS_FILE)
+        inputs(store, model, task, splits, head).save(folder / TOKENS_FILE)
 
     return store.get("tokens", key, build)
+
+
+def inputs(store: Store, model: Model, task: Task, splits: Splits, head: Head) -> Ragged:
+    """The test examples as the model reads them; of a task whose texts are to be written, the prompts."""
+    tokenizer = model.tokenizer(store)
+    if task.objective == "generation" and tokenizer is not None:
+        return encode_prompts(splits.test, tokenizer, task.max_length)
+    return token_ids(store, model, task, splits.test, head)
 
 
 def token_ids(store: Store, model: Model, task: Task, examples: Examples, head: Head) -> Ragged:
@@ -197,17 +199,11 @@ def pruned(
 def calibration(
     store: Store, model: Model, task: Task, splits: Splits, head: Head, quant: Quant, seed: int
 ) -> list[Batch]:
-    """The training examples that a number format is fitted to, each a batch of one; of documents as many blocks.
-
-    Raises:
-        UserError: there are not so many.
-    """
+    """The training examples that a number format is fitted to, each a batch of one; of documents as many blocks."""
     if (count := quant.calibration_samples) == 0:
         return []
     examples = subset(splits.train, count, seed) if head == "sequence_classification" else splits.train
     made = token_ids(store, model, task, examples, head)
-    if len(made) < count:
-        raise UserError(f"quant.samples={count}: the task has {len(made)} training examples to fit the scales to")
     return [made.batch([index]) for index in range(count)]
 
 

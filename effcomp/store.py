@@ -94,7 +94,8 @@ class Store:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Held by one process at a time, and gone with it; whoever waits says so."""
+    """Held by one process at a time, and gone with it; whoever waits says so. Its file stays: were it removed, one that
+    waits would hold the old file, and the next process a new one."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder.with_suffix(".lock"))

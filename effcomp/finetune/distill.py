@@ -58,6 +58,16 @@ class DistillFinetune(FullFinetune):
             whose = f"finetune.teacher={self.teacher}: its labels"
             check_labels(float_config(self.teacher), splits.label_names, whose, WAY_ON)
 
+    def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
+        from transformers import AutoTokenizer
+
+        if self.teacher is None:
+            return
+        theirs = AutoTokenizer.from_pretrained(self.teacher)
+        if tokenizer is None or tokenizer.get_vocab() != theirs.get_vocab():
+            reason = "has another tokenizer than the model that it teaches"
+            raise UserError(f"finetune.teacher={self.teacher} {reason}; {WAY_ON}")
+
     def key(self) -> dict[str, Any]:
         """What the teacher is counts, not where it lies; the model before pruning is in the key of what was pruned."""
         key = super().key()
@@ -83,9 +93,7 @@ class DistillFinetune(FullFinetune):
             teacher = None
             settings["args"].label_names = ["labels", "teacher_logits"]
         else:
-            teacher, tokenizer = self.load(job)
-            if job.tokenizer is None or tokenizer.get_vocab() != job.tokenizer.get_vocab():
-                raise UserError(f"finetune.teacher={self.teacher} has another tokenizer than the model that it teaches")
+            teacher, _ = self.load(job)
         return DistillationTrainer(
             teacher=teacher,
             temperature=self.temperature,
@@ -98,8 +106,7 @@ class DistillFinetune(FullFinetune):
         """The teacher and its tokenizer."""
         assert self.teacher is not None, "check() refuses it"
         teacher, tokenizer = load_checkpoint(self.teacher, job.head)
-        if tokenizer is None:
-            raise UserError(f"finetune.teacher={self.teacher} has no tokenizer: {WAY_ON}")
+        assert tokenizer is not None, "check() refuses it"
         return teacher, tokenizer
 
 

@@ -51,7 +51,7 @@ class Model(Part):
             config, tokenizer = check_folder(self.path, setting, weights=pretrained)
             with_head = check_head(self.path, setting, head, config, tokenizer)
             if pretrained:
-                check_weights(self.path, setting, with_head, config, as_it_is=as_it_is)
+                check_weights(self.path, f"{setting}={self.path}", with_head, config, as_it_is=as_it_is)
         elif self.without_source:
             self.check_architecture(head)
         else:
@@ -133,6 +133,13 @@ class Model(Part):
         """Raise UserError when a model that is used as it is has learned other labels, or in another order."""
         way_on = "use a classifier of this task (model.path=FOLDER) or finetune=full"
         check_labels(self.config(store), labels, "finetune=none: the labels of this model", way_on)
+
+    def check_trained(self, head: Head, store: Store) -> None:
+        """Raise UserError when a model that is used as it is has no weights for this head; none is read."""
+        folder, config = self.folder(store), self.config(store)
+        assert folder is not None, "random weights are not asked"
+        if self.path is None:  # else `check` has looked
+            check_weights(folder, f"model={self.name}", model_class(head, config), config, as_it_is=True)
 
     def build(
         self, head: Head, labels: tuple[str, ...], seed: int, store: Store, *, as_it_is: bool

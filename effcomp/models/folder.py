@@ -1,6 +1,6 @@
 """A folder as save_pretrained writes it, that a user names: what is wrong with it is said before any work.
 
-Each function takes the setting that names the folder (`model.path`), for its message.
+The functions take the setting that names the folder (`model.path`), for their messages.
 """
 
 import json
@@ -146,11 +146,12 @@ def check_head(
 
 
 def check_weights(
-    folder: Path, setting: str, model: "type[PreTrainedModel]", config: "PretrainedConfig", *, as_it_is: bool
+    folder: Path, whose: str, model: "type[PreTrainedModel]", config: "PretrainedConfig", *, as_it_is: bool
 ) -> None:
     """Whether the tensors are those of this class; none is read.
 
     Args:
+        whose: `model.path=FOLDER` or `model=NAME`, for the message.
         as_it_is: the head must be there too: it will not be trained.
 
     Raises:
@@ -169,18 +170,18 @@ def check_weights(
         )
     except Exception as error:  # whatever a wrong file or field makes transformers raise
         reason = f"its model cannot be built ({first_line(error)})"
-        raise UserError(f"{setting}={folder}: {reason}; {WAY_ON}") from error
+        raise UserError(f"{whose}: {reason}; {WAY_ON}") from error
     if loaded["mismatched_keys"]:
         name, stored, wanted = min(loaded["mismatched_keys"])
         shapes = f"{name} is {tuple(stored)} in the weights and {tuple(wanted)} in its {CONFIG_FILE}"
-        raise UserError(f"{setting}={folder}: {shapes}; give weights and config of one model")
+        raise UserError(f"{whose}: {shapes}; give weights and config of one model")
     missing = sorted(loaded["missing_keys"])
     body = f"{built.base_model_prefix}."
     if inside := [name for name in missing if name.startswith(body) and "pooler" not in name.split(".")]:
-        raise UserError(f"{setting}={folder} has no weights for {inside[0]}: save or fetch the model again")
+        raise UserError(f"{whose} has no weights for {inside[0]}: save or fetch the model again")
     if as_it_is and missing:
         raise UserError(
-            f"finetune=none: {setting}={folder} has no weights for {', '.join(missing)}; "
+            f"finetune=none: {whose} has no weights for {', '.join(missing)}; "
             "use a checkpoint with a trained head or finetune=full"
         )
 

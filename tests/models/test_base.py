@@ -79,6 +79,8 @@ def test_a_model_that_is_not_trained_must_have_its_head_and_its_labels(
     assert ready.config(store).id2label == {0: "bad", 1: "good"}
     with pytest.raises(UserError, match="those of the task good, bad"):
         ready.check_labels(("good", "bad"), store)
+    with pytest.raises(UserError, match=r"model=minilm has no weights for cls.*finetune=full"):
+        model("model=minilm").check_trained("masked_lm", store)
 
 
 @pytest.mark.parametrize("name", ["distilbert", "distilbert_multilingual", "gpt2", "gptneo", "bitnet", "bitnet_packed"])
@@ -111,6 +113,7 @@ def test_an_architecture_is_the_published_one(name: str, store: Store) -> None:
 def test_a_gguf_is_converted_once_and_predicts_the_next_word(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     smollm2 = model("model=smollm2")
+    smollm2.check_trained("causal_lm", store)
     built = smollm2.build("causal_lm", (), 0, store, as_it_is=True).eval()
     assert sum(parameter.numel() for parameter in built.parameters()) == 134_515_008
     tokenizer = smollm2.tokenizer(store)

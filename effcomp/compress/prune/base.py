@@ -19,7 +19,7 @@ from effcomp.tasks.base import Splits
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 class Prune(Part):
@@ -40,6 +40,9 @@ class Prune(Part):
 
     def check_examples(self, splits: Splits) -> None:
         """Raise UserError when the training examples are not what the recovery asks for."""
+
+    def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
+        """Raise UserError when the recovery cannot train a language model that reads these tokens."""
 
 
 class NoPrune(Prune):
@@ -102,6 +105,10 @@ class Pruner(Prune):
     def check_examples(self, splits: Splits) -> None:
         with as_recovery():
             self.recovery.check_examples(splits)
+
+    def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
+        with as_recovery():
+            self.recovery.check_vocabulary(tokenizer)
 
     def write(self, job: Job, dense: Path, folder: Path) -> float:
         """Prune job.model step by step, each followed by recovery, and write the pruned checkpoint.
