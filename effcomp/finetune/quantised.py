@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from effcomp.compress.quant.base import Quant
+from effcomp.compress.quant.base import Quant, stored_state
 from effcomp.compress.quant.bnb import FourBit, Int8Bnb
 from effcomp.finetune.lora import LoraFinetune
 from effcomp.models.linear import restore_conv1d, unify_linear
@@ -30,7 +30,13 @@ class QuantisedLora(LoraFinetune):
     def adapt(self, model: "PreTrainedModel", head: "Head", device: "Device") -> "PreTrainedModel":
         base = self.base()
         unify_linear(model)
-        base.moved(base.decode(model, base.encode(model)), device.torch_name)
+        tensors = base.encode(model)
+        floats = {  # an artifact may round what has no codes; training does not
+            name: tensor
+            for name, tensor in stored_state(model).items()
+            if name in tensors and tensors[name].is_floating_point()
+        }
+        base.moved(base.decode(model, tensors | floats), device.torch_name)
         for layer in model.modules():
             if hasattr(layer, "support_avx512bf16_for_cpu"):
                 # bitsandbytes rearranges 4-bit weights at the first call in eval mode, for a kernel without gradient:
