@@ -46,7 +46,7 @@ class QuantisedLora(LoraFinetune):
 
     def merge(self, model: "PreTrainedModel") -> "PreTrainedModel":
         restore_linear(model)
-        merged = super().merge(model)
+        merged = super().merge(model.to("cpu"))
         restore_conv1d(merged)
         return merged
 
@@ -70,7 +70,8 @@ class Int8Finetune(QuantisedLora):
 
 
 def restore_linear(model: "nn.Module") -> None:
-    """Put a float32 nn.Linear in place of each layer of bitsandbytes; in place."""
+    """Put a float32 nn.Linear in place of each layer of bitsandbytes; in place. Its weight is on the CPU: a GPU that
+    could train the model need not have the memory for it in float32."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
     from peft.utils.integrations import dequantize_module_weight
     from torch import nn
@@ -78,6 +79,6 @@ def restore_linear(model: "nn.Module") -> None:
     for name, layer in list(model.named_modules()):
         if isinstance(layer, Linear4bit | Linear8bitLt):
             linear = nn.Linear(layer.in_features, layer.out_features, device="meta")
-            linear.weight = nn.Parameter(dequantize_module_weight(layer).float(), requires_grad=False)
+            linear.weight = nn.Parameter(dequantize_module_weight(layer).float().cpu(), requires_grad=False)
             linear.bias = layer.bias
             model.set_submodule(name, linear)
