@@ -16,7 +16,7 @@ for table in "$@"; do
   distilbert | gpt2)
     : >"$here/h100/$table.jsonl"
     sweep model="$table" quant=bf16 runtime=torch
-    sweep model="$table" runtime=cuda_graphs quant=none,bf16,nf4,fp8,int4,int8_scratch,int8_bnb,fp4
+    sweep model="$table" runtime=cuda_graphs quant=bf16,nf4,int8_bnb,fp8,int4,int8_scratch,fp4,none
     ;;
   *) python3 "$here/h100/$table.py" ;;
   esac

@@ -6,7 +6,7 @@ from effcomp.report.page import circumstances
 from effcomp.report.sources import find_records
 from effcomp.report.table import compare, to_markdown
 
-RUNTIMES = ("torch", "compile", "onnxruntime", "openvino")
+RUNTIMES = ("torch", "compile", "onnxruntime", "openvino", "cuda_graphs")
 
 
 def page(introduction: str, tables: dict[str, str], folder: Path) -> str:

@@ -11,6 +11,7 @@ model alone and one token. Writes bitnet.json beside this file, and prints it.
 
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,7 @@ def main() -> None:
         "machine_rates": rates,
         "device": machine.device_name(GPU),
         "libraries": machine.library_versions(),
+        "date": datetime.now(UTC).date().isoformat(),
     }
     text = json.dumps(result, indent=1) + "\n"
     (HERE / "bitnet.json").write_text(text)

@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ def main() -> None:
     command = [sys.executable, __file__]
     runs = [subprocess.run([*command, *way], stdout=subprocess.PIPE, text=True, check=True) for way in WAYS]
     rows = [json.loads(run.stdout.splitlines()[-1]) for run in runs]
-    text = json.dumps({"command": "benchmarks/h100.sh finetuning", "rows": rows}, indent=1) + "\n"
+    today = datetime.now(UTC).date().isoformat()
+    text = json.dumps({"command": "benchmarks/h100.sh finetuning", "date": today, "rows": rows}, indent=1) + "\n"
     (HERE / "finetuning.json").write_text(text)
     print(text)
 

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.compress.quant.base import Quant, stored_state
-from effcomp.compress.quant.bnb import FourBit, Int8Bnb
+from effcomp.compress.quant.bnb import FourBit, Int8Bnb, quiet
 from effcomp.finetune.lora import LoraFinetune
 from effcomp.models.linear import restore_conv1d, unify_linear
 
@@ -28,6 +28,7 @@ class QuantisedLora(LoraFinetune):
         return {**super().key(), "base": self.base().key()}
 
     def adapt(self, model: "PreTrainedModel", head: "Head", device: "Device") -> "PreTrainedModel":
+        quiet()
         base = self.base()
         unify_linear(model)
         tensors = base.encode(model)

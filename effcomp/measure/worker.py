@@ -6,7 +6,6 @@ Started fresh for each artifact, so its memory is the artifact's own. `effcomp.p
 `effcomp.measure.client` is the other end.
 """
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from effcomp.compress.quant.bnb import quiet
 from effcomp.device import Device
 from effcomp.measure import memory, scenarios
 from effcomp.measure.writing import write
@@ -164,8 +164,7 @@ class Server:
 
 
 def main() -> None:
-    # It logs a line for each float32 input of each layer, though the cast is part of the format, and one at import.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    quiet()
     serve(Server())
 
 

@@ -1,5 +1,6 @@
 """bitsandbytes formats: LLM.int8(), 4-bit NormalFloat and 4-bit float."""
 
+import logging
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 
 LARGEST_CODE = 127
+
+
+def quiet() -> None:
+    """Let bitsandbytes be silent: it logs a line for each float32 input of each layer, though the cast is part of the
+    format, and one at import."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 class Int8Bnb(Quant):
