@@ -183,7 +183,10 @@ def check(parts: Parts) -> None:
     resolved = parts.device.resolved()
     check_runs_on(resolved.kind, f"{resolved.kind}, which device=auto found", quant, runtime)
     if resolved.kind == "cuda":
-        check_capability(resolved.index, quant, runtime)
+        import torch
+
+        gpu = torch.cuda.get_device_name(resolved.index)
+        check_capability(torch.cuda.get_device_capability(resolved.index), gpu, quant, runtime)
     parts.finetune.check_device(resolved)
     parts.prune.check_device(resolved)
 
@@ -199,16 +202,13 @@ def check_runs_on(kind: str, called: str, quant: Quant, runtime: Runtime) -> Non
             raise Skipped(f"{what} does not run on {called}; it runs on: {', '.join(devices)}")
 
 
-def check_capability(index: int, quant: Quant, runtime: Runtime) -> None:
+def check_capability(there: tuple[int, int], gpu: str, quant: Quant, runtime: Runtime) -> None:
     """Raise Skipped where the number format or the runtime needs a younger GPU than this one."""
-    import torch
-
-    there = torch.cuda.get_device_capability(index)
     for what, needed in ((f"quant={quant.name}", quant.capability), (f"runtime={runtime.name}", runtime.capability)):
         if there < needed:
             raise Skipped(
-                f"{what} needs a GPU of compute capability {needed[0]}.{needed[1]}, and "
-                f"{torch.cuda.get_device_name(index)} has {there[0]}.{there[1]}; choose another, or device=cpu"
+                f"{what} needs a GPU of compute capability {needed[0]}.{needed[1]}, and {gpu} has "
+                f"{there[0]}.{there[1]}; choose another, or device=cpu"
             )
 
 

@@ -187,10 +187,22 @@ def decode_ms(record: Record) -> Interval | None:
     return record.speed.generation.decode_ms_per_token if record.speed.generation is not None else None
 
 
+def gpu_mib(record: Record) -> Interval | None:
+    held = record.cost.gpu_allocated_bytes
+    return exact(held / MIB) if held is not None else None
+
+
+def peak_power_w(record: Record) -> Interval | None:
+    power = record.cost.peak_power_w
+    return exact(power) if power is not None else None
+
+
 OPTIONAL_COLUMNS = [
+    ("GPU memory, MiB", gpu_mib, 1),
     ("decode, ms a token", decode_ms, 2),
     ("of the floor, %", floor_percent, 0),
     ("energy, mJ a sample", energy_mj, 2),
+    ("peak power, W", peak_power_w, 0),
 ]
 """Shown where any record has the number."""
 
