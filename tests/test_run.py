@@ -122,7 +122,7 @@ def test_help_shows_groups_choices_and_examples(tmp_path: Path) -> None:
     ran = run_effcomp("--help", cwd=tmp_path)
     assert ran.code == 0
     for line in (
-        "quant: bf16, fp16, fp4, fp8, int3, int4, int8_bnb, int8_dynamic, int8_scratch, int8_static, nf4, none, ternary",
+        "quant: bf16, fp16, fp4, fp8, int3, int4, int8_bnb, int8_dynamic, int8_scratch, int8_static, nf4, none,",
         "runtime: compile, cuda_graphs, onnxruntime, openvino, torch",
     ):
         assert line in ran.stdout
