@@ -9,7 +9,6 @@ from effcomp.compose import Parts
 from effcomp.errors import UserError
 from effcomp.finetune.base import Finetune
 from effcomp.heads import HEADS, Head, model_class
-from effcomp.measure import memory
 from effcomp.measure.pair import longest_sequence
 from effcomp.store import Store
 from effcomp.tasks.base import Examples, Splits
@@ -28,8 +27,12 @@ def check_fit(parts: Parts, store: Store, splits: Splits) -> None:
     check_counts(parts, splits)
     device = parts.device.resolved()
     if device.kind == "cuda":
+        import torch
+
         parameters = count_parameters(head, parts.model.shape(store))
-        check_gpu_memory(parts.model.name, parts.finetune, parameters, memory.gpu_free_bytes(device))
+        check_gpu_memory(
+            parts.model.name, parts.finetune, parameters, torch.cuda.get_device_properties(device.index).total_memory
+        )
     tokenizer = parts.model.tokenizer(store)
     check_samples(parts, splits.train, tokenizer, head)
     check_tokens(parts, store, splits, head)
@@ -56,7 +59,7 @@ def count_parameters(head: Head, config: "PretrainedConfig") -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def check_gpu_memory(model: str, finetune: Finetune, parameters: int, free_bytes: int) -> None:
+def check_gpu_memory(model: str, finetune: Finetune, parameters: int, memory_bytes: int) -> None:
     """Raise UserError where the GPU cannot hold the float32 baseline of so many parameters, or their training: the
     least that each takes, without activations."""
     needs = {f"the float32 baseline of model={model}": (4.0, "choose a smaller model")}
@@ -66,9 +69,9 @@ def check_gpu_memory(model: str, finetune: Finetune, parameters: int, free_bytes
             "finetune=lora and finetune=qlora take less",
         )
     for what, (each, way_on) in needs.items():
-        if each * parameters > free_bytes:
-            least, free = each * parameters / 1e9, free_bytes / 1e9
-            reason = f"{what} takes {least:.1f} GB of the GPU's memory at least, and {free:.1f} GB are free"
+        if each * parameters > memory_bytes:
+            least, there = each * parameters / 1e9, memory_bytes / 1e9
+            reason = f"{what} takes {least:.1f} GB of the GPU's memory at least, and it has {there:.1f} GB"
             raise UserError(f"{reason}; {way_on}, or another GPU")
 
 

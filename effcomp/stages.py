@@ -140,7 +140,8 @@ def checkpoint(
             finetune.write(job, folder)
             seconds = time.perf_counter() - start
         shutil.rmtree(scratch, ignore_errors=True)
-        timing = {"seconds": round(seconds, 3), "peak_gpu_bytes": memory.gpu_peak_bytes(device)}
+        peak_gpu_bytes = memory.gpu_peak_bytes(device) if finetune.trains else None
+        timing = {"seconds": round(seconds, 3), "peak_gpu_bytes": peak_gpu_bytes}
         (folder / TIMING_FILE).write_text(json.dumps(timing))
 
     entry = store.get("checkpoint", key, build)
@@ -250,7 +251,7 @@ def machine_rates(store: Store, worker: Worker, device: Device) -> dict[str, flo
         "device": machine.device_name(device),
         "instruction_sets": machine.cpu_info()[1],
         "threads": device.threads,
-        "code": source_key("effcomp.measure.floor"),
+        "code": source_key("effcomp.measure.floor", "effcomp.compress.quant.fp8"),
         "torch": version("torch"),
     }
 

@@ -61,6 +61,13 @@ class SweepCallback(Callback):
     """0; 2 when configurations were refused; 1 when any failed. `effcomp.run.main` ends with it."""
     sweep: ClassVar[Sweep | None] = None
 
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Hydra's own sweeper would run configurations of a sweep that did not begin."""
+        if not config.hydra.sweeper._target_.startswith("hydra_plugins.effcomp_"):
+            choice = config.hydra.runtime.choices["hydra/sweeper"]
+            print(f"error: hydra/sweeper={choice}: use hydra/sweeper=product or optuna", file=sys.stderr)
+            sys.exit(EXIT_CODE)
+
     @classmethod
     def begin(cls, config: DictConfig) -> None:
         """What is before the first configuration. Until here nothing is written: a command that does not compose leaves

@@ -1,11 +1,10 @@
-"""hydra/sweeper=basic: every configuration of a product of choices.
+"""hydra/sweeper=product: every configuration of a product of choices.
 
-Takes the place of Hydra's own, which calls `on_multirun_start` and makes the sweep's folder before it has composed the
+In place of Hydra's own (basic), which calls `on_multirun_start` and makes the sweep's folder before it has composed the
 configurations: a command that it then refuses would leave a folder, and a run in MLflow.
 """
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
-from hydra.core.config_store import ConfigStore
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from effcomp.sweep import SweepCallback
@@ -25,6 +24,3 @@ class Product(BasicSweeper):
             for job in self.launcher.launch(batch, initial_job_idx=first):
                 _ = job.return_value  # raises what broke the launcher
             first += len(batch)
-
-
-ConfigStore.instance().store("basic", BasicSweeperConf(_target_=f"{__name__}.Product"), "hydra/sweeper")

@@ -18,14 +18,14 @@ def test_parameters_are_counted_without_memory_for_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("finetune", "free", "reason"),
+    ("finetune", "memory", "reason"),
     [
-        ("none", 9.5, r"the float32 baseline of model=bitnet takes 9.6 GB .* and 9.5 GB are free; choose a smaller"),
-        ("full", 38, r"finetune=full of model=bitnet takes 38.4 GB .* and 38.0 GB are free; finetune=lora"),
+        ("none", 9.5, r"the float32 baseline of model=bitnet takes 9.6 GB .* and it has 9.5 GB; choose a smaller"),
+        ("full", 38, r"finetune=full of model=bitnet takes 38.4 GB .* and it has 38.0 GB; finetune=lora"),
     ],
 )
-def test_what_cannot_fit_is_refused(finetune: str, free: float, reason: str) -> None:
+def test_what_cannot_fit_is_refused(finetune: str, memory: float, reason: str) -> None:
     way = compose_parts("model=bitnet", f"finetune={finetune}").finetune
     with pytest.raises(UserError, match=reason):
-        check_gpu_memory("bitnet", way, int(2.4 * BILLIONS), int(free * BILLIONS))
-    check_gpu_memory("bitnet", way, int(2.4 * BILLIONS), int((free + 1) * BILLIONS))
+        check_gpu_memory("bitnet", way, int(2.4 * BILLIONS), int(memory * BILLIONS))
+    check_gpu_memory("bitnet", way, int(2.4 * BILLIONS), int((memory + 1) * BILLIONS))

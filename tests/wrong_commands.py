@@ -24,7 +24,7 @@ RUNS: dict[str, Words] = {
     "finetune@prune.recovery=nosuch prune=structured": ("finetune=nosuch", "choose one of: distill, full"),
     "+experiment=nosuch": ("experiment=nosuch", "choose one of: cross_validation, demo"),
     "hydra/launcher=nosuch": "choose one of: basic, ray_cluster, ray_local",
-    "hydra/sweeper=nosuch": "choose one of: basic, optuna",
+    "hydra/sweeper=nosuch": "choose one of: basic, optuna, product",
     "quants=nf4": ("quants", HELP),
     "quant.block_size=64": ("quant.block_size", HELP),
     "prune=semi_structured_2_4 prune.ratio=0.3": ("prune.ratio", HELP),
@@ -168,6 +168,7 @@ RUNS: dict[str, Words] = {
     "tracking.artifacts=null": "name the folder of the runs' files",
     # sweeps and searches
     "-m quant=none,nosuch": ("quant=nosuch", "choose one of: bf16, "),
+    "-m quant=none,bf16 hydra/sweeper=basic": ("hydra/sweeper=basic", "use hydra/sweeper=product"),
     "-m quant=none,nosuch hydra.sweeper.max_batch_size=1": ("quant=nosuch", "choose one of: bf16, "),
     "-m quant=none quant.block_size=64,128": ("quant.block_size", HELP),
     "-m prune=structured prune.ratio=interval(0.1,0.5)": ("interval", "add hydra/sweeper=optuna"),

@@ -84,8 +84,8 @@ class FullFinetune(Finetune):
                 f"finetune.train_samples={self.train_samples}: the task has {len(splits.train)} training examples"
             )
 
-    def adapt(self, model: "PreTrainedModel", head: Head, device: Device) -> "PreTrainedModel":
-        """The model as it is trained on this device (resolved); the model itself, where every parameter is."""
+    def adapt(self, model: "PreTrainedModel", head: Head, place: str) -> "PreTrainedModel":
+        """The model as it is trained, on this device (`cuda:1`); the model itself, where every parameter is."""
         return model
 
     def merge(self, model: "PreTrainedModel") -> "PreTrainedModel":
@@ -161,7 +161,7 @@ class FullFinetune(Finetune):
         set_seed(job.seed)  # of adapters
         trainer = self.trainer(
             job,
-            model=self.adapt(job.model, job.head, job.device),
+            model=self.adapt(job.model, job.head, str(arguments.device)),
             args=arguments,
             rows=rows,
             eval_dataset=held_back,

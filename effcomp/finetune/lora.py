@@ -9,7 +9,6 @@ from effcomp.finetune.full import FullFinetune
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from effcomp.device import Device
     from effcomp.heads import Head
 
 
@@ -27,7 +26,7 @@ class LoraFinetune(FullFinetune):
     """The adapters count alpha / rank times."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
-    def adapt(self, model: "PreTrainedModel", head: "Head", device: "Device") -> "PreTrainedModel":
+    def adapt(self, model: "PreTrainedModel", head: "Head", place: str) -> "PreTrainedModel":
         from peft import LoraConfig, get_peft_model
 
         task: Literal["SEQ_CLS"] | None = "SEQ_CLS" if head == "sequence_classification" else None

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from effcomp.device import Device
     from effcomp.heads import Head
 
 
@@ -27,7 +26,7 @@ class QuantisedLora(LoraFinetune):
     def key(self) -> dict[str, Any]:
         return {**super().key(), "base": self.base().key()}
 
-    def adapt(self, model: "PreTrainedModel", head: "Head", device: "Device") -> "PreTrainedModel":
+    def adapt(self, model: "PreTrainedModel", head: "Head", place: str) -> "PreTrainedModel":
         quiet()
         base = self.base()
         unify_linear(model)
@@ -37,13 +36,13 @@ class QuantisedLora(LoraFinetune):
             for name, tensor in stored_state(model).items()
             if name in tensors and tensors[name].is_floating_point()
         }
-        base.moved(base.decode(model, tensors | floats), device.torch_name)
+        base.moved(base.decode(model, tensors | floats), place)
         for layer in model.modules():
             if hasattr(layer, "support_avx512bf16_for_cpu"):
                 # bitsandbytes rearranges 4-bit weights at the first call in eval mode, for a kernel without gradient:
                 # after one evaluation nothing could be trained, or read back, any more.
                 layer.support_avx512bf16_for_cpu = False
-        return super().adapt(model, head, device)
+        return super().adapt(model, head, place)
 
     def merge(self, model: "PreTrainedModel") -> "PreTrainedModel":
         restore_linear(model)

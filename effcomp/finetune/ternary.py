@@ -9,7 +9,6 @@ from effcomp.models.linear import restore_conv1d, unify_linear
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from effcomp.device import Device
     from effcomp.heads import Head
 
 
@@ -22,7 +21,7 @@ class TernaryFinetune(FullFinetune):
 
     refuses: ClassVar[dict[str, str]] = {"bitnet": "its own layers are ternary already; use finetune=full"}
 
-    def adapt(self, model: "PreTrainedModel", head: "Head", device: "Device") -> "PreTrainedModel":
+    def adapt(self, model: "PreTrainedModel", head: "Head", place: str) -> "PreTrainedModel":
         from effcomp.models.bitnet import BitLinear
 
         unify_linear(model)

@@ -62,15 +62,6 @@ def release_gpu(device: Device) -> None:
         torch.cuda.empty_cache()
 
 
-def gpu_free_bytes(device: Device) -> int:
-    """What the GPU has left, by NVML: asking PyTorch would take half a gigabyte of it."""
-    import pynvml
-
-    from effcomp.measure.energy import nvml_handle
-
-    return int(pynvml.nvmlDeviceGetMemoryInfo(nvml_handle(device.index)).free)
-
-
 def gpu_bytes(device: Device) -> dict[str, int]:
     """PyTorch's peaks on this GPU, and all that this process holds there by NVML (the CUDA context too).
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from effcomp.errors import UserError
 from effcomp.heads import Head, Kind, model_class
-from effcomp.models.folder import check_folder, check_head, check_weights, first_line, read_config
+from effcomp.models.folder import VOCABULARIES, check_folder, check_head, check_weights, first_line, read_config
 from effcomp.part import Part
 from effcomp.store import MANIFEST, Store, file_sha256
 
@@ -205,5 +205,5 @@ def load_checkpoint(folder: Path, head: Head) -> "tuple[PreTrainedModel, PreTrai
 
     config = float_config(folder)
     model = model_class(head, config).from_pretrained(folder, config=config, dtype="float32", use_safetensors=True)
-    has_tokenizer = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json"))
+    has_tokenizer = any(file for pattern in VOCABULARIES for file in folder.glob(pattern))
     return model, AutoTokenizer.from_pretrained(folder) if has_tokenizer else None

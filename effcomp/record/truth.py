@@ -61,14 +61,14 @@ class Cost(Row):
     """The peak of PyTorch's tensors; None on a CPU, as the next two."""
     gpu_reserved_bytes: int | None = None
     """The peak of what PyTorch's allocator holds."""
+    gpu_process_bytes: int | None = None
+    """All that the process holds on the GPU at the end, by NVML; None where NVML cannot tell processes apart."""
     finetune_peak_gpu_bytes: int | None = None
     """The peak of PyTorch's tensors in the fine-tuning, when it was computed; None on a CPU, without training, and
     where other processes trained."""
     peak_power_w: float | None = None
     """The most that NVML said of the board in the work that the energy was counted of, idle power included; None where
     it says nothing."""
-    gpu_process_bytes: int | None = None
-    """All that the process holds on the GPU at the end, by NVML; None where NVML cannot tell processes apart."""
 
 
 class Kernel(Row):

@@ -57,7 +57,8 @@ def labelled(curves: Sequence[Curve], rows: Sequence[Row], keys: Sequence[str]) 
     first: dict[str, tuple[Row, Curve]] = {}
     for curve, row in zip(curves, rows, strict=True):
         if curve:
-            first.setdefault(json.dumps(curve), (row, curve))
+            points = [{name: point.get(name) for name in ("step", "loss", "eval_loss")} for point in curve]
+            first.setdefault(json.dumps(points), (row, curve))
     if not first:
         return {}
     kept = list(first.values())

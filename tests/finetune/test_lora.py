@@ -50,7 +50,7 @@ def test_the_checkpoint_says_what_the_trained_model_said(tiny_bert: Path, tmp_pa
     parts = compose_parts(f"model.path={tiny_bert}", "finetune=qlora")
     assert isinstance(parts.finetune, QloraFinetune)
     model = parts.model.build(HEAD, ("a", "b"), 0, Store(tmp_path), as_it_is=False)
-    adapted = parts.finetune.adapt(model, HEAD, parts.device.resolved()).eval()
+    adapted = parts.finetune.adapt(model, HEAD, "cpu").eval()
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:

@@ -42,8 +42,7 @@ def quantise_fp8(weight: "Tensor") -> "tuple[Tensor, Tensor]":
 
 class Fp8(Quant):
     """Weights and activations in E4M3, a scale for each output and for each token; linear layers without the head,
-    those whose sides are multiples of 16. All else is bfloat16. Pays in matrices of some thousand rows and columns;
-    smaller ones take as long to be rounded as the product saves."""
+    those whose sides are multiples of 16. All else is bfloat16."""
 
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
     capability: ClassVar[tuple[int, int]] = (8, 9)  # Ada and Hopper

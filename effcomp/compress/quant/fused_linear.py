@@ -38,7 +38,7 @@ class ByRow(FusedLinear):
     scale: Tensor
 
     def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None) -> None:
-        """codes: (out, in) int8 or float8; scale: () or (out, 1) float32."""
+        """codes: (out, in) int8; scale: () or (out, 1) float32."""
         super().__init__(bias)
         self.register_buffer("codes", codes)
         self.register_buffer("scale", scale.float())

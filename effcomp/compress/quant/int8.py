@@ -75,9 +75,11 @@ class Int8Scratch(Quant):
 
     @property
     def ways(self) -> dict[str, Way]:
-        promises = ("_int_mm",) if self.activations == "int8" else ()
         touches: tuple[Kind, ...] = ("embeddings", "linear", "head")
-        return {**dict.fromkeys(("torch", "compile"), Way(touches, promises)), "cuda_graphs": Way(touches)}
+        way = Way(touches)
+        if self.activations == "int8":  # a GPU's int8 products take no head of two classes
+            way = Way(touches, ("_int_mm",), ("cpu",))
+        return {**dict.fromkeys(("torch", "compile"), way), "cuda_graphs": Way(touches)}
 
     @property
     def arithmetic(self) -> Arithmetic:
