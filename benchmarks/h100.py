@@ -16,8 +16,8 @@ written by `python benchmarks/h100.py`. The tables are not whole: the machine wa
 int8_scratch, int4 and fp4 (of GPT-2 fp8 too) are still to be measured, as is fine-tuning.
 
 At batch 1 eager PyTorch waits for its own launches: that is why bfloat16 alone gives so little there.
-`runtime=cuda_graphs` compiles the block that a model repeats (about 10 s for all shapes) and records the whole call: one
-launch.
+`runtime=cuda_graphs` compiles the block that a model repeats (about 10 s for all shapes) and records the whole call:
+one launch.
 """
 TABLES = {
     "distilbert": "## DistilBERT (66 M parameters, a classifier)\n",
