@@ -98,7 +98,7 @@ def test_another_shape_is_refused(change, tmp_path: Path) -> None:
         Record.from_json(json.dumps(fields))
 
 
-@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("schema", [1, 2, 3])
 def test_a_record_of_a_schema_before_is_read_and_stays_what_it_was(schema: int) -> None:
     record = Record.from_json((DATA / "records" / f"schema_{schema}.json").read_text())
     assert record.schema_version == schema

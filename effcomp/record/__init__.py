@@ -55,8 +55,8 @@ __all__ = [
     "settings",
 ]
 
-SCHEMA = 3
-READABLE = (1, 2, 3)
+SCHEMA = 4
+READABLE = (1, 2, 3, 4)
 """What a schema added is None in records of those before."""
 RECORD_FILE = "record.json"
 CHOSEN = {"model", "task", "quant", "prune", "device", "runtime", "finetune", "bench", "tracking"}
