@@ -12,8 +12,9 @@ INTRODUCTION = """# Compression on an H100
 `benchmarks/h100.sh TABLE ...` measures, on a machine with such a card; the Records are in `h100/TABLE.jsonl`, and
 `python -m effcomp.report benchmarks/h100/gpt2.jsonl` draws them. Random weights in the published shapes, sequences of
 128 tokens, against eager float32 PyTorch, called in turn, in two processes. Brackets are 95 % intervals. This page is
-written by `python benchmarks/h100.py`. The tables are not whole: the machine was there for half an hour, and int8_bnb,
-int8_scratch, int4 and fp4 (of GPT-2 fp8 too) are still to be measured, as is fine-tuning.
+written by `python benchmarks/h100.py`. Rows are called noisy for the work of their own compiler: what a process had
+used that had ended was counted as another's then. Fine-tuning (`benchmarks/h100.sh finetuning`) is still to be
+measured: the machine was there for half an hour.
 
 At batch 1 eager PyTorch waits for its own launches: that is why bfloat16 alone gives so little there.
 `runtime=cuda_graphs` compiles the block that a model repeats (about 10 s for all shapes) and records the whole call:
@@ -48,8 +49,9 @@ def bitnet(result: dict[str, Any]) -> str:
     floor, peak = result["packed_floor_ms_of_one_token"], result["packed_peak_gpu_bytes"] / 1e9
     text = f"""
 Two bits a weight, {peak:.2f} GB in all at the peak of PyTorch's tensors, and our own kernels with exact sums: weights
-are read packed for up to 4 tokens, and unpacked for one int8 product above. Reading them once takes {floor:.2f} ms at
-the bandwidth that this card reaches. {result["device"]}; {result["date"]}."""
+are read packed, and become int8 in registers. Layers that read the same input are one product, and a kernel starts
+while the one before it ends. Reading the weights once takes {floor:.2f} ms at the bandwidth that this card reaches.
+{result["device"]}; {result["date"]}."""
     return "\n".join([*lines, text])
 
 

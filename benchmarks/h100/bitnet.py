@@ -22,7 +22,7 @@ from torch import nn
 from transformers import AutoConfig
 
 from effcomp.compress.quant.base import HEADS, linear_layers
-from effcomp.compress.quant.ternary_gpu import PackedTernaryLinear
+from effcomp.compress.quant.ternary_gpu import pack_layers
 from effcomp.device import Device
 from effcomp.measure import floor, machine
 from effcomp.models.bitnet import BitNetForCausalLM
@@ -55,9 +55,15 @@ def dense() -> nn.Module:
 def packed(model: nn.Module) -> nn.Module:
     """Random codes in place of its linear layers; all else in bfloat16, as quant=ternary has it."""
     model.bfloat16()
-    for name, layer in linear_layers(model, skip=HEADS).items():
-        codes = torch.randint(-1, 2, layer.weight.shape, dtype=torch.int8, device=PLACE)
-        model.set_submodule(name, PackedTernaryLinear(codes, torch.full((), SCALE, device=PLACE), None))
+    shapes = {name: layer.weight.shape for name, layer in linear_layers(model, skip=HEADS).items()}
+    scale = torch.full((), SCALE, device=PLACE)
+    pack_layers(
+        model,
+        {
+            name: (torch.randint(-1, 2, shape, dtype=torch.int8, device=PLACE), scale, None)
+            for name, shape in shapes.items()
+        },
+    )
     return model
 
 

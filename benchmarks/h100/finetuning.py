@@ -75,12 +75,12 @@ def main() -> None:
     if sys.argv[1:]:
         print(json.dumps(train(*sys.argv[1:])))
         return
-    command = [sys.executable, __file__]
-    runs = [subprocess.run([*command, *way], stdout=subprocess.PIPE, text=True, check=True) for way in WAYS]
-    rows = [json.loads(run.stdout.splitlines()[-1]) for run in runs]
-    today = datetime.now(UTC).date().isoformat()
-    text = json.dumps({"command": "benchmarks/h100.sh finetuning", "date": today, "rows": rows}, indent=1) + "\n"
-    (HERE / "finetuning.json").write_text(text)
+    command, today, rows = [sys.executable, __file__], datetime.now(UTC).date().isoformat(), []
+    for way in WAYS:
+        run = subprocess.run([*command, *way], stdout=subprocess.PIPE, text=True, check=True)
+        rows.append(json.loads(run.stdout.splitlines()[-1]))
+        text = json.dumps({"command": "benchmarks/h100.sh finetuning", "date": today, "rows": rows}, indent=1) + "\n"
+        (HERE / "finetuning.json").write_text(text)
     print(text)
 
 

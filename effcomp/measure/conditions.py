@@ -24,7 +24,7 @@ class Reading:
     """Of the whole machine, stolen time not counted."""
     stolen_cpu_s: float
     own_cpu_s: float
-    """Of this process and of those that it started."""
+    """Of this process and of those that it started, the ones that have ended among them."""
     mhz: float | None
     throttle_events: int
     gpu: tuple[int, int] | None
@@ -41,7 +41,7 @@ def read(device: Device) -> Reading:
             used = process.cpu_times()
         except psutil.NoSuchProcess:
             continue
-        own += used.user + used.system
+        own += used.user + used.system + used.children_user + used.children_system
     frequency = psutil.cpu_freq()
     return Reading(
         seconds=time.monotonic(),

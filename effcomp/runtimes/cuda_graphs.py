@@ -43,8 +43,11 @@ class CudaGraphs(Compiled):
         return super().start(artifact, device)
 
     def prepared(self, model: "nn.Module") -> "nn.Module":
+        import torch._inductor.config
+
         from effcomp.runtimes.one_token import use_one_token_attention
 
+        torch._inductor.config.triton.enable_pdl = True  # from Hopper on a kernel starts while the one before it ends
         use_one_token_attention(model)
         for block in repeated_blocks(model):
             block.compile(dynamic=True)

@@ -23,6 +23,14 @@ def test_another_process_at_work_makes_a_run_noisy() -> None:
     assert any("other processes used" in reason for reason in found.noise)
 
 
+def test_what_a_child_used_is_ours_after_its_end() -> None:
+    """A compiler that ran and went is not another's work."""
+    before = read(CPU)
+    subprocess.run([sys.executable, "-c", BUSY.format(seconds=1)], check=True)
+    after = read(CPU)
+    assert after.own_cpu_s - before.own_cpu_s > 0.5 * (after.seconds - before.seconds)
+
+
 def test_our_own_children_are_not_others() -> None:
     with subprocess.Popen([sys.executable, "-c", BUSY.format(seconds=5)]) as child:
         time.sleep(0.3)

@@ -73,11 +73,20 @@ def test_it_says_what_the_eager_runtime_says(
     assert {key[1:] for key in graphed.recorded} == {(1, 8), (3, 64)}
 
 
-@pytest.mark.parametrize(("quant", "tolerance"), [marked("none", 1e-3), marked("ternary", 0.03), marked("fp8", 0.15)])
+@pytest.mark.parametrize(
+    ("folder", "quant", "tolerance"),
+    [
+        marked("tiny_gpt2", "none", 1e-3),
+        marked("tiny_gpt2", "ternary", 0.03),
+        marked("tiny_gpt2", "fp8", 0.15),
+        marked("tiny_bitnet", "ternary", 0.1),
+        marked("tiny_llama", "nf4", 0.03),
+    ],
+)
 def test_a_decoder_says_the_same_of_a_token_and_of_texts(
-    quant: str, tolerance: float, tiny_gpt2: Path, tmp_path: Path
+    folder: str, quant: str, tolerance: float, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    eager, graphed = loaded(tiny_gpt2, "causal_lm", quant, tmp_path / quant)
+    eager, graphed = loaded(request.getfixturevalue(folder), "causal_lm", quant, tmp_path / quant)
     for rows, width in ((1, 1), (1, 5), (2, 1), (2, 20)):
         ids = np.random.default_rng(width).integers(5, 15, (rows, width))
         texts = {"input_ids": ids, "attention_mask": np.ones_like(ids)}

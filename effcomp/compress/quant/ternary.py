@@ -64,12 +64,13 @@ def unpacked(stored: "Tensor", in_features: int) -> "Tensor":
 
 def by_planes(codes: "Tensor") -> "Tensor":
     """The same for a GPU's kernels (effcomp.compress.quant.ternary_gpu): with W = in / 4, byte j of a row holds the
-    codes + 1 of its columns j, j + W, j + 2 W and j + 3 W; in must be a multiple of 4."""
+    codes of its columns j, j + W, j + 2 W and j + 3 W, the first highest, in two's complement; in must be a multiple
+    of 4."""
     import torch
 
     stored = codes.new_zeros(len(codes), codes.shape[1] // PER_BYTE, dtype=torch.uint8)
     for number, plane in enumerate(codes.chunk(PER_BYTE, dim=1)):
-        stored |= (plane + 1).to(torch.uint8) << (2 * number)
+        stored |= (plane & 3).to(torch.uint8) << (6 - 2 * number)
     return stored
 
 
@@ -110,16 +111,16 @@ class Ternary(Quant):
         return skeleton
 
     def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-        from effcomp.compress.quant.fused_linear import placed
-        from effcomp.compress.quant.ternary_gpu import PackedTernaryLinear
+        from effcomp.compress.quant.ternary_gpu import pack_layers
 
         coded, floats = split_codes(tensors)
         load_floats(skeleton, floats)
-        layers = linear_layers(skeleton)
-        return placed(
+        layers = linear_layers(skeleton.bfloat16())
+        pack_layers(
             skeleton,
             {
-                name: PackedTernaryLinear(unpacked(codes, layers[name].in_features), scale, layers[name].bias)
+                name: (unpacked(codes, layers[name].in_features), scale, layers[name].bias)
                 for name, (codes, scale) in coded.items()
             },
         )
+        return skeleton

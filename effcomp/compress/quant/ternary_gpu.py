@@ -1,24 +1,35 @@
-"""Products of int8 activations and ternary weights on a GPU, in Triton: exact, and from two bits a weight.
+"""Products of int8 activations and ternary weights on a GPU, in Triton: exact sums, from two bits a weight.
 
-One token's time is that of reading the weights, and PyTorch has no product that reads them packed. Rows are packed by
-planes (`by_planes`): four bytes shifted by 2 i and masked are four neighbouring codes of plane i, one in a byte, as the
-int8 instruction dp4a takes them. Imported where a model is decoded.
+PyTorch has no product that reads weights of two bits. Rows are packed by planes (`by_planes`): a row's bytes, shifted
+up by 2 i and masked, are 64 times the neighbouring codes of plane i, as the GPU's int8 instructions take them. Imported
+where a model is decoded.
+
+From Hopper on a kernel starts while the one before it ends (programmatic dependent launch): it reads its weights, which
+nobody writes, and waits only then for its activations.
 """
+
+from collections.abc import Mapping
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
-from torch.library import triton_op, wrap_triton
+from transformers import PreTrainedModel
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 from effcomp.compress.quant.int8 import LARGEST_CODE
 from effcomp.compress.quant.int8_linear import SMALLEST
+from effcomp.compress.quant.stacked import same_input, stack
 from effcomp.compress.quant.ternary import PER_BYTE, by_planes
 
 FEW_TOKENS = 4
-"""Up to so many, each reads the packed weights for itself; for more they are unpacked for one int8 product."""
-BLOCK_INPUTS = 64
-"""The product takes so many inputs at a time: rows of weights are filled up with zeros to a multiple of it."""
+"""Up to so many, each reads the weights for itself: the units for products would be all but empty."""
+BLOCK_OUTPUTS, BLOCK_BYTES = 128, 64
+"""A block of the GPU takes so many rows of weights, and so many bytes of each at a time; zeros fill rows up."""
+SMALLEST_BLOCK, LARGEST_BLOCK = 16, 128
+"""The tokens that a block computes."""
+UNIT = 64
+"""What a code of 1 is in the highest two bits of a byte. A sum over up to 2^31 / (64 * 127) = 264,208 inputs fits."""
 WORD = 4
 """Bytes that are read as one integer."""
 WIDE = 4096
@@ -34,139 +45,151 @@ def dot4(codes, values, sums):  # type: ignore[no-untyped-def]
 
 
 @triton.jit
-def few_tokens_kernel(  # type: ignore[no-untyped-def]
-    values, packed, token_scale, scale, output, outputs, words, ROWS: tl.constexpr, WORDS: tl.constexpr
-):
-    """ROWS outputs of one token. values: (tokens, 4, words) int32, packed: (outputs, words) int32."""
-    token = tl.program_id(1)
-    rows, columns = tl.program_id(0) * ROWS + tl.arange(0, ROWS), tl.arange(0, WORDS)
-    inside = columns < words
-    stored = tl.load(
-        packed + rows[:, None] * words + columns[None, :], mask=(rows < outputs)[:, None] & inside[None, :], other=0
+def highest(stored):  # type: ignore[no-untyped-def]
+    """The highest two bits of each byte, where they are; four bytes lie in a register."""
+    return tl.inline_asm_elementwise(
+        "and.b32 $0, $1, 0xC0C0C0C0;", "=r,r", [stored], dtype=tl.int8, is_pure=True, pack=4
     )
-    sums = tl.zeros((ROWS, WORDS), dtype=tl.int32)
-    ones, values_sums = tl.full((WORDS,), 0x01010101, dtype=tl.int32), tl.zeros((WORDS,), dtype=tl.int32)
-    for plane in tl.static_range(4):
-        four = tl.load(values + (token * 4 + plane) * words + columns, mask=inside, other=0)
-        sums = dot4((stored >> (2 * plane)) & 0x03030303, tl.broadcast_to(four[None, :], (ROWS, WORDS)), sums)
-        values_sums = dot4(four, ones, values_sums)
-    product = tl.sum(sums, axis=1) - tl.sum(values_sums, axis=0)  # what is stored is the code + 1
-    product = product.to(tl.float32) * tl.load(token_scale + token) * tl.load(scale)
-    tl.store(output + token * outputs + rows, product.to(output.dtype.element_ty), mask=rows < outputs)
 
 
 @triton.jit
-def unpack_kernel(packed, codes, words, WORDS: tl.constexpr):  # type: ignore[no-untyped-def]
-    """One row: (words,) int32 to (4, words) int32, each byte a code + 1."""
-    row, columns = tl.program_id(0), tl.arange(0, WORDS)
-    inside = columns < words
-    stored = tl.load(packed + row * words + columns, mask=inside, other=0)
-    for plane in tl.static_range(4):
-        tl.store(codes + (row * 4 + plane) * words + columns, (stored >> (2 * plane)) & 0x03030303, mask=inside)
+def next_plane(stored):  # type: ignore[no-untyped-def]
+    """Bytes with the next two bits highest. The lowest are then those that came over from the neighbour."""
+    return tl.inline_asm_elementwise("shl.b32 $0, $1, 2;", "=r,r", [stored], dtype=tl.uint8, is_pure=True, pack=4)
+
+
+@triton.jit
+def few_tokens_kernel(  # type: ignore[no-untyped-def]
+    values,
+    token_scale,
+    packed,
+    scale,
+    output,
+    outputs,
+    words,
+    ROWS: tl.constexpr,
+    WORDS: tl.constexpr,
+    EARLY: tl.constexpr,
+):
+    """ROWS outputs of one token. values: (tokens, 4, words) int32, packed: (outputs, words) int32."""
+    token, rows = tl.program_id(1), tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    columns = tl.arange(0, WORDS)
+    there, inside = rows < outputs, columns < words
+    if EARLY:
+        gdc_launch_dependents()
+    stored = tl.load(packed + rows[:, None] * words + columns[None, :], mask=there[:, None] & inside[None, :], other=0)
+    row_scale = tl.load(scale + rows, mask=there, other=0)
+    if EARLY:
+        gdc_wait()
+    products = tl.zeros((ROWS, WORDS), dtype=tl.int32)
+    for number in tl.static_range(4):
+        four = tl.load(values + (token * 4 + number) * words + columns, mask=inside, other=0)
+        codes = (stored << (2 * number)) & -0x3F3F3F40  # 0xC0C0C0C0
+        products = dot4(codes, tl.broadcast_to(four[None, :], (ROWS, WORDS)), products)
+    found = tl.sum(products, axis=1).to(tl.float32) * tl.load(token_scale + token) * row_scale
+    tl.store(output + token * outputs + rows, found.to(output.dtype.element_ty), mask=there)
 
 
 @triton.jit
 def product_kernel(  # type: ignore[no-untyped-def]
     values,
-    codes,
-    values_sums,
     token_scale,
+    packed,
     scale,
     output,
     tokens,
     outputs,
-    inputs,
+    width,
     TOKENS: tl.constexpr,
     ROWS: tl.constexpr,
-    INPUTS: tl.constexpr,
+    BYTES: tl.constexpr,
     GROUP: tl.constexpr,
 ):
-    """A block of TOKENS x ROWS outputs; GROUP blocks of tokens share what they read of the weights in the cache."""
+    """A block of ROWS x TOKENS outputs; GROUP blocks of tokens share what they read of the weights in the cache.
+
+    values: (tokens, 4, width) int8, packed: (outputs, width) uint8. The weights become int8 in registers.
+    """
     block, blocks_down, blocks_across = tl.program_id(0), tl.cdiv(tokens, TOKENS), tl.cdiv(outputs, ROWS)
     first = block // (GROUP * blocks_across) * GROUP
     height = min(blocks_down - first, GROUP)
     within = block % (GROUP * blocks_across)
     token = (first + within % height) * TOKENS + tl.arange(0, TOKENS)
     row = within // height * ROWS + tl.arange(0, ROWS)
-    step = tl.arange(0, INPUTS)
-    left = values + (token % tokens)[:, None] * inputs + step[None, :]
-    right = codes + (row % outputs)[None, :] * inputs + step[:, None]
-    sums = tl.zeros((TOKENS, ROWS), dtype=tl.int32)
-    for _ in range(0, inputs, INPUTS):
-        sums = tl.dot(tl.load(left), tl.load(right), sums, out_dtype=tl.int32)
-        left += INPUTS
-        right += INPUTS
-    there = token < tokens
-    sums -= tl.load(values_sums + token, mask=there, other=0)[:, None]
-    product = sums.to(tl.float32) * tl.load(token_scale + token, mask=there, other=0)[:, None] * tl.load(scale)
-    tl.store(
-        output + token[:, None] * outputs + row[None, :],
-        product.to(output.dtype.element_ty),
-        mask=there[:, None] & (row < outputs)[None, :],
-    )
+    step = tl.arange(0, BYTES)
+    left = packed + (row % outputs)[:, None] * width + step[None, :]
+    right = values + (token % tokens)[None, :] * (4 * width) + step[:, None]
+    products = tl.zeros((ROWS, TOKENS), dtype=tl.int32)
+    for _ in range(0, width, BYTES):
+        stored = tl.load(left)
+        for number in tl.static_range(4):
+            products = tl.dot(highest(stored), tl.load(right + number * width), products, out_dtype=tl.int32)
+            stored = next_plane(stored)
+        left += BYTES
+        right += BYTES
+    here, there = token < tokens, row < outputs
+    found = products.to(tl.float32) * tl.load(token_scale + token, mask=here, other=0)[None, :]
+    found *= tl.load(scale + row, mask=there, other=0)[:, None]
+    place = output + token[None, :] * outputs + row[:, None]
+    tl.store(place, found.to(output.dtype.element_ty), mask=here[None, :] & there[:, None])
 
 
-@triton_op("effcomp::ternary_few_tokens", mutates_args={})
-def few_tokens(values: Tensor, token_scale: Tensor, packed: Tensor, scale: Tensor) -> Tensor:
-    """The same as `many_tokens`, each token for itself."""
-    (tokens, inputs), outputs = values.shape, packed.shape[0]
-    output = torch.empty(tokens, outputs, dtype=torch.bfloat16, device=values.device)
-    words = inputs // PER_BYTE // WORD
-    rows, warps = (4, 4) if words > 256 else (4, 2) if outputs >= WIDE else (2, 1)  # the fastest on an H100
-    wrap_triton(few_tokens_kernel)[(triton.cdiv(outputs, rows), tokens)](
-        values.view(torch.int32),
-        packed.view(torch.int32),
-        token_scale,
-        scale,
-        output,
-        outputs,
-        words,
-        ROWS=rows,
-        WORDS=triton.next_power_of_2(words),
-        num_warps=warps,
-    )
-    return output
-
-
-@triton_op("effcomp::ternary_many_tokens", mutates_args={})
-def many_tokens(values: Tensor, token_scale: Tensor, packed: Tensor, scale: Tensor, block_tokens: int) -> Tensor:
-    """y = token_scale * scale * (values @ weights^T), the sums in integers.
+@torch.library.custom_op("effcomp::ternary_product", mutates_args=())
+def ternary_product(values: Tensor, token_scale: Tensor, packed: Tensor, scale: Tensor) -> Tensor:
+    """y = token_scale * scale * (values @ (UNIT * codes)^T), the sums in integers.
 
     Args:
         values: (tokens, in) int8.
         token_scale: (tokens,) float32.
-        packed: (out, in / 4) uint8, by planes; in a multiple of BLOCK_INPUTS.
-        scale: () float32.
-        block_tokens: a block of the GPU computes so many tokens of as many outputs.
+        packed: (out, in / 4) uint8, by planes; in / 4 is a multiple of BLOCK_BYTES.
+        scale: (out,) float32.
 
     Returns:
         (tokens, out) bfloat16.
     """
-    (tokens, inputs), outputs = values.shape, packed.shape[0]
-    codes = torch.empty(outputs, inputs, dtype=torch.int8, device=values.device)
-    words = inputs // PER_BYTE // WORD
-    wrap_triton(unpack_kernel)[(outputs,)](
-        packed.view(torch.int32), codes.view(torch.int32), words, WORDS=triton.next_power_of_2(words)
-    )
+    tokens, (outputs, width) = len(values), packed.shape
     output = torch.empty(tokens, outputs, dtype=torch.bfloat16, device=values.device)
-    wrap_triton(product_kernel)[(triton.cdiv(tokens, block_tokens) * triton.cdiv(outputs, block_tokens),)](
+    if tokens <= FEW_TOKENS:
+        words = width // WORD
+        rows, warps = (4, 4) if words > 256 else (4, 2) if outputs >= WIDE else (2, 1)  # the fastest on an H100
+        early = torch.cuda.get_device_capability(values.device) >= (9, 0)
+        few_tokens_kernel[(triton.cdiv(outputs, rows), tokens)](
+            values.view(torch.int32),
+            token_scale,
+            packed.view(torch.int32),
+            scale,
+            output,
+            outputs,
+            words,
+            ROWS=rows,
+            WORDS=triton.next_power_of_2(words),
+            EARLY=early,
+            num_warps=warps,
+            **({"launch_pdl": True} if early else {}),
+        )
+        return output
+    block = min(max(triton.next_power_of_2(tokens), SMALLEST_BLOCK), LARGEST_BLOCK)
+    product_kernel[(triton.cdiv(tokens, block) * triton.cdiv(outputs, BLOCK_OUTPUTS),)](
         values,
-        codes,
-        values.sum(dim=1, dtype=torch.int32),
         token_scale,
+        packed,
         scale,
         output,
         tokens,
         outputs,
-        inputs,
-        TOKENS=block_tokens,
-        ROWS=block_tokens,
-        INPUTS=BLOCK_INPUTS,
+        width,
+        TOKENS=block,
+        ROWS=BLOCK_OUTPUTS,
+        BYTES=BLOCK_BYTES,
         GROUP=8,
         num_warps=4,
-        num_stages=4,
+        num_stages=3,
     )
     return output
+
+
+@ternary_product.register_fake
+def _(values: Tensor, token_scale: Tensor, packed: Tensor, scale: Tensor) -> Tensor:
+    return values.new_empty(values.shape[0], packed.shape[0], dtype=torch.bfloat16)
 
 
 class PackedTernaryLinear(nn.Module):
@@ -177,26 +200,40 @@ class PackedTernaryLinear(nn.Module):
     bias: Tensor | None
 
     def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None) -> None:
-        """codes: (out, in) int8 in {-1, 0, 1}; scale: () float32; bias: (out,)."""
+        """codes: (out, in) int8 in {-1, 0, 1}; scale: (out,) float32; bias: (out,)."""
         super().__init__()
         self.in_features = codes.shape[1]
-        self.missing = -self.in_features % BLOCK_INPUTS
+        self.missing = -self.in_features % (PER_BYTE * BLOCK_BYTES)
         self.register_buffer("packed", by_planes(nn.functional.pad(codes, (0, self.missing))))
-        self.register_buffer("scale", scale.float())
+        self.register_buffer("scale", scale / UNIT)
         self.register_buffer("bias", None if bias is None else bias.detach().bfloat16())
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., in) to (..., out), bfloat16."""
         tokens = input.reshape(-1, self.in_features).float()
         token_scale = (tokens.abs().amax(dim=-1) / LARGEST_CODE).clamp(min=SMALLEST)
-        values = (tokens / token_scale[:, None]).round().to(torch.int8)
-        if self.missing:
-            values = nn.functional.pad(values, (0, self.missing))
-        if len(values) <= FEW_TOKENS:
-            output = few_tokens(values, token_scale, self.packed, self.scale)
-        else:
-            block_tokens = 64 if len(values) <= 64 else 128
-            output = many_tokens(values, token_scale, self.packed, self.scale, block_tokens)
+        values = nn.functional.pad((tokens / token_scale[:, None]).round().to(torch.int8), (0, self.missing))
+        output = ternary_product(values, token_scale, self.packed, self.scale)
         if self.bias is not None:
             output = output + self.bias
         return output.unflatten(0, input.shape[:-1])
+
+
+Coded = tuple[Tensor, Tensor, Tensor | None]
+"""Codes (out, in) int8, scale () float32, bias (out,) or None."""
+
+
+def pack_layers(model: PreTrainedModel, coded: Mapping[str, Coded]) -> None:
+    """Put packed layers in the places of these, in place; the ones that read the same input become one."""
+    together = [names for names in same_input(model) if set(names) <= set(coded)]
+    alone = set(coded).difference(*together)
+    for names in [*together, *([name] for name in sorted(alone))]:
+        codes, scales, biases = zip(*(coded[name] for name in names), strict=True)
+        sizes = [len(of_one) for of_one in codes]
+        by_output = [scale.float().expand(size) for scale, size in zip(scales, sizes, strict=True)]
+        bias = None if None in biases else torch.cat(biases)
+        whole = PackedTernaryLinear(torch.cat(codes), torch.cat(by_output), bias)
+        if len(names) == 1:
+            model.set_submodule(names[0], whole)
+        else:
+            stack(model, names, whole, sizes)

@@ -55,4 +55,23 @@ def test_a_byte_of_planes_holds_one_code_of_each_quarter_of_its_row() -> None:
     stored = by_planes(codes)
     assert stored.shape == (3, 2)
     for plane in range(4):
-        assert torch.equal(((stored >> (2 * plane)) & 3).to(torch.int8) - 1, codes[:, 2 * plane : 2 * plane + 2])
+        highest = ((stored << (2 * plane)) & 0xC0).view(torch.int8)
+        assert torch.equal(highest, 64 * codes[:, 2 * plane : 2 * plane + 2])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")
+@pytest.mark.parametrize("tokens", [1, 4, 5, 17, 64, 300])
+@pytest.mark.parametrize(("outputs", "inputs"), [(8, 24), (640, 2560), (5000, 6912)])
+def test_the_gpus_product_is_exact(tokens: int, outputs: int, inputs: int) -> None:
+    from effcomp.compress.quant.int8 import LARGEST_CODE
+    from effcomp.compress.quant.ternary_gpu import PackedTernaryLinear
+
+    codes = torch.randint(-1, 2, (outputs, inputs), dtype=torch.int8)
+    scale, bias = torch.rand(outputs), torch.randn(outputs)
+    layer = PackedTernaryLinear(codes, scale, bias).cuda()
+    values = torch.randint(-LARGEST_CODE, LARGEST_CODE + 1, (tokens, inputs)).double()
+    values[:, 0] = LARGEST_CODE  # the scale of each token is then 1
+    expected = (values @ codes.double().T) * scale
+    found = layer(values.float().cuda()).double().cpu()
+    assert ((found - expected - bias).abs() <= 0.01 * (expected.abs() + bias.abs())).all()  # bfloat16, twice rounded

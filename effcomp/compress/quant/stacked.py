@@ -1,0 +1,58 @@
+"""Linear layers that read the same input, computed as one: query, key and value; gate and up.
+
+One token's product is over in a few microseconds, and starting it takes as long. Imported where a model is decoded.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from effcomp.models.blocks import ARCHITECTURES, parts
+
+
+class Stack(nn.Module):
+    """What one layer computes for several."""
+
+    def __init__(self, whole: nn.Module, sizes: Sequence[int]) -> None:
+        """sizes: the outputs of each."""
+        super().__init__()
+        self.whole, self.sizes = whole, list(sizes)
+        self.outputs: Sequence[Tensor] = ()
+
+
+class Part(nn.Module):
+    """One of the layers. A model calls them in their order with the same input: the first computes for all."""
+
+    def __init__(self, stack: Stack, index: int) -> None:
+        super().__init__()
+        self.stack, self.index = stack, index
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., in) to (..., out of this layer).
+
+        Raises:
+            IndexError: it is called before the first.
+        """
+        if self.index == 0:
+            self.stack.outputs = self.stack.whole(input).split(self.stack.sizes, dim=-1)
+        output = self.stack.outputs[self.index]
+        if self.index == len(self.stack.sizes) - 1:
+            self.stack.outputs = ()
+        return output
+
+
+def same_input(model: PreTrainedModel) -> Iterator[list[str]]:
+    """The names of layers that a block of the model calls one after the other with the same input."""
+    if model.config.model_type not in ARCHITECTURES:
+        return
+    names = {module: name for name, module in model.named_modules()}
+    for layer, both in parts(model):
+        yield from ([f"{names[layer]}.{path}" for path in units.makers] for units in both if len(units.makers) > 1)
+
+
+def stack(model: PreTrainedModel, names: Sequence[str], whole: nn.Module, sizes: Sequence[int]) -> None:
+    """Put `whole`, which has all of their outputs, in the place of these layers."""
+    together = Stack(whole, sizes)
+    for index, name in enumerate(names):
+        model.set_submodule(name, Part(together, index))
