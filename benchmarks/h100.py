@@ -13,8 +13,9 @@ INTRODUCTION = """# Compression on an H100
 `python -m effcomp.report benchmarks/h100/gpt2.jsonl` draws them. Random weights in the published shapes, sequences of
 128 tokens, against eager float32 PyTorch, called in turn, in two processes. Brackets are 95 % intervals. This page is
 written by `python benchmarks/h100.py`. Rows are called noisy for the work of their own compiler: what a process had
-used that had ended was counted as another's then. Fine-tuning (`benchmarks/h100.sh finetuning`) is still to be
-measured: the machine was there for half an hour.
+used that had ended was counted as another's then. The floor of int8_bnb is that of int8 products and the floor of
+int8_scratch that of float32, though both multiply in bfloat16 here. Fine-tuning (`benchmarks/h100.sh finetuning`) is
+still to be measured: the machine was there for half an hour.
 
 At batch 1 eager PyTorch waits for its own launches: that is why bfloat16 alone gives so little there.
 `runtime=cuda_graphs` compiles the block that a model repeats (about 10 s for all shapes) and records the whole call:

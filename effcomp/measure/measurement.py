@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.compress.quant.base import Quant
+from effcomp.compress.quant.base import Arithmetic, Quant
 from effcomp.device import Device
 from effcomp.measure import conditions, energy
 from effcomp.measure.bench import Bench
@@ -124,7 +124,8 @@ def measure(
     generation, ran_scenarios = generate(pair, bench, seed, raw), scenarios(pair.variant, bench, seed)
     used, ran = energy_per_sample(pair.variant, bench, pair.device, idle), what_ran(pair, quant)
     rates = rates_of(pair.baseline)
-    floors = floor(pair.variant, times, speeds, quant, rates)
+    arithmetic = quant.ways[pair.sides[1].runtime.name].arithmetic or quant.arithmetic
+    floors = floor(pair.variant, times, speeds, arithmetic, rates)
     speeds = {size: speed.model_copy(update={"floor": floors[size]}) for size, speed in speeds.items()}
     loaded, first = pair.variant.loaded, speeds[bench.batch_sizes[0]]
     return Measured(
@@ -191,14 +192,18 @@ def memory(worker: Worker, resting_rss: int, peak: dict[str, Any]) -> Memory:
 
 
 def floor(
-    worker: Worker, times: dict[int, PairedTimes], speeds: dict[int, BatchSpeed], quant: Quant, rates: dict[str, float]
+    worker: Worker,
+    times: dict[int, PairedTimes],
+    speeds: dict[int, BatchSpeed],
+    arithmetic: Arithmetic,
+    rates: dict[str, float],
 ) -> dict[int, Floor]:
     """The least time of a call at each batch size, and how near the variant comes to it."""
     shapes = [(size, round(paired.mean_width)) for size, paired in times.items()]
     needed = worker.ask("floor", shapes=shapes)
     floors = {}
     for (size, _), operations in zip(shapes, needed["operations"], strict=True):
-        least = 1000 * max(operations / rates[quant.arithmetic], needed["bytes"] / rates["bytes_per_s"])
+        least = 1000 * max(operations / rates[arithmetic], needed["bytes"] / rates["bytes_per_s"])
         share = least / speeds[size].latency_p50_ms.value
         floors[size] = Floor(operations=operations, bytes=needed["bytes"], floor_ms=least, share=share)
     return floors

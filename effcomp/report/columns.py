@@ -83,6 +83,8 @@ def verdict_word(row: Row) -> str:
     return "-" if isinstance(versus, NotMeasured) or is_baseline(row.record) else versus.verdict
 
 
+VERDICT = Column("verdict", verdict_word, verdict_word)
+NO_QUALITY = Column("quality", lambda _: "not measured", lambda _: None)
 CLASSIFICATION_COLUMNS = [
     quality_column("accuracy, %", Quality, lambda q: spread(q.accuracy, 1, 100), lambda q: q.accuracy.value * 100),
     versus_column(
@@ -253,9 +255,9 @@ def columns(records: list[Record]) -> list[Column]:
         Column("configuration", lambda row: row.name, lambda row: row.name),
         *(LANGUAGE_COLUMNS if LanguageQuality in kinds else []),
         *(generation_columns(records) if GenerationQuality in kinds else []),
-        *(CLASSIFICATION_COLUMNS if kinds - {LanguageQuality, GenerationQuality} else []),
+        *(CLASSIFICATION_COLUMNS if Quality in kinds else []),
         *group_columns(records),
-        Column("verdict", verdict_word, verdict_word),
+        *([VERDICT] if kinds != {NotMeasured} else [NO_QUALITY]),
         *([holm_column(records)] if Quality in kinds else []),
         Column(
             "latency p50, ms",

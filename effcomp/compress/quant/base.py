@@ -27,6 +27,8 @@ class Way(NamedTuple):
     that none did. Nothing is promised where computing is left to float32."""
     devices: tuple[str, ...] = ("cpu", "cuda")
     """Of those that the runtime runs on."""
+    arithmetic: Arithmetic | None = None
+    """The type that products are computed in here, where it is not the format's own."""
 
 
 class Quant(Part):

@@ -44,7 +44,7 @@ class Int8Bnb(Quant):
     def ways(self) -> dict[str, Way]:
         return {
             "torch": Way(("linear",), ("_int_mm", "bitsandbytes::int8_linear_matmul", "igemm")),
-            "cuda_graphs": Way(("linear",)),
+            "cuda_graphs": Way(("linear",), arithmetic="bfloat16"),
         }
 
     @property

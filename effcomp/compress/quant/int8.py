@@ -79,7 +79,7 @@ class Int8Scratch(Quant):
         way = Way(touches)
         if self.activations == "int8":  # a GPU's int8 products take no head of two classes
             way = Way(touches, ("_int_mm",), ("cpu",))
-        return {**dict.fromkeys(("torch", "compile"), way), "cuda_graphs": Way(touches)}
+        return {**dict.fromkeys(("torch", "compile"), way), "cuda_graphs": Way(touches, arithmetic="bfloat16")}
 
     @property
     def arithmetic(self) -> Arithmetic:

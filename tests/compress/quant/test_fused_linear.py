@@ -23,7 +23,10 @@ def test_the_fused_model_says_what_the_artifact_says(name: str, tiny_gpt2: Path,
         expected = load_artifact(tmp_path)(ids).logits.float()
         fused = load_fused(tmp_path)
         found = fused(ids).logits.float()
-    assert any(isinstance(layer, FusedLinear) for layer in fused.modules())
+    weights = [layer.weight() for layer in fused.modules() if isinstance(layer, FusedLinear)]
+    assert weights
+    computed_in = parts.quant.ways["cuda_graphs"].arithmetic or parts.quant.arithmetic  # what its floor is counted by
+    assert {weight.dtype for weight in weights} == {getattr(torch, computed_in)}
     assert (found - expected).abs().max() < 0.03 * expected.abs().max()
 
 
