@@ -25,7 +25,7 @@ launching kernels, not in them: no format is faster here without a compiler, and
 """,
     "ag_news": """## MiniLM on AG News
 
-A subset of train (38,000 of 120,000), the whole test (7,600); 2 epochs. On one core.
+A subset of train (37,937 of 120,000), the whole test (7,600); 2 epochs. On one core.
 """,
     "xnli": """## MiniLM on XNLI
 

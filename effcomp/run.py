@@ -40,6 +40,8 @@ def job(config: "DictConfig") -> str:
         run_in_sweep(config, hydra_config)
         return str(folder)
     try:
+        if params := hydra_config.sweeper.get("params"):
+            raise UserError(f"this is a sweep over {', '.join(params)}: add -m")
         records = take_stdout()
         print(execute(config, folder, None).record.to_json(), file=records, flush=True)
     except UserError as error:

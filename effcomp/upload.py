@@ -26,8 +26,11 @@ class Uploaded:
     """Of those that were sent: how many's artifacts are no longer in the store as they were."""
 
 
-def upload(source: Path, tracking: MlflowTracking) -> Uploaded:
-    """Log every run below a folder, those of a sweep under its parent run.
+def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
+    """Log the runs below a folder, those of a sweep under its parent run.
+
+    Args:
+        every: those too whose configs do not name this server.
 
     Raises:
         UserError: there is none, or one cannot be read.
@@ -43,6 +46,8 @@ def upload(source: Path, tracking: MlflowTracking) -> Uploaded:
             artifact = Store(Path(result.record.config["store"])).find("artifact", result.record.truth.artifact)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{folder} cannot be read: {str(error).splitlines()[0]}") from error
+        if not every and result.record.config["tracking"].get("uri") != tracking.uri:
+            continue
         sweep = folder.parent
         if sweep not in parents:
             parents[sweep] = open_parent(sweep, tracking)

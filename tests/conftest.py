@@ -37,6 +37,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two files of tests run side by 
 settings.register_profile("effcomp", max_examples=50, deadline=None, derandomize=True, database=None)
 settings.load_profile("effcomp")
 
+
+@pytest.fixture(autouse=True)
+def own_threads() -> Iterator[None]:
+    """A runtime that a test has loaded sets the threads of this process; the next test begins as it would alone."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
 RATES = tempfile.TemporaryDirectory(prefix="effcomp-rates-")
 
 SMALL = [

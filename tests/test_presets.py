@@ -27,7 +27,7 @@ TRAINING = {
 
 
 @pytest.mark.parametrize("preset", TRAINING)
-def test_the_training_is_that_of_the_seed(preset: str) -> None:
+def test_the_training_is_that_of_the_study_or_said_to_be_ours(preset: str) -> None:
     parts = compose_parts(f"+experiment/{preset}")
     finetune = parts.finetune
     assert isinstance(finetune, FullFinetune)

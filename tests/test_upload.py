@@ -67,7 +67,7 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def test_a_sweep_is_sent_once_with_its_parent_and_its_report(server: MlflowTracking, sweep: Path) -> None:
-    first, second = upload(sweep, server), upload(sweep, server)
+    first, second = upload(sweep, server, every=True), upload(sweep, server, every=True)
     assert (first.sent, first.there_already, first.without_model) == (2, 0, 2)
     assert (second.sent, second.there_already) == (0, 2)
     client, experiment = server.experiment()
@@ -116,7 +116,7 @@ def test_a_record_whose_artifact_leads_out_of_the_store_is_refused(
     truth = record.truth.model_copy(update={"artifact": artifact})
     file.write_text(record.model_copy(update={"truth": truth}).to_json())
     with pytest.raises(UserError, match="names no entry of the store"):
-        upload(sweep, server)
+        upload(sweep, server, every=True)
 
 
 def test_an_artifact_that_is_damaged_is_not_sent(server: MlflowTracking, sweep: Path) -> None:
@@ -124,13 +124,30 @@ def test_an_artifact_that_is_damaged_is_not_sent(server: MlflowTracking, sweep: 
     artifact = Store(Path(record.config["store"])).folder("artifact", record.truth.artifact)
     artifact.mkdir(parents=True)
     (artifact / "model.safetensors").write_text("no manifest says what this is")
-    assert upload(sweep, server).without_model == 2
+    assert upload(sweep, server, every=True).without_model == 2
+
+
+def test_runs_are_sent_to_the_server_that_they_name(server: MlflowTracking, sweep: Path) -> None:
+    for number, uri in enumerate((server.uri, "sqlite:///mlruns/mlflow.db")):
+        file = sweep / str(number) / "record.json"
+        record = Record.read(file)
+        tracking = {"name": "server", "uri": uri, "of": str(sweep)}
+        file.write_text(record.model_copy(update={"config": {**record.config, "tracking": tracking}}).to_json())
+    ran = run_effcomp(str(sweep), "--upload", cwd=sweep, module="effcomp.report")
+    assert ran.code == 0, ran.stderr
+    assert "1 sent" in ran.stdout
+
+
+def test_runs_that_name_no_server_are_not_sent_anywhere(sweep: Path) -> None:
+    ran = run_effcomp(str(sweep), "--upload", cwd=sweep, module="effcomp.report")
+    assert ran.code == 2
+    assert "name no server; give one" in ran.stderr
 
 
 def test_a_folder_without_a_run_is_refused(server: MlflowTracking, sweep: Path) -> None:
     shutil.rmtree(sweep / "0")
     (sweep / "1" / "series.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read"):
-        upload(sweep, server)
+        upload(sweep, server, every=True)
     with pytest.raises(UserError, match="holds no run to upload"):
-        upload(sweep / "results", server)
+        upload(sweep / "results", server, every=True)

@@ -23,6 +23,7 @@ RUNS: dict[str, Words] = {
     "quant=": "choose one of: bf16, ",
     "finetune@prune.recovery=nosuch prune=structured": ("finetune=nosuch", "choose one of: distill, full"),
     "+experiment=nosuch": ("experiment=nosuch", "choose one of: cross_validation, demo"),
+    "+experiment=gpt2_agnews": ("experiment/gpt2_agnews", "add -m"),
     "hydra/launcher=nosuch": "choose one of: basic, ray_cluster, ray_local",
     "hydra/sweeper=nosuch": "choose one of: basic, optuna, product",
     "quants=nf4": ("quants", HELP),

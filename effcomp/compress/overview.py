@@ -2,42 +2,50 @@
 
 import inspect
 from pathlib import Path
+from typing import TypeVar
 
 from omegaconf import OmegaConf
 
 from effcomp.compose import build_part
 from effcomp.compress.quant.base import EVERY, Quant
+from effcomp.part import Part
+from effcomp.runtimes.base import Runtime
 
-CONF = Path(__file__).resolve().parent.parent.parent / "conf" / "quant"
+CONF = Path(__file__).resolve().parent.parent.parent / "conf"
 INTRODUCTION = """# Number formats
 
-Which runtime executes a format, which parameters it is applied to there, and the operators of which one must run, or
-the record says that none did. Other parameters stay float32, unless the format says otherwise below. Written by
+Which runtime executes a format and on which device, which parameters it is applied to there, and the operators of
+which one must run, or the record says that none did. Other parameters stay float32, unless the format says otherwise
+below. Texts are written, and token by token generation is measured, by `runtime=torch` alone. Written by
 `make docs`."""
 
 
-def formats() -> list[Quant]:
-    """The choices of the group quant, by name."""
-    parts = [
-        build_part("quant", Quant, OmegaConf.to_container(OmegaConf.load(file))) for file in sorted(CONF.glob("*.yaml"))
-    ]
-    return [part for part in parts if isinstance(part, Quant)]
+P = TypeVar("P", bound=Part)
+
+
+def choices(group: str, base: type[P]) -> list[P]:
+    """What a group of the configuration offers, by name."""
+    files = sorted((CONF / group).glob("*.yaml"))
+    parts = [build_part(group, base, OmegaConf.to_container(OmegaConf.load(file))) for file in files]
+    return [part for part in parts if isinstance(part, base)]
 
 
 def table() -> str:
-    lines = ["| format | runtime | applied to | must run |", "|---|---|---|---|"]
-    for quant in formats():
+    lines = ["| format | runtime | device | applied to | must run |", "|---|---|---|---|---|"]
+    runtimes = {runtime.name: runtime for runtime in choices("runtime", Runtime)}
+    for quant in choices("quant", Quant):
         for runtime, way in quant.ways.items():
             touched = "all" if way.touches == EVERY else ", ".join(way.touches) or "-"
             promised = " or ".join(f"`{name}`" for name in way.promises) or "-"
-            lines.append(f"| {quant.name} | {runtime} | {touched} | {promised} |")
+            devices = ", ".join(d for d in way.devices if d in quant.devices and d in runtimes[runtime].devices)
+            lines.append(f"| {quant.name} | {runtime} | {devices} | {touched} | {promised} |")
     return "\n".join(lines)
 
 
 def descriptions() -> str:
     """What each class says of itself, once."""
     by_class: dict[type[Quant], list[str]] = {}
-    for quant in formats():
+    for quant in choices("quant", Quant):
         by_class.setdefault(type(quant), []).append(quant.name)
     sections = []
     for cls, names in by_class.items():

@@ -76,8 +76,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         const=OWN_SERVER,
         metavar="URI",
-        help="instead of a report, log the runs of these folders to an MLflow server: this one, or the one that their "
-        "configs name",
+        help="instead of a report, log the runs of these folders to an MLflow server: all of them to this one; without "
+        "a URI, to the one that their configs name those that name it",
     )
     return parser
 
@@ -93,15 +93,18 @@ def send(folder: str, uri: str) -> None:
     from effcomp.tracking.mlflow_runs import MlflowTracking
     from effcomp.upload import upload
 
-    if uri == OWN_SERVER:
-        named = {record.config["tracking"].get("uri", "") for record in find_records(Path(folder))}
-        uri = named.pop() if len(named) == 1 else ""
-        if not uri.startswith(SERVERS):
-            raise UserError(f"--upload: the runs in {folder} name no one server; give it: --upload http://HOST:PORT")
+    every = uri != OWN_SERVER
+    if not every:
+        named = {record.config["tracking"].get("uri") or "" for record in find_records(Path(folder))}
+        servers = sorted(name for name in named if name.startswith(SERVERS))
+        if len(servers) != 1:
+            reason = f"name {len(servers)} servers ({', '.join(servers)})" if servers else "name no server"
+            raise UserError(f"--upload: the runs in {folder} {reason}; give one: --upload http://HOST:PORT")
+        (uri,) = servers
     if not uri.startswith(SERVERS):
         raise UserError(f"--upload {uri}: give http://HOST:PORT")
     try:
-        done = upload(Path(folder), MlflowTracking(name="server", uri=uri, artifacts=None))
+        done = upload(Path(folder), MlflowTracking(name="server", uri=uri, artifacts=None), every=every)
     except Unreachable as error:
         raise UserError(str(error)) from error
     print(f"{folder}: {done.sent} sent ({done.without_model} without a model), {done.there_already} were there")
