@@ -9,9 +9,9 @@ from pydantic import Field
 from effcomp import hub
 from effcomp.errors import UserError
 from effcomp.heads import Objective
-from effcomp.tasks.base import Examples, Splits, Task
+from effcomp.tasks.base import Examples, Splits
 from effcomp.tasks.files import find_file, read_rows, read_text
-from effcomp.tasks.tables import HubData
+from effcomp.tasks.published import PublishedTask
 
 Side = Literal["train", "test"]
 T = TypeVar("T")
@@ -19,11 +19,8 @@ HEADING = re.compile(r"^ = [^=].* = $")
 """A WikiText article begins with ` = Title = `; its sections have more signs."""
 
 
-class DocumentsTask(Task):
+class DocumentsTask(PublishedTask):
     objective: ClassVar[Objective] = "language_modelling"
-    hub: HubData
-    train_files: Annotated[list[str], Field(min_length=1)]
-    test_files: Annotated[list[str], Field(min_length=1)]
     layout: Literal["articles", "rows"]
     """articles: running text, cut where a WikiText heading stands; rows: a document on each line of .jsonl."""
     columns: Annotated[list[str], Field(min_length=1)]
@@ -31,6 +28,7 @@ class DocumentsTask(Task):
 
     def check(self) -> None:
         if self.data_dir is None:
+            self.on_hub()
             if not hub.reachable():
                 self.from_hub("test")
             return
@@ -66,12 +64,9 @@ class DocumentsTask(Task):
         return [find_file(folder, name, "task.data_dir") for name in names]
 
     def from_hub(self, side: Side) -> Any:
-        """A split of the Hub's data set, by column."""
-        split = self.hub.train if side == "train" else self.hub.test
-        ways_on = f"use task.data_dir=FOLDER with {', '.join((*self.train_files, *self.test_files))}, or another task"
-        return hub.dataset_split(
-            self.hub.name, self.hub.revision, self.hub.subset, split, f"task={self.name}: {ways_on}"
-        )
+        """The Hub's data set, by column."""
+        source = self.on_hub()
+        return self.hub_split(source.train if side == "train" else source.test, source.subset)
 
 
 def non_empty(file: Path, documents: list[T]) -> list[T]:

@@ -1,42 +1,23 @@
 """Classification tasks whose data is a table: SST-2, AG News, XNLI, as published in files or on the Hub."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from effcomp import hub
 from effcomp.errors import UserError
 from effcomp.heads import Objective
-from effcomp.part import EACH_ONCE, Part
-from effcomp.tasks.base import Examples, Splits, Task
+from effcomp.part import EACH_ONCE
+from effcomp.tasks.base import Examples, Splits
 from effcomp.tasks.files import find_file, read_rows
+from effcomp.tasks.published import PublishedTask
 
 
-class HubData(Part):
-    """Where a data set stands on the Hugging Face Hub."""
-
-    name: str
-    """owner/name."""
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-    """A commit, never a branch."""
-    subset: str | None = None
-    train: str
-    test: str
-    """The names of its splits."""
-    text: list[str] | None = None
-    label: str | None = None
-    """Its columns, where they are not called what the files call them."""
-
-
-class TableTask(Task):
+class TableTask(PublishedTask):
     """One table for training and one for the test, their columns named in the YAML."""
 
     objective: ClassVar[Objective] = "classification"
-    hub: HubData
-    train_files: Annotated[list[str], Field(min_length=1)]
-    test_files: Annotated[list[str], Field(min_length=1)]
-    """The files in data_dir, each as it is or as .gz."""
     columns: list[str]
     """The columns in their published order, for files without a header."""
     text: Annotated[list[str], Field(min_length=1)]
@@ -53,15 +34,17 @@ class TableTask(Task):
 
     def check(self) -> None:
         if self.data_dir is None:
+            source = self.on_hub()
             if not hub.reachable():
-                self.from_hub(self.hub.test, self.hub.subset)  # cached, or a UserError
+                self.from_hub(source.test, source.subset)  # cached, or a UserError
             return
         for name in (*self.train_files, *self.test_files):
             find_file(self.data_dir, name, "task.data_dir")
 
     def load(self) -> Splits:
         if self.data_dir is None:
-            train, test = (self.from_hub(split, self.hub.subset) for split in (self.hub.train, self.hub.test))
+            source = self.on_hub()
+            train, test = (self.from_hub(split, source.subset) for split in (source.train, source.test))
         else:
             train, test = (self.from_files(self.data_dir, names) for names in (self.train_files, self.test_files))
         return Splits(train, test, self.label_names)
@@ -97,14 +80,13 @@ class TableTask(Task):
         Raises:
             UserError: it cannot be had, or its labels have no names or other ones.
         """
-        ways_on = f"use task.data_dir=FOLDER with {', '.join((*self.train_files, *self.test_files))}, or another task"
-        data: Any = hub.dataset_split(self.hub.name, self.hub.revision, subset, split, f"task={self.name}: {ways_on}")
-        text, label = self.hub.text or self.text, self.hub.label or self.label
+        source, data = self.on_hub(), self.hub_split(split, subset)
+        text, label = source.text or self.text, source.label or self.label
         feature = data.features[label]
         names = getattr(feature, "names", None)
         order = {name.casefold(): i for i, name in enumerate(self.label_names)}
         if names is None or {name.casefold() for name in names} != set(order):
-            raise UserError(f"{self.hub.name}: its labels {names} are not {', '.join(self.label_names)}")
+            raise UserError(f"{source.name}: its labels {names} are not {', '.join(self.label_names)}")
         texts = zip(*(data[column] for column in text), strict=True)
         return Examples(
             tuple(" ".join(part.strip() for part in parts) for parts in texts),
@@ -138,8 +120,9 @@ class CrossLingualTask(TableTask):
 
     def load(self) -> Splits:
         if self.data_dir is None:
-            train = self.from_hub(self.hub.train, self.hub.subset)
-            parts = [self.from_hub(self.hub.test, language) for language in self.languages]
+            source = self.on_hub()
+            train = self.from_hub(source.train, source.subset)
+            parts = [self.from_hub(source.test, language) for language in self.languages]
         else:
             train = self.from_files(self.data_dir, self.train_files)
             parts = [self.from_files(self.data_dir, self.tests(language)) for language in self.languages]
