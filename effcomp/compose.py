@@ -11,7 +11,7 @@ from effcomp.compress.prune.base import Prune
 from effcomp.compress.quant.base import Quant
 from effcomp.device import Device
 from effcomp.errors import Skipped, UserError
-from effcomp.finetune.base import Finetune
+from effcomp.finetune.base import Finetune, NoFinetune
 from effcomp.heads import HEADS
 from effcomp.installed import require
 from effcomp.measure.bench import Bench
@@ -86,6 +86,8 @@ def build(config: "DictConfig", in_product: bool = False) -> Parts:
         plain["prune"]["ratio"] = None
     parts = {group: build_part(group, kind, plain[group]) for group, kind in GROUPS.items()}
     plain["choices"] = {group: part.name for group, part in parts.items()}
+    if isinstance(parts["model"], Model) and parts["model"].weights == "random":
+        parts["finetune"] = NoFinetune(name="none")  # nothing is learned, so nothing of it is asked for
     seed = whole_number(plain, "seed", 0, 2**32 - 1)
     folds = whole_number(plain, "folds", 2, 1000)
     fold = None if plain["fold"] is None else whole_number(plain, "fold", 0, folds - 1)

@@ -68,7 +68,7 @@ def answers(
 ) -> Answers:
     """What the measured process itself says to every test example."""
     if isinstance(parts.task, GenerationTask):
-        return written(store, worker, built, inputs, parts.task, runtime, device)
+        return written(parts, parts.task, store, worker, built, inputs, runtime, device)
     return outputs(store, worker, built, inputs, head, runtime, device)
 
 
@@ -124,7 +124,14 @@ def outputs(
 
 
 def written(
-    store: Store, worker: Worker, built: Entry, inputs: Entry, task: GenerationTask, runtime: Runtime, device: Device
+    parts: Parts,
+    task: GenerationTask,
+    store: Store,
+    worker: Worker,
+    built: Entry,
+    inputs: Entry,
+    runtime: Runtime,
+    device: Device,
 ) -> Written:
     """What the measured process itself writes behind every test prompt."""
     settings = {"batch_size": WRITING_BATCH, "new_tokens": task.new_tokens, "stop": task.stop}
@@ -138,7 +145,7 @@ def written(
         log.info("writing %d tokens behind each prompt", task.new_tokens)
         worker.ask("write", file=str(folder / WRITTEN_FILE), **settings)
 
-    return Written.load(store.get("written", key, build).path / WRITTEN_FILE)
+    return Written.load(store.get("written", key, build, again=parts.remeasure).path / WRITTEN_FILE)
 
 
 def evaluation_key(worker: Worker, built: Entry, inputs: Entry, runtime: Runtime, device: Device) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from effcomp.compress.prune.base import NoPrune, Pruner
 from effcomp.compress.quant.floats import Float
 from effcomp.device import Device
 from effcomp.evaluation import Judged, answers, judge
-from effcomp.finetune.base import Finetune, NoFinetune, read_curve
+from effcomp.finetune.base import read_curve
 from effcomp.fit import check_fit
 from effcomp.heads import HEADS
 from effcomp.measure import machine, memory, turns
@@ -57,22 +57,21 @@ def run(parts: Parts) -> Result:
     splits = parts.task.load()
     if parts.fold is not None:
         splits = Splits(*fold_split(splits.train, parts.folds, parts.fold), splits.label_names)
-    finetune = NoFinetune(name="none") if parts.model.weights == "random" else parts.finetune
-    finetune.check_examples(splits)
+    parts.finetune.check_examples(splits)
     parts.prune.check_examples(splits)
     check_fit(parts, store, splits)
-    key = result_key(parts, store, device, splits, finetune)
+    key = result_key(parts, store, device, splits)
     parts.tracking.prepare()  # after whatever refuses the configuration: nothing is left of it
 
     def build(folder: Path) -> None:
-        compress_and_measure(parts, store, device, splits, finetune).write(folder)
+        compress_and_measure(parts, store, device, splits).write(folder)
 
     measured = store.get("result", key, build, again=parts.remeasure)
     if not measured.created:
         log.info("measured before (remeasure=true measures again): %s", measured.path)
     result = Result.read(measured.path)
     if not measured.created and store.find("artifact", result.record.truth.artifact) is None:
-        compress(parts, store, device, splits, finetune)  # removed or damaged since: what was measured is to be there
+        compress(parts, store, device, splits)  # removed or damaged since: what was measured is to be there
     # Where it is tracked and stored is this run's, and does not change what was measured.
     record = result.record.model_copy(update={"config": parts.config})
     return replace(result, record=record, started_ms=started_ms, ended_ms=now_ms())
@@ -82,7 +81,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def result_key(parts: Parts, store: Store, device: Device, splits: Splits, finetune: Finetune) -> dict[str, Any]:
+def result_key(parts: Parts, store: Store, device: Device, splits: Splits) -> dict[str, Any]:
     """All that a Result depends on, but for the moment at which it is measured."""
     return {
         "model": parts.model.identity(store),
@@ -90,7 +89,7 @@ def result_key(parts: Parts, store: Store, device: Device, splits: Splits, finet
         "max_length": parts.task.max_length,
         "objective": parts.task.objective,
         "scoring": parts.task.scoring_key(store),
-        "finetune": finetune.key(),
+        "finetune": parts.finetune.key(),
         "prune": parts.prune.key(),
         "quant": parts.quant.key(),
         "runtime": parts.runtime.key(),
@@ -114,17 +113,16 @@ class Compressed:
     variant: Entry
 
 
-def compress(parts: Parts, store: Store, device: Device, splits: Splits, finetune: Finetune) -> Compressed:
+def compress(parts: Parts, store: Store, device: Device, splits: Splits) -> Compressed:
     """Train, prune, compress.
 
     Args:
         device: resolved.
-        finetune: none for random weights.
     """
     head = HEADS[parts.task.objective, parts.model.kind]
     form = parts.runtime.format
     samples = stages.calibration(store, parts.model, parts.task, splits, head, parts.quant, parts.seed)
-    trained = stages.checkpoint(store, parts.model, parts.task, splits, head, finetune, device, parts.seed)
+    trained = stages.checkpoint(store, parts.model, parts.task, splits, head, parts.finetune, device, parts.seed)
     pruned = stages.pruned(store, trained, head, parts.prune, splits, parts.task.max_length, device, parts.seed)
     baseline = stages.artifact(
         store, trained, head, BASELINE_PRUNE, BASELINE_QUANT, BASELINE_RUNTIME.format, [], device
@@ -133,12 +131,12 @@ def compress(parts: Parts, store: Store, device: Device, splits: Splits, finetun
     return Compressed(trained, pruned, baseline, variant)
 
 
-def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Splits, finetune: Finetune) -> Result:
+def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Splits) -> Result:
     """What `compress` does; then measure with the device to itself."""
     started_ms, random = now_ms(), parts.model.weights == "random"
     head = HEADS[parts.task.objective, parts.model.kind]
     inputs = stages.tokens(store, parts.model, parts.task, splits, head)
-    stored = compress(parts, store, device, splits, finetune)
+    stored = compress(parts, store, device, splits)
     trained, pruned, baseline, variant = stored.trained, stored.pruned, stored.baseline, stored.variant
 
     sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
@@ -200,7 +198,7 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
             gpu_reserved_bytes=held.gpu["reserved"] if held.gpu else None,
             gpu_process_bytes=held.gpu.get("process") if held.gpu else None,
         ),
-        truth=truth(parts, finetune, splits, baseline, variant, measured),
+        truth=truth(parts, splits, baseline, variant, measured),
     )
     return Result(
         record=record,
@@ -222,7 +220,6 @@ def timing(checkpoint: Entry) -> dict[str, Any]:
 
 def truth(
     parts: Parts,
-    finetune: Finetune,
     splits: Splits,
     baseline: Entry,
     variant: Entry,
@@ -243,12 +240,12 @@ def truth(
         git_commit=machine.git_commit(),
         seed=parts.seed,
         data_fingerprint=splits.fingerprint(),
-        train_examples=finetune.examples_used(splits.train),
+        train_examples=parts.finetune.examples_used(splits.train),
         test_examples=len(splits.test),
         tokens="synthetic" if parts.model.without_source else "the task's texts",
         artifact=variant.hash,
         baseline_artifact=baseline.hash,
-        finetune_precision=finetune.precision_on(device),
+        finetune_precision=parts.finetune.precision_on(device),
         kernels=measured.ran.kernels,
         promised_kernel_ran=measured.ran.promised,
         int8_products=measured.ran.int8_products,

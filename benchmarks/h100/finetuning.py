@@ -40,12 +40,12 @@ PAD = "[PAD]"
 
 def train(model: str, way: str) -> dict[str, Any]:
     settings = {"batch_size": BATCH, "epochs": 1, "precision": "bf16", "gradient_checkpointing": "true"}
-    overrides = [f"model={model}", "model.weights=random", f"finetune={way}", "device=cuda", "tracking=none"]
+    overrides = [f"model={model}", f"finetune={way}", "device=cuda", "tracking=none"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         parts = build(compose("config", overrides=overrides + [f"finetune.{key}={settings[key]}" for key in settings]))
     finetune, device = parts.finetune, parts.device.resolved()
     assert isinstance(finetune, FullFinetune)
-    config = parts.model.config(Store(Path("unused")))
+    config = parts.model.shape(Store(Path("unused")))
     config.pad_token_id, config.use_cache = 0, False
     with torch.device(device.torch_name):  # billions of random numbers take a processor half a minute
         network = model_class(HEAD, config)(config).to("cpu")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from effcomp.compress.quant.base import HEADS
 from effcomp.finetune.full import FullFinetune
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class LoraFinetune(FullFinetune):
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules="all-linear",
+            exclude_modules=list(HEADS),  # a new head is trained in full; peft refuses an adapter in it
         )
         return get_peft_model(model, config)
 

@@ -26,6 +26,7 @@ class Reading:
     own_cpu_s: float
     """Of this process and of those that it started, the ones that have ended among them."""
     mhz: float | None
+    """Of the processor, where it is what is measured."""
     throttle_events: int
     gpu: tuple[int, int] | None
     """Clock in MHz, and NVML's bits of the reasons for which it is throttled."""
@@ -42,7 +43,7 @@ def read(device: Device) -> Reading:
         except psutil.NoSuchProcess:
             continue
         own += used.user + used.system + used.children_user + used.children_system
-    frequency = psutil.cpu_freq()
+    frequency = psutil.cpu_freq() if device.kind == "cpu" else None
     return Reading(
         seconds=time.monotonic(),
         busy_cpu_s=sum(times) - times.idle - getattr(times, "iowait", 0.0) - stolen - guest_s(times),

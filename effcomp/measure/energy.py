@@ -1,6 +1,5 @@
 """Energy by the counters of the hardware: NVML's on a GPU, RAPL's on a CPU where it can be read."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,21 +37,24 @@ def nvml_counter(index: int) -> Counter | str:
 
 
 def nvml_handle(index: int) -> "object":
-    """NVML's handle of a device that PyTorch counts as `index`: NVML knows nothing of CUDA_VISIBLE_DEVICES."""
+    """NVML's handle of a device that PyTorch counts as `index`: NVML knows nothing of CUDA_VISIBLE_DEVICES, and counts
+    by the bus where CUDA puts the fastest first."""
     import pynvml
+    import torch
 
     pynvml.nvmlInit()
-    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    name = visible[index] if visible else str(index)
-    return pynvml.nvmlDeviceGetHandleByIndex(int(name)) if name.isdigit() else pynvml.nvmlDeviceGetHandleByUUID(name)
+    return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(index).uuid}")
 
 
 def rapl_counter(powercap: Path) -> Counter | str:
     """Intel's and AMD's running average power limit, summed over the packages.
 
-    A package counts in microjoules and begins again behind its largest value; the counter here goes on.
+    Other domains (the cores of a package; psys, the whole platform) count the same joules again. A package counts in
+    microjoules and begins again behind its largest value; the counter here goes on.
     """
-    packages = [folder for folder in sorted(powercap.glob("*-rapl:*")) if folder.name.count(":") == 1]
+    packages = [
+        file.parent for file in sorted(powercap.glob("*-rapl:*/name")) if file.read_text().startswith("package")
+    ]
     if not packages:
         return f"{powercap} has no RAPL counter (a virtual machine, or a kernel without it)"
     try:

@@ -24,6 +24,7 @@ INT8_PRODUCTS = (
     *("_int_mm", "quantized::linear", "int8_scaled_mm", "int8_linear_matmul", "qlinear", "igemm"),
     *("MatMulInteger", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm"),
     *("FullyConnected brgemm_avx512_I8", "FullyConnected brgemm_avx512_amx_I8", "MatMul brgemm_avx512_I8"),
+    *("few_tokens_kernel", "product_kernel"),
 )
 SCENARIO_SECONDS = 2.0
 POWER_INTERVAL_S = 0.1

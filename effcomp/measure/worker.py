@@ -7,7 +7,7 @@ Started fresh for each artifact, so its memory is the artifact's own. `effcomp.p
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,8 @@ class Server:
         """Time a call for each batch, behind one untimed call of a single row: the other process has had
         the processor, and this one's threads and caches must wake first."""
         prepared = [self.timed.batch(indices) for indices in batches]
+        for batch in prepared:
+            self.model.prepare(batch)
         self.model(self.timed.batch(batches[0][:1]))
         times = [self.model.timed(batch) for batch in prepared]
         return {"ns": [wall for wall, _ in times], "gpu_ns": [gpu for _, gpu in times if gpu is not None]}
@@ -109,16 +111,26 @@ class Server:
 
     def scenario(self, name: str, **arguments: Any) -> dict[str, Any]:
         """One of MLPerf's scenarios: what its function in effcomp.measure.scenarios returns."""
+        offline = scenarios.OFFLINE_BATCH, len(self.timed) % scenarios.OFFLINE_BATCH
+        self.prepare({*range(1, scenarios.SERVER_BATCH + 1), *offline} - {0})
         result = SCENARIOS[name](self.model, self.timed, **arguments)
         return {"result": asdict(result) if isinstance(result, scenarios.Served) else result}
 
     def work(self, batch_size: int, seconds: float) -> dict[str, Any]:
         """Keep the device busy for so long, for the energy counter: how many samples were computed, in what time."""
+        self.prepare([batch_size])
         generator, done, start = np.random.default_rng(0), 0, time.perf_counter()
         while (elapsed := time.perf_counter() - start) < seconds:
             self.model(self.timed.batch(generator.integers(0, len(self.timed), batch_size)))
             done += batch_size
         return {"samples": done, "seconds": elapsed}
+
+    def prepare(self, batch_sizes: Iterable[int]) -> None:
+        """Let the runtime prepare every shape that batches of these sizes can have."""
+        _, examples = np.unique(self.timed.lengths, return_index=True)
+        for size in batch_sizes:
+            for example in examples:
+                self.model.prepare(self.timed.batch([example] * size))
 
     def reset_peak(self) -> dict[str, Any]:
         memory.reset_peak()

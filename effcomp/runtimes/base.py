@@ -39,6 +39,9 @@ class Loaded(ABC):
         """What a server would compute, on the host when this returns: the logits of the classes (batch, classes);
         for language models those of one position (batch, vocabulary)."""
 
+    def prepare(self, batch: Batch) -> None:  # noqa: B027  # most runtimes have nothing to do
+        """Whatever is done once for all batches of this shape, so that it is not timed with a call."""
+
     def timed(self, batch: Batch) -> tuple[int, int | None]:
         """One call: nanoseconds until its answer is on the host, and on a GPU those between its own events."""
         start = time.perf_counter_ns()

@@ -29,27 +29,30 @@ WARM_UPS = 2
 
 
 class CudaGraphs(Compiled):
-    """Weights that are stored in codes become bfloat16 inside the compiled kernels, or are multiplied as they are
+    """Weights that are stored in codes are made bfloat16 by compiled kernels in each call, or multiplied as they are
     (`Quant.decode_fused`)."""
 
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
-    capability: ClassVar[tuple[int, int]] = (8, 0)  # bfloat16 inside the kernels
+    capability: ClassVar[tuple[int, int]] = (8, 0)  # bfloat16
 
     def start(self, artifact: Path, device: Device) -> str:
-        import torch._dynamo
+        import transformers.integrations.sdpa_attention  # noqa: F401
 
-        # Past its limit of recompilations PyTorch would go on without compiling, and say so in a log.
-        torch._dynamo.config.fail_on_recompile_limit_hit = True
+        import effcomp.runtimes.one_token  # noqa: F401
+
         return super().start(artifact, device)
 
     def prepared(self, model: "nn.Module") -> "nn.Module":
+        import torch._dynamo
         import torch._inductor.config
 
         from effcomp.runtimes.one_token import use_one_token_attention
 
+        blocks = repeated_blocks(model)
+        torch._dynamo.config.recompile_limit = 8 * len(blocks)  # pruned blocks have shapes of their own
         torch._inductor.config.triton.enable_pdl = True  # from Hopper on a kernel starts while the one before it ends
         use_one_token_attention(model)
-        for block in repeated_blocks(model):
+        for block in blocks:
             block.compile(dynamic=True)
         return model
 
@@ -112,13 +115,21 @@ class GraphedModel(TorchModel):
         self.recorded: dict[tuple[tuple[str, ...], int, int], Recorded] = {}
         self.pool = torch.cuda.graph_pool_handle()
 
+    def prepare(self, batch: Batch) -> None:
+        self.recorded_for(batch)
+
+    def recorded_for(self, batch: Batch) -> Recorded:
+        """The call with the batch's number of rows and bucket of lengths, recorded when it is first met."""
+        columns, (rows, width) = tuple(batch), batch["input_ids"].shape
+        key = columns, rows, bucket(width)
+        if key not in self.recorded:
+            self.recorded[key] = self.record(*key)
+        return self.recorded[key]
+
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
-        columns = tuple(batch)
-        rows, width = batch["input_ids"].shape
+        columns, width = tuple(batch), batch["input_ids"].shape[1]
+        recorded = self.recorded_for(batch)
         length = bucket(width)
-        recorded = self.recorded.get((columns, rows, length))
-        if recorded is None:
-            recorded = self.recorded[columns, rows, length] = self.record(columns, rows, length)
         # A decoder that goes on from its last column has the padding before its text.
         text = slice(length - width, None) if self.head == "causal_lm" else slice(width)
         pinned = recorded.pinned.numpy()

@@ -40,7 +40,7 @@ class Torch(Runtime):
         assert device.threads is not None, "a resolved device has its threads counted"
         torch.set_num_threads(device.threads)
         if device.kind == "cuda":
-            torch.cuda.init()
+            torch.cuda.set_device(device.index)  # streams, events and graphs are those of the current device
         import_libraries(artifact)
         return torch.backends.cpu.get_cpu_capability()
 
@@ -66,6 +66,14 @@ class Compiled(Torch):
         super().check()
         if not any(map(shutil.which, ("c++", "g++", "clang++"))):
             raise UserError(f"runtime={self.name} needs a C++ compiler, and there is none: use runtime=torch")
+
+    def start(self, artifact: Path, device: Device) -> str:
+        import torch._dynamo
+        import torch._inductor.compile_fx  # else the first call of torch.compile would import it
+
+        # Past its limit of recompilations PyTorch would go on without compiling, and say so in a log.
+        torch._dynamo.config.fail_on_recompile_limit_hit = True
+        return super().start(artifact, device)
 
     def prepared(self, model: "nn.Module") -> Any:
         import torch
@@ -126,9 +134,12 @@ class TorchModel(Loaded):
         with profile(activities=[ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]) as profiler:
             self(batch)
         events = profiler.key_averages()
-        if gpu:  # what ran there, and not the host's operators that asked for it
-            events = [event for event in events if event.device_type.name == "CUDA"]
-        return [Ran(e.key, e.count, (e.self_device_time_total if gpu else e.self_cpu_time_total) / 1e6) for e in events]
+        if not gpu:
+            return [Ran(e.key, e.count, e.self_cpu_time_total / 1e6) for e in events]
+        # The time is that of the kernels; the host's operators that asked for them have a name and none.
+        return [
+            Ran(e.key, e.count, e.self_device_time_total / 1e6 if e.device_type.name == "CUDA" else 0.0) for e in events
+        ]
 
     def instructions(self, batch: Batch) -> list[str]:
         return onednn_implementations(lambda: self(batch))

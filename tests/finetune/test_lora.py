@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from effcomp.compose import check
 from effcomp.errors import UserError
 from effcomp.finetune.base import read_curve
+from effcomp.finetune.lora import LoraFinetune
 from effcomp.models.base import load_checkpoint
 from effcomp.store import Store
 from tests.conftest import DATA, MOVIES, compose_parts, train
@@ -41,6 +41,19 @@ def test_it_learns_and_leaves_a_plain_model(name: str, tiny_bert: Path, tmp_path
     curve = read_curve(tmp_path / "checkpoint")
     losses = [row["loss"] for row in curve if "loss" in row]
     assert losses[-1] < 0.75 * losses[0]
+
+
+@pytest.mark.parametrize("name", ["lora", "qlora"])
+def test_a_classifier_of_two_layers_is_trained_in_full(name: str, tiny_distilbert: Path, tmp_path: Path) -> None:
+    parts = compose_parts(f"model.path={tiny_distilbert}", f"finetune={name}")
+    assert isinstance(parts.finetune, LoraFinetune)
+    model = parts.model.build(HEAD, ("a", "b"), 0, Store(tmp_path), as_it_is=False)
+    adapted = parts.finetune.adapt(model, HEAD, "cpu")
+    learning = {name for name, parameter in adapted.named_parameters() if parameter.requires_grad}
+    heads = {name for name in learning if "classifier" in name}
+    assert all("lora" not in name for name in heads)
+    assert {name.split(".modules_to_save")[0].rpartition(".")[2] for name in heads} == {"pre_classifier", "classifier"}
+    assert any("lora" in name for name in learning - heads)
 
 
 def test_the_checkpoint_says_what_the_trained_model_said(tiny_bert: Path, tmp_path: Path) -> None:
@@ -80,6 +93,6 @@ def test_a_decoder_learns_language_with_a_4_bit_base_and_gradient_checkpointing(
 
 
 def test_adapters_on_ternary_weights_are_refused_at_once() -> None:
-    parts = compose_parts("model=bitnet", "model.weights=random", "finetune=qlora")
+    parts = compose_parts("model=bitnet", "finetune=qlora")
     with pytest.raises(UserError, match=r"finetune=qlora does not train model=bitnet.*use finetune=full"):
-        check(parts)
+        parts.finetune.check_model(parts.model)

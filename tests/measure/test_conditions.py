@@ -40,5 +40,3 @@ def test_our_own_children_are_not_others() -> None:
         end, after = worked().user, read(CPU)
         child.kill()
     assert after.own_cpu_s - before.own_cpu_s > 0.99 * (end - start) > 0
-    others = after.busy_cpu_s - before.busy_cpu_s - (after.own_cpu_s - before.own_cpu_s)
-    assert between(before, after).other_busy_cores <= max(0.0, others) + 0.05

@@ -6,9 +6,10 @@ from effcomp.device import Device
 from effcomp.measure.energy import Counter, energy_counter, idle_power_w, rapl_counter
 
 
-def package(powercap: Path, name: str, microjoules: int) -> Path:
+def package(powercap: Path, name: str, microjoules: int, domain: str = "package-0") -> Path:
     folder = powercap / name
     folder.mkdir(exist_ok=True)
+    (folder / "name").write_text(f"{domain}\n")
     (folder / "energy_uj").write_text(f"{microjoules}\n")
     (folder / "max_energy_range_uj").write_text("1000000\n")
     return folder
@@ -17,12 +18,14 @@ def package(powercap: Path, name: str, microjoules: int) -> Path:
 def test_the_packages_are_summed_and_a_counter_that_begins_again_goes_on(tmp_path: Path) -> None:
     package(tmp_path, "intel-rapl:0", 900_000)
     package(tmp_path, "intel-rapl:1", 100_000)
-    package(tmp_path, "intel-rapl:0:0", 5)  # a part of package 0, counted with it
+    package(tmp_path, "intel-rapl:0:0", 5, "core")  # a part of package 0, counted with it
+    package(tmp_path, "intel-rapl:2", 5, "psys")  # the whole machine, the packages among it
     counter = rapl_counter(tmp_path)
     assert isinstance(counter, Counter)
     assert counter.joules() == 0
     package(tmp_path, "intel-rapl:0", 200_000)
     package(tmp_path, "intel-rapl:1", 150_000)
+    package(tmp_path, "intel-rapl:2", 900_000, "psys")
     assert counter.joules() == 0.3 + 0.05
 
 

@@ -8,6 +8,7 @@ from effcomp.part import Part
 from effcomp.ragged import Batch
 
 if TYPE_CHECKING:
+    import torch
     from openvino import Model as OpenVinoModel
     from torch import Tensor, nn
 
@@ -78,8 +79,8 @@ class Quant(Part):
         raise NotImplementedError(f"{self.name} is not stored as tensors")
 
     def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-        """The model for runtime cuda_graphs, in bfloat16: weights stay in codes, and become bfloat16 inside the kernels
-        (effcomp.compress.quant.fused_linear)."""
+        """The model for runtime cuda_graphs, in bfloat16: weights stay in codes, and a compiled kernel makes them
+        bfloat16 in each call (effcomp.compress.quant.fused_linear)."""
         return self.decode(skeleton, tensors)
 
     def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
@@ -135,6 +136,22 @@ def load_floats(skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> None:
         raise ValueError(f"the stored tensors {unexpected} do not fit the architecture")
     if hasattr(skeleton, "tie_weights"):
         skeleton.tie_weights()  # type: ignore[operator]  # transformers models have it
+
+
+def cast(model: "nn.Module", dtype: "torch.dtype") -> "nn.Module":
+    """The model with its floating-point parameters and stored buffers in this type, in place.
+
+    What is computed from the config stays as it is, as with from_pretrained: rotary frequencies in bfloat16 would be
+    0.9 rad off at token 2,000.
+    """
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            if parameter.is_floating_point():
+                parameter.data = parameter.data.to(dtype)
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_floating_point() and name not in module._non_persistent_buffers_set:
+                module.register_buffer(name, buffer.to(dtype))
+    return model
 
 
 CODES, SCALE = ".codes", ".scale"

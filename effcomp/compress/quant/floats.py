@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from effcomp.compress.quant.base import EVERY, Arithmetic, Quant, Way, load_floats, stored_in
+from effcomp.compress.quant.base import EVERY, Arithmetic, Quant, Way, cast, load_floats, stored_in
 from effcomp.ragged import Batch
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Float(Quant):
         import torch
 
         load_floats(skeleton, tensors)
-        return skeleton.to(getattr(torch, self.dtype))
+        return cast(skeleton, getattr(torch, self.dtype))
 
     def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
         return

@@ -1,8 +1,6 @@
-"""Linear layers that dequantise their weights in every call, for a compiler to fuse into the product's operands.
-
-On a GPU a product of few tokens is bound by the bytes of the weights, and one of many by the bfloat16 units: codes that
-become bfloat16 on the way pay in the first case and cost next to nothing in the second. Imported where a model is
-decoded.
+"""Linear layers that dequantise their weights in every call: a compiler makes one kernel of that, and the usual
+bfloat16 product follows. That saves memory, and time beside bitsandbytes' own kernels; beside bfloat16 it costs some.
+Imported where a model is decoded.
 """
 
 from abc import abstractmethod
@@ -10,6 +8,8 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+
+from effcomp.compress.quant.base import cast
 
 
 class FusedLinear(nn.Module):
@@ -92,7 +92,7 @@ class ByTable(FusedLinear):
 
 def placed(skeleton: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:
     """The model in bfloat16, with these layers in the places of their names."""
-    skeleton.to(torch.bfloat16)
+    cast(skeleton, torch.bfloat16)
     for name, layer in layers.items():
         skeleton.set_submodule(name, layer)
     return skeleton

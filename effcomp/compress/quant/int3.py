@@ -8,6 +8,7 @@ from effcomp.compress.quant.base import (
     Arithmetic,
     Quant,
     Way,
+    cast,
     linear_layers,
     load_floats,
     split_codes,
@@ -66,4 +67,4 @@ class Int3(Quant):
             weight = (groups * scale[..., None]).flatten(1)
             weights[f"{name}.weight"] = weight[:, : layers[name].in_features].contiguous()
         load_floats(skeleton, floats | weights)
-        return skeleton.to(torch.bfloat16)
+        return cast(skeleton, torch.bfloat16)

@@ -12,6 +12,7 @@ from effcomp.compress.quant.base import (
     Arithmetic,
     Quant,
     Way,
+    cast,
     linear_layers,
     load_floats,
     nonzero_scale,
@@ -78,7 +79,7 @@ def unpacked(stored: "Tensor") -> "Tensor":
 class Int4(Quant):
     """4-bit weights with a scale for every group of inputs; linear layers without the head.
 
-    cuda_graphs   codes of our own, bfloat16 inside the compiled kernels
+    cuda_graphs   codes of our own, which a compiled kernel makes bfloat16 in each call
     torch         codes of our own, on a CPU; the kernel multiplies bfloat16 activations, so the rest is bfloat16 too
     onnxruntime   MatMulNBits, which rounds activations to int8
     openvino      by NNCF; activations rounded to int8 in groups of 32. Embeddings and head in int8
@@ -109,7 +110,7 @@ class Int4(Quant):
 
         coded, floats = split_codes(tensors)
         load_floats(skeleton, floats)
-        skeleton.to(torch.bfloat16)
+        cast(skeleton, torch.bfloat16)
         layers = linear_layers(skeleton)
         for name, (codes, scale) in coded.items():
             layer = layers[name]

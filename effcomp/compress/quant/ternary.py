@@ -9,6 +9,7 @@ from effcomp.compress.quant.base import (
     Arithmetic,
     Quant,
     Way,
+    cast,
     linear_layers,
     load_floats,
     nonzero_scale,
@@ -111,11 +112,13 @@ class Ternary(Quant):
         return skeleton
 
     def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+        import torch
+
         from effcomp.compress.quant.ternary_gpu import pack_layers
 
         coded, floats = split_codes(tensors)
         load_floats(skeleton, floats)
-        layers = linear_layers(skeleton.bfloat16())
+        layers = linear_layers(cast(skeleton, torch.bfloat16))
         pack_layers(
             skeleton,
             {
