@@ -32,7 +32,7 @@ def start_holding(database: Path, seconds: float) -> threading.Thread:
 
 def test_a_run_is_logged_after_the_database_was_locked_for_longer_than_mlflow_waits(tmp_path: Path) -> None:
     tracking = MlflowTracking(name="local", uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=tmp_path / "files")
-    tracking.check()
+    tracking.prepare()
     started = time.monotonic()
     holder = start_holding(tmp_path / "mlflow.db", 23)
     tracking.log(some_result(), None, parent=None)
@@ -51,7 +51,7 @@ def test_a_sweep_loses_nothing_when_the_database_is_locked_for_half_a_minute(
 ) -> None:
     MlflowTracking(
         name="local", uri=f"sqlite:///{ground.folder}/mlruns/mlflow.db", artifacts=ground.folder / "mlruns/artifacts"
-    ).check()
+    ).prepare()
     sweep = ground.start()
     time.sleep(moment * undisturbed.seconds)
     start_holding(ground.folder / "mlruns/mlflow.db", 30).join()
