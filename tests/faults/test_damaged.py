@@ -34,7 +34,7 @@ def stored(store: Path) -> list[Path]:
 def test_a_changed_byte_in_every_kind_of_stored_file_is_found_and_built_again(
     undisturbed: Undisturbed, tmp_path: Path, rounds: int, kinds: set[str]
 ) -> None:
-    """In a round one file of every entry (who finds the measurement whole reads no checkpoint), in all rounds every file."""
+    """In the first round one file of every entry, in all rounds every file."""
     ground, generator = undisturbed.ground.copy(tmp_path / "damaged"), random.Random(0)
     entries: dict[Path, list[Path]] = {}
     for file in stored(ground.store):
@@ -45,7 +45,11 @@ def test_a_changed_byte_in_every_kind_of_stored_file_is_found_and_built_again(
     for files in entries.values():
         generator.shuffle(files)
     for number in range(rounds):
-        damaged = {entry: files[number % len(files)] for entry, files in entries.items()}
+        damaged = {
+            entry: files[number % len(files)]
+            for entry, files in entries.items()
+            if number < len(files) or entry.parent.name == "result"  # were it whole, nothing else would be read
+        }
         for entry, file in damaged.items():
             spoil(file)
             assert find_fault(entry) is not None, f"{file} is not covered by a checksum"
