@@ -14,8 +14,9 @@ INTRODUCTION = """# Compression on an H100
 128 tokens, against eager float32 PyTorch, called in turn, in two processes. Brackets are 95 % intervals. This page is
 written by `python benchmarks/h100.py`. Rows are called noisy for the work of their own compiler: what a process had
 used that had ended was counted as another's then. The floor of int8_bnb is that of int8 products and the floor of
-int8_scratch that of float32, though both multiply in bfloat16 here. Fine-tuning (`benchmarks/h100.sh finetuning`) is
-still to be measured: the machine was there for half an hour.
+int8_scratch that of float32, though both multiply in bfloat16 here. What loading took and added under cuda_graphs has
+the import of the compiler in it, which is left out since. Fine-tuning (`benchmarks/h100.sh finetuning`) is still to be
+measured: the machine was there for half an hour.
 
 At batch 1 eager PyTorch waits for its own launches: that is why bfloat16 alone gives so little there.
 `runtime=cuda_graphs` compiles the block that a model repeats (about 10 s for all shapes) and records the whole call:
