@@ -35,13 +35,6 @@ class CudaGraphs(Compiled):
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
     capability: ClassVar[tuple[int, int]] = (8, 0)  # bfloat16
 
-    def start(self, artifact: Path, device: Device) -> str:
-        import transformers.integrations.sdpa_attention  # noqa: F401
-
-        import effcomp.runtimes.one_token  # noqa: F401
-
-        return super().start(artifact, device)
-
     def prepared(self, model: "nn.Module") -> "nn.Module":
         import torch._dynamo
         import torch._inductor.config
