@@ -1,6 +1,7 @@
 """What else the machine did while something was measured: other work, stolen time, clocks, throttling."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import psutil
 
 from effcomp.device import Device
+from effcomp.measure.trace import Sample
 from effcomp.record import Conditions
 
 BUSY_CORES = 0.15
@@ -26,10 +28,8 @@ class Reading:
     own_cpu_s: float
     """Of this process and of those that it started, the ones that have ended among them."""
     mhz: float | None
-    """Of the processor, where it is what is measured."""
+    """Of the device."""
     throttle_events: int
-    gpu: tuple[int, int] | None
-    """Clock in MHz, and NVML's bits of the reasons for which it is throttled."""
 
 
 def read(device: Device) -> Reading:
@@ -43,15 +43,13 @@ def read(device: Device) -> Reading:
         except psutil.NoSuchProcess:
             continue
         own += used.user + used.system + used.children_user + used.children_system
-    frequency = psutil.cpu_freq() if device.kind == "cpu" else None
     return Reading(
         seconds=time.monotonic(),
         busy_cpu_s=sum(times) - times.idle - getattr(times, "iowait", 0.0) - stolen - guest_s(times),
         stolen_cpu_s=stolen,
         own_cpu_s=own,
-        mhz=frequency.current if frequency is not None and frequency.current else None,
+        mhz=gpu_mhz(device) if device.kind == "cuda" else cpu_mhz(),
         throttle_events=sum(int(file.read_text()) for file in SYS.glob(THROTTLE_COUNTS)),
-        gpu=gpu_clock(device) if device.kind == "cuda" else None,
     )
 
 
@@ -60,15 +58,19 @@ def guest_s(times: Any) -> float:
     return float(getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0))
 
 
-def gpu_clock(device: Device) -> tuple[int, int] | None:
+def cpu_mhz() -> float | None:
+    frequency = psutil.cpu_freq()
+    return frequency.current if frequency is not None and frequency.current else None
+
+
+def gpu_mhz(device: Device) -> float | None:
     import pynvml
 
     from effcomp.measure.energy import nvml_handle
 
     try:
-        handle = nvml_handle(device.index)
-        clock = pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM)
-        return clock, pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle)
+        mhz: float = pynvml.nvmlDeviceGetClockInfo(nvml_handle(device.index), pynvml.NVML_CLOCK_SM)
+        return mhz
     except pynvml.NVMLError:
         return None
 
@@ -77,14 +79,18 @@ HARMFUL = 0x8 | 0x20 | 0x40 | 0x80
 """NVML's bits for hardware slow-down, software thermal, hardware thermal and power-brake slow-down."""
 
 
-def between(before: Reading, after: Reading) -> Conditions:
-    """What the machine did from one reading to the next, and whether that disturbed."""
+def between(before: Reading, after: Reading, trace: Sequence[Sample]) -> Conditions:
+    """What the machine did from one reading to the next, and whether that disturbed.
+
+    Args:
+        trace: of the time between: a GPU that was throttled under load is not before and after.
+    """
     elapsed = max(after.seconds - before.seconds, 1e-9)
     own = after.own_cpu_s - before.own_cpu_s
     others = max(0.0, (after.busy_cpu_s - before.busy_cpu_s - own) / elapsed)
     stolen = (after.stolen_cpu_s - before.stolen_cpu_s) / elapsed / (psutil.cpu_count() or 1)
     throttled = after.throttle_events - before.throttle_events
-    gpu_throttled = any(reading.gpu is not None and reading.gpu[1] & HARMFUL for reading in (before, after))
+    gpu_throttled = any(sample.gpu is not None and sample.gpu.throttle_reasons & HARMFUL for sample in trace)
     noise = []
     if others > BUSY_CORES:
         noise.append(f"other processes used {others:.2f} cores")
@@ -97,8 +103,8 @@ def between(before: Reading, after: Reading) -> Conditions:
     return Conditions(
         other_busy_cores=others,
         stolen_share=stolen,
-        clock_before_mhz=before.gpu[0] if before.gpu else before.mhz,
-        clock_after_mhz=after.gpu[0] if after.gpu else after.mhz,
+        clock_before_mhz=before.mhz,
+        clock_after_mhz=after.mhz,
         throttle_events=throttled,
         noise=noise,
     )

@@ -147,7 +147,7 @@ def measure(
         cpu_capability=loaded["cpu_capability"],
         ran=ran,
         rates=rates,
-        conditions=conditions.between(before, after),
+        conditions=conditions.between(before, after, trace.samples),
         trace=trace.samples,
         raw=raw,
     )

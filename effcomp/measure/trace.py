@@ -18,6 +18,8 @@ class GpuSample:
     power_w: float
     memory_bytes: int
     """Of the whole board."""
+    throttle_reasons: int = 0
+    """NVML's bits of the reasons for which its clock is lower than it could be."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def gpu_sample(device: Device) -> GpuSample | None:
             float(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU)),
             pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,
             int(pynvml.nvmlDeviceGetMemoryInfo(handle).used),
+            pynvml.nvmlDeviceGetCurrentClocksEventReasons(handle),
         )
     except pynvml.NVMLError:
         return None

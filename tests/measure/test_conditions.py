@@ -8,6 +8,7 @@ import psutil
 
 from effcomp.device import Device
 from effcomp.measure.conditions import between, read
+from effcomp.measure.trace import GpuSample, Sample
 
 CPU = Device(name="cpu", kind="cpu", threads=1)
 BUSY = "import time; end = time.time() + {seconds}\nwhile time.time() < end: pass"
@@ -18,9 +19,16 @@ def test_another_process_at_work_makes_a_run_noisy() -> None:
     subprocess.run([sys.executable, "-c", start], check=True)  # its parent is gone: it is not ours
     before = read(CPU)
     time.sleep(1)
-    found = between(before, read(CPU))
+    found = between(before, read(CPU), [])
     assert found.other_busy_cores > 0.3
     assert any("other processes used" in reason for reason in found.noise)
+
+
+def test_a_gpu_that_is_throttled_in_between_makes_a_run_noisy() -> None:
+    idle, hot = (Sample(1, 0, 0, GpuSample(100, 80, 700, 10, throttle_reasons=bits)) for bits in (0x1, 0x40))
+    reading = read(CPU)
+    assert between(reading, reading, [idle]).noise == []
+    assert between(reading, reading, [idle, hot]).noise == ["the GPU was throttled"]
 
 
 def test_what_a_child_used_is_ours_after_its_end() -> None:
