@@ -211,7 +211,7 @@ REPORTS: dict[str, Words] = {
     "BROKEN/records/whole --recommend minimise=latency_p50_ms max_accuracy_drop=much": "no number of 0 or more",
     "BROKEN/records/whole --recommend minimise=perplexity": "ask for another number",
     "BROKEN/records/whole --out /dev/null/results": "give another folder with --out",
-    "BROKEN/records/whole --upload": ("BROKEN/records/whole", "give it: --upload http://HOST:PORT"),
+    "BROKEN/records/whole --upload": ("BROKEN/records/whole", "give one: --upload http://HOST:PORT"),
     "BROKEN/records/whole --upload ftp://host": "give http://HOST:PORT",
     "BROKEN/records/nothing --upload http://127.0.0.1:9": ("BROKEN/records/nothing", "give the folder of a run"),
     "sqlite:///BROKEN/records/nosuch.db": "tracking=local write sqlite:///mlruns/mlflow.db",
