@@ -10,7 +10,7 @@ INTRODUCTION = """# On real data
 Each table is one sweep of `benchmarks/real_data.sh DATA TABLE`, its Records in `real_data/TABLE.jsonl` (`python -m
 effcomp.report benchmarks/real_data/TABLE.jsonl` draws them). Brackets are 95 % intervals. On the H100 fewer turns were
 measured than the script asks for; each Record holds its own settings. This page is written by `python
-benchmarks/real_data.py`.
+benchmarks/real_data.py`. nf4 stored all that is not in 4 bits as float32 then; it is bfloat16 since.
 """
 TABLES = {
     "sst2": """## MiniLM on SST-2
