@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from effcomp.compose import Parts
-    from effcomp.finetune.base import Job
-    from effcomp.heads import Head
     from effcomp.record import Record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -256,31 +254,6 @@ def records(*names: str) -> list["Record"]:
     from effcomp.record import Record
 
     return [Record.read(DATA / "records" / f"{name}.json") for name in names]
-
-
-def new_job(parts: "Parts", head: "Head", folder: Path) -> "Job":
-    """The model with a new head where it has none, and what it is trained on; `folder` is where it will be written."""
-    from effcomp.finetune.base import Job
-    from effcomp.store import Store
-
-    splits, store = parts.task.load(), Store(folder.parent / "store")
-    parts.finetune.check_examples(splits)
-    return Job(
-        parts.model.build(head, splits.label_names, parts.seed, store, as_it_is=False),
-        head,
-        parts.model.tokenizer(store),
-        splits.train,
-        64,
-        parts.device.resolved(),
-        parts.seed,
-        folder.parent / f"scratch {folder.name}",
-    )
-
-
-def train(parts: "Parts", head: "Head", folder: Path) -> None:
-    """Fine-tune as a run does, into a new folder."""
-    folder.mkdir()
-    parts.finetune.write(new_job(parts, head, folder), folder)
 
 
 def write_small(source: Path, folder: Path, head: str, quant: str = "none", runtime: str = "torch") -> Path:

@@ -89,8 +89,7 @@ class Server:
         """Time a call for each batch, behind one untimed call of a single row: the other process has had
         the processor, and this one's threads and caches must wake first."""
         prepared = [self.timed.batch(indices) for indices in batches]
-        for batch in prepared:
-            self.model.prepare(batch)
+        self.model.prepare(prepared)
         self.model(self.timed.batch(batches[0][:1]))
         times = [self.model.timed(batch) for batch in prepared]
         return {"ns": [wall for wall, _ in times], "gpu_ns": [gpu for _, gpu in times if gpu is not None]}
@@ -128,9 +127,7 @@ class Server:
     def prepare(self, batch_sizes: Iterable[int]) -> None:
         """Let the runtime prepare every shape that batches of these sizes can have."""
         _, examples = np.unique(self.timed.lengths, return_index=True)
-        for size in batch_sizes:
-            for example in examples:
-                self.model.prepare(self.timed.batch([example] * size))
+        self.model.prepare(self.timed.batch([example] * size) for size in batch_sizes for example in examples)
 
     def reset_peak(self) -> dict[str, Any]:
         memory.reset_peak()

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -39,8 +39,8 @@ class Loaded(ABC):
         """What a server would compute, on the host when this returns: the logits of the classes (batch, classes);
         for language models those of one position (batch, vocabulary)."""
 
-    def prepare(self, batch: Batch) -> None:  # noqa: B027  # most runtimes have nothing to do
-        """Whatever is done once for all batches of this shape, so that it is not timed with a call."""
+    def prepare(self, batches: Iterable[Batch]) -> None:  # noqa: B027  # most runtimes have nothing to do
+        """Whatever is done once for all batches of these shapes, so that it is not timed with a call."""
 
     def timed(self, batch: Batch) -> tuple[int, int | None]:
         """One call: nanoseconds until its answer is on the host, and on a GPU those between its own events."""

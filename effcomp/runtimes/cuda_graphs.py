@@ -5,6 +5,7 @@ for every shape at once; then each number of rows and bucket of lengths is recor
 milliseconds.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -108,8 +109,9 @@ class GraphedModel(TorchModel):
         self.recorded: dict[tuple[tuple[str, ...], int, int], Recorded] = {}
         self.pool = torch.cuda.graph_pool_handle()
 
-    def prepare(self, batch: Batch) -> None:
-        self.recorded_for(batch)
+    def prepare(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            self.recorded_for(batch)
 
     def recorded_for(self, batch: Batch) -> Recorded:
         """The call with the batch's number of rows and bucket of lengths, recorded when it is first met."""
@@ -120,9 +122,8 @@ class GraphedModel(TorchModel):
         return self.recorded[key]
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
-        columns, width = tuple(batch), batch["input_ids"].shape[1]
-        recorded = self.recorded_for(batch)
-        length = bucket(width)
+        recorded, columns, width = self.recorded_for(batch), tuple(batch), batch["input_ids"].shape[1]
+        length = recorded.pinned.shape[-1]
         # A decoder that goes on from its last column has the padding before its text.
         text = slice(length - width, None) if self.head == "causal_lm" else slice(width)
         pinned = recorded.pinned.numpy()

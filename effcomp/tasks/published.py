@@ -33,14 +33,18 @@ class PublishedTask(Task):
     test_files: Annotated[list[str], Field(min_length=1)]
     """The files in data_dir, each as it is or as .gz."""
 
+    @property
+    def file_names(self) -> str:
+        return ", ".join((*self.train_files, *self.test_files))
+
     def on_hub(self) -> HubData:
         """
         Raises:
             UserError: the data is in files alone, and no folder is given.
         """
         if self.hub is None:
-            files = ", ".join((*self.train_files, *self.test_files))
-            raise UserError(f"task.data_dir=null: task={self.name} is read from files; give a folder with {files}")
+            reason = f"task.data_dir=null: task={self.name} is read from files"
+            raise UserError(f"{reason}; give a folder with {self.file_names}")
         return self.hub
 
     def hub_split(self, split: str, subset: str | None) -> Any:
@@ -50,5 +54,5 @@ class PublishedTask(Task):
             UserError: it cannot be had.
         """
         source = self.on_hub()
-        ways_on = f"use task.data_dir=FOLDER with {', '.join((*self.train_files, *self.test_files))}, or another task"
+        ways_on = f"use task.data_dir=FOLDER with {self.file_names}, or another task"
         return hub.dataset_split(source.name, source.revision, subset, split, f"task={self.name}: {ways_on}")

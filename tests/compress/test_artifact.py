@@ -18,7 +18,8 @@ from effcomp.models.bitnet import ternary
 from effcomp.ragged import pack
 from effcomp.runtimes.base import Runtime
 from effcomp.runtimes.torch import Torch
-from tests.conftest import MOVIES, ROOT, compose_parts, new_job
+from tests.conftest import MOVIES, ROOT, compose_parts
+from tests.training import new_job
 
 HEAD = "sequence_classification"
 TEXTS = ["a warm and funny film", "every scene is a chore from start to finish", "dull"]

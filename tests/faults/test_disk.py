@@ -87,5 +87,5 @@ def test_a_sweep_that_cannot_make_its_folder_is_refused_in_one_line(ground: Grou
     with read_only(sweeps):
         ran = ground.run(f"hydra.sweep.dir={sweeps}/one")
     assert ran.code == 2
-    (said,) = ran.stderr.splitlines()[-1:]
+    said = ran.stderr.splitlines()[-1]
     assert said == f"error: hydra.sweep.dir={sweeps}/one: Read-only file system; give another folder"

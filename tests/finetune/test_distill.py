@@ -10,7 +10,8 @@ from effcomp.compose import check
 from effcomp.errors import UserError
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
-from tests.conftest import DATA, MOVIES, compose_parts, train
+from tests.conftest import DATA, MOVIES, compose_parts
+from tests.training import train
 
 HEAD = "sequence_classification"
 LEARN = ["finetune.epochs=40", "finetune.learning_rate=2e-3", "finetune.batch_size=16"]

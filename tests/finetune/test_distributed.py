@@ -23,7 +23,8 @@ from effcomp.finetune.sampler import LengthGrouped, Share
 from effcomp.heads import Head
 from effcomp.models.base import load_checkpoint
 from effcomp.process import ProcessFailed
-from tests.conftest import DATA, MOVIES, ROOT, compose_parts, new_job, train
+from tests.conftest import DATA, MOVIES, ROOT, compose_parts
+from tests.training import new_job, train
 
 UNEVEN = ["finetune.batch_size=6", "finetune.gradient_accumulation=2", "finetune.precision=fp32"]
 """Of 37 examples, and of 13 blocks, the last batch has one: a process has none of it."""
@@ -77,7 +78,8 @@ def test_a_killed_classifier_leaves_no_process_and_goes_on_to_where_one_process_
 
     two = [*overrides, "finetune.processes=2"]
     call = f"train(compose_parts(*{two}), {head!r}, Path({str(tmp_path / 'two')!r}))"
-    command = [sys.executable, "-c", f"from tests.conftest import *; {call}"]
+    imports = "from pathlib import Path; from tests.conftest import compose_parts; from tests.training import train"
+    command = [sys.executable, "-c", f"{imports}; {call}"]
     parent = subprocess.Popen(command, cwd=ROOT)
     while parent.poll() is None and not list(tmp_path.glob("scratch two/checkpoint-*/trainer_state.json")):
         time.sleep(0.02)

@@ -11,7 +11,8 @@ from effcomp.finetune.base import read_curve
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import load_checkpoint
 from effcomp.tasks.base import Examples, Splits, stratified_split
-from tests.conftest import MOVIES, compose_parts, run_effcomp, start_effcomp, train
+from tests.conftest import MOVIES, compose_parts, run_effcomp, start_effcomp
+from tests.training import train
 
 HEAD = "sequence_classification"
 

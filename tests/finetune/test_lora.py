@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from effcomp.compose import check
 from effcomp.errors import UserError
 from effcomp.finetune.base import read_curve
 from effcomp.finetune.lora import LoraFinetune
 from effcomp.models.base import load_checkpoint
 from effcomp.store import Store
-from tests.conftest import DATA, MOVIES, compose_parts, train
+from tests.conftest import DATA, MOVIES, compose_parts
+from tests.training import train
 
 HEAD = "sequence_classification"
 LEARN = ["finetune.epochs=40", "finetune.learning_rate=5e-3", "finetune.batch_size=16"]
@@ -92,7 +94,7 @@ def test_a_decoder_learns_language_with_a_4_bit_base_and_gradient_checkpointing(
     assert curve[-1]["loss"] < curve[0]["loss"] - 0.5
 
 
-def test_adapters_on_ternary_weights_are_refused_at_once() -> None:
-    parts = compose_parts("model=bitnet", "finetune=qlora")
+def test_adapters_on_ternary_weights_are_refused_at_once(tiny_bitnet: Path) -> None:
+    parts = compose_parts("model=bitnet", f"model.path={tiny_bitnet}", "finetune=qlora")
     with pytest.raises(UserError, match=r"finetune=qlora does not train model=bitnet.*use finetune=full"):
-        parts.finetune.check_model(parts.model)
+        check(parts)

@@ -10,7 +10,8 @@ from effcomp.compress.quant.base import HEADS, linear_layers
 from effcomp.errors import UserError
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
-from tests.conftest import MOVIES, compose_parts, train, write_small
+from tests.conftest import MOVIES, compose_parts, write_small
+from tests.training import train
 
 HEAD = "sequence_classification"
 

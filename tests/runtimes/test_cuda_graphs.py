@@ -71,7 +71,7 @@ def test_it_says_what_the_eager_runtime_says(
         expected, found = eager(batch(rows, width)), graphed(batch(rows, width))
         assert np.abs(expected - found).max() < tolerance * np.abs(expected).max()
     assert {key[1:] for key in graphed.recorded} == {(1, 8), (3, 64)}
-    graphed.prepare(batch(2, 9))
+    graphed.prepare([batch(2, 9)])
     assert {key[1:] for key in graphed.recorded} == {(1, 8), (3, 64), (2, 16)}
 
 

@@ -21,7 +21,7 @@ class Stack(nn.Module):
         self.outputs: Sequence[Tensor] = ()
 
 
-class Part(nn.Module):
+class Slice(nn.Module):
     """One of the layers. A model calls them in their order with the same input: the first computes for all."""
 
     def __init__(self, stack: Stack, index: int) -> None:
@@ -55,4 +55,4 @@ def stack(model: PreTrainedModel, names: Sequence[str], whole: nn.Module, sizes:
     """Put `whole`, which has all of their outputs, in the place of these layers."""
     together = Stack(whole, sizes)
     for index, name in enumerate(names):
-        model.set_submodule(name, Part(together, index))
+        model.set_submodule(name, Slice(together, index))

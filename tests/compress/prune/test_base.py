@@ -12,7 +12,8 @@ from effcomp.errors import UserError
 from effcomp.finetune.base import read_curve
 from effcomp.heads import Head
 from effcomp.models.base import load_checkpoint
-from tests.conftest import MOVIES, compose_parts, new_job, run_effcomp, train
+from tests.conftest import MOVIES, compose_parts, run_effcomp
+from tests.training import new_job, train
 
 HEAD: Head = "sequence_classification"
 LEARN = {"epochs": "15", "learning_rate": "2e-3", "batch_size": "16"}

@@ -16,7 +16,8 @@ from effcomp.finetune.base import read_curve
 from effcomp.heads import Head
 from effcomp.models.base import load_checkpoint
 from effcomp.models.linear import matrix
-from tests.conftest import MOVIES, compose_parts, new_job
+from tests.conftest import MOVIES, compose_parts
+from tests.training import new_job
 
 
 def of_four(weight: torch.Tensor) -> set[int]:

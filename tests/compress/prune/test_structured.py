@@ -19,7 +19,8 @@ from effcomp.models.base import load_checkpoint
 from effcomp.models.blocks import counts, dense_counts, parts
 from effcomp.models.linear import matrix, unify_linear
 from tests.compress.test_artifact import SAFETENSORS, TOLERANCE, quant_named
-from tests.conftest import DATA, MOVIES, compose_parts, new_job
+from tests.conftest import DATA, MOVIES, compose_parts
+from tests.training import new_job
 
 CLASSIFIER: Head = "sequence_classification"
 

@@ -5,18 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from effcomp.compress.artifact import load_artifact, load_fused, write_artifact
+from effcomp.compress.artifact import load_artifact, load_fused
 from effcomp.models.base import load_checkpoint
-from tests.conftest import compose_parts
+from tests.conftest import write_small
 
 
 @pytest.mark.parametrize("name", ["bf16", "fp16", "int4", "int3"])
 def test_rotary_frequencies_stay_float32(name: str, tiny_llama: Path, tmp_path: Path) -> None:
-    parts = compose_parts("model=smollm2", f"quant={name}")
-    model, tokenizer = load_checkpoint(tiny_llama, "causal_lm")
-    write_artifact(model, tokenizer, "causal_lm", parts.prune, parts.quant, parts.runtime.format, [], tmp_path)
+    model, _ = load_checkpoint(tiny_llama, "causal_lm")
+    artifact = write_small(tiny_llama, tmp_path / name, "causal_lm", quant=name)
     for load in (load_artifact, load_fused):
-        loaded = load(tmp_path)
+        loaded = load(artifact)
         frequencies = {name: buffer for name, buffer in loaded.named_buffers() if name.endswith("inv_freq")}
         assert frequencies
         for buffer_name, buffer in frequencies.items():
