@@ -21,7 +21,11 @@ TABLES = {
 
 Fine-tuned on the whole of train (67,349 sentences, 3 epochs, float32, on an H100), tested on dev (872).
 """,
-    "minilm_sst2_pruned": """## The same, pruned
+    "minilm_sst2_since": """## What changed since
+
+nf4 and fp4 keep all that is not in 4 bits as bfloat16, and loading for `compile` has no import of the compiler in it.
+""",
+    "minilm_sst2_pruned": """## MiniLM on SST-2, pruned
 
 Structured: half of the heads and of the neurons of each layer, first-order importance, recovered for 2 epochs by
 distillation from the model before pruning. The other two are not recovered: they keep the shape of the matrices, so
@@ -92,9 +96,6 @@ TRIED = """## What was tried
 - **Our own int8 layer** (`int8_scratch`, activations int8) beats PyTorch's once its rounding is compiled into one
   loop, and it keeps SmolLM2 whole. torchao's int8, compiled, is the same idea; it was slower in a first try, so it
   is not a dependency.
-- **Since this was measured** nf4 and fp4 keep all that is not in 4 bits as bfloat16 (28.8 MiB in place of 51.6; 2.02
-  [1.98, 2.09] and 1.85 [1.78, 1.97] times at batch 1), and loading for `compile` has no import of the compiler in it
-  any more (52 ms in place of 934 for float32): [minilm_sst2_since.jsonl](cpu/minilm_sst2_since.jsonl), 2026-11-23.
 - **4 bits save bytes, not time beside bfloat16, for a model of 22 M parameters**: every product unpacks its weights,
   and they were in the cache anyway.
 - **Left out**: the fusion passes of `onnxruntime.transformers` and attention as one operator of its own, which

@@ -35,6 +35,11 @@ for table in "$@"; do
     minilm quant=none,int8_dynamic,int8_static,int4 runtime=onnxruntime
     minilm quant=none,bf16,int8_dynamic,int8_static,int4 runtime=openvino
     ;;
+  minilm_sst2_since)
+    minilm quant=nf4,fp4
+    minilm quant=none,bf16,int8_dynamic runtime=compile
+    minilm quant=int8_scratch quant.activations=int8 runtime=compile
+    ;;
   minilm_sst2_pruned)
     pruned="prune=structured prune.ratio=0.5 finetune@prune.recovery=distill prune.recovery.epochs=2"
     pruned="$pruned prune.recovery.learning_rate=1e-4 prune.recovery.teacher_share=0.9"
