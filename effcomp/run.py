@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sys
@@ -18,6 +19,7 @@ from hydra.types import RunMode
 from effcomp.errors import EXIT_CODE, UserError
 from effcomp.job import execute, quieten
 from effcomp.process import take_stdout
+from effcomp.suggest import suggestion
 from effcomp.sweep import SweepCallback, run_in_sweep, say
 
 if TYPE_CHECKING:
@@ -102,6 +104,9 @@ def explain(error: Exception) -> str:
         return f"{group}={choice}: there is no such choice; choose one of: {', '.join(sorted(error.options))}{more}"
     if "INTERVAL_SWEEP" in str(error):
         return "interval(...) is drawn from by a search: add hydra/sweeper=optuna, or give choices, a,b,c"
+    if missing := re.match(r"Could not override '([\w.]+)'", str(error)):
+        key = missing.group(1)
+        return f"{key}: {suggestion(key, CONF) or f'there is no such setting {HELP}'}"
     reason = str(error).partition("To append to your config")[0].partition("See https")[0].strip()
     return f"{reason} {HELP}"
 
