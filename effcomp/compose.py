@@ -163,7 +163,7 @@ def check(parts: Parts) -> None:
     if task.objective == "generation":
         if not runtime.generates:
             raise Skipped(
-                f"task={task.name} has texts to write, which runtime={runtime.name} does not; use runtime=torch"
+                f"task={task.name} has texts to write, which runtime={runtime.name} does not; use torch or compile"
             )
         if parts.fold is not None:
             raise UserError(f"fold={parts.fold}: the prompts of task={task.name} are its test, not training examples")

@@ -16,8 +16,8 @@ INTRODUCTION = """# Number formats
 
 Which runtime executes a format and on which device, which parameters it is applied to there, and the operators of
 which one must run, or the record says that none did. Other parameters stay float32, unless the format says otherwise
-below. Texts are written, and token by token generation is measured, by `runtime=torch` alone. Written by
-`make docs`."""
+below. Texts are written, and token by token generation is measured, by `runtime=torch` and
+`compile` (which translates the model once more for it; `bench.new_tokens=0` leaves it out). Written by `make docs`."""
 
 
 P = TypeVar("P", bound=Part)

@@ -17,7 +17,7 @@ from effcomp.device import Device
 from effcomp.heads import Head
 from effcomp.ragged import Batch
 from effcomp.runtimes.base import Loaded
-from effcomp.runtimes.torch import Compiled, TorchModel
+from effcomp.runtimes.torch import Compiled, CompiledModel
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +34,7 @@ class CudaGraphs(Compiled):
     (`Quant.decode_fused`)."""
 
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
+    generates: ClassVar[bool] = False  # what is recorded has one length, and a cache grows
     capability: ClassVar[tuple[int, int]] = (8, 0)  # bfloat16
 
     def prepared(self, model: "nn.Module") -> "nn.Module":
@@ -97,7 +98,7 @@ def bucket(width: int) -> int:
     return -(-width // BUCKET) * BUCKET if width > BUCKET else 1 << (width - 1).bit_length()
 
 
-class GraphedModel(TorchModel):
+class GraphedModel(CompiledModel):
     keeps_cache: ClassVar[bool] = False
 
     def __init__(self, forward: Any, head: Head, place: str, padding: int) -> None:
@@ -151,9 +152,3 @@ class GraphedModel(TorchModel):
             outputs = self.logits(named).float()
         on_host = torch.empty(inputs.shape, dtype=torch.int64).pin_memory()
         return Recorded(graph, on_host, inputs, outputs, torch.empty(outputs.shape).pin_memory())
-
-    def logits(self, inputs: "dict[str, Tensor]") -> "Tensor":
-        if self.head == "causal_lm":  # the positions of the text, without the padding before it
-            positions = (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
-            inputs = {**inputs, "position_ids": positions}
-        return super().logits(inputs)

@@ -40,6 +40,11 @@ def never(tokens: list[int]) -> bool:
     return False
 
 
+def with_positions(inputs: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    """A batch, with each token's position in its text: padding before it does not count."""
+    return {**inputs, "position_ids": (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)}
+
+
 def decode(
     forward: Any, inputs: "dict[str, Tensor]", new_tokens: int, ended: Callable[[list[int]], bool] = never
 ) -> Decoded:
@@ -57,15 +62,9 @@ def decode(
     written = Decoded([[] for _ in mask], [0.0] * len(mask))
     unfinished = set(range(len(mask)))
     with torch.inference_mode():
-        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
         start = time.perf_counter_ns()
-        outputs = forward(
-            input_ids=inputs["input_ids"],
-            attention_mask=mask,
-            position_ids=positions,
-            logits_to_keep=1,
-            use_cache=True,
-        )
+        prompts = with_positions(inputs)
+        outputs, positions = forward(**prompts, logits_to_keep=1, use_cache=True), prompts["position_ids"]
         while True:
             likeliest, token = (logits := outputs.logits[:, -1].float()).max(dim=-1)
             chosen, losses = token.tolist(), (logits.logsumexp(dim=-1) - likeliest).tolist()

@@ -20,7 +20,7 @@ from effcomp.heads import Head
 from effcomp.part import from_spec
 from effcomp.ragged import IGNORED, LABELS, Batch
 from effcomp.runtimes.base import Loaded, Ran, Runtime
-from effcomp.runtimes.decoding import Decoded, decode, never
+from effcomp.runtimes.decoding import Decoded, decode, never, with_positions
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -48,18 +48,21 @@ class Torch(Runtime):
         """What is called: the model as it is."""
         return model
 
+    def loaded(self, forward: Any, head: Head, place: str) -> "TorchModel":
+        """What is prepared, as a measured process uses it; place: PyTorch's name of the device."""
+        return TorchModel(forward, head, place)
+
     def load(self, artifact: Path, device: Device) -> Loaded:
         from effcomp.compress.artifact import load_artifact, read_description
 
         description = read_description(artifact)
         model = from_spec(description.quant, Quant).moved(load_artifact(artifact), device.torch_name)
-        return TorchModel(self.prepared(model), description.head, device.torch_name)
+        return self.loaded(self.prepared(model), description.head, device.torch_name)
 
 
 class Compiled(Torch):
     """torch.compile with Inductor, for every batch and length at once."""
 
-    generates: ClassVar[bool] = False  # the cache grows at each token, and the model is translated again
     compiles: ClassVar[bool] = True
 
     def check(self) -> None:
@@ -79,6 +82,9 @@ class Compiled(Torch):
         import torch
 
         return torch.compile(model, dynamic=True)
+
+    def loaded(self, forward: Any, head: Head, place: str) -> "TorchModel":
+        return CompiledModel(forward, head, place)
 
 
 class TorchModel(Loaded):
@@ -162,6 +168,27 @@ class TorchModel(Loaded):
             ]
             counts = (labels != IGNORED).sum(dim=1)
         return np.stack([torch.stack(sums).double().cpu().numpy(), counts.double().cpu().numpy()], axis=1)
+
+
+class CompiledModel(TorchModel):
+    """A decoder is translated once for prompts, in a timed call or in front of a text, and once for the tokens behind
+    them; each for one row and for several."""
+
+    def logits(self, inputs: "dict[str, Tensor]") -> "Tensor":
+        return super().logits(with_positions(inputs) if self.head == "causal_lm" else inputs)
+
+    def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
+        import torch
+
+        with torch.inference_mode():  # tensors from outside of it would be translated apart
+            return decode(self.packed, self.tensors(batch), new_tokens, ended)
+
+    def packed(self, **inputs: Any) -> Any:
+        """The call, behind a prompt with a cache that lies in memory as those of later tokens do: other strides would
+        be translated apart."""
+        for layer in inputs["past_key_values"].layers if "past_key_values" in inputs else []:
+            layer.keys, layer.values = layer.keys.contiguous(), layer.values.contiguous()
+        return self.forward(**inputs)
 
 
 def onednn_implementations(call: Callable[[], object]) -> list[str]:

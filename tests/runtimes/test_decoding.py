@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo.utils
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from effcomp.models.base import load_checkpoint
 from effcomp.ragged import Ragged, pack
 from effcomp.runtimes.decoding import Ending, decode
+from effcomp.runtimes.torch import Compiled, TorchModel
 
 TEXTS = ["the music", "a warm film with a script to match", "the", "it helps that the director is a musician"]
 NEW_TOKENS = 12
@@ -72,3 +74,19 @@ def test_it_ends_with_the_end_of_text_or_a_stop_string_that_two_tokens_make(tiny
     assert tokenizer.decode(tokens[:first]).endswith("Question:")
     assert ended([tokenizer.eos_token_id])
     assert not Ending(tokenizer, [])(tokens)
+
+
+def test_compiled_a_prompt_and_all_tokens_behind_it_are_two_translations(tiny_gptneo: Path) -> None:
+    """One for the prompt, which is that of the timed call, and one for a token, however long the cache is."""
+    model, tokenizer = load_checkpoint(tiny_gptneo, "causal_lm")
+    assert tokenizer is not None
+    prompts = prompts_of(tokenizer)
+    eager = TorchModel(model.eval(), "causal_lm", "cpu")
+    compiled = Compiled(name="compile").loaded(torch.compile(model, dynamic=True), "causal_lm", "cpu")
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    compiled(prompts.batch([2, 3], left=True))
+    for rows in ([0, 1, 2, 3], [1, 3]):
+        batch = prompts.batch(rows, left=True)
+        assert compiled.decode(batch, NEW_TOKENS).tokens == eager.decode(batch, NEW_TOKENS).tokens
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 2
