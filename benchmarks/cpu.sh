@@ -9,7 +9,7 @@ here=$(dirname "$0")
 mkdir -p "$here/cpu"
 
 sweep() {
-  python -m effcomp.run -m bench=quick device=cpu bench.fixed_length=128 bench.new_tokens=0 "$@" >>"$here/cpu/$table.jsonl"
+  python -m effcomp.run -m bench=quick device=cpu bench.fixed_length=128 "$@" >>"$here/cpu/$table.jsonl"
 }
 
 minilm() {

@@ -92,3 +92,20 @@ def test_a_front_holds_what_no_other_point_beats() -> None:
 
 def test_equal_points_are_on_a_front_together() -> None:
     assert pareto_front([(1.0, 1.0), (1.0, 1.0), (1.0, 2.0)], ("minimise", "minimise")) == [0, 1]
+
+
+def test_decoding_is_compared_by_its_own_ratios_and_among_texts_of_one_length() -> None:
+    decode, records = OBJECTIVES["decode_ms_per_token"], find_records(CPU.parent / "metrics_study.jsonl")
+    assert decode.speedup is not None
+    speedups = [found for record in records if (found := decode.speedup(record)) is not None]
+    measured = [value for value in comparable(decode, records) if value is not None]
+    assert len(measured) == len(speedups) == len(records)
+    ranks = sorted(range(len(records)), key=lambda index: measured[index].value)
+    assert ranks == sorted(range(len(records)), key=lambda index: -speedups[index].value)
+    assert records[0].speed.generation is not None
+    longer = records[0].speed.generation.model_copy(update={"new_tokens": 500})
+    other = records[0].model_copy(update={"speed": records[0].speed.model_copy(update={"generation": longer})})
+    assert decode.setting(other) != decode.setting(records[0])
+    assert OBJECTIVES["latency_p50_ms"].setting(other) == OBJECTIVES["latency_p50_ms"].setting(records[0])
+    (classifier, *_) = find_records(CPU / "minilm_sst2.jsonl")
+    assert comparable(decode, [classifier, records[0]])[0] is None

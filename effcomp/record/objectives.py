@@ -14,6 +14,23 @@ Direction = Literal["minimise", "maximise"]
 MIB = 2**20
 
 
+def setting_of_baseline(record: Record) -> tuple[object, ...]:
+    """Which baseline stood beside it, where, and on what texts."""
+    truth = record.truth
+    return (truth.baseline_artifact, truth.device, truth.threads, truth.data_fingerprint)
+
+
+def setting_of_calls(record: Record) -> tuple[object, ...]:
+    """The setting of what is called with whole texts."""
+    return (*setting_of_baseline(record), record.speed.fixed_length, *record.speed.by_batch_size)
+
+
+def setting_of_decoding(record: Record) -> tuple[object, ...]:
+    """The setting of what is written token by token."""
+    generation = record.speed.generation
+    return (*setting_of_baseline(record), *((generation.prompt_tokens, generation.new_tokens) if generation else ()))
+
+
 @dataclass(frozen=True)
 class Objective:
     """One number of a Record."""
@@ -26,8 +43,10 @@ class Objective:
     """In the Record's own unit; None where the Record has no such number. Without an interval: all three equal."""
     scale: float = 1.0
     """The label's unit: a value times this."""
-    speedup: Callable[[Record], Interval] | None = None
+    speedup: Callable[[Record], Interval | None] | None = None
     """Of a speed: the paired speed-up that belongs to it, by which records are compared (`comparable`)."""
+    setting: Callable[[Record], tuple[object, ...]] = setting_of_calls
+    """What has to be the same for two of these speed-ups to be ratios to one thing."""
 
     @property
     def what(self) -> str:
@@ -79,6 +98,11 @@ def largest_batch(record: Record) -> BatchSpeed:
     return record.speed.by_batch_size[max(record.speed.by_batch_size)]
 
 
+def of_generation(field: str) -> Callable[[Record], Interval | None]:
+    """A number of what is written token by token; None where that was not measured."""
+    return lambda record: getattr(record.speed.generation, field) if record.speed.generation else None
+
+
 def energy_per_sample_j(record: Record) -> Interval | None:
     joules = record.cost.energy_per_sample_j
     return None if isinstance(joules, str) else exact(joules)
@@ -112,6 +136,20 @@ OBJECTIVES: dict[str, Objective] = {
         lambda record: exact(largest_batch(record).throughput_tokens_per_s),
         speedup=lambda record: largest_batch(record).speedup,
     ),
+    "prefill_ms": Objective(
+        "prefill, ms",
+        "minimise",
+        of_generation("prefill_ms"),
+        speedup=of_generation("prefill_speedup"),
+        setting=setting_of_decoding,
+    ),
+    "decode_ms_per_token": Objective(
+        "decode, ms a token",
+        "minimise",
+        of_generation("decode_ms_per_token"),
+        speedup=of_generation("decode_speedup"),
+        setting=setting_of_decoding,
+    ),
     "artifact_bytes": Objective(
         "artifact, MiB", "minimise", lambda record: exact(record.cost.artifact_bytes), scale=1 / MIB
     ),
@@ -139,26 +177,19 @@ def comparable(objective: Objective, records: Sequence[Record]) -> list[Interval
         return values
     power = -1 if objective.direction == "minimise" else 1
     speedups = [objective.speedup(record) for record in records]
-    measured = list(zip(map(setting, records), values, speedups, strict=True))
+    measured = list(zip(map(objective.setting, records), values, speedups, strict=True))
     baselines: defaultdict[tuple[object, ...], list[float]] = defaultdict(list)
     for key, value, speedup in measured:
-        if value is not None:
+        if value is not None and speedup is not None:
             baselines[key].append(value.value / speedup.value**power)
     reference = {key: median(found) for key, found in baselines.items()}
-    return [None if value is None else ratio(reference[key], speedup, power) for key, value, speedup in measured]
+    return [None if speedup is None else ratio(reference[key], speedup, power) for key, _, speedup in measured]
 
 
 def ratio(baseline: float, speedup: Interval, power: int) -> Interval:
     """What the baseline showed, times the speed-up for a throughput (power 1), over it for a time (-1)."""
     low, high = sorted((baseline * speedup.low**power, baseline * speedup.high**power))
     return Interval(value=baseline * speedup.value**power, low=low, high=high)
-
-
-def setting(record: Record) -> tuple[object, ...]:
-    """What has to be the same for two speed-ups to be ratios to one thing."""
-    truth, speed = record.truth, record.speed
-    texts = (truth.data_fingerprint, speed.fixed_length, *speed.by_batch_size)
-    return (truth.baseline_artifact, truth.device, truth.threads, *texts)
 
 
 def pareto_front(points: Sequence[tuple[float, float]], directions: tuple[Direction, Direction]) -> list[int]:

@@ -185,10 +185,6 @@ def energy_mj(record: Record) -> Interval | None:
     return joules.scaled(1000) if joules is not None else None
 
 
-def decode_ms(record: Record) -> Interval | None:
-    return record.speed.generation.decode_ms_per_token if record.speed.generation is not None else None
-
-
 def gpu_mib(record: Record) -> Interval | None:
     held = record.cost.gpu_allocated_bytes
     return exact(held / MIB) if held is not None else None
@@ -201,7 +197,6 @@ def peak_power_w(record: Record) -> Interval | None:
 
 OPTIONAL_COLUMNS = [
     ("GPU memory, MiB", gpu_mib, 1),
-    ("decode, ms a token", decode_ms, 2),
     ("of the floor, %", floor_percent, 0),
     ("energy, mJ a sample", energy_mj, 2),
     ("peak power, W", peak_power_w, 0),
@@ -238,12 +233,25 @@ def group_columns(records: list[Record]) -> list[Column]:
     ]
 
 
-def speedup_column(batch_size: int) -> Column:
-    def speedup(row: Row) -> Interval:
-        return row.record.speed.by_batch_size[batch_size].speedup
+def decoding_columns(records: list[Record]) -> list[Column]:
+    """Of decoders that were timed token by token: the prompt and the tokens behind it, each with its speed-up."""
+    found = []
+    for objective in (OBJECTIVES["prefill_ms"], OBJECTIVES["decode_ms_per_token"]):
+        if objective.speedup is not None and any(objective.value(record) for record in records):
+            found.append(optional_column(objective.label, objective.value, 2))
+            found.append(speedup_column(f"{objective.what} speed-up", objective.speedup))
+    return found
 
+
+def at_batch_size(size: int) -> Callable[[Record], Interval]:
+    return lambda record: record.speed.by_batch_size[size].speedup
+
+
+def speedup_column(heading: str, speedup: Callable[[Record], Interval | None]) -> Column:
     return Column(
-        f"speed-up, batch {batch_size}", lambda row: spread(speedup(row), 2) + " x", lambda row: speedup(row).value
+        heading,
+        lambda row: "-" if (times := speedup(row.record)) is None else spread(times, 2) + " x",
+        lambda row: None if (times := speedup(row.record)) is None else times.value,
     )
 
 
@@ -265,7 +273,8 @@ def columns(records: list[Record]) -> list[Column]:
             lambda row: row.record.speed.latency_p50_ms.value,
             interval=lambda row: row.record.speed.latency_p50_ms,
         ),
-        *(speedup_column(batch_size) for batch_size in sorted(shared)),
+        *(speedup_column(f"speed-up, batch {size}", at_batch_size(size)) for size in sorted(shared)),
+        *decoding_columns(records),
         mebibytes("artifact, MiB", lambda record: record.cost.artifact_bytes),
         mebibytes("peak memory, MiB", lambda record: record.cost.peak_rss_bytes),
         mebibytes("+load, MiB", lambda record: record.cost.load_added_rss_bytes),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from effcomp.errors import UserError
 from effcomp.record import Interval
-from effcomp.record.objectives import OBJECTIVES, Objective, comparable, setting
+from effcomp.record.objectives import OBJECTIVES, Objective, comparable
 from effcomp.report.goal import Goal
 from effcomp.report.rows import Row, is_baseline, spread
 from effcomp.report.words import facts, three_digits
@@ -25,6 +25,8 @@ COMPARATIVES = {
     "latency_p50_ms": ("faster", "slower"),
     "throughput_samples_per_s": ("faster", "slower"),
     "throughput_tokens_per_s": ("faster", "slower"),
+    "prefill_ms": ("faster", "slower"),
+    "decode_ms_per_token": ("faster", "slower"),
     "artifact_bytes": ("smaller", "larger"),
     "weights_bytes": ("smaller", "larger"),
     "peak_rss_bytes": ("less memory", "more memory"),
@@ -107,7 +109,7 @@ def candidates(rows: Sequence[Row], goal: Goal) -> list[Candidate]:
     for loss in goal.losses:
         if not any(loss.evidence(record) for record in records):
             raise UserError(f"--recommend {goal.text}: no record has {loss.quality}; ask for another number")
-    one_setting = len({setting(record) for record in records}) == 1
+    settings = {objective.setting(row.record) for row in rows if objective.value(row.record) is not None}
     found = []
     for index, row in enumerate(rows):
         value = values[goal.objective][index]
@@ -116,8 +118,8 @@ def candidates(rows: Sequence[Row], goal: Goal) -> list[Candidate]:
             if not is_baseline(row.record):
                 broken += [loss.broken_by(row.record) for loss in goal.losses]
             number, unit = three_digits(objective, value), objective.unit
-            if objective.speedup is not None and one_setting:
-                number, unit = spread(objective.speedup(row.record), 2), "times the baseline's speed"
+            if objective.speedup is not None and (speedup := objective.speedup(row.record)) and len(settings) == 1:
+                number, unit = spread(speedup, 2), "times the baseline's speed"
             found.append(Candidate(row, value, number, unit, [reason for reason in broken if reason is not None]))
     return found
 
@@ -127,7 +129,8 @@ def praised(best: Candidate, objective: Objective) -> str:
     if is_baseline(best.row.record):
         return f"{best.row.name}: no other keeps the limits and is better; {objective.what}: {measured}"
     words = facts(best.row)
-    return words if measured in words else f"{words}; {objective.what}: {measured}"
+    said = best.number if objective.speedup is not None else measured
+    return words if said in words else f"{words}; {objective.what}: {measured}"
 
 
 def standing(one: Candidate, best: Candidate, goal: Goal) -> str:

@@ -42,6 +42,8 @@ def facts(row: Row) -> str:
         pace = f"slower than the baseline ({times})"
     else:
         pace = f"neither faster nor slower for certain ({times})"
+    if (generation := row.record.speed.generation) is not None:
+        pace += f", in decoding {spread(generation.decode_speedup, 2)} times"
     share = 1 - cost.artifact_bytes / cost.baseline_artifact_bytes
     size = f"{share:.0%} smaller" if share >= 0.005 else "larger" if share <= -0.005 else "the same size"
     return f"{row.name}: {pace}, {size}, {change(row.record)}"

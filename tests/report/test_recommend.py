@@ -63,6 +63,18 @@ def test_perplexity_and_throughput_of_a_language_model() -> None:
     assert "perplexity rises by more than 1 %: +330.7" in found.others[0]
 
 
+def test_a_decoder_is_chosen_by_its_pace_of_writing() -> None:
+    found = recommend(
+        rows(find_records(CPU.parent / "metrics_study.jsonl")),
+        parse_goal(["minimise=decode_ms_per_token", "max_headline_drop=3"]),
+    )
+    assert found.best.startswith(
+        "nf4: 2.41 [2.31, 2.52] times the baseline's speed, in decoding 1.71 [1.67, 1.76] times"
+    )
+    assert "decode: " not in found.best, "it is said once"
+    assert found.others[0].startswith("int4: faster: 2.23 [2.15, 2.30] against 1.71 [1.67, 1.76] times the baseline's")
+
+
 def test_those_that_are_not_explained_are_counted() -> None:
     found = recommended("minilm_sst2", "max_accuracy_drop=0", "minimise=artifact_bytes")
     explained = [line for line in found.others if not line[0].isdigit()]

@@ -3,10 +3,11 @@
 import pytest
 
 from effcomp.record import Interval, Record, VersusBaseline
-from effcomp.report.rows import Row, rows
+from effcomp.report.rows import Row, rows, spread
+from effcomp.report.sources import find_records
 from effcomp.report.table import compare, to_markdown
 from effcomp.report.words import doubts, verdict
-from tests.conftest import records
+from tests.conftest import ROOT, records
 
 
 def with_speedup(record: Record, low: float, value: float, high: float) -> Row:
@@ -21,6 +22,19 @@ def test_every_row_has_every_cell_and_the_baseline_is_named() -> None:
     assert frame["verdict"].tolist()[0] == "-"
     for heading in ("accuracy, %", "difference, points", "latency p50, ms", "speed-up, batch 32", "artifact, MiB"):
         assert heading in frame.columns
+
+
+def test_decoders_that_were_timed_token_by_token_have_both_times_with_their_speedups() -> None:
+    found = find_records(ROOT / "benchmarks/metrics_study.jsonl")
+    frame, first = compare(found).texts(), found[0].speed.generation
+    assert first is not None
+    assert frame["decode, ms a token"][0] == f"{first.decode_ms_per_token.value:.2f}"
+    assert frame["decode speed-up"][0] == f"{spread(first.decode_speedup, 2)} x"
+    assert frame["prefill speed-up"][0] == f"{spread(first.prefill_speedup, 2)} x"
+    for row in rows(found)[1:]:
+        assert row.record.speed.generation is not None
+        assert f", in decoding {spread(row.record.speed.generation.decode_speedup, 2)} times, " in verdict(row)
+    assert "decode speed-up" not in compare(records("none", "nf4")).texts()
 
 
 def test_a_table_that_is_not_for_a_terminal_has_every_interval() -> None:
