@@ -239,7 +239,7 @@ def decoding_columns(records: list[Record]) -> list[Column]:
     for objective in (OBJECTIVES["prefill_ms"], OBJECTIVES["decode_ms_per_token"]):
         if objective.speedup is not None and any(objective.value(record) for record in records):
             found.append(optional_column(objective.label, objective.value, 2))
-            found.append(speedup_column(f"{objective.what} speed-up", objective.speedup))
+            found.append(speedup_column(f"speed-up, {objective.what}", objective.speedup))
     return found
 
 

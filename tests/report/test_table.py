@@ -29,12 +29,12 @@ def test_decoders_that_were_timed_token_by_token_have_both_times_with_their_spee
     frame, first = compare(found).texts(), found[0].speed.generation
     assert first is not None
     assert frame["decode, ms a token"][0] == f"{first.decode_ms_per_token.value:.2f}"
-    assert frame["decode speed-up"][0] == f"{spread(first.decode_speedup, 2)} x"
-    assert frame["prefill speed-up"][0] == f"{spread(first.prefill_speedup, 2)} x"
+    assert frame["speed-up, decode"][0] == f"{spread(first.decode_speedup, 2)} x"
+    assert frame["speed-up, prefill"][0] == f"{spread(first.prefill_speedup, 2)} x"
     for row in rows(found)[1:]:
         assert row.record.speed.generation is not None
         assert f", in decoding {spread(row.record.speed.generation.decode_speedup, 2)} times, " in verdict(row)
-    assert "decode speed-up" not in compare(records("none", "nf4")).texts()
+    assert "speed-up, decode" not in compare(records("none", "nf4")).texts()
 
 
 def test_a_table_that_is_not_for_a_terminal_has_every_interval() -> None:
