@@ -33,11 +33,12 @@ they buy no time.
 """,
     "distilbert_random": """## The shape of DistilBERT (66 M parameters, random weights: speed and memory alone)
 """,
-    "smollm2_bbc_news": """## SmolLM2-135M on BBC News: perplexity
+    "smollm2_bbc_news": """## SmolLM2-135M on BBC News
 
-The logits of the last token of 128, one and eight prompts at a time; perplexity over 53 articles in blocks of 256.
-This model's activations differ so much between tokens that one scale for a call (`int8_dynamic` in PyTorch) ruins it,
-while one for each token (`int8_scratch`) or for 32 values (OpenVINO) does not.
+The logits of the last token of 128, one and eight prompts at a time; prefill and decode are those of one prompt of 128
+tokens and of the 16 behind it; perplexity over 53 articles in blocks of 256. This model's activations differ so much
+between tokens that one scale for a call (`int8_dynamic` in PyTorch) ruins it, while one for each token (`int8_scratch`)
+or for 32 values (OpenVINO) does not.
 """,
 }
 FASTEST = 3
