@@ -7,7 +7,7 @@ from statistics import median
 from typing import Literal
 
 from effcomp.record import GenerationQuality, GenerationVersus, Interval, LanguageQuality, Quality, Record
-from effcomp.record.speed import BatchSpeed
+from effcomp.record.speed import BatchSpeed, Generation
 
 Direction = Literal["minimise", "maximise"]
 
@@ -98,9 +98,17 @@ def largest_batch(record: Record) -> BatchSpeed:
     return record.speed.by_batch_size[max(record.speed.by_batch_size)]
 
 
-def of_generation(field: str) -> Callable[[Record], Interval | None]:
-    """A number of what is written token by token; None where that was not measured."""
-    return lambda record: getattr(record.speed.generation, field) if record.speed.generation else None
+def of_generation(
+    label: str, time: Callable[[Generation], Interval], speedup: Callable[[Generation], Interval]
+) -> Objective:
+    """A time of what is written token by token; None where that was not measured."""
+    return Objective(
+        label,
+        "minimise",
+        lambda record: time(record.speed.generation) if record.speed.generation else None,
+        speedup=lambda record: speedup(record.speed.generation) if record.speed.generation else None,
+        setting=setting_of_decoding,
+    )
 
 
 def energy_per_sample_j(record: Record) -> Interval | None:
@@ -136,19 +144,9 @@ OBJECTIVES: dict[str, Objective] = {
         lambda record: exact(largest_batch(record).throughput_tokens_per_s),
         speedup=lambda record: largest_batch(record).speedup,
     ),
-    "prefill_ms": Objective(
-        "prefill, ms",
-        "minimise",
-        of_generation("prefill_ms"),
-        speedup=of_generation("prefill_speedup"),
-        setting=setting_of_decoding,
-    ),
-    "decode_ms_per_token": Objective(
-        "decode, ms a token",
-        "minimise",
-        of_generation("decode_ms_per_token"),
-        speedup=of_generation("decode_speedup"),
-        setting=setting_of_decoding,
+    "prefill_ms": of_generation("prefill, ms", lambda found: found.prefill_ms, lambda found: found.prefill_speedup),
+    "decode_ms_per_token": of_generation(
+        "decode, ms a token", lambda found: found.decode_ms_per_token, lambda found: found.decode_speedup
     ),
     "artifact_bytes": Objective(
         "artifact, MiB", "minimise", lambda record: exact(record.cost.artifact_bytes), scale=1 / MIB
