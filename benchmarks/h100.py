@@ -34,8 +34,7 @@ TRIED = """
 - **2:4 sparsity** was tried as well, with the card's own sparse products: it never paid at these sizes, so pruned
   matrices stay dense here.
 - **fp16, int3 and ternary** run under `cuda_graphs` as well, and were not timed on these two models.
-- The trials of int8 products and of 2:4 were prototypes: no command here repeats them, so no
-  figure of theirs is given.
+- The trials of int8 products and of 2:4 were prototypes: no command here repeats them, so no figure is given.
 """
 
 
