@@ -1,10 +1,13 @@
 """A page of tables from the Records beside it."""
 
 from pathlib import Path
+from textwrap import fill
 
+from effcomp.report.drift import drifts
 from effcomp.report.page import circumstances
 from effcomp.report.sources import find_records
 from effcomp.report.table import compare, to_markdown
+from effcomp.report.terminal import LINE
 
 RUNTIMES = ("torch", "compile", "onnxruntime", "openvino", "cuda_graphs")
 
@@ -14,5 +17,8 @@ def page(introduction: str, tables: dict[str, str], folder: Path) -> str:
     parts = [introduction]
     for name, text in tables.items():
         records = sorted(find_records(folder / f"{name}.jsonl"), key=lambda one: RUNTIMES.index(one.choices["runtime"]))
-        parts += [text, to_markdown(compare(records).texts()), f"{circumstances(records)}\n"]
+        comparison = compare(records)
+        parts += [text, to_markdown(comparison.texts())]
+        parts += [f"{fill(sentence, LINE)}\n" for sentence in drifts(comparison.rows)]
+        parts.append(f"{circumstances(records)}\n")
     return "\n".join(parts) + "\n"

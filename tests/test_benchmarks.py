@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from effcomp.record import Interval
+from effcomp.report.rows import rows, spread
 from effcomp.report.sources import find_records
 from tests.conftest import ROOT
 
@@ -30,6 +32,17 @@ def test_a_page_is_that_of_its_records(name: str) -> None:
         check=True,
     )
     assert done.stdout == (BENCHMARKS / f"{name}.md").read_text(), f"python benchmarks/{name}.py >.../{name}.md"
+
+
+def test_the_readme_has_the_numbers_of_the_gpu() -> None:
+    section = (ROOT / "README.md").read_text().partition("## What pays on a GPU")[2].partition("\n## ")[0]
+    shown = re.findall(r"^\| `(quant=.*)` \| (.+) \|$", section, flags=re.MULTILINE)
+    tables = [rows(find_records(BENCHMARKS / f"h100/{model}.jsonl")) for model in ("distilbert", "gpt2")]
+    assert shown
+    for choices, numbers in shown:
+        name = choices.removeprefix("quant=").replace(" runtime=", " on ")
+        found = [row.record.speed.by_batch_size for table in tables for row in table if row.name == name]
+        assert numbers.split(" | ") == [spread(speeds[size].speedup, 1) for speeds in found for size in (1, 32)]
 
 
 def test_the_page_of_the_coherence_score_has_the_numbers_of_its_benchmark() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from effcomp.record import Interval, Record
 from effcomp.record.objectives import OBJECTIVES, comparable
+from effcomp.report.drift import drifts
 from effcomp.report.figures import DPI
 from effcomp.report.fronts import examples, scope
 from effcomp.report.recommend import Recommendation
@@ -69,7 +70,7 @@ def page(contents: Contents) -> str:
         noise=NOISE_NOTE if is_baseline(records[0]) else "",
         verdicts="\n".join(f"<li>{named(row, verdict(row))}</li>" for row in rows),
         words_open="" if drawn else "open",
-        doubts=section("Read with care", items(doubt for row in rows for doubt in doubts(row))),
+        doubts=section("Read with care", items([*drifts(rows), *(doubt for row in rows for doubt in doubts(row))])),
         left_out=section("Left out", items(contents.left_out)),
         further="".join(further_section(caption, frame) for caption, frame in contents.further),
         drawn=f'<p class="note">Drawn{drawn}; the plot and the table above have all.</p>' if drawn else "",

@@ -5,6 +5,7 @@ from textwrap import fill, wrap
 from typing import TYPE_CHECKING, TextIO
 
 from effcomp.record import Record
+from effcomp.report.drift import drifts
 from effcomp.report.fronts import MOST_SHOWN, scope
 from effcomp.report.further import further_tables
 from effcomp.report.recommend import Recommendation
@@ -30,6 +31,8 @@ def print_comparison(comparison: Comparison, further: "list[tuple[str, pd.DataFr
     rows, shown = comparison.rows, comparison.shown
     title = subject([row.record for row in rows]) + scope(len(shown), len(rows))
     print_frame(title, replace(comparison, rows=shown).texts(), stream)
+    for sentence in drifts(rows):
+        print(fill(sentence, LINE), file=stream)
     for caption, frame in further:
         more = f" (the first {MOST_SHOWN} of {len(frame):,})" if len(frame) > MOST_SHOWN else ""
         print_frame(caption + more, frame.head(MOST_SHOWN), stream)
