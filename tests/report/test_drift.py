@@ -26,8 +26,8 @@ def beside(record: Record, *factors: float) -> list[Record]:
 
 
 NF4 = records("nf4")[0]
-STEADY = [1.0, 1.1, MOST]
-MOVED = [1.0, 1.1, 2.0]
+STEADY = [1.0, 1.05, MOST]
+MOVED = [1.0, 1.05, 2.0]
 
 
 def test_a_baseline_that_moves_is_named_with_its_batch_size_and_its_times() -> None:
