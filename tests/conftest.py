@@ -44,6 +44,9 @@ def own_threads() -> Iterator[None]:
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
+TEMPORARY = tempfile.TemporaryDirectory(prefix="effcomp-tests-")
+os.environ["TMPDIR"] = TEMPORARY.name  # with a device's lock in it: two files of tests need not wait for each other
+tempfile.tempdir = None
 RATES = tempfile.TemporaryDirectory(prefix="effcomp-rates-")
 
 SMALL = [
@@ -232,15 +235,17 @@ def start_effcomp(*arguments: str, cwd: Path, own_group: bool = False) -> subpro
     Args:
         own_group: in a process group of its own, which a signal can end as a whole.
     """
-    return subprocess.Popen(
-        [sys.executable, "-m", "effcomp.run", *arguments],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=own_group,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell has background commands ignore it
-    )
+    with machine_rates_in(cwd / "multirun/store"):
+        return subprocess.Popen(
+            [sys.executable, "-m", "effcomp.run", *arguments],
+            cwd=cwd,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=own_group,
+            # A shell has the commands that it starts in the background ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
 
 
 @pytest.fixture(scope="session")

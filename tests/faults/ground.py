@@ -17,7 +17,7 @@ import pytest
 
 from effcomp.record import Record
 from effcomp.store import MANIFEST
-from tests.conftest import Ran, machine_rates_in, run_effcomp, start_effcomp
+from tests.conftest import Ran, run_effcomp, start_effcomp
 
 TIMED = (
     "latency",
@@ -71,8 +71,7 @@ class Ground:
         """The same, left running, in a process group of its own."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TMPDIR", str(self.temporary))
-            with machine_rates_in(self.store):
-                return start_effcomp("-m", *self.overrides, *more, cwd=self.folder, own_group=True)
+            return start_effcomp("-m", *self.overrides, *more, cwd=self.folder, own_group=True)
 
     def sweeps(self) -> list[Path]:
         """The folders of its sweeps, in their order."""
