@@ -74,6 +74,27 @@ def test_latencies_beside_other_baselines_are_compared_as_times() -> None:
     assert [round(one.value, 6) for one in comparable(OBJECTIVES["latency_p50_ms"], [here, there]) if one] == [5, 8]
 
 
+def test_a_call_that_is_one_launch_is_compared_by_its_own_time_and_the_others_by_their_ratios() -> None:
+    """Two runs of the same sweep on two H100s: the processors differed, the formats' own times did not."""
+    latency, graphs = OBJECTIVES["latency_p50_ms"], "cuda_graphs"
+    records = find_records(CPU.parent / "h100/earlier/distilbert.jsonl") + find_records(
+        CPU.parent / "h100/distilbert.jsonl"
+    )
+    for record, found in zip(records, comparable(latency, records), strict=True):
+        assert found is not None
+        assert (found == record.speed.latency_p50_ms) == (record.choices["runtime"] == graphs)
+    own, ratios = ([], [])
+    for format in ("bf16", "int8_bnb", "int8_scratch", "fp8", "nf4", "fp4", "int4"):
+        twice = [one for one in records if (one.choices["quant"], one.choices["runtime"]) == (format, graphs)]
+        own.append(spread_of([one.speed.latency_p50_ms.value for one in twice]))
+        ratios.append(spread_of([one.speed.speedup.value for one in twice]))
+    assert max(own) < 1.1 < min(ratios)
+
+
+def spread_of(values: list[float]) -> float:
+    return max(values) / min(values)
+
+
 def test_a_greater_speedup_is_a_greater_throughput() -> None:
     records = find_records(CPU / "minilm_sst2.jsonl")
     found = comparable(OBJECTIVES["throughput_samples_per_s"], records)

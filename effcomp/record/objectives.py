@@ -12,6 +12,8 @@ from effcomp.record.speed import BatchSpeed, Generation
 Direction = Literal["minimise", "maximise"]
 
 MIB = 2**20
+ONE_LAUNCH = ("cuda_graphs",)
+"""Runtimes whose call is one launch: its time is the GPU's own, and does not feel what the processor does."""
 
 
 def setting_of_baseline(record: Record) -> tuple[object, ...]:
@@ -169,6 +171,9 @@ def comparable(objective: Objective, records: Sequence[Record]) -> list[Interval
     with it: all records that were measured beside the same baseline, on the same device and texts, get the
     median of what that baseline showed beside them, over (times, for a throughput) their own speed-up and its
     interval. So among them the order is that of the speed-ups, and a record that is alone keeps its own value.
+
+    A call that is one launch (`keeps_time`) keeps its own value as well: eager PyTorch beside it waits for the
+    processor, so its ratio moves where its time does not (benchmarks/h100.md, "How far the ratios hold").
     """
     values = [objective.value(record) for record in records]
     if objective.speedup is None:
@@ -181,7 +186,15 @@ def comparable(objective: Objective, records: Sequence[Record]) -> list[Interval
         if value is not None and speedup is not None:
             baselines[key].append(value.value / speedup.value**power)
     reference = {key: median(found) for key, found in baselines.items()}
-    return [None if speedup is None else ratio(reference[key], speedup, power) for key, _, speedup in measured]
+    return [
+        value if speedup is None or keeps_time(record) else ratio(reference[key], speedup, power)
+        for record, (key, value, speedup) in zip(records, measured, strict=True)
+    ]
+
+
+def keeps_time(record: Record) -> bool:
+    """Whether its time is compared as it was measured."""
+    return record.choices["runtime"] in ONE_LAUNCH
 
 
 def ratio(baseline: float, speedup: Interval, power: int) -> Interval:

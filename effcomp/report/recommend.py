@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from effcomp.errors import UserError
 from effcomp.record import Interval
-from effcomp.record.objectives import OBJECTIVES, Objective, comparable
+from effcomp.record.objectives import OBJECTIVES, Objective, comparable, keeps_time
 from effcomp.report.goal import Goal
 from effcomp.report.rows import Row, is_baseline, spread
 from effcomp.report.words import facts, three_digits
@@ -62,7 +62,7 @@ def recommend(rows: Sequence[Row], goal: Goal) -> Recommendation:
     """The best of those that keep every limit.
 
     A limit is kept when the whole 95 % interval lies within it; the baseline loses nothing against itself. Speeds
-    are compared by the speed-ups over the baseline (`comparable`).
+    are compared by the speed-ups over the baseline, or as times (`comparable`).
 
     Raises:
         UserError: no record has the number that is asked for, or they are not of one test set.
@@ -103,13 +103,14 @@ def candidates(rows: Sequence[Row], goal: Goal) -> list[Candidate]:
     values = {
         name: comparable(OBJECTIVES[name], records) for name in [goal.objective, *(b.objective for b in goal.bounds)]
     }
-    for name, measured in values.items():
-        if not any(measured):
+    for name, found_values in values.items():
+        if not any(found_values):
             raise UserError(f"--recommend {goal.text}: no record has {name}; ask for another number")
     for loss in goal.losses:
         if not any(loss.evidence(record) for record in records):
             raise UserError(f"--recommend {goal.text}: no record has {loss.quality}; ask for another number")
-    settings = {objective.setting(row.record) for row in rows if objective.value(row.record) is not None}
+    measured = [record for record in records if objective.value(record) is not None]
+    ratios = len(set(map(objective.setting, measured))) == 1 and not any(map(keeps_time, measured))
     found = []
     for index, row in enumerate(rows):
         value = values[goal.objective][index]
@@ -118,7 +119,7 @@ def candidates(rows: Sequence[Row], goal: Goal) -> list[Candidate]:
             if not is_baseline(row.record):
                 broken += [loss.broken_by(row.record) for loss in goal.losses]
             number, unit = three_digits(objective, value), objective.unit
-            if objective.speedup is not None and (speedup := objective.speedup(row.record)) and len(settings) == 1:
+            if ratios and objective.speedup is not None and (speedup := objective.speedup(row.record)):
                 number, unit = spread(speedup, 2), "times the baseline's speed"
             found.append(Candidate(row, value, number, unit, [reason for reason in broken if reason is not None]))
     return found

@@ -43,6 +43,13 @@ def test_the_order_is_that_of_the_speedups_and_not_of_the_times() -> None:
     assert behind.index("int8_dynamic on openvino") < behind.index("int8_dynamic on onnxruntime")
 
 
+def test_calls_of_one_launch_are_ordered_and_told_by_their_times() -> None:
+    """int3's ratio is the greatest, because eager PyTorch was slow beside it."""
+    found = recommend(rows(find_records(CPU.parent / "h100/distilbert.jsonl")), parse_goal(["minimise=latency_p50_ms"]))
+    assert found.best.startswith("fp16 on cuda_graphs")
+    assert found.others[0] == "int3 on cuda_graphs: a tie: 0.373 [0.359, 0.377] against 0.351 [0.349, 0.362] ms"
+
+
 def test_intervals_that_overlap_are_a_tie() -> None:
     found = recommended("minilm_sst2", "min_accuracy=0.87", "maximise=accuracy")
     assert found.others[0].partition(": ")[2].startswith("a tie: ")
