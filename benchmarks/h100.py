@@ -15,9 +15,9 @@ INTRODUCTION = """# Compression on an H100
 
 `benchmarks/h100.sh TABLE ...` measures, on a machine with such a card; the Records are in `h100/TABLE.jsonl`, and
 `python -m effcomp.report benchmarks/h100/gpt2.jsonl` draws them. Random weights in the published shapes, sequences of
-128 tokens, against eager float32 PyTorch, called in turn, in two processes. Brackets are 95 % intervals. This page is
-written by `python benchmarks/h100.py`. The four tables take 22.5 minutes (8, 9, 1.6 and 3.8), the products at the end
-five more.
+128 tokens, against eager float32 PyTorch, called in turn, in two processes. Brackets are 95 % intervals, of eight turns
+in the first two tables: from the slowest turn to the fastest. This page is written by `python benchmarks/h100.py`. The
+four tables take 22.5 minutes (8, 9, 1.6 and 3.8), the products at the end five more.
 
 At batch 1 eager PyTorch waits for its own launches: that is why bfloat16 alone gives so little there.
 `runtime=cuda_graphs` compiles the block that a model repeats (about 10 s for all shapes) and records the whole call:
@@ -28,26 +28,27 @@ TABLES = {
     "gpt2": "## GPT-2 (124 M parameters, a classifier)\n",
 }
 
+BOTH_RUNS = """## How far the ratios hold
 
-MOVED = """## How far the ratios hold
+Two runs of these tables on one day, on two such machines; each cell: the first, the second. The first is in
+`h100/earlier`, made by the `h100.sh` of commit 506ddfe, with two turns more and without three of the formats.
 
-The same rows measured twice on one day, on two such machines (`h100/earlier` has the first; each cell: first, second).
-At batch 32 the speed-ups agree within a tenth, but for DistilBERT's eager bfloat16 and nf4. At batch 1 the formats' own
-latencies agree as well, and their speed-ups do not: eager float32 waits for its processor there, and took DistilBERT
-between 2.4 and 4.8 ms from one pair of processes to the next. An interval is of one pair.
+At batch 32 the speed-ups agree within a tenth, but for DistilBERT's nf4 and eager bfloat16. At batch 1 they do not:
+eager float32 waits for its processor there, and took DistilBERT between 2.4 and 4.8 ms, GPT-2 between 4.9 and 10.9 ms.
+The latencies of `cuda_graphs` agree better, within a tenth but for GPT-2's bf16 (a sixth). So these are compared as
+they are by `--recommend` and in plots, with a standard deviation of 3.6 % from run to run in their intervals.
 """
-
 TRIED = """
 ## What was tried
 
-- **fp8** multiplies in fp8 and needs the least energy of all at batch 32. It is not faster than bfloat16 in these two
-  models, whose layers are narrow: rounding the inputs takes what the product saves. In the wide layers of the table
-  above it is 1.5 to 2 times as fast.
+- **fp8** multiplies in fp8, and needs the least energy at batch 32 in GPT-2; in DistilBERT int3 and ternary need as
+  little. It is not faster than bfloat16 in these two models, whose layers are narrow: rounding the inputs takes what
+  the product saves. In the wide layers of the table above it is 1.5 to 2 times as fast.
 - **int8_bnb, int8_scratch, int4, nf4 and fp4 multiply in bfloat16**: their codes are read packed and unpacked in the
   compiled kernels (int3: unpacked once, at load). An int8 product would be slower in narrow layers, and hardly faster
   in wide ones. ternary does multiply in int8.
-- **2:4 sparsity**: the card's own sparse products are 1.1 to 1.3 times as fast in the wider of the two narrow layers
-  from 32 texts on, and slower in the other one there, and in both at batch 1. Pruned matrices stay dense here.
+- **2:4 sparsity**: from 32 texts on the card's own sparse products are 1.1 to 1.4 times as fast, but in one of the two
+  narrow layers 0.9 times for 32 texts; for one text they are slower in every layer. Pruned matrices stay dense here.
 - **float32 on cuda_graphs** is in the tables to show what the runtime gives alone. At batch 32 its products are still
   float32's, so eager bfloat16 is faster.
 """
@@ -105,7 +106,7 @@ its float32 masters (weights, gradients and Adam's two moments are 16 bytes a pa
 def both_runs() -> str:
     """The rows that were measured twice: earlier, later."""
     lines = [
-        MOVED,
+        BOTH_RUNS,
         "| | latency at batch 1, ms | the baseline's | speed-up at batch 1 | speed-up at batch 32 |",
         "|---|---:|---:|---:|---:|",
     ]
@@ -146,9 +147,10 @@ def products(result: dict[str, Any]) -> str:
         ratios = " | ".join(f"{interval(row['speedup'][kind], 2)} x" for kind in kinds[1:])
         lines.append(f"| {layer} | {interval(row['gpu_us'][kinds[0]], 1)} | {ratios} |")
     text = f"""
-Single linear layers, as wide as those of the two models above and as those of a decoder of 8 billion parameters, for 1,
-32 and 256 texts of 128 tokens: the time of bfloat16's product on the GPU, and how many times as fast the others are.
-2:4 by cuSPARSELt; int8 and fp8 with the rounding of their inputs, in compiled kernels. `benchmarks/h100.sh products`,
+Single linear layers, as wide as DistilBERT's and GPT-2's and as those of a decoder of 8 billion parameters, for 1, 32
+and 256 texts of 128 tokens: the time of bfloat16's product on the GPU, and how many times as fast the others are. 2:4
+by cuSPARSELt's default algorithm; int8 and fp8 with the rounding of their inputs, in compiled kernels, int8's tuned.
+`benchmarks/h100.sh products`,
 {result["device"]}; {result["date"]}."""
     return "\n".join([*lines, text])
 

@@ -19,6 +19,6 @@ def page(introduction: str, tables: dict[str, str], folder: Path) -> str:
         records = sorted(find_records(folder / f"{name}.jsonl"), key=lambda one: RUNTIMES.index(one.choices["runtime"]))
         comparison = compare(records)
         parts += [text, to_markdown(comparison.texts())]
-        parts += [f"{fill(sentence, LINE)}\n" for sentence in drifts(comparison.rows)]
+        parts += [f"{fill(sentence, LINE)}\n" for sentence in drifts(records)]
         parts.append(f"{circumstances(records)}\n")
     return "\n".join(parts) + "\n"

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.record import Interval
+from effcomp.record.row import NORMAL_975
 
 RESAMPLES = 2000
 PROCESS_NOISE = 0.008
 """The standard deviation of the ratio of a model to itself over pairs of fresh processes (where their memory lies, what
 the kernel gave them), as benchmarks/same_model_twice.json measured it."""
-NORMAL_975 = 1.959963984540054
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -152,8 +152,8 @@ def ratio_interval(baseline: Floats, variant: Floats) -> Interval:
     Each ratio is of two calls on the same batch, in turns that follow one another, so neither the length of
     the texts nor a slow minute of the machine is in it. The interval within these two processes is that of order
     statistics: exact whatever the distribution, for independent turns (Conover 1999, section 3.2;
-    scipy.stats.quantile_test). Two other processes with the same model would differ by PROCESS_NOISE; that is added
-    in squares, as an uncertainty that is known from elsewhere (JCGM 100:2008, GUM, section 4.3, type B).
+    scipy.stats.quantile_test). Two other processes with the same model would differ by PROCESS_NOISE; that is
+    added (`Interval.with_noise`).
 
     Args:
         baseline, variant: times of (turns, calls), call for call on the same batches; at least 6 turns.
@@ -163,10 +163,7 @@ def ratio_interval(baseline: Floats, variant: Floats) -> Interval:
     ratios = np.median(baseline / variant, axis=1)
     value = float(np.median(ratios))
     interval = quantile_test(ratios, q=1.0, p=0.5).confidence_interval(0.95)
-    below, above = (
-        math.hypot(math.log(bound / value), NORMAL_975 * PROCESS_NOISE) for bound in (interval.low, interval.high)
-    )
-    return Interval(value=value, low=value * math.exp(-below), high=value * math.exp(above))
+    return Interval(value=value, low=interval.low, high=interval.high).with_noise(PROCESS_NOISE)
 
 
 def over_turns(turns: int, statistic: Callable[[Ints], float], seed: int) -> Interval:

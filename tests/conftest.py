@@ -44,10 +44,13 @@ def own_threads() -> Iterator[None]:
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # of tmp_path, which outlives the tests
 TEMPORARY = tempfile.TemporaryDirectory(prefix="effcomp-tests-")
-os.environ["TMPDIR"] = TEMPORARY.name  # with a device's lock in it: two files of tests need not wait for each other
-tempfile.tempdir = None
-RATES = tempfile.TemporaryDirectory(prefix="effcomp-rates-")
+if shutil.which("nvidia-smi") is None:  # a GPU's memory and energy are measured alone
+    # A device's lock lies there: two files of tests do not wait for each other's measurements.
+    os.environ["TMPDIR"] = tempfile.tempdir = TEMPORARY.name
+RATES = Path(TEMPORARY.name) / "rates"
+RATES.mkdir()
 
 SMALL = [
     *("bench.turns=6", "bench.seconds=0", "bench.turn_ms=5", "bench.warmup_turns=1", "bench.batch_sizes=[1,4]"),
@@ -207,11 +210,15 @@ def compose_parts(*overrides: str) -> "Parts":
 def machine_rates_in(store: Path) -> Iterator[None]:
     """The machine's rates, which take some 15 seconds, are measured by the first run that needs them, and found in the
     stores of the others, as a user's second run finds them."""
-    measured = store / "machine"
-    if not measured.exists():
-        shutil.copytree(RATES.name, measured)
+    put_machine_rates_in(store)
     yield
-    shutil.copytree(measured, RATES.name, dirs_exist_ok=True)
+    shutil.copytree(store / "machine", RATES, dirs_exist_ok=True)
+
+
+def put_machine_rates_in(store: Path) -> None:
+    """Those that were measured so far."""
+    if not (store / "machine").exists():
+        shutil.copytree(RATES, store / "machine")
 
 
 def run_effcomp(*arguments: str, cwd: Path, module: str = "effcomp.run", root: Path = ROOT) -> Ran:
@@ -235,17 +242,16 @@ def start_effcomp(*arguments: str, cwd: Path, own_group: bool = False) -> subpro
     Args:
         own_group: in a process group of its own, which a signal can end as a whole.
     """
-    with machine_rates_in(cwd / "multirun/store"):
-        return subprocess.Popen(
-            [sys.executable, "-m", "effcomp.run", *arguments],
-            cwd=cwd,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=own_group,
-            # A shell has the commands that it starts in the background ignore it.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+    put_machine_rates_in(cwd / "multirun/store")
+    return subprocess.Popen(
+        [sys.executable, "-m", "effcomp.run", *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=own_group,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell has background commands ignore it
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,11 @@
 """What a configuration can be judged by, and the comparison of speeds by their ratios, on records of real runs."""
 
+import math
+
 import pytest
 
 from effcomp.record import Interval, Record
-from effcomp.record.objectives import OBJECTIVES, comparable, pareto_front
+from effcomp.record.objectives import BETWEEN_RUNS, OBJECTIVES, comparable, pareto_front
 from effcomp.report.sources import find_records
 from tests.conftest import ROOT
 
@@ -74,25 +76,44 @@ def test_latencies_beside_other_baselines_are_compared_as_times() -> None:
     assert [round(one.value, 6) for one in comparable(OBJECTIVES["latency_p50_ms"], [here, there]) if one] == [5, 8]
 
 
-def test_a_call_that_is_one_launch_is_compared_by_its_own_time_and_the_others_by_their_ratios() -> None:
-    """Two runs of the same sweep on two H100s: the processors differed, the formats' own times did not."""
-    latency, graphs = OBJECTIVES["latency_p50_ms"], "cuda_graphs"
-    records = find_records(CPU.parent / "h100/earlier/distilbert.jsonl") + find_records(
-        CPU.parent / "h100/distilbert.jsonl"
-    )
-    for record, found in zip(records, comparable(latency, records), strict=True):
+def on(record: Record, runtime: str) -> Record:
+    choices = {**record.choices, "runtime": runtime}
+    return record.model_copy(update={"config": {**record.config, "choices": choices}})
+
+
+def test_a_latency_on_cuda_graphs_is_compared_as_it_is_and_others_beside_it_by_their_ratios() -> None:
+    record = find_records(CPU / "minilm_sst2.jsonl")[1]
+    slow_baseline, eager = on(with_speed(record, 5.0, 8.0), "cuda_graphs"), with_speed(record, 20.0, 1.0)
+    first, second = comparable(OBJECTIVES["latency_p50_ms"], [slow_baseline, eager])
+    assert first is not None
+    assert second is not None
+    assert first.value == 5.0
+    assert second.value == pytest.approx(30), "the baselines took 40 and 20 ms"
+    assert first.low < 5.0 * (1 - BETWEEN_RUNS) < 5.0 * (1 + BETWEEN_RUNS) < first.high, "another run may show that"
+
+
+def test_a_throughput_on_cuda_graphs_keeps_the_order_and_the_interval_of_the_speedups() -> None:
+    records = find_records(CPU.parent / "h100/gpt2.jsonl")
+    for record, found in zip(records, comparable(OBJECTIVES["throughput_samples_per_s"], records), strict=True):
+        speedup = record.speed.by_batch_size[32].speedup
         assert found is not None
-        assert (found == record.speed.latency_p50_ms) == (record.choices["runtime"] == graphs)
-    own, ratios = ([], [])
-    for format in ("bf16", "int8_bnb", "int8_scratch", "fp8", "nf4", "fp4", "int4"):
-        twice = [one for one in records if (one.choices["quant"], one.choices["runtime"]) == (format, graphs)]
-        own.append(spread_of([one.speed.latency_p50_ms.value for one in twice]))
-        ratios.append(spread_of([one.speed.speedup.value for one in twice]))
-    assert max(own) < 1.1 < min(ratios)
+        assert found.high / found.low == pytest.approx(speedup.high / speedup.low)
 
 
-def spread_of(values: list[float]) -> float:
-    return max(values) / min(values)
+def test_the_noise_between_runs_is_that_of_the_two_runs_in_benchmarks() -> None:
+    changes = []
+    for model in ("distilbert", "gpt2"):
+        first, second = (latencies_of_graphs(f"{run}{model}") for run in ("earlier/", ""))
+        changes += [math.log(second[quant] / first[quant]) for quant in first]
+    assert round(math.sqrt(sum(change**2 for change in changes) / 2 / len(changes)), 3) == BETWEEN_RUNS
+
+
+def latencies_of_graphs(table: str) -> dict[str, float]:
+    """By number format, at batch size 1."""
+    records = find_records(CPU.parent / f"h100/{table}.jsonl")
+    return {
+        one.choices["quant"]: one.speed.latency_p50_ms.value for one in records if one.choices["runtime"] != "torch"
+    }
 
 
 def test_a_greater_speedup_is_a_greater_throughput() -> None:

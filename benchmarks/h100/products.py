@@ -3,11 +3,11 @@
     python benchmarks/h100/products.py        (on a machine with an NVIDIA GPU that multiplies fp8)
 
 Linear layers one at a time, as wide as DistilBERT's and GPT-2's and as those of a decoder of 8 billion parameters:
-bfloat16 dense; bfloat16 pruned 2:4, by cuSPARSELt; and effcomp's own layers that scale and round each token's
-activations before an int8 and an fp8 product, compiled by Inductor. A recorded call goes through
-so many layers that their weights come out of memory, not out of a cache, as in a model; the kinds are called in turn.
-The time of one layer on the GPU with a 95 % interval, and paired ratios. Writes products.json beside this file, and
-prints it.
+bfloat16 dense; bfloat16 pruned 2:4, by cuSPARSELt's default algorithm; and effcomp's own layers that scale and round
+each token's activations before an int8 and an fp8 product, compiled by Inductor (int8's product is the fastest that it
+finds, fp8's that of the libraries). A recorded call goes through so many layers that their weights come out of memory,
+not out of a cache, as in a model; the kinds are called in turn. The time of one layer on the GPU with a 95 % interval,
+and paired ratios. Writes products.json beside this file, and prints it.
 """
 
 import json
@@ -65,16 +65,16 @@ def layers(sides: tuple[int, int]) -> dict[str, list[Layer]]:
     return {**kinds, "int8": list(int8), "fp8": list(fp8)}
 
 
-def recorded(layers: list[Layer], tokens: Tensor) -> torch.cuda.CUDAGraph:
+def recorded(kind: list[Layer], tokens: Tensor) -> torch.cuda.CUDAGraph:
     """A call of each layer with the same tokens."""
     stream, graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
-        for layer in layers:
+        for layer in kind:
             layer(tokens)
     torch.cuda.current_stream().wait_stream(stream)
     with torch.cuda.graph(graph):
-        for layer in layers:
+        for layer in kind:
             layer(tokens)
     return graph
 

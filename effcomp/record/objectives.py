@@ -12,8 +12,9 @@ from effcomp.record.speed import BatchSpeed, Generation
 Direction = Literal["minimise", "maximise"]
 
 MIB = 2**20
-ONE_LAUNCH = ("cuda_graphs",)
-"""Runtimes whose call is one launch: its time is the GPU's own, and does not feel what the processor does."""
+BETWEEN_RUNS = 0.036
+"""The standard deviation of the logarithm of a recorded call's own time at batch size 1, from one run to another on the
+same kind of GPU: benchmarks/h100.md, "How far the ratios hold"."""
 
 
 def setting_of_baseline(record: Record) -> tuple[object, ...]:
@@ -49,6 +50,8 @@ class Objective:
     """Of a speed: the paired speed-up that belongs to it, by which records are compared (`comparable`)."""
     setting: Callable[[Record], tuple[object, ...]] = setting_of_calls
     """What has to be the same for two of these speed-ups to be ratios to one thing."""
+    own_time_of: tuple[str, ...] = ()
+    """Runtimes that are compared by the value itself, which holds better there than the speed-up."""
 
     @property
     def what(self) -> str:
@@ -133,6 +136,7 @@ OBJECTIVES: dict[str, Objective] = {
         "minimise",
         lambda record: record.speed.latency_p50_ms,
         speedup=lambda record: record.speed.speedup,
+        own_time_of=("cuda_graphs",),
     ),
     "throughput_samples_per_s": Objective(
         "throughput at the largest batch, samples/s",
@@ -172,8 +176,9 @@ def comparable(objective: Objective, records: Sequence[Record]) -> list[Interval
     median of what that baseline showed beside them, over (times, for a throughput) their own speed-up and its
     interval. So among them the order is that of the speed-ups, and a record that is alone keeps its own value.
 
-    A call that is one launch (`keeps_time`) keeps its own value as well: eager PyTorch beside it waits for the
-    processor, so its ratio moves where its time does not (benchmarks/h100.md, "How far the ratios hold").
+    Not so the latency of a recorded call (`own_time_of`). Beside it eager PyTorch waits for the processor at small
+    batches, so that most of the ratio's noise is the baseline's. It keeps its own value, with an interval that is wide
+    enough for another run.
     """
     values = [objective.value(record) for record in records]
     if objective.speedup is None:
@@ -186,15 +191,20 @@ def comparable(objective: Objective, records: Sequence[Record]) -> list[Interval
         if value is not None and speedup is not None:
             baselines[key].append(value.value / speedup.value**power)
     reference = {key: median(found) for key, found in baselines.items()}
-    return [
-        value if speedup is None or keeps_time(record) else ratio(reference[key], speedup, power)
-        for record, (key, value, speedup) in zip(records, measured, strict=True)
-    ]
+    found: list[Interval | None] = []
+    for record, (key, value, speedup) in zip(records, measured, strict=True):
+        if value is None or speedup is None:
+            found.append(None)
+        elif keeps_time(objective, record):
+            found.append(value.with_noise(BETWEEN_RUNS))
+        else:
+            found.append(ratio(reference[key], speedup, power))
+    return found
 
 
-def keeps_time(record: Record) -> bool:
-    """Whether its time is compared as it was measured."""
-    return record.choices["runtime"] in ONE_LAUNCH
+def keeps_time(objective: Objective, record: Record) -> bool:
+    """Whether it is compared by the value itself."""
+    return record.choices["runtime"] in objective.own_time_of
 
 
 def ratio(baseline: float, speedup: Interval, power: int) -> Interval:

@@ -1,34 +1,52 @@
-"""Is the baseline as fast in each measurement as in the others?
+"""Was the baseline as fast beside one row as beside another?
 
-A speed-up's interval is drawn within one pair of processes, where both sides feel the same machine. It does not say how
-far the next pair would differ; the baseline does, which is measured anew beside every row.
+It is measured anew beside each, so a speed-up is fair to both of its sides at its time. Its interval allows for what
+two other processes would show on a steady machine (`effcomp.statistics.PROCESS_NOISE`), and knows of no other hour. The
+baselines of all rows do.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 
-from effcomp.report.rows import Row, model_and_task
+from effcomp.record import Record
+from effcomp.record.objectives import setting_of_calls
+from effcomp.report.rows import model_and_task
 
 FEWEST = 3
 """Measurements of a baseline before anything is said of it."""
 MOST = 1.1
-"""Its time over that of its fastest measurement; more is worth a sentence. On a quiet machine it differs by 0.02."""
+"""Its time over that of its fastest measurement; more is worth a sentence."""
 
 
-def drifts(rows: Sequence[Row]) -> list[str]:
-    """A sentence for each baseline and batch size whose own latency is not the same from row to row."""
-    found: defaultdict[tuple[object, ...], list[float]] = defaultdict(list)
-    for record in (row.record for row in rows):
-        truth, speed = record.truth, record.speed
-        place = model_and_task(record), truth.device, truth.threads, speed.fixed_length, truth.baseline_artifact
-        for batch_size, measured in speed.by_batch_size.items():
-            found[*place, batch_size].append(measured.baseline_latency_p50_ms)
-    several = len({place[:-1] for place in found}) > 1
-    return [
-        f"At batch size {place[-1]}{f', {place[0]},' if several else ''} the baseline itself took {min(times):.3g} to "
-        f"{max(times):.3g} ms over these {len(times)} measurements, in {slower} of them over {MOST} times as long as "
-        "in the fastest. An interval is of one pair of processes, at its time: rows that are close should be measured "
-        "again (remeasure=true), on a quieter machine."
-        for place, times in found.items()
-        if len(times) >= FEWEST and (slower := sum(time > MOST * min(times) for time in times))
-    ]
+def drifts(records: Sequence[Record]) -> list[str]:
+    """A sentence for each baseline that was not equally fast beside all records, with its times by batch size."""
+    groups: defaultdict[tuple[object, ...], list[Record]] = defaultdict(list)
+    for record in records:
+        groups[*labels(record), *setting_of_calls(record)].append(record)
+    tellings = [labels(group[0]) for group in groups.values()]
+    differing = [column for column, values in enumerate(zip(*tellings, strict=True)) if len(set(values)) > 1]
+    sentences = []
+    for telling, group in zip(tellings, groups.values(), strict=True):
+        if moved := [words for size in group[0].speed.by_batch_size if (words := moves(group, size))]:
+            which = "".join(f", {telling[column]}," for column in differing)
+            sentences.append(
+                f"The baseline{which} was not equally fast beside all rows: {'; '.join(moved)}. A speed-up is of "
+                "its own hour: measure rows that are close again (remeasure=true)."
+            )
+    return sentences
+
+
+def labels(record: Record) -> tuple[str, ...]:
+    """What may tell one baseline from another, in words."""
+    seed, fold = (f"{name} {record.config.get(name)}" for name in ("seed", "fold"))
+    return model_and_task(record), record.truth.device, f"{record.truth.threads} threads", seed, fold
+
+
+def moves(records: Sequence[Record], batch_size: int) -> str | None:
+    """How far the baseline's times at a batch size lie apart; None where there is nothing to say."""
+    times = [record.speed.by_batch_size[batch_size].baseline_latency_p50_ms for record in records]
+    slower = sum(time > MOST * min(times) for time in times)
+    if len(times) < FEWEST or not slower:
+        return None
+    share = f"over {MOST} times the fastest in {slower} of {len(times)} measurements"
+    return f"{min(times):.3g} to {max(times):.3g} ms at batch size {batch_size} ({share})"

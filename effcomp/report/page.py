@@ -14,7 +14,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from effcomp.record import Interval, Record
-from effcomp.record.objectives import OBJECTIVES, comparable
+from effcomp.record.objectives import OBJECTIVES, comparable, keeps_time
 from effcomp.report.drift import drifts
 from effcomp.report.figures import DPI
 from effcomp.report.fronts import examples, scope
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 FOLDS_NOTE = """<p class="note">Over folds the interval is widened for the training examples that they share (Nadeau and
 Bengio 2003); over seeds it says what another seed would change, and nothing about other examples.</p>"""
+OWN_TIMES_NOTE = " Latencies on cuda_graphs are compared as they are: the ratio's noise is the baseline's there."
 NOISE_NOTE = "The baseline is measured against itself too, which shows the noise."
 
 
@@ -67,10 +68,11 @@ def page(contents: Contents) -> str:
         where=escape(joined(record.truth.device for record in records)),
         recommendation=recommended(contents.recommendation),
         comparison=table(contents.texts),
+        own_times=OWN_TIMES_NOTE if any(keeps_time(OBJECTIVES["latency_p50_ms"], one) for one in records) else "",
         noise=NOISE_NOTE if is_baseline(records[0]) else "",
         verdicts="\n".join(f"<li>{named(row, verdict(row))}</li>" for row in rows),
         words_open="" if drawn else "open",
-        doubts=section("Read with care", items([*drifts(rows), *(doubt for row in rows for doubt in doubts(row))])),
+        doubts=section("Read with care", items([*drifts(records), *(doubt for row in rows for doubt in doubts(row))])),
         left_out=section("Left out", items(contents.left_out)),
         further="".join(further_section(caption, frame) for caption, frame in contents.further),
         drawn=f'<p class="note">Drawn{drawn}; the plot and the table above have all.</p>' if drawn else "",

@@ -110,7 +110,8 @@ def candidates(rows: Sequence[Row], goal: Goal) -> list[Candidate]:
         if not any(loss.evidence(record) for record in records):
             raise UserError(f"--recommend {goal.text}: no record has {loss.quality}; ask for another number")
     measured = [record for record in records if objective.value(record) is not None]
-    ratios = len(set(map(objective.setting, measured))) == 1 and not any(map(keeps_time, measured))
+    as_times = any(keeps_time(objective, record) for record in measured)
+    as_ratios = len(set(map(objective.setting, measured))) == 1 and not as_times
     found = []
     for index, row in enumerate(rows):
         value = values[goal.objective][index]
@@ -119,7 +120,9 @@ def candidates(rows: Sequence[Row], goal: Goal) -> list[Candidate]:
             if not is_baseline(row.record):
                 broken += [loss.broken_by(row.record) for loss in goal.losses]
             number, unit = three_digits(objective, value), objective.unit
-            if ratios and objective.speedup is not None and (speedup := objective.speedup(row.record)):
+            if as_times and not keeps_time(objective, row.record):
+                number += " (by its ratio)"
+            if as_ratios and objective.speedup is not None and (speedup := objective.speedup(row.record)):
                 number, unit = spread(speedup, 2), "times the baseline's speed"
             found.append(Candidate(row, value, number, unit, [reason for reason in broken if reason is not None]))
     return found

@@ -31,7 +31,7 @@ def print_comparison(comparison: Comparison, further: "list[tuple[str, pd.DataFr
     rows, shown = comparison.rows, comparison.shown
     title = subject([row.record for row in rows]) + scope(len(shown), len(rows))
     print_frame(title, replace(comparison, rows=shown).texts(), stream)
-    for sentence in drifts(rows):
+    for sentence in drifts([row.record for row in rows]):
         print(fill(sentence, LINE), file=stream)
     for caption, frame in further:
         more = f" (the first {MOST_SHOWN} of {len(frame):,})" if len(frame) > MOST_SHOWN else ""

@@ -1,61 +1,65 @@
-"""What is said of a baseline that is not as fast beside one row as beside another."""
+"""What is said of a baseline that was not as fast beside one row as beside another."""
 
 import io
 
 from effcomp.record import Record
-from effcomp.report.build import Contents
 from effcomp.report.drift import FEWEST, MOST, drifts
-from effcomp.report.page import page
-from effcomp.report.rows import rows
+from effcomp.report.page import Contents, page
 from effcomp.report.table import compare
 from effcomp.report.terminal import print_table
 from tests.conftest import records
 
+NF4 = records("nf4")[0]
+FASTEST = NF4.speed.by_batch_size[1].baseline_latency_p50_ms
+STEADY, MOVED = [1.0, 1.05, MOST], [1.0, 1.05, 2.0]
 
-def beside(record: Record, *factors: float) -> list[Record]:
-    """The record once for each factor: its baseline so many times slower at batch size 1."""
-    speed = record.speed
-    first = speed.by_batch_size[1]
+
+def beside(*factors: float, batch_size: int = 1) -> list[Record]:
+    """The record once for each factor: its baseline so many times slower at a batch size."""
     found = []
-    for seed, factor in enumerate(factors):
-        slower = first.model_copy(update={"baseline_latency_p50_ms": first.baseline_latency_p50_ms * factor})
-        sizes = {"by_batch_size": {**speed.by_batch_size, 1: slower}}
-        changed = {"speed": speed.model_copy(update=sizes), "config": {**record.config, "seed": seed}}
-        found.append(record.model_copy(update=changed))
+    for number, factor in enumerate(factors):
+        measured = NF4.speed.by_batch_size[batch_size]
+        slower = measured.model_copy(update={"baseline_latency_p50_ms": measured.baseline_latency_p50_ms * factor})
+        speed = NF4.speed.model_copy(update={"by_batch_size": {**NF4.speed.by_batch_size, batch_size: slower}})
+        config = {**NF4.config, "prune": {**NF4.config["prune"], "steps": number}}  # three configurations
+        found.append(NF4.model_copy(update={"speed": speed, "config": config}))
     return found
 
 
-NF4 = records("nf4")[0]
-STEADY = [1.0, 1.05, MOST]
-MOVED = [1.0, 1.05, 2.0]
+def elsewhere(found: list[Record], **truth: object) -> list[Record]:
+    return [one.model_copy(update={"truth": one.truth.model_copy(update=truth)}) for one in found]
 
 
-def test_a_baseline_that_moves_is_named_with_its_batch_size_and_its_times() -> None:
-    (sentence,) = drifts(rows(beside(NF4, *MOVED)))
-    fastest = NF4.speed.by_batch_size[1].baseline_latency_p50_ms
-    assert sentence.startswith(
-        f"At batch size 1 the baseline itself took {fastest:.3g} to {2 * fastest:.3g} ms over these 3"
-    )
+def test_a_baseline_that_moved_is_told_with_its_batch_sizes_and_times() -> None:
+    (sentence,) = drifts(beside(*MOVED))
+    said = f"{FASTEST:.3g} to {2 * FASTEST:.3g} ms at batch size 1 (over 1.1 times the fastest in 1 of 3 measurements)."
+    assert sentence.startswith(f"The baseline was not equally fast beside all rows: {said}")
 
 
-def test_nothing_is_said_of_one_that_does_not_or_that_was_measured_twice() -> None:
-    assert drifts(rows(beside(NF4, *STEADY))) == []
-    assert drifts(rows(beside(NF4, *MOVED)[1 - FEWEST :])) == []
+def test_all_batch_sizes_are_in_one_sentence() -> None:
+    (sentence,) = drifts([*beside(*MOVED), *beside(*MOVED, batch_size=32)])
+    assert "in 1 of 6 measurements); " in sentence
+    assert sentence.count("remeasure=true") == 1
 
 
-def test_baselines_are_compared_with_themselves_alone() -> None:
-    elsewhere = NF4.truth.model_copy(update={"device": "another processor"})
-    slow = [record.model_copy(update={"truth": elsewhere}) for record in beside(NF4, 3.0, 3.0, 3.0)]
-    assert drifts(rows([*beside(NF4, *STEADY), *slow])) == []
-    (sentence,) = drifts(rows([*beside(NF4, *MOVED), *slow]))
-    assert ", minilm on rotten_tomatoes," in sentence
+def test_nothing_is_said_of_one_that_did_not_or_that_was_measured_twice() -> None:
+    assert drifts(beside(*STEADY)) == []
+    assert drifts(beside(*MOVED)[1 - FEWEST :]) == []
+
+
+def test_baselines_are_compared_with_those_of_the_same_machine_and_texts_alone() -> None:
+    slow = beside(3.0, 3.0, 3.0)
+    for change in ({"device": "another"}, {"threads": 64}, {"data_fingerprint": "another"}, {"baseline_artifact": "b"}):
+        assert drifts([*beside(*STEADY), *elsewhere(slow, **change)]) == []
+    (sentence,) = drifts([*beside(*MOVED), *elsewhere(slow, device="another processor")])
+    assert sentence.startswith(f"The baseline, {NF4.truth.device}, was not equally fast")
 
 
 def test_the_terminal_and_the_page_say_it() -> None:
-    moved = beside(NF4, *MOVED)
+    moved = beside(*MOVED)
     comparison, drawn = compare(moved), io.StringIO()
     print_table(moved, drawn)
     shown = page(Contents(comparison, comparison.texts(), [], [], [], [], None))
-    for words in "the baseline itself took", "remeasure=true":
+    for words in "was not equally fast beside all rows", "remeasure=true":
         assert words in " ".join(drawn.getvalue().split())
         assert words in shown.partition("Read with care")[2]
