@@ -44,10 +44,10 @@ def own_threads() -> Iterator[None]:
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 
-os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())  # of tmp_path, which outlives the tests
 TEMPORARY = tempfile.TemporaryDirectory(prefix="effcomp-tests-")
-if shutil.which("nvidia-smi") is None:  # a GPU's memory and energy are measured alone
-    # A device's lock lies there: two files of tests do not wait for each other's measurements.
+if "PYTEST_XDIST_WORKER" in os.environ and shutil.which("nvidia-smi") is None:
+    # The processor's lock lies there: two files of tests do not wait for each other's measurements. (A GPU's memory and
+    # energy are measured alone.)
     os.environ["TMPDIR"] = tempfile.tempdir = TEMPORARY.name
 RATES = Path(TEMPORARY.name) / "rates"
 RATES.mkdir()

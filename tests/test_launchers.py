@@ -36,6 +36,7 @@ def environment():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")  # as the launchers set it: sums in another order are other sums
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_TMPDIR", "/tmp")  # the name of a socket has 107 bytes at most
         yield
 
 
