@@ -30,7 +30,7 @@ MOVIES = DATA / "movie_reviews"
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # two files of tests run side by side (pyproject.toml)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # files of tests run side by side (pyproject.toml)
 
 settings.register_profile("effcomp", max_examples=50, deadline=None, derandomize=True, database=None)
 settings.load_profile("effcomp")
@@ -46,7 +46,7 @@ def own_threads() -> Iterator[None]:
 
 TEMPORARY = tempfile.TemporaryDirectory(prefix="effcomp-tests-")
 if "PYTEST_XDIST_WORKER" in os.environ and shutil.which("nvidia-smi") is None:
-    # The processor's lock lies there: two files of tests do not wait for each other's measurements. (A GPU's memory and
+    # The processor's lock lies there: files of tests do not wait for each other's measurements. (A GPU's memory and
     # energy are measured alone.)
     os.environ["TMPDIR"] = tempfile.tempdir = TEMPORARY.name
 RATES = Path(TEMPORARY.name) / "rates"

@@ -16,11 +16,11 @@ SPACE = ["quant=none,int8_dynamic", "prune=none,l1_unstructured", "prune.ratio=0
 def test_it_measures_so_many_configurations_and_proposes_them_again_for_the_same_seed(
     tiny: list[str], tmp_path: Path
 ) -> None:
-    settings = ["hydra/sweeper=optuna", "hydra.sweeper.trials=3", "tracking=none", "device.threads=1"]
+    settings = ["hydra/sweeper=optuna", "hydra.sweeper.trials=2", "tracking=none", "device.threads=1"]
     ran = [run_effcomp("-m", *tiny, *settings, *SPACE, cwd=tmp_path) for _ in range(2)]
     assert [one.code for one in ran] == [0, 0], ran[0].stderr
     records = [[Record.from_json(line) for line in one.stdout.splitlines()] for one in ran]
-    assert 1 <= len(records[0]) <= 3
+    assert 1 <= len(records[0]) <= 2
     assert [record.truth.time for record in records[0]] == [record.truth.time for record in records[1]], (
         "from the store"
     )
