@@ -32,7 +32,7 @@ def print_comparison(comparison: Comparison, further: "list[tuple[str, pd.DataFr
     title = subject([row.record for row in rows]) + scope(len(shown), len(rows))
     print_frame(title, replace(comparison, rows=shown).texts(), stream)
     for sentence in drifts([row.record for row in rows]):
-        print(fill(sentence, LINE), file=stream)
+        print(f"{fill(sentence, LINE)}\n", file=stream)
     for caption, frame in further:
         more = f" (the first {MOST_SHOWN} of {len(frame):,})" if len(frame) > MOST_SHOWN else ""
         print_frame(caption + more, frame.head(MOST_SHOWN), stream)
