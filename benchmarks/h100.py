@@ -6,8 +6,8 @@ from typing import Any
 
 from tables import page
 
-from effcomp.record import BatchSpeed
-from effcomp.report.rows import rows
+from effcomp.record import BatchSpeed, Interval
+from effcomp.report.rows import rows, spread
 from effcomp.report.sources import find_records
 
 HERE = Path(__file__).resolve().parent / "h100"
@@ -15,9 +15,10 @@ INTRODUCTION = """# Compression on an H100
 
 `benchmarks/h100.sh TABLE ...` measures, on a machine with such a card; the Records are in `h100/TABLE.jsonl`, and
 `python -m effcomp.report benchmarks/h100/gpt2.jsonl` draws them. Random weights in the published shapes, sequences of
-128 tokens, against eager float32 PyTorch, called in turn, in two processes. Brackets are 95 % intervals, of eight turns
-in the first two tables: from the slowest turn to the fastest. This page is written by `python benchmarks/h100.py`. The
-four tables take 22.5 minutes (8, 9, 1.6 and 3.8), the products at the end five more.
+128 tokens, against eager float32 PyTorch, called in turn, in two processes. Brackets are 95 % intervals; of eight
+turns, in DistilBERT's and GPT-2's tables and the products', they reach from the slowest turn to the fastest. This page
+is written by `python benchmarks/h100.py`. The four tables take 22.5 minutes (8, 9, 1.6 and 3.8), the products at the
+end five more.
 
 At batch 1 eager PyTorch waits for its own launches: that is why bfloat16 alone gives so little there.
 `runtime=cuda_graphs` compiles the block that a model repeats (about 10 s for all shapes) and records the whole call:
@@ -55,7 +56,7 @@ TRIED = """
 
 
 def interval(found: dict[str, float], digits: int) -> str:
-    return f"{found['value']:.{digits}f} [{found['low']:.{digits}f}, {found['high']:.{digits}f}]"
+    return spread(Interval(**found), digits)
 
 
 def bitnet(result: dict[str, Any]) -> str:

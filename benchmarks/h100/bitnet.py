@@ -9,22 +9,20 @@ GPU time is that between CUDA events around the recorded call. Memory is the pea
 model alone and one token. Writes bitnet.json beside this file, and prints it.
 """
 
-import json
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from gpu import GPU, gpu_ms, save
 from omegaconf import OmegaConf
 from torch import nn
 from transformers import AutoConfig
 
 from effcomp.compress.quant.base import HEADS, linear_layers
 from effcomp.compress.quant.ternary_gpu import pack_layers
-from effcomp.device import Device
-from effcomp.measure import floor, machine
+from effcomp.measure import floor
 from effcomp.models.bitnet import BitNetForCausalLM
 from effcomp.models.linear import unify_linear
 from effcomp.ragged import Batch
@@ -32,9 +30,8 @@ from effcomp.runtimes.cuda_graphs import CudaGraphs, GraphedModel
 from effcomp.runtimes.torch import TorchModel
 from effcomp.statistics import median_interval, ratio_interval
 
-HERE = Path(__file__).resolve().parent
-ARCHITECTURE = OmegaConf.to_container(OmegaConf.load(HERE.parent.parent / "conf/model/bitnet.yaml").architecture)
-GPU = Device(name="cuda", kind="cuda", threads=8)
+ROOT = Path(__file__).resolve().parent.parent.parent
+ARCHITECTURE = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/model/bitnet.yaml").architecture)
 PLACE, HEAD = GPU.torch_name, "causal_lm"
 SHAPES = ((1, 1), (8, 128))
 TURNS, CALLS, WARM_UPS = 15, 5, 3
@@ -75,19 +72,6 @@ def batch(rows: int, length: int) -> Batch:
 def graphed(model: nn.Module) -> GraphedModel:
     model.config.use_cache = False
     return GraphedModel(CudaGraphs(name="cuda_graphs").prepared(model), HEAD, PLACE, 0)
-
-
-def gpu_ms(model: GraphedModel) -> list[float]:
-    """Of the call that was recorded last."""
-    recorded, times = list(model.recorded.values())[-1], []
-    for _ in range(TURNS * CALLS):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        recorded.graph.replay()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end))
-    return times
 
 
 def weights_bytes(model: nn.Module) -> int:
@@ -132,23 +116,18 @@ def main() -> None:
                 "speedup": {other: ratio.model_dump() for other, ratio in ratios.items()},
             }
             if isinstance(model, GraphedModel):
-                row["gpu_ms"] = float(np.median(gpu_ms(model)))
+                last = list(model.recorded.values())[-1].graph
+                row["gpu_ms"] = float(np.median([gpu_ms(last) for _ in range(TURNS * CALLS)]))
             rows.append(row)
     rates = floor.machine_rates(GPU)
-    result = {
-        "command": "benchmarks/h100.sh bitnet",
+    found = {
         "rows": rows,
         "weights_bytes": sizes,
         "packed_peak_gpu_bytes": peak_bytes,
         "packed_floor_ms_of_one_token": 1000 * sizes["ternary, cuda_graphs"] / rates["bytes_per_s"],
         "machine_rates": rates,
-        "device": machine.device_name(GPU),
-        "libraries": machine.library_versions(),
-        "date": datetime.now(UTC).date().isoformat(),
     }
-    text = json.dumps(result, indent=1) + "\n"
-    (HERE / "bitnet.json").write_text(text)
-    print(text)
+    save("bitnet", found)
 
 
 if __name__ == "__main__":

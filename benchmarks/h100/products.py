@@ -10,14 +10,12 @@ not out of a cache, as in a model; the kinds are called in turn. The time of one
 and paired ratios. Writes products.json beside this file, and prints it.
 """
 
-import json
 from collections.abc import Callable
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from gpu import GPU, gpu_ms, save
 from torch import Tensor, nn
 
 from effcomp.compress.prune.semi_structured import GROUP, ZEROS
@@ -25,12 +23,8 @@ from effcomp.compress.quant.fp8 import quantise_fp8
 from effcomp.compress.quant.fp8_linear import Fp8Linear
 from effcomp.compress.quant.int8 import quantise
 from effcomp.compress.quant.int8_linear import Int8Linear
-from effcomp.device import Device
-from effcomp.measure import machine
 from effcomp.statistics import median_interval, ratio_interval
 
-HERE = Path(__file__).resolve().parent
-GPU = Device(name="cuda", kind="cuda", threads=8)
 SIDES = ((768, 3072), (3072, 768), (4096, 14336))
 TOKENS = (128, 32 * 128, 256 * 128)
 CODES_BYTES = 100e6
@@ -79,15 +73,6 @@ def recorded(kind: list[Layer], tokens: Tensor) -> torch.cuda.CUDAGraph:
     return graph
 
 
-def gpu_us(graph: torch.cuda.CUDAGraph) -> float:
-    begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    begin.record()
-    graph.replay()
-    end.record()
-    end.synchronize()
-    return 1000 * begin.elapsed_time(end)
-
-
 def measured(sides: tuple[int, int], count: int) -> dict[str, Any]:
     """One layer of these sides with so many tokens, of each kind."""
     torch._dynamo.reset()
@@ -96,10 +81,10 @@ def measured(sides: tuple[int, int], count: int) -> dict[str, Any]:
     times: dict[str, list[list[float]]] = {name: [] for name in graphs}
     for graph in graphs.values():
         for _ in range(WARM_UPS):
-            gpu_us(graph)
+            gpu_ms(graph)
     for turn in range(TURNS):
         for name in sorted(graphs, reverse=turn % 2 == 1):
-            times[name].append([gpu_us(graphs[name]) / len(kinds[name]) for _ in range(CALLS)])
+            times[name].append([1000 * gpu_ms(graphs[name]) / len(kinds[name]) for _ in range(CALLS)])
     found = {name: np.array(rows) for name, rows in times.items()}
     return {
         "in_features": sides[0],
@@ -114,16 +99,7 @@ def measured(sides: tuple[int, int], count: int) -> dict[str, Any]:
 
 @torch.inference_mode()
 def main() -> None:
-    result = {
-        "command": "benchmarks/h100.sh products",
-        "rows": [measured(sides, count) for sides in SIDES for count in TOKENS],
-        "device": machine.device_name(GPU),
-        "libraries": machine.library_versions(),
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-    text = json.dumps(result, indent=1) + "\n"
-    (HERE / "products.json").write_text(text)
-    print(text)
+    save("products", {"rows": [measured(sides, count) for sides in SIDES for count in TOKENS]})
 
 
 if __name__ == "__main__":
