@@ -49,8 +49,8 @@ audit: ## known vulnerabilities of the pinned versions, less those answered in r
 	done
 
 docs: $(READY) ## docs/record.md and docs/formats.md, from the source
-	$(RUN) -m effcomp.report.fields >docs/record.md
-	$(RUN) -m effcomp.compress.overview >docs/formats.md
+	$(RUN) -m effcomp.docs.record >docs/record.md
+	$(RUN) -m effcomp.docs.formats >docs/formats.md
 
 ui: $(READY) ## the MLflow UI on http://127.0.0.1:5000
 	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlruns/mlflow.db

@@ -18,15 +18,15 @@ from hydra import compose, initialize_config_dir
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from effcomp.compose import build
-from effcomp.device import Device
-from effcomp.measure import machine
+from effcomp.core import machine
+from effcomp.core.device import Device
+from effcomp.core.statistics import Floats
 from effcomp.metrics.coherence import calibrate, coherence, sentences
 from effcomp.metrics.encoder import MINILM, SentenceEncoder, minilm_folder
 from effcomp.metrics.scores import Scores
+from effcomp.pipeline.compose import build
 from effcomp.record import GenerationQuality, GenerationVersus
 from effcomp.report.sources import find_records
-from effcomp.statistics import Floats
 from effcomp.tasks.base import subset
 
 HERE = Path(__file__).resolve().parent

@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 from scipy.stats import theilslopes
 
-from effcomp.measure import machine
+from effcomp.core import machine
 
 HERE = Path(__file__).resolve().parent
 COUNT = 300
@@ -47,7 +47,7 @@ def watch(sweep: psutil.Popen, folder: Path) -> list[dict[str, float]]:
         if not new:
             continue
         assert len(new) == 1, "two configurations within a tenth of a second"
-        jobs = [child for child in sweep.children() if "effcomp.job" in child.cmdline()]
+        jobs = [child for child in sweep.children() if "effcomp.sweep.job" in child.cmdline()]
         if not jobs:
             continue
         rows.append(

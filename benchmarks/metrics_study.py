@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from effcomp.record import GenerationQuality, GenerationVersus, Interval, Record
-from effcomp.record.objectives import MIB
-from effcomp.report.page import circumstances
-from effcomp.report.rows import spread
+from effcomp.core.interval import Interval
+from effcomp.record import GenerationQuality, GenerationVersus, Record
+from effcomp.report.choose.objectives import MIB
+from effcomp.report.page.page import circumstances
 from effcomp.report.sources import find_records
+from effcomp.report.table.rows import spread
 
 HERE = Path(__file__).resolve().parent
 FORMATS = ("bf16", "int8_scratch", "nf4", "int4", "int3", "ternary")

@@ -20,10 +20,10 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 
-from effcomp.compose import Parts, build, check
+from effcomp.core import machine
+from effcomp.core.store import Store
 from effcomp.finetune.base import Job
-from effcomp.measure import machine
-from effcomp.store import Store
+from effcomp.pipeline.compose import Parts, build, check
 from effcomp.tasks.base import Examples
 
 ROOT = Path(__file__).resolve().parent.parent

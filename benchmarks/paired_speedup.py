@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 from same_model_twice import baseline
 
-from effcomp.device import Device
-from effcomp.measure import machine
+from effcomp.core import machine
+from effcomp.core.device import Device
+from effcomp.core.statistics import ratio_interval
 from effcomp.measure.client import Worker
 from effcomp.measure.pair import Pair, Side
 from effcomp.runtimes.torch import Torch
-from effcomp.statistics import ratio_interval
 
 ROOT = Path(__file__).resolve().parent.parent
 TRIES, TURNS, CALLS = 20, 15, 10

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from effcomp.measure import machine
+from effcomp.core import machine
 
 HERE = Path(__file__).resolve().parent
 SOURCES = ("cpu/minilm_sst2.jsonl", "cpu/minilm_sst2_pruned.jsonl")

@@ -5,7 +5,7 @@
 The float32 baseline of the demo is loaded into two processes and measured as any pair is. Whatever is
 not 1.00 is noise of the measurement. glibc returns a freed block of more than 128 KiB to the kernel, and
 the next call faults its pages in again, 4 KiB at a time, from wherever the kernel finds them; each
-process draws its own luck. `effcomp.device.ALLOCATOR` keeps the memory. Writes same_model_twice.json
+process draws its own luck. `effcomp.core.device.ALLOCATOR` keeps the memory. Writes same_model_twice.json
 beside this file, and prints it.
 """
 
@@ -13,14 +13,13 @@ import json
 import sys
 from pathlib import Path
 
-from effcomp import device
-from effcomp.compress.artifact import read_description
-from effcomp.device import Device
-from effcomp.measure import machine
+from effcomp.artifact.folder import read_description
+from effcomp.core import device, machine
+from effcomp.core.device import Device
+from effcomp.core.statistics import ratio_interval
 from effcomp.measure.bench import Bench
 from effcomp.measure.pair import Pair, Side, measure_batch
 from effcomp.runtimes.torch import Torch
-from effcomp.statistics import ratio_interval
 
 ROOT = Path(__file__).resolve().parent.parent
 PAIRS = 6

@@ -3,11 +3,11 @@
 from pathlib import Path
 from textwrap import fill
 
-from effcomp.report.drift import drifts
-from effcomp.report.page import circumstances
+from effcomp.report.page.page import circumstances
 from effcomp.report.sources import find_records
-from effcomp.report.table import compare, to_markdown
-from effcomp.report.terminal import LINE
+from effcomp.report.table.drift import drifts
+from effcomp.report.table.table import compare, to_markdown
+from effcomp.report.table.terminal import LINE
 
 RUNTIMES = ("torch", "compile", "onnxruntime", "openvino", "cuda_graphs")
 

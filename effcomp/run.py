@@ -16,11 +16,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 
-from effcomp.errors import EXIT_CODE, UserError
-from effcomp.job import execute, quieten
-from effcomp.process import take_stdout
-from effcomp.suggest import suggestion
-from effcomp.sweep import SweepCallback, run_in_sweep, say
+from effcomp.core.errors import EXIT_CODE, UserError
+from effcomp.core.process import take_stdout
+from effcomp.pipeline.suggest import suggestion
+from effcomp.sweep.callback import SweepCallback, run_in_sweep, say
+from effcomp.sweep.job import execute, quieten
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -7,7 +7,7 @@ configurations: a command that it then refuses would leave a folder, and a run i
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from effcomp.sweep import SweepCallback
+from effcomp.sweep.callback import SweepCallback
 
 
 class Product(BasicSweeper):

@@ -18,14 +18,14 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from effcomp.sweep import OUTCOME_FILE, SweepCallback
+from effcomp.sweep.callback import OUTCOME_FILE, SweepCallback
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from optuna import Study
     from optuna.distributions import BaseDistribution
 
-    from effcomp.record.objectives import Objective
+    from effcomp.report.choose.objectives import Objective
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class ParetoSearch(Sweeper):
 
 
 def chosen(names: list[str]) -> "list[Objective]":
-    from effcomp.record.objectives import OBJECTIVES
+    from effcomp.report.choose.objectives import OBJECTIVES
 
     if not isinstance(names, Sequence) or isinstance(names, str):
         raise HydraException(f"hydra.sweeper.objectives={names}: give a list, say [accuracy,latency_p50_ms]")

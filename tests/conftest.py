@@ -20,7 +20,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from effcomp.compose import Parts
+    from effcomp.pipeline.compose import Parts
     from effcomp.record import Record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -200,7 +200,7 @@ def compose_parts(*overrides: str) -> "Parts":
     """The parts of a configuration, as the command line builds them; not yet checked against each other."""
     from hydra import compose, initialize_config_dir
 
-    from effcomp.compose import build
+    from effcomp.pipeline.compose import build
 
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         return build(compose("config", overrides=list(overrides)))
@@ -271,9 +271,9 @@ def write_small(source: Path, folder: Path, head: str, quant: str = "none", runt
     """The artifact of a small model, as a run writes it."""
     import torch
 
-    from effcomp.compress.artifact import write_artifact
-    from effcomp.compress.prune.base import NoPrune
+    from effcomp.artifact.folder import write_artifact
     from effcomp.models.base import load_checkpoint
+    from effcomp.prune.base import NoPrune
 
     folder.mkdir()
     torch.manual_seed(0)  # of a head that the model does not have

@@ -32,10 +32,10 @@ def import_all() -> None:
     import transformers.models.bert.modeling_bert
     import transformers.models.gpt2.modeling_gpt2  # noqa: F401
 
-    import effcomp.compose
     import effcomp.finetune.distill
     import effcomp.models.packaged
-    import effcomp.pipeline
+    import effcomp.pipeline.compose
+    import effcomp.pipeline.run
     import effcomp.report.__main__
     import effcomp.report.build
     import effcomp.run

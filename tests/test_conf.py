@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from effcomp.compose import GROUPS
+from effcomp.pipeline.compose import GROUPS
 from tests.conftest import ROOT, compose_parts
 
 CONF = ROOT / "conf"

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from effcomp.compose import GROUPS, check
 from effcomp.finetune.full import FullFinetune
-from effcomp.pipeline import run
+from effcomp.pipeline.compose import GROUPS, check
+from effcomp.pipeline.run import run
 from effcomp.record import LanguageQuality, Quality, Record, settings
-from effcomp.report.study import MEASURES, STUDIES, study_tables
+from effcomp.report.table.study import MEASURES, STUDIES, study_tables
 from tests.conftest import DATA, ROOT, SMALL, compose_parts, machine_rates_in, run_effcomp
 
 TRAINING = {

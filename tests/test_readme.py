@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from effcomp.record import Record
-from effcomp.record.objectives import OBJECTIVES
-from effcomp.report.goal import parse_goal
-from effcomp.report.recommend import recommend
-from effcomp.report.rows import rows
+from effcomp.report.choose.goal import parse_goal
+from effcomp.report.choose.objectives import OBJECTIVES
+from effcomp.report.choose.recommend import recommend
 from effcomp.report.sources import find_records
-from effcomp.report.terminal import print_recommendation, print_table
+from effcomp.report.table.rows import rows
+from effcomp.report.table.terminal import print_recommendation, print_table
 from tests.conftest import ROOT, SMALL, run_effcomp
 
 COMMANDS = re.findall(r"^\$ (.+)$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from effcomp.core.store import Store, find_fault
 from effcomp.runtimes.torch import Torch
-from effcomp.store import Store, find_fault
 from effcomp.tracking.served import Served
 from tests.conftest import ROOT, run_effcomp
 

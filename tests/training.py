@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from effcomp.compose import Parts
+from effcomp.core.store import Store
 from effcomp.finetune.base import Job
-from effcomp.heads import Head
-from effcomp.store import Store
+from effcomp.models.heads import Head
+from effcomp.pipeline.compose import Parts
 
 
 def new_job(parts: Parts, head: Head, folder: Path) -> Job:

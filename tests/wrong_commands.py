@@ -1,4 +1,4 @@
-"""The table of tests/test_wrong_commands.py: a command, and what its one line has to say.
+"""The table of tests/pipeline/test_wrong_commands.py: a command, and what its one line has to say.
 
 The words are the fix; the value is then the command's last word. Or both: (value, fix).
 """

@@ -20,15 +20,15 @@ from omegaconf import OmegaConf
 from torch import nn
 from transformers import AutoConfig
 
-from effcomp.compress.quant.base import HEADS, linear_layers
-from effcomp.compress.quant.ternary_gpu import pack_layers
-from effcomp.measure import floor
+from effcomp.core.batches import Batch
+from effcomp.core.statistics import median_interval, ratio_interval
+from effcomp.measure import roofline as floor
 from effcomp.models.bitnet import BitNetForCausalLM
 from effcomp.models.linear import unify_linear
-from effcomp.ragged import Batch
+from effcomp.quant.base import HEADS, linear_layers
+from effcomp.quant.ternary_gpu import pack_layers
 from effcomp.runtimes.cuda_graphs import CudaGraphs, GraphedModel
 from effcomp.runtimes.torch import TorchModel
-from effcomp.statistics import median_interval, ratio_interval
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ARCHITECTURE = OmegaConf.to_container(OmegaConf.load(ROOT / "conf/model/bitnet.yaml").architecture)

@@ -22,12 +22,12 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
-from effcomp.compose import build
+from effcomp.core import machine, memory
+from effcomp.core.store import Store
 from effcomp.finetune.base import Job
 from effcomp.finetune.full import FullFinetune
-from effcomp.heads import model_class
-from effcomp.measure import machine, memory
-from effcomp.store import Store
+from effcomp.models.heads import model_class
+from effcomp.pipeline.compose import build
 from effcomp.tasks.base import Examples
 
 HERE = Path(__file__).resolve().parent

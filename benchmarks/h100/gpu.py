@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from effcomp.device import Device
-from effcomp.measure import machine
+from effcomp.core import machine
+from effcomp.core.device import Device
 
 HERE = Path(__file__).resolve().parent
 GPU = Device(name="cuda", kind="cuda", threads=8)

@@ -18,12 +18,12 @@ import torch
 from gpu import GPU, gpu_ms, save
 from torch import Tensor, nn
 
-from effcomp.compress.prune.semi_structured import GROUP, ZEROS
-from effcomp.compress.quant.fp8 import quantise_fp8
-from effcomp.compress.quant.fp8_linear import Fp8Linear
-from effcomp.compress.quant.int8 import quantise
-from effcomp.compress.quant.int8_linear import Int8Linear
-from effcomp.statistics import median_interval, ratio_interval
+from effcomp.core.statistics import median_interval, ratio_interval
+from effcomp.prune.semi_structured import GROUP, ZEROS
+from effcomp.quant.fp8 import quantise_fp8
+from effcomp.quant.fp8_linear import Fp8Linear
+from effcomp.quant.int8 import quantise
+from effcomp.quant.int8_linear import Int8Linear
 
 SIDES = ((768, 3072), (3072, 768), (4096, 14336))
 TOKENS = (128, 32 * 128, 256 * 128)

@@ -6,7 +6,7 @@
 
 One after the other, ROUNDS times, every measurement in a fresh process. Writes compare.json beside this file: the
 medians of each round, and for each shape the mean of the ratio effcomp / optimum-benchmark with its t interval. The
-allocator keeps its memory on both sides (effcomp.device.ALLOCATOR).
+allocator keeps its memory on both sides (effcomp.core.device.ALLOCATOR).
 """
 
 import argparse
@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from effcomp.device import ALLOCATOR, Device
-from effcomp.measure import machine
-from effcomp.statistics import repeated_interval
+from effcomp.core import machine
+from effcomp.core.device import ALLOCATOR, Device
+from effcomp.core.statistics import repeated_interval
 
 HERE = Path(__file__).resolve().parent
 ROUNDS = 3

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from effcomp.device import Device
-from effcomp.errors import Skipped, UserError
-from effcomp.heads import Head
+from effcomp.core.component import Part
+from effcomp.core.device import Device
+from effcomp.core.errors import Skipped, UserError
 from effcomp.models.base import Model
-from effcomp.part import Part
+from effcomp.models.heads import Head
 from effcomp.tasks.base import Examples, Splits
 
 if TYPE_CHECKING:

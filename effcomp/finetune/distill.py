@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 from tqdm import tqdm
 
-from effcomp.device import Device
-from effcomp.errors import UserError
+from effcomp.core.batches import Ragged, batches_by_length
+from effcomp.core.device import Device
+from effcomp.core.errors import UserError
+from effcomp.core.store import file_sha256
 from effcomp.finetune.base import Job, TrainingRow
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import check_labels, float_config, load_checkpoint
 from effcomp.models.folder import check_folder
-from effcomp.ragged import Ragged, batches_by_length
-from effcomp.store import file_sha256
 from effcomp.tasks.base import Examples, Splits, encode
 
 if TYPE_CHECKING:

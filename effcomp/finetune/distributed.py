@@ -12,10 +12,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
+from effcomp.core.process import ProcessFailed, python_path
 from effcomp.finetune.base import Finetune, Job, TrainingRow, read_curve, write_checkpoint
 from effcomp.models.base import load_checkpoint
-from effcomp.process import ProcessFailed, python_path
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from effcomp.device import Device, cuda_count
-from effcomp.errors import UserError
+from effcomp.core.device import Device, cuda_count
+from effcomp.core.errors import UserError
+from effcomp.core.machine import has_bf16
 from effcomp.finetune.base import Finetune, Job, TrainingRow
 from effcomp.finetune.distributed import train_in_processes
-from effcomp.heads import Head
-from effcomp.measure.machine import has_bf16
+from effcomp.models.heads import Head
 from effcomp.tasks.base import Examples, Splits, stratified_split, subset
 from effcomp.tasks.blocks import blocks
 

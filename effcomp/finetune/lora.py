@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from effcomp.compress.quant.base import HEADS
 from effcomp.finetune.full import FullFinetune
+from effcomp.quant.base import HEADS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from effcomp.heads import Head
+    from effcomp.models.heads import Head
 
 
 class LoraFinetune(FullFinetune):

@@ -3,16 +3,16 @@
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from effcomp.compress.quant.base import Quant, stored_state
-from effcomp.compress.quant.bnb import FourBit, Int8Bnb, quiet
 from effcomp.finetune.lora import LoraFinetune
 from effcomp.models.linear import restore_conv1d, unify_linear
+from effcomp.quant.base import Quant, stored_state
+from effcomp.quant.bnb import FourBit, Int8Bnb, quiet
 
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedModel
 
-    from effcomp.heads import Head
+    from effcomp.models.heads import Head
 
 
 class QuantisedLora(LoraFinetune):

@@ -11,12 +11,12 @@ import torch
 from safetensors.torch import load_file
 from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
-from effcomp.device import Device
+from effcomp.core.component import from_spec
+from effcomp.core.device import Device
 from effcomp.finetune.base import Job, write_checkpoint
 from effcomp.finetune.distributed import JOB_FILE, MASKS_FILE, START, TRAINED
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import load_checkpoint
-from effcomp.part import from_spec
 from effcomp.tasks.base import Examples
 
 

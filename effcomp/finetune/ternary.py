@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.compress.quant.base import HEADS, linear_layers
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.linear import restore_conv1d, unify_linear
+from effcomp.quant.base import HEADS, linear_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from effcomp.heads import Head
+    from effcomp.models.heads import Head
 
 
 class TernaryFinetune(FullFinetune):

@@ -15,8 +15,8 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
+from effcomp.core.batches import IGNORED
 from effcomp.finetune.sampler import LengthGrouped, Share
-from effcomp.ragged import IGNORED
 
 
 class GroupedTrainer(Trainer):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from effcomp.part import EACH_ONCE, Part
+from effcomp.core.component import EACH_ONCE, Part
 
 COUNT = Annotated[int, Field(ge=1)]
 

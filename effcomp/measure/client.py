@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from effcomp.device import Device
-from effcomp.process import Process
+from effcomp.core.device import Device
+from effcomp.core.process import Process
 from effcomp.runtimes.base import Runtime
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import psutil
 
-from effcomp.device import Device
-from effcomp.measure.trace import Sample
+from effcomp.core.device import Device
 from effcomp.record import Conditions
+from effcomp.record.trace import Sample
 
 BUSY_CORES = 0.15
 """More than this of other processes, on average over the measurement, and the run is called noisy."""
@@ -66,7 +66,7 @@ def cpu_mhz() -> float | None:
 def gpu_mhz(device: Device) -> float | None:
     import pynvml
 
-    from effcomp.measure.energy import nvml_handle
+    from effcomp.core.device import nvml_handle
 
     try:
         mhz: float = pynvml.nvmlDeviceGetClockInfo(nvml_handle(device.index), pynvml.NVML_CLOCK_SM)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from effcomp.device import Device
+from effcomp.core.device import Device, nvml_handle
 
 POWERCAP = Path("/sys/class/powercap")
 IDLE_SECONDS = 2.0
@@ -34,16 +34,6 @@ def nvml_counter(index: int) -> Counter | str:
     except pynvml.NVMLError as error:
         return f"NVML's energy counter cannot be read ({error})"
     return Counter("NVML, the GPU's board", lambda: pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000)
-
-
-def nvml_handle(index: int) -> "object":
-    """NVML's handle of a device that PyTorch counts as `index`: NVML knows nothing of CUDA_VISIBLE_DEVICES, and counts
-    by the bus where CUDA puts the fastest first."""
-    import pynvml
-    import torch
-
-    pynvml.nvmlInit()
-    return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(index).uuid}")
 
 
 def rapl_counter(powercap: Path) -> Counter | str:

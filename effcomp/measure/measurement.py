@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.compress.quant.base import Arithmetic, Quant
-from effcomp.device import Device
+from effcomp.core.device import Device
+from effcomp.core.statistics import median_interval, ratio_interval
 from effcomp.measure import conditions, energy
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Worker
 from effcomp.measure.pair import Pair, PairedTimes, measure_batch
-from effcomp.measure.trace import Sample, Trace
+from effcomp.measure.trace import Trace
+from effcomp.quant.base import Arithmetic, Quant
 from effcomp.record import BatchSpeed, Conditions, Floor, Generation, Kernel, Scenarios, Speed
-from effcomp.statistics import median_interval, ratio_interval
+from effcomp.record.trace import Sample
 
 MOST_KERNELS = 8
 INT8_PRODUCTS = (
@@ -75,7 +76,7 @@ class Measured:
     cpu_capability: str
     ran: Ran
     rates: dict[str, float]
-    """Of the machine, as effcomp.measure.floor.machine_rates gives them."""
+    """Of the machine, as effcomp.measure.roofline.machine_rates gives them."""
     conditions: Conditions
     trace: list[Sample]
     raw: Times

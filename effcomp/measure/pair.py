@@ -7,16 +7,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.compress.artifact import read_description
-from effcomp.device import Device
+from effcomp.artifact.folder import read_description
+from effcomp.core.batches import Ragged
+from effcomp.core.device import Device
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Worker
-from effcomp.ragged import Ragged
+from effcomp.models.heads import longest_sequence
 from effcomp.runtimes.base import Runtime
 
 STABLE = 0.1
@@ -30,12 +31,6 @@ class Side(NamedTuple):
     def longest(self) -> int | None:
         """How many tokens the model can read; None where its config does not say."""
         return longest_sequence(json.loads((self.artifact / "config.json").read_text()))
-
-
-def longest_sequence(config: dict[str, Any]) -> int | None:
-    """How many tokens a model with this config of transformers can read; None where it does not say."""
-    names = ("max_position_embeddings", "n_positions")
-    return next((int(config[name]) for name in names if name in config), None)
 
 
 class Pair:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.ragged import Batch, Ragged, batches_by_length
+from effcomp.core.batches import Batch, Ragged, batches_by_length
 
 Call = Callable[[Batch], object]
 OFFLINE_BATCH = 32

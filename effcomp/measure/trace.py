@@ -7,28 +7,8 @@ from types import TracebackType
 
 import psutil
 
-from effcomp.device import Device
-from effcomp.measure.energy import nvml_handle
-
-
-@dataclass(frozen=True)
-class GpuSample:
-    utilisation_percent: float
-    temperature_c: float
-    power_w: float
-    memory_bytes: int
-    """Of the whole board."""
-    throttle_reasons: int = 0
-    """NVML's bits of the reasons for which its clock is lower than it could be."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    seconds: float
-    rss_bytes: int
-    cpu_percent: float
-    """100 is one core."""
-    gpu: GpuSample | None = None
+from effcomp.core.device import Device, nvml_handle
+from effcomp.record.trace import GpuSample, Sample
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
     python -m effcomp.measure.worker
 
-Started fresh for each artifact, so its memory is the artifact's own. `effcomp.process` says how it is spoken to,
+Started fresh for each artifact, so its memory is the artifact's own. `effcomp.core.process` says how it is spoken to,
 `effcomp.measure.client` is the other end.
 """
 
@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from effcomp.compress.quant.bnb import quiet
-from effcomp.device import Device
-from effcomp.measure import memory, scenarios
-from effcomp.measure.writing import write
-from effcomp.part import from_spec
-from effcomp.process import serve
-from effcomp.ragged import Ragged, batches_by_length
+from effcomp.core import memory
+from effcomp.core.batches import Ragged, batches_by_length
+from effcomp.core.component import from_spec
+from effcomp.core.device import Device
+from effcomp.core.process import serve
+from effcomp.measure import scenarios
+from effcomp.measure.text_generation import write
+from effcomp.quant.bnb import quiet
 from effcomp.runtimes.base import Loaded, Runtime
 from effcomp.runtimes.decoding import Ending
 
@@ -101,7 +102,7 @@ class Server:
         return {"ns": self.model.decode(batch, new_tokens + 1).step_ns}
 
     def write(self, file: str, batch_size: int, new_tokens: int, stop: list[str]) -> dict[str, Any]:
-        """Write behind every prompt; what was written goes into the file (effcomp.written)."""
+        """Write behind every prompt; what was written goes into the file (effcomp.measure.generated_texts)."""
         from transformers import AutoTokenizer
 
         ended = Ending(AutoTokenizer.from_pretrained(self.artifact), stop)
@@ -139,13 +140,13 @@ class Server:
 
     def floor(self, shapes: list[tuple[int, int]]) -> dict[str, Any]:
         """The arithmetic of a call with a batch of each shape, and the bytes that each has to read."""
-        from effcomp.measure import floor
+        from effcomp.measure import roofline as floor
 
         operations = [floor.operations(self.artifact, (rows, tokens)) for rows, tokens in shapes]
         return {"operations": operations, "bytes": self.runtime.format.bytes_read(self.artifact)}
 
     def machine_rates(self) -> dict[str, Any]:
-        from effcomp.measure import floor
+        from effcomp.measure import roofline as floor
 
         return floor.machine_rates(self.device)
 

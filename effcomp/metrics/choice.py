@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from effcomp.errors import UserError
+from effcomp.core.component import Part
+from effcomp.core.errors import UserError
+from effcomp.core.interval import Interval
+from effcomp.core.statistics import Floats
+from effcomp.core.store import Store, file_sha256
 from effcomp.metrics.bertscore import bertscore
 from effcomp.metrics.coherence import calibrate, coherence
 from effcomp.metrics.diversity import distinct_n
@@ -18,10 +22,6 @@ from effcomp.metrics.perplexity import own_perplexity, perplexity
 from effcomp.metrics.scores import AnyScores, NoScore, Scores
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.models.folder import CONFIG_FILE
-from effcomp.part import Part
-from effcomp.record import Interval
-from effcomp.statistics import Floats
-from effcomp.store import Store, file_sha256
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

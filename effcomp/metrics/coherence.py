@@ -9,10 +9,10 @@ from itertools import accumulate, pairwise
 
 import numpy as np
 
+from effcomp.core.interval import Interval
+from effcomp.core.statistics import Floats, mean_interval
 from effcomp.metrics.encoder import SentenceEncoder
 from effcomp.metrics.scores import NoScore, Scores
-from effcomp.record import Interval
-from effcomp.statistics import Floats, mean_interval
 
 
 def coherence(texts: Sequence[str], scale: Interval, encoder: SentenceEncoder, language: str = "en") -> Scores:

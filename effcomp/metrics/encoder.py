@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from effcomp.installed import package_folder
-from effcomp.statistics import Floats
+from effcomp.core.packages import package_folder
+from effcomp.core.statistics import Floats
 
 MAX_TOKENS = 256
 """What all-MiniLM-L6-v2 was trained on; the rest of a longer sentence is not read."""

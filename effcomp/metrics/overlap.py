@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from effcomp.core.statistics import Ints
 from effcomp.metrics.scores import CorpusScores, Scores, check_references
-from effcomp.statistics import Ints
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from effcomp.core.statistics import Floats
 from effcomp.metrics.scores import CorpusScores, NoScore, check_pairs
-from effcomp.statistics import Floats
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

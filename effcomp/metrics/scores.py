@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.record import Interval
-from effcomp.statistics import Floats, Ints, accuracy_interval, bca_interval, mean_interval, paired_difference
+from effcomp.core.interval import Interval
+from effcomp.core.statistics import Floats, Ints, accuracy_interval, bca_interval, mean_interval, paired_difference
 
 
 class NoScore(ValueError):

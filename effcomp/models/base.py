@@ -4,11 +4,11 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from effcomp.errors import UserError
-from effcomp.heads import Head, Kind, model_class
+from effcomp.core.component import Part
+from effcomp.core.errors import UserError
+from effcomp.core.store import MANIFEST, Store, file_sha256
 from effcomp.models.folder import VOCABULARIES, check_folder, check_head, check_weights, first_line, read_config
-from effcomp.part import Part
-from effcomp.store import MANIFEST, Store, file_sha256
+from effcomp.models.heads import Head, Kind, model_class
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase

@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effcomp.errors import UserError
-from effcomp.heads import Head, model_class
+from effcomp.core.errors import UserError
+from effcomp.models.heads import Head, model_class
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase

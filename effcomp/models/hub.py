@@ -5,10 +5,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from effcomp import hub
+from effcomp.core import hub
+from effcomp.core.code_key import source_key
+from effcomp.core.store import Store
 from effcomp.models.base import WAYS_ON, Model
-from effcomp.part import source_key
-from effcomp.store import Store
 
 
 class HubModel(Model):

@@ -4,11 +4,11 @@ import copy
 from importlib.metadata import version
 from pathlib import Path
 
-from effcomp.errors import UserError
-from effcomp.installed import package_folder, require
+from effcomp.core.code_key import source_key
+from effcomp.core.errors import UserError
+from effcomp.core.packages import package_folder, require
+from effcomp.core.store import Store, file_sha256
 from effcomp.models.base import Model
-from effcomp.part import source_key
-from effcomp.store import Store, file_sha256
 
 
 class Packaged(Model):

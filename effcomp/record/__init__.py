@@ -21,7 +21,7 @@ from effcomp.record.quality import (
     Quality,
     VersusBaseline,
 )
-from effcomp.record.row import Interval, Row
+from effcomp.record.row import Row
 from effcomp.record.speed import BatchSpeed, Floor, Generation, Scenarios, Speed
 from effcomp.record.truth import Conditions, Cost, Kernel, Truth
 
@@ -37,7 +37,6 @@ __all__ = [
     "GenerationQuality",
     "GenerationVersus",
     "GroupQuality",
-    "Interval",
     "Kernel",
     "LanguageQuality",
     "LanguageVersus",

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from effcomp.record.row import Interval, Row
+from effcomp.core.interval import Interval
+from effcomp.record.row import Row
 
 
 class ClassQuality(Row):

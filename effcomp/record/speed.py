@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from effcomp.core.interval import Interval
 from effcomp.record.generation import Writing
-from effcomp.record.row import Interval, Row
+from effcomp.record.row import Row
 
 
 class Floor(Row):

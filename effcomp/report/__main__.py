@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from effcomp.errors import EXIT_CODE, UserError
+from effcomp.core.errors import EXIT_CODE, UserError
 
 SERVERS = ("http://", "https://")
 OWN_SERVER = "the server that the runs name"
@@ -89,9 +89,9 @@ def send(folder: str, uri: str) -> None:
         UserError: there are none, they name no server or several, or it does not answer.
     """
     from effcomp.report.sources import find_records
+    from effcomp.sweep.upload import upload
     from effcomp.tracking.base import Unreachable
     from effcomp.tracking.mlflow_runs import MlflowTracking
-    from effcomp.upload import upload
 
     every = uri != OWN_SERVER
     if not every:
@@ -112,7 +112,7 @@ def send(folder: str, uri: str) -> None:
 
 def report(arguments: argparse.Namespace) -> None:
     """Raises UserError for what the command names and is not there; a bad word before any record is read."""
-    from effcomp.report.goal import parse_goal
+    from effcomp.report.choose.goal import parse_goal
     from effcomp.report.where import matching, parse_where
 
     goal = parse_goal(arguments.recommend) if arguments.recommend else None
@@ -120,7 +120,7 @@ def report(arguments: argparse.Namespace) -> None:
 
     from effcomp.report.build import target_of, write
     from effcomp.report.sources import find
-    from effcomp.report.terminal import print_comparison, print_recommendation
+    from effcomp.report.table.terminal import print_comparison, print_recommendation
 
     # Thousands of records live as long as this process: to look for cycles among them again and again costs seconds.
     gc.disable()

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.record import Quality, Record
-from effcomp.report import figures
-from effcomp.report.curves import training_figure
-from effcomp.report.fronts import among, scope, tradeoffs
-from effcomp.report.further import further_tables
-from effcomp.report.goal import Goal
-from effcomp.report.page import Contents, page
-from effcomp.report.recommend import Recommendation, recommend
-from effcomp.report.rows import Row, subject
+from effcomp.report.choose.fronts import among, scope, tradeoffs
+from effcomp.report.choose.goal import Goal
+from effcomp.report.choose.recommend import Recommendation, recommend
+from effcomp.report.figures import figures
+from effcomp.report.figures.curves import training_figure
+from effcomp.report.figures.tradeoff import throughput_figure, tradeoff_figure
+from effcomp.report.page.page import Contents, page
 from effcomp.report.sources import Found, find, is_uri
-from effcomp.report.table import Comparison, compare, to_markdown
-from effcomp.report.tradeoff_figures import throughput_figure, tradeoff_figure
+from effcomp.report.table.further import further_tables
+from effcomp.report.table.rows import Row, subject
+from effcomp.report.table.table import Comparison, compare, to_markdown
 
 if TYPE_CHECKING:
     import pandas as pd

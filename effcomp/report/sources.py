@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.record import RECORD_FILE, Record
-from effcomp.report.rows import is_baseline
-from effcomp.result import SERIES_FILE, run_folders
+from effcomp.record.baseline import is_baseline
+from effcomp.record.result import SERIES_FILE, run_folders
 
 Curve = list[dict[str, float]]
 """Of a training: {"step", "loss", "learning_rate"} or {"step", "eval_loss"}, one for each time it was logged."""
@@ -62,7 +62,7 @@ def is_uri(source: str) -> bool:
 def texts(source: str) -> Iterator[Text]:
     path, empty = Path(source), True
     if is_uri(source):
-        from effcomp.report.mlflow_source import logged
+        from effcomp.tracking.reader import logged
 
         found = logged(source)
     elif path.is_file():

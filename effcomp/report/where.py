@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.record import settings
 from effcomp.report.sources import Found
 

@@ -10,11 +10,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.compress.formats.base import Format
-from effcomp.device import Device
-from effcomp.installed import require
-from effcomp.part import Part
-from effcomp.ragged import Batch
+from effcomp.artifact.file_format import Format
+from effcomp.core.batches import Batch
+from effcomp.core.component import Part
+from effcomp.core.device import Device
+from effcomp.core.packages import require
 from effcomp.runtimes.decoding import Decoded, never
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.device import Device
-from effcomp.heads import Head
-from effcomp.ragged import Batch
+from effcomp.core.batches import Batch
+from effcomp.core.device import Device
+from effcomp.models.heads import Head
 from effcomp.runtimes.base import Loaded
 from effcomp.runtimes.torch import Compiled, CompiledModel
 
@@ -52,7 +52,7 @@ class CudaGraphs(Compiled):
         return model
 
     def load(self, artifact: Path, device: Device) -> Loaded:
-        from effcomp.compress.artifact import load_fused, read_description
+        from effcomp.artifact.folder import load_fused, read_description
 
         model = load_fused(artifact).to(device.torch_name)
         model.config.use_cache = False

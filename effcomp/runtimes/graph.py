@@ -5,14 +5,14 @@ from abc import abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.compress.formats.base import with_positions
-from effcomp.heads import Head
-from effcomp.ragged import IGNORED, LABELS, Batch
+from effcomp.artifact.file_format import with_positions
+from effcomp.core.batches import IGNORED, LABELS, Batch
+from effcomp.models.heads import Head
 from effcomp.runtimes.base import Loaded
 
 
 class GraphModel(Loaded):
-    """A graph from token ids to logits, as effcomp.compress.formats writes it."""
+    """A graph from token ids to logits, as effcomp.artifact writes it."""
 
     def __init__(self, head: Head, names: set[str]) -> None:
         """names: the graph's own inputs, which may be fewer than a tokenizer's columns."""

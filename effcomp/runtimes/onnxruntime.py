@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.compress.formats.base import Format
-from effcomp.compress.formats.onnx import GRAPH_FILE, Onnx
-from effcomp.device import Device
-from effcomp.heads import Head
-from effcomp.ragged import Batch
+from effcomp.artifact.file_format import Format
+from effcomp.artifact.onnx import GRAPH_FILE, Onnx
+from effcomp.core.batches import Batch
+from effcomp.core.device import Device
+from effcomp.models.heads import Head
 from effcomp.runtimes.base import Loaded, Ran, Runtime
 from effcomp.runtimes.graph import GraphModel
 
@@ -33,7 +33,7 @@ class OnnxRuntime(Runtime):
         return f"ONNX Runtime {onnxruntime.__version__}, MLAS"
 
     def load(self, artifact: Path, device: Device) -> Loaded:
-        from effcomp.compress.artifact import read_description
+        from effcomp.artifact.folder import read_description
 
         assert device.threads is not None, "a resolved device has its threads counted"
         return OnnxModel(artifact / GRAPH_FILE, read_description(artifact).head, device.threads)

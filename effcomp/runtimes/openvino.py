@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.compress.formats.base import Format
-from effcomp.compress.formats.openvino import GRAPH_FILE, OpenVino
-from effcomp.compress.quant.base import Quant
-from effcomp.device import Device
-from effcomp.heads import Head
-from effcomp.part import from_spec
-from effcomp.ragged import Batch
+from effcomp.artifact.file_format import Format
+from effcomp.artifact.openvino import GRAPH_FILE, OpenVino
+from effcomp.core.batches import Batch
+from effcomp.core.component import from_spec
+from effcomp.core.device import Device
+from effcomp.models.heads import Head
+from effcomp.quant.base import Quant
 from effcomp.runtimes.base import Loaded, Ran, Runtime
 from effcomp.runtimes.graph import GraphModel
 
@@ -31,7 +31,7 @@ class OpenVinoRuntime(Runtime):
         return " ".join(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
     def load(self, artifact: Path, device: Device) -> Loaded:
-        from effcomp.compress.artifact import read_description
+        from effcomp.artifact.folder import read_description
 
         description = read_description(artifact)
         settings = {

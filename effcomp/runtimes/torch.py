@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.compress.formats.base import Format
-from effcomp.compress.formats.safetensors import Safetensors
-from effcomp.compress.quant.base import Quant
-from effcomp.device import Device
-from effcomp.errors import UserError
-from effcomp.heads import Head
-from effcomp.part import from_spec
-from effcomp.ragged import IGNORED, LABELS, Batch
+from effcomp.artifact.file_format import Format
+from effcomp.artifact.safetensors import Safetensors
+from effcomp.core.batches import IGNORED, LABELS, Batch
+from effcomp.core.component import from_spec
+from effcomp.core.device import Device
+from effcomp.core.errors import UserError
+from effcomp.models.heads import Head
+from effcomp.quant.base import Quant
 from effcomp.runtimes.base import Loaded, Ran, Runtime
 from effcomp.runtimes.decoding import Decoded, decode, never, with_positions
 
@@ -35,7 +35,7 @@ class Torch(Runtime):
     def start(self, artifact: Path, device: Device) -> str:
         import torch
 
-        from effcomp.compress.artifact import import_libraries
+        from effcomp.artifact.folder import import_libraries
 
         assert device.threads is not None, "a resolved device has its threads counted"
         torch.set_num_threads(device.threads)
@@ -53,7 +53,7 @@ class Torch(Runtime):
         return TorchModel(forward, head, place)
 
     def load(self, artifact: Path, device: Device) -> Loaded:
-        from effcomp.compress.artifact import load_artifact, read_description
+        from effcomp.artifact.folder import load_artifact, read_description
 
         description = read_description(artifact)
         model = from_spec(description.quant, Quant).moved(load_artifact(artifact), device.torch_name)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from effcomp.errors import UserError
-from effcomp.heads import Objective
-from effcomp.part import Part
-from effcomp.ragged import Ragged, pack
-from effcomp.store import Store
+from effcomp.core.batches import Ragged, pack
+from effcomp.core.component import Part
+from effcomp.core.errors import UserError
+from effcomp.core.store import Store
+from effcomp.models.heads import Objective
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

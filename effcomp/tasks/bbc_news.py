@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from effcomp.errors import UserError
-from effcomp.heads import Objective
-from effcomp.installed import package_folder
-from effcomp.part import EACH_ONCE
+from effcomp.core.component import EACH_ONCE
+from effcomp.core.errors import UserError
+from effcomp.core.packages import package_folder
+from effcomp.models.heads import Objective
 from effcomp.tasks.base import Examples, Splits, Task, stratified_split
 from effcomp.tasks.files import read_text
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from effcomp.heads import Head
-from effcomp.ragged import IGNORED, Ragged, pack
+from effcomp.core.batches import IGNORED, Ragged, pack
+from effcomp.models.heads import Head
 from effcomp.tasks.base import Examples
 
 if TYPE_CHECKING:

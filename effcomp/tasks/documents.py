@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
-from effcomp import hub
-from effcomp.errors import UserError
-from effcomp.heads import Objective
+from effcomp.core import hub
+from effcomp.core.errors import UserError
+from effcomp.models.heads import Objective
 from effcomp.tasks.base import Examples, Splits
 from effcomp.tasks.files import find_file, read_rows, read_text
 from effcomp.tasks.published import PublishedTask

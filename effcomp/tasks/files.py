@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 
 Row = dict[str, str]
 DAMAGED = (UnicodeDecodeError, EOFError, OSError, zlib.error, csv.Error)

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from effcomp.errors import UserError
-from effcomp.heads import Objective
+from effcomp.core.batches import Ragged, pack
+from effcomp.core.errors import UserError
+from effcomp.core.store import Store
 from effcomp.metrics.choice import Score, TextMetrics
-from effcomp.ragged import Ragged, pack
-from effcomp.store import Store
+from effcomp.models.heads import Objective
 from effcomp.tasks.base import Examples, Splits, Task, subset
 from effcomp.tasks.blocks import first_token
 from effcomp.tasks.documents import DocumentsTask

@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from effcomp.errors import UserError
-from effcomp.heads import Objective
-from effcomp.installed import package_folder
-from effcomp.store import file_sha256
+from effcomp.core.errors import UserError
+from effcomp.core.packages import package_folder
+from effcomp.core.store import file_sha256
+from effcomp.models.heads import Objective
 from effcomp.tasks.base import Examples, Splits, Task, stratified_split
 from effcomp.tasks.files import find_file, read_rows
 

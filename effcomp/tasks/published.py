@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from effcomp import hub
-from effcomp.errors import UserError
-from effcomp.part import Part
+from effcomp.core import hub
+from effcomp.core.component import Part
+from effcomp.core.errors import UserError
 from effcomp.tasks.base import Task
 
 

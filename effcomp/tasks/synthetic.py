@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from effcomp.ragged import Ragged, pack
+from effcomp.core.batches import Ragged, pack
 from effcomp.tasks.base import Examples
 
 TOKENS_PER_WORD = 1.3

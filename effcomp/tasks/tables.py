@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from effcomp import hub
-from effcomp.errors import UserError
-from effcomp.heads import Objective
-from effcomp.part import EACH_ONCE
+from effcomp.core import hub
+from effcomp.core.component import EACH_ONCE
+from effcomp.core.errors import UserError
+from effcomp.models.heads import Objective
 from effcomp.tasks.base import Examples, Splits
 from effcomp.tasks.files import find_file, read_rows
 from effcomp.tasks.published import PublishedTask

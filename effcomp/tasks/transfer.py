@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from effcomp.errors import UserError
-from effcomp.heads import Objective
+from effcomp.core.errors import UserError
+from effcomp.models.heads import Objective
 from effcomp.tasks.base import Splits, Task
 from effcomp.tasks.documents import DocumentsTask
 

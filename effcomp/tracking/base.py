@@ -4,10 +4,10 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effcomp.part import Part
+from effcomp.core.component import Part
 
 if TYPE_CHECKING:
-    from effcomp.result import Result
+    from effcomp.record.result import Result
 
 
 class Unreachable(Exception):

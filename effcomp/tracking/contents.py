@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effcomp.record import Quality, Record, settings
-from effcomp.result import Result
+from effcomp.record.result import Result
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -46,7 +46,7 @@ def log_numbers(client: "MlflowClient", run_id: str, result: Result) -> None:
 
 def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
     """The result's own files, and the confusion matrix as a figure and as numbers."""
-    from effcomp.report.figures import confusion_figure
+    from effcomp.report.figures.figures import confusion_figure
 
     record = result.record
     with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:

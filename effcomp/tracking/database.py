@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import field_validator
 
-from effcomp.errors import UserError
-from effcomp.installed import require
+from effcomp.core.errors import UserError
+from effcomp.core.packages import require
+from effcomp.core.store import text_hash
 from effcomp.record import Record, label
-from effcomp.store import text_hash
 from effcomp.tracking.base import Tracking, Unreachable
 from effcomp.tracking.database import (
     EXPERIMENT,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment
     from mlflow.tracking import MlflowClient
 
-    from effcomp.result import Result
+    from effcomp.record.result import Result
 
 log = logging.getLogger(__name__)
 
@@ -152,7 +152,7 @@ class MlflowTracking(Tracking):
             return str(client.create_run(experiment.experiment_id, run_name=name[:LONGEST_NAME], tags=tags).info.run_id)
 
     def log(self, result: "Result", artifact: Path | None, parent: str | None) -> None:
-        from effcomp.report.rows import is_baseline
+        from effcomp.record.baseline import is_baseline
         from effcomp.tracking.contents import log_files, log_model, log_numbers
 
         record = result.record

@@ -7,17 +7,17 @@ MLflow finds `_load_pyfunc` by this module's name, which stands in the model's o
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effcomp.compress.artifact import read_description
-from effcomp.device import Device
-from effcomp.part import from_spec
-from effcomp.ragged import LABELS
+from effcomp.artifact.folder import read_description
+from effcomp.core.batches import LABELS
+from effcomp.core.component import from_spec
+from effcomp.core.device import Device
+from effcomp.core.store import find_fault
 from effcomp.runtimes.base import Runtime
-from effcomp.store import find_fault
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from effcomp.ragged import Batch
+    from effcomp.core.batches import Batch
 
 
 class Served:

@@ -15,8 +15,8 @@ import mlflow
 import psutil
 import pytest
 
+from effcomp.core.store import MANIFEST
 from effcomp.record import Record
-from effcomp.store import MANIFEST
 from tests.conftest import Ran, run_effcomp, start_effcomp
 
 TIMED = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from effcomp.store import find_fault
+from effcomp.core.store import find_fault
 from tests.faults.conftest import Undisturbed
 
 KINDS = {"tokens", "checkpoint", "artifact", "machine", "outputs", "result"}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from effcomp.compose import check
-from effcomp.errors import UserError
-from effcomp.store import Store
+from effcomp.core.errors import UserError
+from effcomp.core.store import Store
+from effcomp.pipeline.compose import check
 from effcomp.tracking.mlflow_runs import MlflowTracking
 from tests.conftest import compose_parts
 from tests.faults.conftest import Undisturbed

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 
-from effcomp.compose import check
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
+from effcomp.pipeline.compose import check
 from tests.conftest import DATA, MOVIES, compose_parts
 from tests.training import train
 

@@ -14,15 +14,15 @@ import psutil
 import pytest
 import torch
 
-from effcomp.compose import check
-from effcomp.device import Device
-from effcomp.errors import UserError
+from effcomp.core.device import Device
+from effcomp.core.errors import UserError
+from effcomp.core.process import ProcessFailed
 from effcomp.finetune.base import Job, NoFinetune, read_curve
 from effcomp.finetune.distributed import train_in_processes
 from effcomp.finetune.sampler import LengthGrouped, Share
-from effcomp.heads import Head
 from effcomp.models.base import load_checkpoint
-from effcomp.process import ProcessFailed
+from effcomp.models.heads import Head
+from effcomp.pipeline.compose import check
 from tests.conftest import DATA, MOVIES, ROOT, compose_parts
 from tests.training import new_job, train
 

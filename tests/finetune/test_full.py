@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.finetune.base import read_curve
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import load_checkpoint

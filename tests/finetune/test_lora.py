@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from effcomp.compose import check
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
+from effcomp.core.store import Store
 from effcomp.finetune.base import read_curve
 from effcomp.finetune.lora import LoraFinetune
 from effcomp.models.base import load_checkpoint
-from effcomp.store import Store
+from effcomp.pipeline.compose import check
 from tests.conftest import DATA, MOVIES, compose_parts
 from tests.training import train
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from effcomp.compress.artifact import load_artifact
-from effcomp.compress.quant.base import HEADS, linear_layers
-from effcomp.errors import UserError
+from effcomp.artifact.folder import load_artifact
+from effcomp.core.errors import UserError
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
+from effcomp.quant.base import HEADS, linear_layers
 from tests.conftest import MOVIES, compose_parts, write_small
 from tests.training import train
 

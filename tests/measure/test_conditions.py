@@ -6,9 +6,9 @@ import time
 
 import psutil
 
-from effcomp.device import Device
+from effcomp.core.device import Device
 from effcomp.measure.conditions import between, read
-from effcomp.measure.trace import GpuSample, Sample
+from effcomp.record.trace import GpuSample, Sample
 
 CPU = Device(name="cpu", kind="cpu", threads=1)
 BUSY = "import time; end = time.time() + {seconds}\nwhile time.time() < end: pass"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from effcomp.device import Device
+from effcomp.core.device import Device
 from effcomp.measure.energy import Counter, energy_counter, idle_power_w, rapl_counter
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effcomp.compose import check
-from effcomp.pipeline import run
-from effcomp.result import RAW_FILE, Result
-from effcomp.statistics import ratio_interval
+from effcomp.core.statistics import ratio_interval
+from effcomp.pipeline.compose import check
+from effcomp.pipeline.run import run
+from effcomp.record.result import RAW_FILE, Result
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from effcomp.core.statistics import NORMAL_975, PROCESS_NOISE
 from effcomp.measure.measurement import summarise
 from effcomp.measure.pair import PairedTimes
-from effcomp.statistics import NORMAL_975, PROCESS_NOISE
 
 
 def test_the_summary_of_known_times() -> None:

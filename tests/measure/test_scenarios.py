@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from effcomp.core.batches import pack
 from effcomp.measure.scenarios import (
     OFFLINE_BATCH,
     offline_samples_per_s,
@@ -13,7 +14,6 @@ from effcomp.measure.scenarios import (
     server,
     single_stream_p90_ms,
 )
-from effcomp.ragged import pack
 
 SERVICE_S = 0.01
 INPUTS = pack({"input_ids": [[1] * (i % 5 + 1) for i in range(100)]}, {"input_ids": 0})

@@ -10,10 +10,10 @@ import psutil
 import pytest
 from transformers import AutoTokenizer
 
-from effcomp.device import Device
+from effcomp.core.batches import pack
+from effcomp.core.device import Device
+from effcomp.core.process import ProcessFailed
 from effcomp.measure.client import Worker
-from effcomp.process import ProcessFailed
-from effcomp.ragged import pack
 from effcomp.runtimes.torch import Torch
 from tests.conftest import write_small
 

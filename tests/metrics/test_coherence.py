@@ -5,9 +5,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from effcomp.core.interval import Interval
 from effcomp.metrics.coherence import calibrate, coherence, contrast, contrasts, distinct, sentences
 from effcomp.metrics.encoder import MINILM, SentenceEncoder, minilm_folder
-from effcomp.record import Interval
 
 TOPICS = [
     [

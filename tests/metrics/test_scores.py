@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+from effcomp.core.interval import Interval
 from effcomp.metrics.overlap import bleu
 from effcomp.metrics.scores import Scores
-from effcomp.record import Interval
 from tests.conftest import ROOT
 
 REFERENCES = [

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
+from effcomp.core.store import Store
 from effcomp.models.base import Model, load_checkpoint
-from effcomp.store import Store
 from tests.conftest import compose_parts
 
 HEAD = "sequence_classification"
@@ -88,7 +88,7 @@ def test_an_architecture_is_the_published_one(name: str, store: Store) -> None:
     """The parameters of the published models, counted without making a weight."""
     from accelerate import init_empty_weights
 
-    from effcomp.heads import HEADS, model_class
+    from effcomp.models.heads import HEADS, model_class
 
     random = model(f"model={name}", "model.weights=random")
     head = HEADS["language_modelling", random.kind]

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BitNetConfig, BitNetForCausalLM, BitNetQuantConfig
 from transformers.integrations.bitnet import AutoBitLinear, pack_weights, replace_with_bitnet_linear
 
-from effcomp.compress.artifact import load_artifact
+from effcomp.artifact.folder import load_artifact
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
 from effcomp.models.bitnet import CLASSES, BitLinear, TernaryLinear, ternary, unpack_folder

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from effcomp.heads import Head
 from effcomp.models.base import load_checkpoint
 from effcomp.models.blocks import Units, counts, dense_counts, parts, shrink
+from effcomp.models.heads import Head
 from effcomp.models.linear import matrix
 
 SHAPES: list[tuple[str, Head]] = [

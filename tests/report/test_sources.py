@@ -6,7 +6,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.report.sources import find, find_records
 from tests.conftest import DATA, run_effcomp
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.report.sources import Found, find
 from effcomp.report.where import matching, parse_where
 from tests.conftest import ROOT

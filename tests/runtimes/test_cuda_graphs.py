@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from effcomp.compress.artifact import write_artifact
-from effcomp.device import Device
-from effcomp.heads import Head
+from effcomp.artifact.folder import write_artifact
+from effcomp.core.batches import Batch
+from effcomp.core.device import Device
 from effcomp.models.base import load_checkpoint
-from effcomp.ragged import Batch
+from effcomp.models.heads import Head
 from effcomp.runtimes.cuda_graphs import GraphedModel, bucket
 from effcomp.runtimes.torch import TorchModel
 from tests.conftest import compose_parts

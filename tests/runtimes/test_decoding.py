@@ -8,8 +8,8 @@ import torch
 import torch._dynamo.utils
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from effcomp.core.batches import Ragged, pack
 from effcomp.models.base import load_checkpoint
-from effcomp.ragged import Ragged, pack
 from effcomp.runtimes.decoding import Ending, decode
 from effcomp.runtimes.torch import Compiled, TorchModel
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from effcomp.device import Device
-from effcomp.ragged import LABELS, Batch
+from effcomp.core.batches import LABELS, Batch
+from effcomp.core.device import Device
 from effcomp.runtimes.base import Loaded
 from tests.conftest import compose_parts, write_small
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.tasks.base import Examples, Splits, fold_split, stratified_split
 
 TEXTS = [f"sentence number {i}" for i in range(90)] + [f"Sentence, NUMBER {i}!" for i in range(10)]

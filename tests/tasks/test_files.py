@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.tasks.files import read_rows, read_text
 
 COLUMNS = ["sentence", "label"]

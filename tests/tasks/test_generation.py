@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.tasks.base import Examples
 from effcomp.tasks.generation import GenerationTask, encode_prompts
 from tests.conftest import DATA, compose_parts

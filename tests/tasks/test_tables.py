@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.tasks.base import Task
 from tests.conftest import DATA, compose_parts
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.tracking.database import check_database, make_database, open_client, without_credentials
 
 

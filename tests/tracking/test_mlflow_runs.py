@@ -8,9 +8,9 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from effcomp.errors import UserError
+from effcomp.core.errors import UserError
 from effcomp.record import Record
-from effcomp.result import RAW_FILE, Result
+from effcomp.record.result import RAW_FILE, Result
 from effcomp.tracking.base import Unreachable
 from effcomp.tracking.mlflow_runs import PROCESS_TAG, MlflowTracking, opened, process_name
 from tests.conftest import MOVIES, SMALL, compose_parts, machine_rates_in, records
@@ -97,7 +97,7 @@ def test_what_a_killed_process_left_open_is_closed_by_the_next_sweep(tmp_path: P
 
 
 def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Path, tmp_path: Path) -> None:
-    from effcomp.pipeline import run
+    from effcomp.pipeline.run import run
 
     parts = compose_parts(
         *(f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL),

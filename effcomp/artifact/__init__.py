@@ -1,0 +1,1 @@
+"""The folder that compression writes, and the file formats of its weights."""

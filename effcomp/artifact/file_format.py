@@ -1,0 +1,62 @@
+"""A file format that holds a compressed model."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.core.batches import Batch
+from effcomp.models.heads import Head
+from effcomp.quant.base import Quant
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+POSITIONS = "positions"
+"""Input of a graph that predicts the next token: the positions whose logits are wanted, (positions,) int64. A server
+wants the last one alone, which saves most of the work of a large vocabulary."""
+
+
+def with_positions(batch: Batch, head: Head, positions: NDArray[np.int64]) -> Batch:
+    """A batch as a graph takes it: the positions are added for a model that predicts the next token."""
+    return {**batch, POSITIONS: positions} if head == "causal_lm" else batch
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an artifact's weights are written from."""
+
+    model: "PreTrainedModel"
+    """In float32 and in eval mode."""
+    head: Head
+    columns: tuple[str, ...]
+    """The names of the model's inputs: input_ids, attention_mask, ..."""
+
+
+class Format(ABC):
+    name: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Libraries that writing it needs, by import name."""
+
+    @abstractmethod
+    def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
+        """Write the weights into the folder, in this number format.
+
+        Args:
+            samples: `quant.calibration_samples` training examples, each a batch of one.
+        """
+
+    @abstractmethod
+    def files(self, folder: Path) -> list[Path]:
+        """The files that `write` wrote."""
+
+    @abstractmethod
+    def bytes_read(self, folder: Path) -> int:
+        """The stored bytes that every call has to read: all weights but the embedding tables, of which a call reads a
+        few rows; a table that is the head of a language model too is read whole."""
+
+    def weights_bytes(self, folder: Path) -> int:
+        return sum(file.stat().st_size for file in self.files(folder))

@@ -1,0 +1,136 @@
+"""The artifact: the folder that compression writes, and the only thing that is measured.
+
+artifact.json     what it is: head, prune and quant with their settings, counts
+config.json       the architecture, as transformers writes it
+weights           as the runtime reads them: model.safetensors, model.onnx, or openvino_model.xml and .bin
+tokenizer files   so that the folder can be used alone
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effcomp.artifact.file_format import Format, Source
+from effcomp.artifact.safetensors import WEIGHTS_FILE
+from effcomp.core.batches import Batch
+from effcomp.core.component import from_spec
+from effcomp.models.heads import Head, model_class
+from effcomp.models.linear import unify_linear
+from effcomp.prune.base import Prune
+from effcomp.quant.base import Kind, Quant, parameters_by_kind
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+ARTIFACT_FILE = "artifact.json"
+SCHEMA = 1
+COLUMNS = ("input_ids", "attention_mask")
+"""What every model reads."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """artifact.json: what the folder holds."""
+
+    schema: int
+    head: Head
+    quant: dict[str, Any]
+    prune: dict[str, Any]
+    parameters: int
+    """Parameters of the architecture, tied ones once."""
+    nonzero_parameters: int
+    parameters_by_kind: dict[Kind, int]
+
+
+def write_artifact(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase | None",
+    head: Head,
+    prune: Prune,
+    quant: Quant,
+    form: Format,
+    samples: list[Batch],
+    folder: Path,
+) -> None:
+    """Encode the model, and write the artifact folder.
+
+    Args:
+        model: a float32 transformers model with this head.
+        prune: how it was pruned.
+        tokenizer: None for an architecture that has none (random weights).
+        samples: `quant.calibration_samples` training examples, each a batch of one.
+    """
+    unify_linear(model)
+    parameters = list(model.parameters())
+    description = Description(
+        schema=SCHEMA,
+        head=head,
+        quant=quant.spec(),
+        prune=prune.spec(),
+        parameters=sum(parameter.numel() for parameter in parameters),
+        nonzero_parameters=sum(int(parameter.count_nonzero()) for parameter in parameters),
+        parameters_by_kind=parameters_by_kind(model),
+    )
+    columns = COLUMNS
+    if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
+        columns = tuple(tokenizer.model_input_names)
+    form.write(Source(model.eval(), head, columns), quant, samples, folder)
+    model.config.save_pretrained(folder)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+    (folder / ARTIFACT_FILE).write_text(json.dumps(asdict(description), indent=1) + "\n")
+
+
+def read_description(folder: Path) -> Description:
+    return Description(**json.loads((folder / ARTIFACT_FILE).read_text()))
+
+
+def import_libraries(folder: Path) -> None:
+    """Import what `load_artifact` will need: the architecture's module, and the number format's packages."""
+    import accelerate  # noqa: F401
+    from transformers import AutoConfig
+
+    description = read_description(folder)
+    model_class(description.head, AutoConfig.from_pretrained(folder))
+    for package in from_spec(description.quant, Quant).packages:
+        import_module(package)
+
+
+def skeleton(folder: Path) -> "PreTrainedModel":
+    """The architecture of an artifact: its layers as the number formats see them, parameters on the meta device."""
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder)
+    with init_empty_weights(include_buffers=False):
+        model = model_class(read_description(folder).head, config)(config)
+    unify_linear(model)
+    return model
+
+
+def load_artifact(folder: Path) -> "PreTrainedModel":
+    """The model that an artifact folder holds, in eval mode, on the CPU."""
+    from safetensors.torch import load_file
+
+    quant = from_spec(read_description(folder).quant, Quant)
+    model = quant.decode(skeleton(folder), load_file(folder / WEIGHTS_FILE)).eval()
+    if empty := [name for name, parameter in model.named_parameters() if parameter.is_meta]:
+        raise ValueError(f"{folder} holds no tensors for {empty}")
+    return model
+
+
+def load_fused(folder: Path) -> "PreTrainedModel":
+    """The same for a compiler on a GPU (`Quant.decode_fused`)."""
+    from safetensors.torch import load_file
+
+    quant = from_spec(read_description(folder).quant, Quant)
+    return quant.decode_fused(skeleton(folder), load_file(folder / WEIGHTS_FILE)).eval()
+
+
+def artifact_bytes(folder: Path) -> int:
+    """The size of what must be shipped: every file of the folder but the store's manifest."""
+    from effcomp.core.store import MANIFEST
+
+    return sum(file.stat().st_size for file in folder.iterdir() if file.name != MANIFEST)

@@ -1,0 +1,61 @@
+"""model.onnx, for ONNX Runtime."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from effcomp.artifact.file_format import POSITIONS, Format, Source
+from effcomp.core.batches import Batch
+from effcomp.quant.base import Quant
+
+if TYPE_CHECKING:
+    pass
+
+GRAPH_FILE = "model.onnx"
+OPSET = 20
+"""The first with Gelu as one operator."""
+LARGEST_BYTES = 2**31 - 2**24
+"""A protobuf file holds less than 2 GiB: larger weights lie beside it."""
+
+
+class Onnx(Format):
+    name: ClassVar[str] = "onnx"
+    packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")
+
+    def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
+        import torch
+
+        from effcomp.artifact.graph import calibration_inputs, example_inputs, graph_of
+
+        inputs, dynamic = example_inputs(source), torch.export.Dim.DYNAMIC
+        shapes = {name: {0: dynamic} if name == POSITIONS else {0: dynamic, 1: dynamic} for name in inputs}
+        with torch.no_grad():
+            program = torch.onnx.export(
+                graph_of(source.model),
+                kwargs=inputs,
+                input_names=list(inputs),
+                output_names=["logits"],
+                dynamic_shapes=shapes,
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+        assert program is not None, "the exporter returns a program, or raises"
+        for node in program.model.graph:
+            node.metadata_props.clear()  # where in which Python file it came from: as large as a small model
+        stored = sum(parameter.nbytes for parameter in source.model.parameters())
+        program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
+        quant.quantise_onnx(folder / GRAPH_FILE, calibration_inputs(samples, source.head))
+
+    def files(self, folder: Path) -> list[Path]:
+        return sorted(folder.glob(f"{GRAPH_FILE}*"))
+
+    def bytes_read(self, folder: Path) -> int:
+        import onnx
+
+        graph = onnx.load(folder / GRAPH_FILE, load_external_data=False).graph
+        consumers: dict[str, set[str]] = {}
+        for node in graph.node:
+            for name in node.input:
+                consumers.setdefault(name, set()).add(node.op_type)
+        tables = [tensor for tensor in graph.initializer if consumers.get(tensor.name) == {"Gather"}]
+        return self.weights_bytes(folder) - sum(tensor.ByteSize() for tensor in tables)

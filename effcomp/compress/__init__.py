@@ -1,1 +1,0 @@
-"""Compression: recipes that change a model's weights, and the artifact folder they write."""

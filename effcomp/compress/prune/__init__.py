@@ -1,1 +1,0 @@
-"""Pruning: which weights go, before the number format is chosen."""

@@ -1,0 +1,1 @@
+"""What every other package stands on: components, the store, processes, intervals, the device."""

@@ -1,0 +1,78 @@
+"""The device that runs a model, and how many threads it may use."""
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from effcomp.core.component import EACH_ONCE, Part
+from effcomp.core.errors import UserError
+
+ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**26)}
+"""glibc keeps freed memory in the measured process. By default it returns each large activation to the
+kernel and faults it in again: the same model in two processes then differs by up to 11 % at batch 32,
+with these settings by under 2 % (benchmarks/same_model_twice.json)."""
+
+
+class Device(Part):
+    kind: Literal["auto", "cpu", "cuda"]
+    threads: Annotated[int, Field(ge=1)] | None
+    """CPU threads of the measured process; null: every core that this process may use."""
+    cores: Annotated[list[int], EACH_ONCE] | None = None
+    """The measured processes run on these cores alone; null: wherever the kernel puts them."""
+    index: Annotated[int, Field(ge=0)] = 0
+    """Which GPU."""
+
+    def check(self) -> None:
+        """Raise UserError when the device is not there, or has fewer cores than threads are asked for."""
+        allowed = os.sched_getaffinity(0)
+        if self.cores is not None and (not self.cores or not set(self.cores) <= allowed):
+            raise UserError(f"device.cores={self.cores}: this process may use {sorted(allowed)}; choose of those")
+        cores = len(self.cores or allowed)
+        if self.threads is not None and self.threads > cores:
+            raise UserError(f"device.threads={self.threads}: this process may use {cores} cores; give so many or fewer")
+        if self.kind == "cuda" or (self.kind == "auto" and self.index > 0):
+            gpus = cuda_count()
+            if gpus == 0:
+                asked = "device=cuda" if self.kind == "cuda" else f"device.index={self.index}"
+                raise UserError(f"{asked}: no CUDA device is visible; use device=cpu")
+            if self.index >= gpus:
+                raise UserError(f"device.index={self.index}: there are {gpus} CUDA devices, counted from 0")
+
+    def resolved(self) -> "Device":
+        """The same device with `auto` decided (CUDA when there is one) and the threads counted."""
+        kind = ("cuda" if cuda_count() else "cpu") if self.kind == "auto" else self.kind
+        threads = self.threads or len(self.cores or os.sched_getaffinity(0))
+        return self.model_copy(update={"kind": kind, "threads": threads})
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that measures on this device: thread counts are read at first use."""
+        threads = str(self.resolved().threads)
+        return {
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "TOKENIZERS_PARALLELISM": "false",
+            "KINETO_LOG_LEVEL": "99",  # the profiler's own log lines
+            **ALLOCATOR,
+        }
+
+    @property
+    def torch_name(self) -> str:
+        return f"cuda:{self.index}" if self.kind == "cuda" else "cpu"
+
+
+def cuda_count() -> int:
+    """How many CUDA devices PyTorch sees."""
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def nvml_handle(index: int) -> "object":
+    """NVML's handle of a device that PyTorch counts as `index`: NVML knows nothing of CUDA_VISIBLE_DEVICES, and counts
+    by the bus where CUDA puts the fastest first."""
+    import pynvml
+    import torch
+
+    pynvml.nvmlInit()
+    return pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties(index).uuid}")

@@ -1,0 +1,57 @@
+"""Who may use a device now: measurements one at a time, and nothing of ours beside them.
+
+The kernel's own file locks (flock: shared or exclusive, gone with the process that held them), in a folder of this
+machine, so that jobs of a parallel sweep, other sweeps and other users' sweeps see one another.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from effcomp.core.device import Device
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def shared(device: Device) -> Iterator[None]:
+    """Training and compression: beside others of their kind, never beside a measurement."""
+    with locked(device, fcntl.LOCK_SH):
+        yield
+
+
+@contextlib.contextmanager
+def alone(device: Device) -> Iterator[None]:
+    """A measurement: nothing else of effcomp's on this device; on the CPU, on this machine."""
+    with locked(device, fcntl.LOCK_EX):
+        yield
+
+
+@contextlib.contextmanager
+def locked(device: Device, kind: int) -> Iterator[None]:
+    file = lock_file(device)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o644))
+    descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)  # enough for a lock, and allowed to other users
+    try:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("waiting until other runs of effcomp leave this device to a measurement (%s)", file)
+            fcntl.flock(descriptor, kind)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock_file(device: Device) -> Path:
+    """One file for the processor, one for each GPU by its own number: `device.index` depends on what is visible."""
+    if device.kind == "cpu":
+        return Path(tempfile.gettempdir()) / "effcomp-cpu.lock"
+    import torch
+
+    return Path(tempfile.gettempdir()) / f"effcomp-gpu-{torch.cuda.get_device_properties(device.index).uuid}.lock"

@@ -1,0 +1,192 @@
+"""Intervals and tests. scipy and statsmodels do the work; the pairing is ours.
+
+Bootstrap intervals are BCa (Efron 1987) for means and F1, and percentile intervals over whole turns
+for latencies, because calls within one turn share the machine's mood.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.core.interval import NORMAL_975, Interval
+
+RESAMPLES = 2000
+PROCESS_NOISE = 0.008
+"""The standard deviation of the ratio of a model to itself over pairs of fresh processes (where their memory lies, what
+the kernel gave them), as benchmarks/same_model_twice.json measured it."""
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def mean_interval(values: Floats, seed: int) -> Interval:
+    """The mean of one value per example, with its BCa interval."""
+    return bca_interval((values,), lambda sample, axis: np.asarray(sample.mean(axis=axis)), seed)
+
+
+def ratio_of_sums(numerators: Floats, denominators: Floats, seed: int) -> Interval:
+    """sum(numerators) / sum(denominators) with its BCa interval over the pairs: a loss a token, over blocks."""
+
+    def ratio(above: Floats, below: Floats, axis: int) -> Floats:
+        return np.asarray(above.sum(axis=axis) / below.sum(axis=axis))
+
+    return bca_interval((numerators, denominators), ratio, seed)
+
+
+def f1_interval(predictions: Ints, labels: Ints, classes: int, seed: int) -> Interval:
+    """Macro-F1 with its BCa interval over examples."""
+
+    def f1(predicted: Ints, true: Ints, axis: int) -> Floats:
+        return macro_f1(predicted, true, classes, axis)
+
+    return bca_interval((predictions, labels), f1, seed)
+
+
+def macro_f1(predictions: Ints, labels: Ints, classes: int, axis: int) -> Floats:
+    """The mean of 2 TP / (2 TP + FP + FN) along an axis, over the classes that are predicted or true at all."""
+    hits, totals = [], []
+    for label in range(classes):
+        predicted, true = predictions == label, labels == label
+        hits.append((predicted & true).sum(axis=axis))
+        totals.append(predicted.sum(axis=axis) + true.sum(axis=axis))
+    present = np.array(totals) > 0
+    scores = np.where(present, 2 * np.array(hits) / np.maximum(totals, 1), 0.0)
+    return np.asarray(scores.sum(axis=0) / present.sum(axis=0))
+
+
+def bca_interval(samples: tuple[NDArray[Any], ...], statistic: Callable[..., Floats], seed: int) -> Interval:
+    """A statistic of samples that are resampled together, with its BCa interval; [value, value] when every resample
+    gives the same number. statistic: (*samples, axis) -> the statistic along that axis."""
+    from scipy.stats import bootstrap
+
+    value = float(statistic(*samples, axis=-1))
+    with warnings.catch_warnings():
+        # BCa divides by the spread of the jackknife, which is 0 when all values are equal.
+        warnings.simplefilter("ignore")
+        interval = bootstrap(
+            samples,
+            statistic,
+            paired=len(samples) > 1,
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            method="BCa",
+            batch=100,
+            rng=seed,
+        ).confidence_interval
+    if np.isnan(interval.low) or np.isnan(interval.high):
+        return Interval(value=value, low=value, high=value)
+    return Interval(value=value, low=float(interval.low), high=float(interval.high))
+
+
+def paired_difference(baseline_right: NDArray[np.bool_], variant_right: NDArray[np.bool_]) -> Interval:
+    """The difference of two accuracies on the same examples, with the adjusted Wald interval of Bonett and Price
+    (2012, "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired Data",
+    equation 4). It has a width even when not one prediction flipped, which a bootstrap has not.
+    """
+    count = len(baseline_right)
+    lost = (int((baseline_right & ~variant_right).sum()) + 1) / (count + 2)
+    won = (int((~baseline_right & variant_right).sum()) + 1) / (count + 2)
+    half = NORMAL_975 * math.sqrt((won + lost - (won - lost) ** 2) / (count + 2))
+    value = float(variant_right.mean() - baseline_right.mean())
+    return Interval(value=value, low=max(-1.0, won - lost - half), high=min(1.0, won - lost + half))
+
+
+def accuracy_interval(right: NDArray[np.bool_], seed: int) -> Interval:
+    """The share of right predictions, with its BCa interval; Wilson's where all are right, or all wrong."""
+    if right.all() or not right.any():
+        from statsmodels.stats.proportion import proportion_confint
+
+        value = float(right.mean())
+        low, high = proportion_confint(int(right.sum()), len(right), method="wilson")
+        return Interval(value=value, low=min(float(low), value), high=max(float(high), value))  # but for rounding
+    return mean_interval(right.astype(float), seed)
+
+
+def mcnemar_p(baseline_right: NDArray[np.bool_], variant_right: NDArray[np.bool_]) -> float:
+    """The p-value of McNemar's exact test on paired outcomes."""
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    table = [
+        [int((baseline_right & variant_right).sum()), int((baseline_right & ~variant_right).sum())],
+        [int((~baseline_right & variant_right).sum()), int((~baseline_right & ~variant_right).sum())],
+    ]
+    return float(mcnemar(table, exact=True).pvalue)
+
+
+def f1_difference(baseline: Ints, variant: Ints, labels: Ints, classes: int, seed: int) -> Interval:
+    """Macro-F1 of the variant minus the baseline's on the same examples: the paired bootstrap, BCa."""
+
+    def difference(before: Ints, after: Ints, true: Ints, axis: int) -> Floats:
+        return macro_f1(after, true, classes, axis) - macro_f1(before, true, classes, axis)
+
+    return bca_interval((baseline, variant, labels), difference, seed)
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """p-values of several tests, corrected so that the chance of any false alarm among them stays under the level
+    (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure")."""
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []
+
+
+def verdict(difference: Interval, margin: float) -> Literal["not worse", "worse", "undecided"]:
+    """Non-inferiority by the 95 % interval of the difference (variant minus baseline; higher is better)."""
+    if difference.low > -margin:
+        return "not worse"
+    return "worse" if difference.high < -margin else "undecided"
+
+
+def median_interval(times: Floats, seed: int) -> Interval:
+    """The median of all calls, its interval from resampling turns. times: (turns, calls)."""
+    return over_turns(len(times), lambda rows: float(np.median(times[rows])), seed)
+
+
+def ratio_interval(baseline: Floats, variant: Floats) -> Interval:
+    """How many times faster the variant is: the median over turns of the turn's median ratio.
+
+    Each ratio is of two calls on the same batch, in turns that follow one another, so neither the length of
+    the texts nor a slow minute of the machine is in it. The interval within these two processes is that of order
+    statistics: exact whatever the distribution, for independent turns (Conover 1999, section 3.2;
+    scipy.stats.quantile_test). Two other processes with the same model would differ by PROCESS_NOISE; that is
+    added (`Interval.with_noise`).
+
+    Args:
+        baseline, variant: times of (turns, calls), call for call on the same batches; at least 6 turns.
+    """
+    from scipy.stats import quantile_test
+
+    ratios = np.median(baseline / variant, axis=1)
+    value = float(np.median(ratios))
+    interval = quantile_test(ratios, q=1.0, p=0.5).confidence_interval(0.95)
+    return Interval(value=value, low=interval.low, high=interval.high).with_noise(PROCESS_NOISE)
+
+
+def over_turns(turns: int, statistic: Callable[[Ints], float], seed: int) -> Interval:
+    """A statistic of whole turns, with the percentile interval over resampled turns."""
+    generator = np.random.default_rng(seed)
+    resampled = [statistic(generator.integers(0, turns, turns)) for _ in range(RESAMPLES)]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Interval(value=statistic(np.arange(turns)), low=float(low), high=float(high))
+
+
+def repeated_interval(values: Floats, test_over_train: float) -> Interval:
+    """The mean of one number over seeds or folds, with its t interval.
+
+    Folds share most of their training examples, so their spread alone is too small: the variance of the mean is
+    (1 / n + test / train) s^2 (Nadeau and Bengio 2003, "Inference for the Generalization Error", section 3).
+
+    Args:
+        values: at least 2.
+        test_over_train: test examples over training examples of a fold; 0 for seeds, whose interval says what
+            another seed would change and nothing about other examples.
+    """
+    from scipy.stats import t
+
+    count = len(values)
+    half = float(t.ppf(0.975, count - 1) * values.std(ddof=1) * math.sqrt(1 / count + test_over_train))
+    mean = float(values.mean())
+    return Interval(value=mean, low=mean - half, high=mean + half)

@@ -1,0 +1,57 @@
+"""docs/formats.md, from the classes themselves:  python -m effcomp.docs.formats >docs/formats.md"""
+
+import inspect
+from pathlib import Path
+from typing import TypeVar
+
+from omegaconf import OmegaConf
+
+from effcomp.core.component import Part
+from effcomp.pipeline.compose import build_part
+from effcomp.quant.base import EVERY, Quant
+from effcomp.runtimes.base import Runtime
+
+CONF = Path(__file__).resolve().parent.parent.parent / "conf"
+INTRODUCTION = """# Number formats
+
+Which runtime executes a format and on which device, which parameters it is applied to there, and the operators of
+which one must run, or the record says that none did. Other parameters stay float32, unless the format says otherwise
+below. Texts are written, and token by token generation is measured, by `runtime=torch` and
+`compile` (which translates the model once more for it; `bench.new_tokens=0` leaves it out). Written by `make docs`."""
+
+
+P = TypeVar("P", bound=Part)
+
+
+def choices(group: str, base: type[P]) -> list[P]:
+    """What a group of the configuration offers, by name."""
+    files = sorted((CONF / group).glob("*.yaml"))
+    parts = [build_part(group, base, OmegaConf.to_container(OmegaConf.load(file))) for file in files]
+    return [part for part in parts if isinstance(part, base)]
+
+
+def table() -> str:
+    lines = ["| format | runtime | device | applied to | must run |", "|---|---|---|---|---|"]
+    runtimes = {runtime.name: runtime for runtime in choices("runtime", Runtime)}
+    for quant in choices("quant", Quant):
+        for runtime, way in quant.ways.items():
+            touched = "all" if way.touches == EVERY else ", ".join(way.touches) or "-"
+            promised = " or ".join(f"`{name}`" for name in way.promises) or "-"
+            devices = ", ".join(d for d in way.devices if d in quant.devices and d in runtimes[runtime].devices)
+            lines.append(f"| {quant.name} | {runtime} | {devices} | {touched} | {promised} |")
+    return "\n".join(lines)
+
+
+def descriptions() -> str:
+    """What each class says of itself, once."""
+    by_class: dict[type[Quant], list[str]] = {}
+    for quant in choices("quant", Quant):
+        by_class.setdefault(type(quant), []).append(quant.name)
+    sections = []
+    for cls, names in by_class.items():
+        sections.append(f"## {', '.join(names)}\n\n```text\n{inspect.getdoc(cls)}\n```")
+    return "\n\n".join(sections)
+
+
+if __name__ == "__main__":
+    print(INTRODUCTION, table(), descriptions(), sep="\n\n")

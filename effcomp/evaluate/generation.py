@@ -1,0 +1,82 @@
+"""Scores of what a model wrote, alone and against what its baseline wrote."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from effcomp.core import statistics
+from effcomp.core.store import Store
+from effcomp.measure.generated_texts import Written
+from effcomp.metrics.agreement import agreement
+from effcomp.metrics.choice import LIKENESS, Outputs, Readers, scored
+from effcomp.metrics.scores import AnyScores, Matches, difference
+from effcomp.record import GenerationQuality, GenerationVersus, TextScore
+from effcomp.tasks.base import Examples
+from effcomp.tasks.generation import GenerationTask
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def judge_texts(
+    task: GenerationTask,
+    test: Examples,
+    tokenizer: "PreTrainedTokenizerBase",
+    baseline: Written,
+    variant: Written,
+    store: Store,
+    margin: float,
+    seed: int,
+) -> tuple[GenerationQuality, GenerationVersus, list[dict[str, str]]]:
+    """The variant's scores, how its texts differ from the baseline's behind the same prompts, and the texts themselves.
+
+    Args:
+        tokenizer: of both.
+        store: where the judge's weights may be kept.
+        margin: how much lower the headline may be and still count as not worse.
+    """
+    readers, names = Readers(task.metrics, list(test.references), store), task.metrics.scores
+    before, after = (
+        Outputs(list(test.texts), one.texts(tokenizer, task.stop), readers.references, one.losses_and_counts, readers)
+        for one in (baseline, variant)
+    )
+    (old, _), (new, missing) = scored(before, names), scored(after, names)
+    headline, old_headline = new[task.headline], old[task.headline]
+    quality = GenerationQuality(
+        examples=len(test),
+        headline=task.headline,
+        scores={name: text_score(scores, seed) for name, scores in new.items()},
+        without_score=dict(missing),
+        empty=sum(not text.strip() for text in after.texts),
+        ended_share=float(np.mean(variant.ended)),
+        mean_tokens=float(np.mean([len(tokens) for tokens in variant.tokens])),
+    )
+    alike = agreement(variant.tokens, baseline.tokens)
+    likeness, _ = scored(after.likeness_to(before.texts), [name for name in names if name in LIKENESS])
+    versus = GenerationVersus(
+        identical_tokens=alike.identical_tokens.interval(seed),
+        first_divergence_tokens=alike.first_divergence.interval(seed),
+        identical_share=statistics.accuracy_interval(alike.identical, seed),
+        likeness={name: text_score(scores, seed) for name, scores in likeness.items()},
+        differences={name: difference(scores, old[name], seed) for name, scores in new.items() if name in old},
+        mcnemar_p=mcnemar_p(old_headline, headline),
+        margin=margin,
+        verdict=statistics.verdict(difference(headline, old_headline, seed), margin),
+    )
+    columns = {
+        "prompt": before.prompts,
+        "reference": before.references,
+        "baseline": before.texts,
+        "variant": after.texts,
+    }
+    return quality, versus, [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def text_score(scores: AnyScores, seed: int) -> TextScore:
+    return TextScore(metric=scores.name, **scores.interval(seed).model_dump())
+
+
+def mcnemar_p(baseline: AnyScores, variant: AnyScores) -> float | None:
+    if isinstance(baseline, Matches) and isinstance(variant, Matches):
+        return statistics.mcnemar_p(baseline.right, variant.right)
+    return None

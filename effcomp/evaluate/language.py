@@ -1,0 +1,49 @@
+"""Scores of a language model from the losses of its blocks, alone and against its baseline."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.core import statistics
+from effcomp.core.interval import Interval
+from effcomp.record import LanguageQuality, LanguageVersus
+from effcomp.tasks.blocks import TextSize
+
+Losses = NDArray[np.float64]
+"""(blocks, 2): the sum of the losses in nats, and how many tokens were predicted."""
+
+
+def score_blocks(losses: Losses, size: TextSize | None, seed: int) -> LanguageQuality:
+    """Loss and perplexity, with intervals over blocks.
+
+    Args:
+        size: the words and bytes of the text; None for masked models, which predict a share of it.
+    """
+    loss = statistics.ratio_of_sums(losses[:, 0], losses[:, 1], seed)
+    tokens = int(losses[:, 1].sum())
+    return LanguageQuality(
+        blocks=len(losses),
+        tokens=tokens,
+        loss=loss,
+        perplexity=transformed(loss, 1.0),
+        word_perplexity=transformed(loss, tokens / size.words) if size else None,
+        bits_per_byte=loss.scaled(tokens / size.utf8_bytes / math.log(2)) if size else None,
+    )
+
+
+def compare_blocks(baseline: Losses, variant: Losses, margin: float, seed: int) -> LanguageVersus:
+    """The variant against the baseline on the same blocks, with the same tokens to predict."""
+    difference = statistics.ratio_of_sums(variant[:, 0] - baseline[:, 0], baseline[:, 1], seed)
+    return LanguageVersus(
+        loss_difference=difference,
+        perplexity_ratio=transformed(difference, 1.0),
+        margin=margin,
+        verdict=statistics.verdict(difference.scaled(-1), margin),
+    )
+
+
+def transformed(interval: Interval, factor: float) -> Interval:
+    """exp(factor * loss); a growing function moves the bounds with the value."""
+    value, low, high = (math.exp(number * factor) for number in (interval.value, interval.low, interval.high))
+    return Interval(value=value, low=low, high=high)

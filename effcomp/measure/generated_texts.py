@@ -1,0 +1,63 @@
+"""What a model wrote behind each prompt of a test, as files carry it from the measured process."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from effcomp.core.statistics import Floats
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Written:
+    """In the order of the prompts."""
+
+    tokens: list[list[int]]
+    """With the token that ended a text, where one did."""
+    losses: Floats
+    """(prompts,): of each text's tokens under the model that wrote it, in nats, summed."""
+    ended: list[bool]
+    """Whether the text ended by itself: with the end-of-text token or a stop string."""
+    batch_size: int
+    prefill_tokens_per_s: float
+    """Tokens of all prompts (padding not counted) over the time until the first tokens."""
+    decode_tokens_per_s: float | None
+    """All tokens but the first of each text, over the time that they took; None where there are none."""
+
+    @property
+    def losses_and_counts(self) -> Floats:
+        """(prompts, 2): the losses, and how many tokens they are of."""
+        return np.stack([self.losses, [float(len(of_one)) for of_one in self.tokens]], axis=1)
+
+    def texts(self, tokenizer: "PreTrainedTokenizerBase", stop: list[str]) -> list[str]:
+        """As people read them: without special tokens, and each up to its stop string."""
+        texts: list[str] = tokenizer.batch_decode(self.tokens, skip_special_tokens=True)
+        return [text[: min((at for s in stop if (at := text.find(s)) >= 0), default=None)] for text in texts]
+
+    def save(self, file: Path) -> None:
+        from safetensors.numpy import save_file
+
+        lengths = np.array([len(one) for one in self.tokens], dtype=np.int64)
+        arrays = {
+            "tokens": np.array([token for one in self.tokens for token in one], dtype=np.int64),
+            "lengths": lengths,
+            "losses": self.losses,
+            "ended": np.array(self.ended, dtype=np.uint8),
+            "rates": np.array([self.batch_size, self.prefill_tokens_per_s, self.decode_tokens_per_s or 0.0]),
+        }
+        save_file(arrays, file)
+
+    @classmethod
+    def load(cls, file: Path) -> "Written":
+        from safetensors.numpy import load_file
+
+        arrays = load_file(file)
+        ends = np.cumsum(arrays["lengths"])
+        tokens = [part.tolist() for part in np.split(arrays["tokens"], ends[:-1])]
+        batch_size, prefill, decode = arrays["rates"].tolist()
+        ended = arrays["ended"].astype(bool).tolist()
+        return cls(tokens, arrays["losses"], ended, int(batch_size), prefill, decode or None)

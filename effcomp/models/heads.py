@@ -1,0 +1,56 @@
+"""What a model is asked to predict, and the class that predicts it."""
+
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+Objective = Literal["classification", "language_modelling", "generation"]
+"""What a task asks for."""
+Head = Literal["sequence_classification", "masked_lm", "causal_lm"]
+"""How a model answers it: encoders fill masks, decoders predict the next token, again and again where they write."""
+Kind = Literal["encoder", "decoder"]
+
+HEADS: dict[tuple[Objective, Kind], Head] = {
+    ("classification", "encoder"): "sequence_classification",
+    ("classification", "decoder"): "sequence_classification",
+    ("language_modelling", "encoder"): "masked_lm",
+    ("language_modelling", "decoder"): "causal_lm",
+    ("generation", "decoder"): "causal_lm",
+}
+
+
+def model_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel]":
+    """The class of an architecture with a head; importing it is most of what loading costs.
+
+    Where the config says how many heads and neurons are left (`kept`), its models have these shapes.
+    """
+    published = published_class(head, config)
+    if getattr(config, "kept", None) is None:
+        return published
+    from effcomp.models.blocks import shaped_class
+
+    return shaped_class(published)
+
+
+def published_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel]":
+    """The class in the shapes of the publication."""
+    import transformers
+
+    if config.model_type == "bitnet":  # transformers has it without its quantised layers, and without a classifier
+        from effcomp.models import bitnet
+
+        return bitnet.CLASSES[head]
+    auto = {
+        "sequence_classification": transformers.AutoModelForSequenceClassification,
+        "masked_lm": transformers.AutoModelForMaskedLM,
+        "causal_lm": transformers.AutoModelForCausalLM,
+    }[head]
+    found: type[PreTrainedModel] = auto._model_mapping[type(config)]
+    return found
+
+
+def longest_sequence(config: dict[str, Any]) -> int | None:
+    """How many tokens a model with this config of transformers can read; None where it does not say."""
+    names = ("max_position_embeddings", "n_positions")
+    return next((int(config[name]) for name in names if name in config), None)

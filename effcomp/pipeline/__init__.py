@@ -1,0 +1,1 @@
+"""From overrides to a Record: compose, check, run the stages."""

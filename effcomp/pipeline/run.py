@@ -1,0 +1,258 @@
+"""The single run function: fine-tune, compress, measure, compare. Read it from top to bottom."""
+
+import json
+import logging
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from effcomp.artifact.folder import artifact_bytes, read_description
+from effcomp.core import device_lock, machine, memory
+from effcomp.core.code_key import source_key
+from effcomp.core.device import Device
+from effcomp.core.store import Entry, Store
+from effcomp.evaluate.judge import Judged, judge
+from effcomp.finetune.base import read_curve
+from effcomp.measure.measurement import Measured, measure, watch_idle
+from effcomp.measure.pair import Pair, Side
+from effcomp.models.heads import HEADS
+from effcomp.pipeline import stages
+from effcomp.pipeline.checks import check_fit
+from effcomp.pipeline.compose import Parts
+from effcomp.pipeline.predictions import answers
+from effcomp.prune.base import NoPrune, Pruner
+from effcomp.quant.floats import Float
+from effcomp.record import Cost, NotMeasured, Record, Truth, label
+from effcomp.record.result import Result
+from effcomp.runtimes.torch import Torch
+from effcomp.tasks.base import Splits, fold_split
+
+log = logging.getLogger(__name__)
+
+BASELINE_PRUNE = NoPrune(name="none")
+BASELINE_QUANT = Float(name="none", dtype="float32")
+BASELINE_RUNTIME = Torch(name="torch")
+WHAT_COMPUTES = (
+    *("artifact", "core.batches", "core.device", "core.machine", "core.memory", "core.process", "core.statistics"),
+    *("evaluate", "finetune", "measure", "metrics", "models", "pipeline.predictions", "pipeline.run"),
+    *("pipeline.stages", "prune", "quant", "record", "runtimes", "tasks"),
+)
+"""The packages and modules whose change makes a measurement stale."""
+UNTRAINED = NotMeasured(reason="model.weights=random: the model has learned nothing")
+NOTHING_TO_JUDGE = Judged(UNTRAINED, UNTRAINED)
+
+
+def run(parts: Parts) -> Result:
+    """Everything that one configuration asks for; what the store holds is not computed again.
+
+    Raises:
+        UserError: the configuration cannot work: what `compose.check` cannot see without the data.
+        ProcessFailed: a measured process failed; its own words are in the message.
+    """
+    started_ms = now_ms()
+    store, device = Store(parts.store), parts.device.resolved()
+    if isinstance(parts.prune, Pruner):
+        parts.prune.check_config(parts.model.shape(store))
+    splits = parts.task.load()
+    if parts.fold is not None:
+        splits = Splits(*fold_split(splits.train, parts.folds, parts.fold), splits.label_names)
+    parts.finetune.check_examples(splits)
+    parts.prune.check_examples(splits)
+    check_fit(parts, store, splits)
+    key = result_key(parts, store, device, splits)
+    parts.tracking.prepare()  # after whatever refuses the configuration: nothing is left of it
+
+    def build(folder: Path) -> None:
+        compress_and_measure(parts, store, device, splits).write(folder)
+
+    measured = store.get("result", key, build, again=parts.remeasure)
+    if not measured.created:
+        log.info("measured before (remeasure=true measures again): %s", measured.path)
+    result = Result.read(measured.path)
+    if not measured.created and store.find("artifact", result.record.truth.artifact) is None:
+        compress(parts, store, device, splits)  # removed or damaged since: what was measured is to be there
+    # Where it is tracked and stored is this run's, and does not change what was measured.
+    record = result.record.model_copy(update={"config": parts.config})
+    return replace(result, record=record, started_ms=started_ms, ended_ms=now_ms())
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def result_key(parts: Parts, store: Store, device: Device, splits: Splits) -> dict[str, Any]:
+    """All that a Result depends on, but for the moment at which it is measured."""
+    return {
+        "model": parts.model.identity(store),
+        "data": splits.fingerprint(),
+        "max_length": parts.task.max_length,
+        "objective": parts.task.objective,
+        "scoring": parts.task.scoring_key(store),
+        "finetune": parts.finetune.key(),
+        "prune": parts.prune.key(),
+        "quant": parts.quant.key(),
+        "runtime": parts.runtime.key(),
+        "bench": parts.bench.key(),
+        "device": device.spec(),
+        "device_name": machine.device_name(device),
+        "processor": machine.cpu_info(),
+        "seed": parts.seed,
+        "code": source_key(*(f"effcomp.{name}" for name in WHAT_COMPUTES)),
+        "libraries": machine.library_versions(),
+    }
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What is in the store before anything is measured."""
+
+    trained: Entry
+    pruned: Entry
+    baseline: Entry
+    variant: Entry
+
+
+def compress(parts: Parts, store: Store, device: Device, splits: Splits) -> Compressed:
+    """Train, prune, compress.
+
+    Args:
+        device: resolved.
+    """
+    head = HEADS[parts.task.objective, parts.model.kind]
+    form = parts.runtime.format
+    samples = stages.calibration(store, parts.model, parts.task, splits, head, parts.quant, parts.seed)
+    trained = stages.checkpoint(store, parts.model, parts.task, splits, head, parts.finetune, device, parts.seed)
+    pruned = stages.pruned(store, trained, head, parts.prune, splits, parts.task.max_length, device, parts.seed)
+    baseline = stages.artifact(
+        store, trained, head, BASELINE_PRUNE, BASELINE_QUANT, BASELINE_RUNTIME.format, [], device
+    )
+    variant = stages.artifact(store, pruned, head, parts.prune, parts.quant, form, samples, device)
+    return Compressed(trained, pruned, baseline, variant)
+
+
+def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Splits) -> Result:
+    """What `compress` does; then measure with the device to itself."""
+    started_ms, random = now_ms(), parts.model.weights == "random"
+    head = HEADS[parts.task.objective, parts.model.kind]
+    inputs = stages.tokens(store, parts.model, parts.task, splits, head)
+    stored = compress(parts, store, device, splits)
+    trained, pruned, baseline, variant = stored.trained, stored.pruned, stored.baseline, stored.variant
+
+    sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
+    pair = Pair(sides, inputs.path / stages.TOKENS_FILE, device, parts.bench.fixed_length)
+    memory.release_gpu(device)  # of the training
+    with device_lock.alone(device), ExitStack() as workers:
+        log.info("measuring %s beside its float32 baseline, each in its own process", label(parts.config))
+        idle = watch_idle(parts.bench, pair)
+        workers.enter_context(pair)
+        measured = measure(
+            pair,
+            parts.bench,
+            parts.quant,
+            lambda worker: stages.machine_rates(store, worker, device),
+            idle,
+            parts.seed,
+        )
+        if not random:
+            before = answers(parts, store, pair.baseline, baseline, inputs, head, BASELINE_RUNTIME, device)
+            after = answers(parts, store, pair.variant, variant, inputs, head, parts.runtime, device)
+    judged = NOTHING_TO_JUDGE if random else judge(parts, store, splits, head, before, after)
+
+    description = read_description(variant.path)
+    touched = parts.quant.ways[parts.runtime.name].touches
+    held = measured.memory
+    record = Record(
+        config=parts.config,
+        quality=judged.quality,
+        versus_baseline=judged.versus,
+        speed=measured.speed.model_copy(update={"writing": judged.writing}),
+        cost=Cost(
+            artifact_bytes=artifact_bytes(variant.path),
+            weights_bytes=parts.runtime.format.weights_bytes(variant.path),
+            baseline_artifact_bytes=artifact_bytes(baseline.path),
+            parameters=description.parameters,
+            baseline_parameters=read_description(baseline.path).parameters,
+            nonzero_share=description.nonzero_parameters / description.parameters,
+            peak_rss_bytes=held.peak_rss_bytes,
+            library_rss_bytes=held.library_rss_bytes,
+            load_added_rss_bytes=held.load_added_rss_bytes,
+            inference_added_rss_bytes=held.inference_added_rss_bytes,
+            baseline_peak_rss_bytes=measured.baseline_memory.peak_rss_bytes,
+            load_time_ms=measured.load_time_ms,
+            first_call_ms=measured.first_call_ms,
+            finetune_s=timing(trained)["seconds"],
+            finetune_peak_gpu_bytes=timing(trained).get("peak_gpu_bytes"),
+            recovery_s=timing(pruned)["seconds"] if parts.prune.trains else None,
+            energy_per_sample_j=measured.energy.per_sample_j,
+            energy_counter=measured.energy.counter,
+            idle_power_w=measured.energy.idle_power_w,
+            peak_power_w=measured.energy.peak_power_w,
+            pss_bytes=held.pss_bytes,
+            compile_ms=measured.compile_ms,
+            bits_per_parameter=8 * parts.runtime.format.weights_bytes(variant.path) / description.parameters,
+            quantised_layers=list(touched),
+            quantised_share=sum(description.parameters_by_kind[kind] for kind in touched) / description.parameters,
+            nonzero_parameters=description.nonzero_parameters,
+            gpu_allocated_bytes=held.gpu["allocated"] if held.gpu else None,
+            gpu_reserved_bytes=held.gpu["reserved"] if held.gpu else None,
+            gpu_process_bytes=held.gpu.get("process") if held.gpu else None,
+        ),
+        truth=truth(parts, splits, baseline, variant, measured),
+    )
+    return Result(
+        record=record,
+        training_curve=read_curve(trained.path),
+        recovery_curve=read_curve(pruned.path) if parts.prune.trains else [],
+        trace=measured.trace,
+        raw=measured.raw,
+        texts=judged.texts,
+        started_ms=started_ms,
+        ended_ms=now_ms(),
+    )
+
+
+def timing(checkpoint: Entry) -> dict[str, Any]:
+    """What the training of a checkpoint took when it was computed: its seconds, and its memory where it is known."""
+    found: dict[str, Any] = json.loads((checkpoint.path / stages.TIMING_FILE).read_text())
+    return found
+
+
+def truth(
+    parts: Parts,
+    splits: Splits,
+    baseline: Entry,
+    variant: Entry,
+    measured: Measured,
+) -> Truth:
+    """Under what circumstances the numbers hold."""
+    device = parts.device.resolved()
+    assert device.threads is not None, "a resolved device has its threads counted"
+    return Truth(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        device=machine.device_name(device),
+        device_kind=device.kind,
+        instruction_sets=list(machine.cpu_info()[1]),
+        cpu_capability=measured.cpu_capability,
+        threads=device.threads,
+        environment=device.environment(),
+        libraries=machine.library_versions(),
+        git_commit=machine.git_commit(),
+        seed=parts.seed,
+        data_fingerprint=splits.fingerprint(),
+        train_examples=parts.finetune.examples_used(splits.train),
+        test_examples=len(splits.test),
+        tokens="synthetic" if parts.model.without_source else "the task's texts",
+        artifact=variant.hash,
+        baseline_artifact=baseline.hash,
+        finetune_precision=parts.finetune.precision_on(device),
+        kernels=measured.ran.kernels,
+        promised_kernel_ran=measured.ran.promised,
+        int8_products=measured.ran.int8_products,
+        instructions=measured.ran.instructions,
+        providers=measured.ran.providers,
+        machine_rates=measured.rates,
+        conditions=measured.conditions,
+    )

@@ -1,0 +1,160 @@
+"""A pruner takes a trained model and removes weights from it, in steps, with training in between."""
+
+import time
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from effcomp.core.component import Part
+from effcomp.core.device import Device
+from effcomp.core.errors import UserError
+from effcomp.finetune.base import Finetune, Job, write_checkpoint
+from effcomp.models.base import Model
+from effcomp.tasks.base import Splits
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+
+class Prune(Part):
+    """Which weights to remove. To add one: a subclass of Pruner, conf/prune/<name>.yaml, a test."""
+
+    @property
+    def trains(self) -> bool:
+        return False
+
+    def check(self, model: Model) -> None:
+        """Raise UserError when the settings cannot work with this choice of model; takes no time."""
+
+    def check_device(self, device: Device) -> None:
+        """Raise UserError when the recovery cannot train on this device (resolved)."""
+
+    def check_config(self, config: "PretrainedConfig") -> None:
+        """Raise UserError when a model of this architecture cannot be pruned so; takes no time."""
+
+    def check_examples(self, splits: Splits) -> None:
+        """Raise UserError when the training examples are not what the recovery asks for."""
+
+    def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
+        """Raise UserError when the recovery cannot train a language model that reads these tokens."""
+
+
+class NoPrune(Prune):
+    """Keep every weight."""
+
+    ratio: float | None = None
+    """Of the other choices in a product of choices (`effcomp.pipeline.compose.build`); none here."""
+
+    def check(self, model: Model) -> None:
+        if self.ratio is not None:
+            raise UserError(f"prune.ratio={self.ratio}: prune=none keeps every weight; choose prune=structured, say")
+
+
+class Pruner(Prune):
+    recovery: Finetune
+    """Fine-tuning behind each step, to win back what the step cost; what is pruned stays so. `distill` without a
+    teacher of its own learns from the model before pruning."""
+
+    @property
+    def trains(self) -> bool:
+        return self.recovery.trains
+
+    @property
+    def ratios(self) -> list[float]:
+        """The share that is gone after each step; one step takes all."""
+        return [1.0]
+
+    @abstractmethod
+    def apply(self, job: Job, ratio: float) -> None:
+        """Remove weights from job.model, in place, until this share of them is gone."""
+
+    @abstractmethod
+    def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
+        """By the names of the weights that must keep their zeros in training: bool, False where the zeros are."""
+
+    def spec(self) -> dict[str, Any]:
+        spec = super().spec()
+        return {**spec, "fields": {**spec["fields"], "recovery": self.recovery.spec()}}
+
+    def key(self) -> dict[str, Any]:
+        key = super().key()
+        return {**key, "fields": {**key["fields"], "recovery": self.recovery.key()}}
+
+    def check(self, model: Model) -> None:
+        if not self.recovery.trains:
+            return
+        if model.weights == "random":
+            raise UserError(
+                f"finetune@prune.recovery={self.recovery.name} has nothing to recover with model.weights=random; "
+                "use finetune@prune.recovery=none"
+            )
+        with as_recovery():
+            self.recovery.check_recovery()
+            self.recovery.check_model(model)
+
+    def check_device(self, device: Device) -> None:
+        with as_recovery():
+            self.recovery.check_device(device)
+
+    def check_examples(self, splits: Splits) -> None:
+        with as_recovery():
+            self.recovery.check_examples(splits)
+
+    def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
+        with as_recovery():
+            self.recovery.check_vocabulary(tokenizer)
+
+    def write(self, job: Job, dense: Path, folder: Path) -> float:
+        """Prune job.model step by step, each followed by recovery, and write the pruned checkpoint.
+
+        Args:
+            dense: the folder of the model before pruning, that a distilling recovery learns from.
+
+        Returns:
+            The seconds that recovery took.
+        """
+        recovery, model, curve, seconds = self.recovery.taught_by(dense), job.model, list[dict[str, Any]](), 0.0
+        for number, ratio in enumerate(self.ratios, start=1):
+            step = replace(job, model=model, scratch=job.scratch / str(number))
+            self.apply(step, ratio)
+            if recovery.trains:
+                start = time.perf_counter()
+                model, rows = recovery.train(replace(step, masks=self.masks(model)))
+                seconds += time.perf_counter() - start
+                trained = curve[-1]["step"] if curve else 0
+                curve += [{**row, "step": trained + row["step"], "prune_step": number} for row in rows]
+        with as_recovery():
+            write_checkpoint(model, job.tokenizer, curve, folder)
+        return seconds
+
+
+class GradualPruner(Pruner):
+    """Steps of Zhu and Gupta (2017, "To prune, or not to prune", section 3): many weights go first, few at the end.
+
+    After step i of n the share ratio * (1 - (1 - i / n)^3) is gone.
+    """
+
+    ratio: Annotated[float, Field(ge=0, lt=1)]
+    """The share that is gone at the end."""
+    steps: Annotated[int, Field(ge=1)]
+    """1: all at once. Each step is followed by the whole recovery, so its epochs count for each."""
+
+    @property
+    def ratios(self) -> list[float]:
+        return [self.ratio * (1 - (1 - i / self.steps) ** 3) for i in range(1, self.steps + 1)]
+
+
+@contextmanager
+def as_recovery() -> Iterator[None]:
+    """What a way of fine-tuning refuses inside, in the words that are typed for a recovery."""
+    try:
+        yield
+    except UserError as error:
+        words = str(error).replace("finetune=", "finetune@prune.recovery=").replace("finetune.", "prune.recovery.")
+        raise type(error)(words) from error

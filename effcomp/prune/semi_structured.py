@@ -1,0 +1,20 @@
+"""Pruning in the pattern that sparse tensor cores compute with."""
+
+from effcomp.finetune.base import Job
+from effcomp.models.linear import matrix, same_scale
+from effcomp.prune.sparse import SparsePruner, matrices
+
+GROUP, ZEROS = 4, 2
+
+
+class SemiStructured24(SparsePruner):
+    """Of each 4 consecutive inputs of an output the 2 weights of smallest magnitude become zero (Mishra et al. 2021,
+    "Accelerating Sparse Deep Neural Networks", section 3). Inputs behind the last whole 4 stay as they are."""
+
+    def apply(self, job: Job, ratio: float) -> None:
+        for layer in matrices(job.model).values():
+            with same_scale(layer):
+                weight = matrix(layer)
+                whole = weight.shape[1] // GROUP * GROUP
+                groups = weight[:, :whole].unflatten(1, (-1, GROUP))
+                groups.scatter_(2, groups.abs().argsort(dim=2)[..., :ZEROS], 0)

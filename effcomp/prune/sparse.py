@@ -1,0 +1,41 @@
+"""What the pruners share that set single weights to zero and leave the matrices their shape."""
+
+from typing import TYPE_CHECKING
+
+from effcomp.core.errors import Skipped
+from effcomp.models.base import Model
+from effcomp.prune.base import Pruner
+from effcomp.quant.base import HEADS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+
+class SparsePruner(Pruner):
+    """Zeros in the matrices of every linear layer but the head's: neither time nor memory falls on dense kernels, and
+    the record says so. Training leaves them at zero."""
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if not self.recovery.keeps_zeros:
+            raise Skipped(
+                f"finetune@prune.recovery={self.recovery.name} adds matrices without zeros to those of "
+                f"prune={self.name}; "
+                "use finetune@prune.recovery=full or distill"
+            )
+
+    def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
+        return {f"{name}.weight": layer.weight.detach() != 0 for name, layer in matrices(model).items()}  # type: ignore[operator]
+
+
+def matrices(model: "nn.Module") -> "dict[str, nn.Module]":
+    """Every nn.Linear and Conv1D by its name, without those of the head."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and not set(HEADS) & set(name.split("."))
+    }

@@ -1,0 +1,103 @@
+"""Whole attention heads and feed-forward neurons are removed: what is left is a smaller dense model."""
+
+from math import floor, gcd
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from effcomp.core.errors import Skipped, UserError
+from effcomp.finetune.base import Job
+from effcomp.models.base import Model
+from effcomp.models.blocks import ARCHITECTURES, dense_counts, shrink
+from effcomp.prune.base import GradualPruner
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PretrainedConfig, PreTrainedModel
+
+NEURONS_STEP = 64
+"""A block of the 4-bit formats, and whole runs of every kernel: other widths cost the time of the next multiple."""
+
+
+class Structured(GradualPruner):
+    """Remove the heads and the neurons that matter least, so that parameters, bytes and time fall.
+
+    `ratio` is the share of the heads, and of the neurons, of the architecture as published. Where attention is
+    grouped, a key/value head goes with all of its query heads. The number of neurons kept in a layer is the nearest
+    multiple of 64, and at least 64, where the published one is a multiple.
+    """
+
+    importance: Literal["magnitude", "taylor"]
+    """The weights' L1 norm, or the change of the loss to first order (see effcomp.prune.importance)."""
+    scope: Literal["layer", "global"]
+    """Take the share from each layer, or rank all layers together, each one's importance divided by its L2 norm
+    (Michel et al. 2019, section 4.1); then each keeps at least one head and 64 neurons."""
+    samples: Annotated[int, Field(ge=1)]
+    """Training examples that `taylor` reads, or blocks of text; all, where there are fewer."""
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if model.weights == "random" and self.importance == "taylor":
+            raise Skipped(
+                "prune.importance=taylor needs a trained model; with model.weights=random: prune.importance=magnitude"
+            )
+
+    def check_config(self, config: "PretrainedConfig") -> None:
+        if config.model_type not in ARCHITECTURES:
+            raise Skipped(
+                f"prune={self.name} does not know the architecture {config.model_type}; "
+                f"it knows: {', '.join(ARCHITECTURES)}; use prune=l1_unstructured"
+            )
+        heads = [layer[0] for layer in dense_counts(config)]
+        together, least = (sum(heads), len(heads)) if self.scope == "global" else (heads[0], 1)
+        if share(together, self.ratio) < least:
+            largest = floor(1000 * (1 - (least - 0.5) / together)) / 1000
+            kind = "key/value heads" if hasattr(config, "num_key_value_heads") else "heads"
+            raise UserError(
+                f"prune.ratio={self.ratio} leaves a layer with no head: each of the {len(heads)} layers has "
+                f"{heads[0]} {kind}; the largest ratio possible is {largest}"
+            )
+
+    def apply(self, job: Job, ratio: float) -> None:
+        # Their libraries are heavy: imported where the work begins.
+        from effcomp.prune.importance import magnitude, taylor
+
+        scores = magnitude(job.model) if self.importance == "magnitude" else taylor(job, self.samples)
+        dense = dense_counts(job.model.config)
+        steps = (1, gcd(NEURONS_STEP, dense[0][1]))
+        heads, neurons = (
+            self.chosen([layer[kind] for layer in scores], dense[0][kind], ratio, step)
+            for kind, step in enumerate(steps)
+        )
+        shrink(job.model, list(zip(heads, neurons, strict=True)))
+
+    def chosen(self, scores: "list[Tensor]", total: int, ratio: float, step: int) -> list[list[int]]:
+        """The units of each layer that stay: in each a multiple of `step`, and no fewer than that.
+
+        Args:
+            scores: the importance of the units that are left, (units,), for each layer.
+            total: how many each layer had when it was published.
+        """
+        import torch
+
+        if self.scope == "layer":
+            sizes = [max(step, share(total, ratio, step))] * len(scores)
+        else:
+            relative = [layer / layer.norm().clamp(min=torch.finfo(layer.dtype).tiny) for layer in scores]
+            ranked = [layer.sort(descending=True).values for layer in relative]
+            free = torch.cat([layer[step:] for layer in ranked])  # the best of each layer stay in any case
+            places = share(total * len(scores), ratio) - step * len(scores)
+            threshold = free.topk(min(places, len(free))).values[-1] if places > 0 else torch.inf
+            sizes = [step * round((step + int((layer[step:] >= threshold).sum())) / step) for layer in ranked]
+        return [
+            sorted(layer.topk(min(size, len(layer))).indices.tolist())
+            for layer, size in zip(scores, sizes, strict=True)
+        ]
+
+    def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
+        return {}
+
+
+def share(total: int, ratio: float, step: int = 1) -> int:
+    """How many of so many units stay: the multiple of `step` nearest to (1 - ratio) * total, of several the larger."""
+    return step * floor((1 - ratio) * total / step + 0.5)

@@ -1,0 +1,40 @@
+"""A linear layer that multiplies 8-bit floats. Imported where a model is decoded."""
+
+import torch
+from torch import Tensor, nn
+
+from effcomp.quant.fp8 import LARGEST
+
+SMALLEST = torch.finfo(torch.float32).tiny
+
+
+class Fp8Linear(nn.Module):
+    """y = s_x * s_w * (q_x @ q_w^T) + b; each token's activations get a scale of their own, s_x = max|x| / 448."""
+
+    codes: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
+    def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None) -> None:
+        """codes: (out, in) float8_e4m3fn; scale: (out, 1) float32; bias: (out,)."""
+        super().__init__()
+        self.in_features = codes.shape[1]
+        self.register_buffer("codes", codes)
+        self.register_buffer("scale", scale.float().t().contiguous())
+        self.register_buffer("bias", None if bias is None else bias.detach().bfloat16())
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., in) to (..., out), bfloat16."""
+        tokens = input.reshape(-1, self.in_features).float()
+        scale = (tokens.abs().amax(dim=-1, keepdim=True) / LARGEST).clamp(min=SMALLEST)
+        values = (tokens / scale).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn)
+        output = torch._scaled_mm(
+            values,
+            self.codes.t(),
+            scale_a=scale,
+            scale_b=self.scale,
+            bias=self.bias,
+            out_dtype=torch.bfloat16,
+            use_fast_accum=True,
+        )
+        return output.unflatten(0, input.shape[:-1])

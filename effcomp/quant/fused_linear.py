@@ -1,0 +1,98 @@
+"""Linear layers that dequantise their weights in every call: a compiler makes one kernel of that, and the usual
+bfloat16 product follows. That saves memory, and time beside bitsandbytes' own kernels; beside bfloat16 it costs some.
+Imported where a model is decoded.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from effcomp.quant.base import cast
+
+
+class FusedLinear(nn.Module):
+    """y = W x + b in bfloat16, with W from its codes."""
+
+    bias: Tensor | None
+
+    def __init__(self, bias: Tensor | None) -> None:
+        """bias: (out,)."""
+        super().__init__()
+        self.register_buffer("bias", None if bias is None else bias.detach().bfloat16())
+
+    @abstractmethod
+    def weight(self) -> Tensor:
+        """(out, in) bfloat16."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., in) to (..., out), bfloat16."""
+        return nn.functional.linear(input, self.weight(), self.bias)
+
+
+class ByRow(FusedLinear):
+    """One scale for each row, or for the whole matrix."""
+
+    codes: Tensor
+    scale: Tensor
+
+    def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None) -> None:
+        """codes: (out, in) int8; scale: () or (out, 1) float32."""
+        super().__init__(bias)
+        self.register_buffer("codes", codes)
+        self.register_buffer("scale", scale.float())
+
+    def weight(self) -> Tensor:
+        return (self.codes.float() * self.scale).bfloat16()
+
+
+class ByGroup(FusedLinear):
+    """4-bit integers, two in a byte, with a scale for every group of inputs."""
+
+    packed: Tensor
+    scale: Tensor
+
+    def __init__(self, packed: Tensor, scale: Tensor, bias: Tensor | None, in_features: int) -> None:
+        """packed: (out, in / 2) uint8, codes + 8, the even columns in the low half; scale: (out, groups)."""
+        super().__init__(bias)
+        self.in_features = in_features
+        self.register_buffer("packed", packed)
+        self.register_buffer("scale", scale.float())
+
+    def weight(self) -> Tensor:
+        codes = torch.stack([self.packed & 15, self.packed >> 4], dim=-1).flatten(1).float() - 8
+        groups = codes.unflatten(1, (self.scale.shape[1], -1)) * self.scale[..., None]
+        return groups.flatten(1)[:, : self.in_features].bfloat16()
+
+
+class ByTable(FusedLinear):
+    """4-bit indices into a table of 16 values, with a scale for every block of weights."""
+
+    packed: Tensor
+    scale: Tensor
+    table: Tensor
+
+    def __init__(
+        self, packed: Tensor, scale: Tensor, table: Tensor, bias: Tensor | None, shape: tuple[int, int]
+    ) -> None:
+        """packed: (out * in / 2,) uint8, row after row, the first of two in the high half; scale: (blocks,) float32, of
+        as many weights each; table: (16,) float32; shape: (out, in)."""
+        super().__init__(bias)
+        self.shape, self.block = shape, 2 * packed.numel() // scale.numel()
+        self.register_buffer("packed", packed)
+        self.register_buffer("scale", scale.float())
+        self.register_buffer("table", table.float())
+
+    def weight(self) -> Tensor:
+        indices = torch.stack([self.packed >> 4, self.packed & 15], dim=-1).flatten().int()
+        weights = self.table[indices].unflatten(0, (-1, self.block)) * self.scale[:, None]
+        return weights.flatten()[: self.shape[0] * self.shape[1]].unflatten(0, self.shape).bfloat16()
+
+
+def placed(skeleton: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:
+    """The model in bfloat16, with these layers in the places of their names."""
+    cast(skeleton, torch.bfloat16)
+    for name, layer in layers.items():
+        skeleton.set_submodule(name, layer)
+    return skeleton

@@ -1,0 +1,77 @@
+"""int8 whose activation scales are fitted beforehand, to training examples."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from effcomp.core.batches import Batch
+from effcomp.quant.base import Arithmetic, Quant, Way
+from effcomp.quant.onnx_graph import read_graph
+
+if TYPE_CHECKING:
+    from openvino import Model as OpenVinoModel
+
+OPENVINO_PRODUCTS = (
+    "FullyConnected brgemm_avx512_I8",
+    "FullyConnected brgemm_avx512_amx_I8",
+    "FullyConnectedQuantized",
+)
+
+
+class Int8Static(Quant):
+    """int8 weights and int8 activations, both scales constant: nothing is searched for at run time.
+
+    onnxruntime   linear layers, between QuantizeLinear and DequantizeLinear; smallest and largest values
+    openvino      linear layers, attention products and embeddings, by NNCF: SmoothQuant (Xiao et al. 2023) shifts what
+                  is hard to round from activations to weights, and biases take up the mean error
+    """
+
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    samples: Annotated[int, Field(ge=1)]
+    """Training examples that the scales are fitted to."""
+
+    @property
+    def ways(self) -> dict[str, Way]:
+        return {
+            "onnxruntime": Way(("linear", "head"), ("QLinear", "MatMulInteger", "QGemm")),
+            "openvino": Way(("linear", "head", "embeddings"), OPENVINO_PRODUCTS),
+        }
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "int8"
+
+    @property
+    def calibration_samples(self) -> int:
+        return self.samples
+
+    def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
+        from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+
+        class Samples(CalibrationDataReader):
+            def __init__(self) -> None:
+                self.rest: Iterator[Batch] = iter(samples)
+
+            def get_next(self) -> Batch | None:
+                return next(self.rest, None)
+
+        quantize_static(
+            read_graph(file),
+            file,
+            Samples(),
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibration_providers=["CPUExecutionProvider"],
+            extra_options={"MatMulConstBOnly": True},
+        )
+
+    def quantise_openvino(self, model: "OpenVinoModel", samples: list[Batch]) -> "OpenVinoModel":
+        import nncf
+
+        return nncf.quantize(
+            model, nncf.Dataset(samples), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples)
+        )

@@ -1,0 +1,75 @@
+"""A finished run as files: the Record, every single time, and the series that go beside it."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.core.store import MANIFEST, write_at_once
+from effcomp.record import RECORD_FILE, Record
+from effcomp.record.trace import GpuSample, Sample
+
+RAW_FILE = "times.npz"
+SERIES_FILE = "series.json"
+TEXTS_FILE = "texts.jsonl"
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folders of runs below this one, by name; an entry of the store, which has a manifest, is a copy of what a
+    run has."""
+    records = sorted(file for file in folder.rglob(RECORD_FILE) if file.is_file())
+    return [record.parent for record in records if not record.with_name(MANIFEST).exists()]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that one configuration showed."""
+
+    record: Record
+    training_curve: list[dict[str, Any]]
+    recovery_curve: list[dict[str, Any]]
+    """Of the training after pruning; empty without."""
+    trace: list[Sample]
+    """Of the measured process."""
+    raw: dict[str, NDArray[np.float64]]
+    """Every single call's milliseconds, (turns, calls), by what was called."""
+    texts: list[dict[str, str]]
+    """Of a task that writes: each prompt with its reference, and what baseline and variant wrote; else empty."""
+    started_ms: int
+    """When the run began, Unix time."""
+    ended_ms: int
+
+    def write(self, folder: Path) -> None:
+        """Write times.npz (numpy's compressed format), texts.jsonl where there are texts, series.json and record.json;
+        the record last and at once, so that where there is one, all are whole."""
+        np.savez_compressed(folder / RAW_FILE, allow_pickle=False, **self.raw)
+        series = {
+            "training_curve": self.training_curve,
+            "recovery_curve": self.recovery_curve,
+            "trace": [asdict(sample) for sample in self.trace],
+            "started_ms": self.started_ms,
+            "ended_ms": self.ended_ms,
+        }
+        if self.texts:
+            (folder / TEXTS_FILE).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in self.texts))
+        (folder / SERIES_FILE).write_text(json.dumps(series) + "\n")
+        write_at_once(folder / RECORD_FILE, self.record.to_json() + "\n")
+
+    @classmethod
+    def read(cls, folder: Path) -> "Result":
+        """What `write` wrote.
+
+        Raises:
+            OSError: a file is missing.
+            ValueError: one is damaged, or of a version that this one does not read.
+        """
+        series = json.loads((folder / SERIES_FILE).read_text())
+        trace = [Sample(**row | {"gpu": GpuSample(**row["gpu"]) if row["gpu"] else None}) for row in series["trace"]]
+        with np.load(folder / RAW_FILE, allow_pickle=False) as stored:
+            raw = dict(stored)
+        lines = file.read_text().splitlines() if (file := folder / TEXTS_FILE).exists() else []
+        texts = [json.loads(line) for line in lines]
+        return cls(Record.read(folder / RECORD_FILE), **series | {"trace": trace}, raw=raw, texts=texts)

@@ -1,0 +1,23 @@
+"""Samples of a resource trace."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GpuSample:
+    utilisation_percent: float
+    temperature_c: float
+    power_w: float
+    memory_bytes: int
+    """Of the whole board."""
+    throttle_reasons: int = 0
+    """NVML's bits of the reasons for which its clock is lower than it could be."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    seconds: float
+    rss_bytes: int
+    cpu_percent: float
+    """100 is one core."""
+    gpu: GpuSample | None = None

@@ -1,0 +1,1 @@
+"""Objectives, limits and the recommendation."""

@@ -1,0 +1,192 @@
+"""What is asked of a recommendation, `max_accuracy_drop=0.5 minimise=latency_p50_ms`, and which records keep it."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from effcomp.core.errors import UserError
+from effcomp.core.interval import Interval
+from effcomp.record import (
+    GenerationQuality,
+    GenerationVersus,
+    LanguageQuality,
+    LanguageVersus,
+    Quality,
+    Record,
+    VersusBaseline,
+)
+from effcomp.report.choose.objectives import OBJECTIVES, exact
+from effcomp.report.table.rows import spread
+from effcomp.report.table.words import quantity
+
+GRAMMAR = (
+    "give minimise=NAME or maximise=NAME, and any of max_accuracy_drop=POINTS, max_perplexity_increase=PERCENT, "
+    f"max_headline_drop=POINTS, max_NAME=NUMBER, min_NAME=NUMBER; NAME is one of: {', '.join(OBJECTIVES)}"
+)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A number of the record may be at most so much, or at least; in the Record's own unit."""
+
+    side: Literal["max", "min"]
+    objective: str
+    limit: float
+
+    def broken_by(self, value: Interval | None) -> str | None:
+        """In words; None when the whole interval is within the bound."""
+        objective = OBJECTIVES[self.objective]
+        if value is None:
+            return f"its {objective.what} was not measured"
+        if value.high <= self.limit if self.side == "max" else value.low >= self.limit:
+            return None
+        border = "at most" if self.side == "max" else "at least"
+        asked, measured = quantity(objective, exact(self.limit)), quantity(objective, value)
+        return f"its {objective.what} is not {border} {asked}: {measured}"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of a loss."""
+
+    loss: Interval
+    """More is worse, on the scale on which its interval was made."""
+    limit: float
+    """On that scale."""
+    words: str
+    """The loss as people read it."""
+    count: int
+    unit: str
+    """How many of what it was measured on."""
+
+
+@dataclass(frozen=True)
+class Loss(ABC):
+    """How much worse than its baseline a configuration may be, on the same examples; in the unit that is typed."""
+
+    limit: float
+    quality: ClassVar[str]
+    falls_by: ClassVar[str]
+    unit: ClassVar[str]
+
+    @abstractmethod
+    def evidence(self, record: Record) -> Evidence | None:
+        """None for a record with another kind of quality, or with none."""
+
+    def broken_by(self, record: Record) -> str | None:
+        """In words; None when the whole 95 % interval of the paired difference is within the limit.
+
+        The width of an interval falls with the square root of the number of examples; that says how many would be
+        enough, should the middle stay where it is.
+        """
+        known = self.evidence(record)
+        if known is None:
+            return f"its {self.quality} was not measured"
+        if known.loss.high <= known.limit:
+            return None
+        if known.loss.low > known.limit:
+            return f"its {self.falls_by} more than {self.limit:g} {self.unit}: {known.words}"
+        asked = f"{known.count:,} {known.unit} cannot show that its {self.falls_by} at most {self.limit:g} {self.unit}"
+        half, middle = (known.loss.high - known.loss.low) / 2, (known.loss.high + known.loss.low) / 2
+        if middle >= known.limit:
+            return f"{asked}: {known.words}"
+        needed = known.count * (half / (known.limit - middle)) ** 2
+        return f"{asked}: {known.words}; about {two_digits(needed):,} would decide"
+
+
+class AccuracyDrop(Loss):
+    quality, falls_by, unit = "accuracy", "accuracy falls by", "points"
+
+    def evidence(self, record: Record) -> Evidence | None:
+        versus, quality = record.versus_baseline, record.quality
+        if not isinstance(versus, VersusBaseline) or not isinstance(quality, Quality):
+            return None
+        difference = versus.accuracy_difference
+        words = spread(difference, 1, 100, "+")
+        return Evidence(difference.scaled(-100), self.limit, words, quality.examples, "examples")
+
+
+class PerplexityIncrease(Loss):
+    quality, falls_by, unit = "perplexity", "perplexity rises by", "%"
+
+    def evidence(self, record: Record) -> Evidence | None:
+        versus, quality = record.versus_baseline, record.quality
+        if not isinstance(versus, LanguageVersus) or not isinstance(quality, LanguageQuality):
+            return None
+        ratio = versus.perplexity_ratio
+        percent = Interval(value=ratio.value - 1, low=ratio.low - 1, high=ratio.high - 1)
+        words = f"{spread(percent, 1, 100, '+')} %"
+        limit = math.log1p(self.limit / 100)
+        return Evidence(versus.loss_difference, limit, words, quality.blocks, "blocks of text")
+
+
+class HeadlineDrop(Loss):
+    quality, falls_by, unit = "headline score of texts", "headline falls by", "points"
+
+    def evidence(self, record: Record) -> Evidence | None:
+        versus, quality = record.versus_baseline, record.quality
+        if not isinstance(versus, GenerationVersus) or not isinstance(quality, GenerationQuality):
+            return None
+        difference = versus.differences[quality.headline]
+        words = f"{quality.headline} {spread(difference, 1, 100, '+')}"
+        return Evidence(difference.scaled(-100), self.limit, words, quality.examples, "prompts")
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "max_accuracy_drop": AccuracyDrop,
+    "max_perplexity_increase": PerplexityIncrease,
+    "max_headline_drop": HeadlineDrop,
+}
+
+
+@dataclass(frozen=True)
+class Goal:
+    """The best `objective` of the configurations that keep every bound and lose no more than is allowed."""
+
+    text: str
+    """As it was typed."""
+    objective: str
+    bounds: list[Bound]
+    losses: list[Loss]
+
+
+def parse_goal(items: list[str]) -> Goal:
+    """Raises UserError for what is not in GRAMMAR, and where there is not exactly one objective."""
+    wanted: list[str] = []
+    bounds: list[Bound] = []
+    losses: list[Loss] = []
+    for item in items:
+        key, _, value = item.partition("=")
+        side, _, name = key.partition("_")
+        if key in ("minimise", "maximise") and value in OBJECTIVES:
+            better = OBJECTIVES[value].direction
+            if key != better:
+                raise UserError(f"--recommend {item}: of {value} the best is the other end; write {better}={value}")
+            wanted.append(value)
+        elif key in LOSSES:
+            losses.append(LOSSES[key](number(item)))
+        elif side in ("max", "min") and name in OBJECTIVES:
+            bounds.append(Bound("max" if side == "max" else "min", name, number(item)))
+        else:
+            raise UserError(f"--recommend {item}: {GRAMMAR}")
+    if len(wanted) != 1:
+        raise UserError(f"--recommend {' '.join(items)}: give one objective, not {len(wanted)}; {GRAMMAR}")
+    return Goal(" ".join(items), wanted[0], bounds, losses)
+
+
+def number(item: str) -> float:
+    value = item.partition("=")[2]
+    try:
+        parsed = float(value)
+    except ValueError:
+        parsed = math.nan
+    if not (math.isfinite(parsed) and parsed >= 0):
+        raise UserError(f"--recommend {item}: {value or 'nothing'} is no number of 0 or more; give one")
+    return parsed
+
+
+def two_digits(value: float) -> int:
+    """Rounded up to two digits that count: 2,357 is 2,400."""
+    step = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    return math.ceil(value / step) * step

@@ -1,0 +1,153 @@
+"""The configuration that serves a goal best, and why the next ones lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from effcomp.core.errors import UserError
+from effcomp.core.interval import Interval
+from effcomp.record.baseline import is_baseline
+from effcomp.report.choose.goal import Goal
+from effcomp.report.choose.objectives import OBJECTIVES, Objective, comparable, keeps_time
+from effcomp.report.table.rows import Row, spread
+from effcomp.report.table.words import facts, three_digits
+
+EXPLAINED = 4
+"""Configurations before the best one, and behind it, that are explained; the others are counted."""
+COMPARATIVES = {
+    "accuracy": ("more accurate", "less accurate"),
+    "macro_f1": ("better", "worse"),
+    "perplexity": ("better", "worse"),
+    "strict_match": ("more often right", "less often right"),
+    "flexible_match": ("more often right", "less often right"),
+    "rougeL": ("better", "worse"),
+    "bertscore": ("better", "worse"),
+    "perplexity_judge": ("better", "worse"),
+    "identical_tokens": ("nearer to the baseline", "further from the baseline"),
+    "latency_p50_ms": ("faster", "slower"),
+    "throughput_samples_per_s": ("faster", "slower"),
+    "throughput_tokens_per_s": ("faster", "slower"),
+    "prefill_ms": ("faster", "slower"),
+    "decode_ms_per_token": ("faster", "slower"),
+    "artifact_bytes": ("smaller", "larger"),
+    "weights_bytes": ("smaller", "larger"),
+    "peak_rss_bytes": ("less memory", "more memory"),
+    "load_time_ms": ("loaded faster", "loaded more slowly"),
+    "energy_per_sample_j": ("less energy", "more energy"),
+}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration and what it is judged by."""
+
+    row: Row
+    value: Interval
+    """Of the objective, comparable between the candidates."""
+    number: str
+    unit: str
+    """The same in words: as a speed-up where that is what was compared."""
+    broken: list[str]
+    """The limits that it is not shown to keep, each in words."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    asked: str
+    best: str
+    """The best configuration in a sentence, or that none keeps the limits."""
+    others: list[str]
+    """Why the next ones lost, each in a sentence."""
+
+
+def recommend(rows: Sequence[Row], goal: Goal) -> Recommendation:
+    """The best of those that keep every limit.
+
+    A limit is kept when the whole 95 % interval lies within it; the baseline loses nothing against itself. Speeds
+    are compared by the speed-ups over the baseline, or as times (`comparable`).
+
+    Raises:
+        UserError: no record has the number that is asked for, or they are not of one test set.
+    """
+    if len({row.record.truth.data_fingerprint for row in rows}) > 1:
+        raise UserError("--recommend: these records are of several test sets; choose one with --where task=NAME")
+    objective = OBJECTIVES[goal.objective]
+    found = sorted(candidates(rows, goal), key=lambda one: one.value.value, reverse=objective.direction == "maximise")
+    kept = [one for one in found if not one.broken]
+    if not kept:
+        others = [f"{one.row.name}: {one.number} {one.unit}, but {one.broken[0]}" for one in found[:EXPLAINED]]
+        others += more(len(found) - EXPLAINED, "do not keep them either")
+        return Recommendation(goal.text, "no configuration can be shown to keep the limits", others)
+    best, behind = kept[0], kept[1:]
+    before = found[: found.index(best)]
+    return Recommendation(
+        goal.text,
+        praised(best, objective),
+        [
+            *(f"{standing(one, best, goal)}, but {one.broken[0]}" for one in before[:EXPLAINED]),
+            *more(len(before) - EXPLAINED, "come before it and do not keep the limits"),
+            *(standing(one, best, goal) for one in behind[:EXPLAINED]),
+            *more(len(behind) - EXPLAINED, "keep the limits"),
+            *more(len(found) - len(before) - len(kept), "come behind it and do not keep the limits"),
+            *more(len(rows) - len(found), f"have no {objective.what}"),
+        ],
+    )
+
+
+def candidates(rows: Sequence[Row], goal: Goal) -> list[Candidate]:
+    """The rows that have the objective.
+
+    Raises:
+        UserError: none has it, or none has a number that is limited.
+    """
+    records = [row.record for row in rows]
+    objective = OBJECTIVES[goal.objective]
+    values = {
+        name: comparable(OBJECTIVES[name], records) for name in [goal.objective, *(b.objective for b in goal.bounds)]
+    }
+    for name, found_values in values.items():
+        if not any(found_values):
+            raise UserError(f"--recommend {goal.text}: no record has {name}; ask for another number")
+    for loss in goal.losses:
+        if not any(loss.evidence(record) for record in records):
+            raise UserError(f"--recommend {goal.text}: no record has {loss.quality}; ask for another number")
+    measured = [record for record in records if objective.value(record) is not None]
+    as_times = any(keeps_time(objective, record) for record in measured)
+    as_ratios = len(set(map(objective.setting, measured))) == 1 and not as_times
+    found = []
+    for index, row in enumerate(rows):
+        value = values[goal.objective][index]
+        if value is not None:
+            broken = [bound.broken_by(values[bound.objective][index]) for bound in goal.bounds]
+            if not is_baseline(row.record):
+                broken += [loss.broken_by(row.record) for loss in goal.losses]
+            number, unit = three_digits(objective, value), objective.unit
+            if as_times and not keeps_time(objective, row.record):
+                number += " (by its ratio)"
+            if as_ratios and objective.speedup is not None and (speedup := objective.speedup(row.record)):
+                number, unit = spread(speedup, 2), "times the baseline's speed"
+            found.append(Candidate(row, value, number, unit, [reason for reason in broken if reason is not None]))
+    return found
+
+
+def praised(best: Candidate, objective: Objective) -> str:
+    measured = f"{best.number} {best.unit}".rstrip()
+    if is_baseline(best.row.record):
+        return f"{best.row.name}: no other keeps the limits and is better; {objective.what}: {measured}"
+    words = facts(best.row)
+    said = best.number if objective.speedup is not None else measured
+    return words if said in words else f"{words}; {objective.what}: {measured}"
+
+
+def standing(one: Candidate, best: Candidate, goal: Goal) -> str:
+    """How a configuration stands to the best: `fp16: slower: 8.1 [7.9, 8.3] against 4.4 [4.2, 4.6] ms`."""
+    better, worse = COMPARATIVES[goal.objective]
+    if one.value.low <= best.value.high and best.value.low <= one.value.high:
+        word = "a tie"
+    else:
+        word = better if OBJECTIVES[goal.objective].better(one.value.value, best.value.value) else worse
+    return f"{one.row.name}: {word}: {one.number} against {best.number} {best.unit}".rstrip()
+
+
+def more(count: int, words: str) -> list[str]:
+    """Those that are not explained, as one line; none where there are none."""
+    return [f"{count:,} more {words}"] if count > 0 else []

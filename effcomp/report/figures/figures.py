@@ -1,0 +1,168 @@
+"""Figures for a paper or a page, one line per configuration: units on the axes, intervals as bars, nothing cut off."""
+
+from collections.abc import Callable, Sequence
+from textwrap import fill
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from effcomp.core.interval import Interval
+from effcomp.record import LanguageQuality, Quality, Record
+from effcomp.record.baseline import is_baseline
+from effcomp.report.choose.objectives import MIB, OBJECTIVES, exact
+from effcomp.report.table.columns import energy_mj
+from effcomp.report.table.rows import Row, name
+
+BASELINE_COLOUR, COLOUR, SECOND_COLOUR, INK = "#8a8f98", "#1f6feb", "#bc4c00", "#333333"
+DPI = 150
+LONGEST_NAME = 44
+"""Characters of a configuration in one line of a figure."""
+Measure = Callable[[Record], Interval | None]
+
+
+def bars(axes: Axes, values: list[Interval | None], colours: list[str]) -> None:
+    """Bars from zero, with intervals where there are any: for what has a meaningful zero."""
+    there = [(place, one) for place, one in enumerate(values) if one is not None]
+    axes.barh(
+        [place for place, _ in there],
+        [one.value for _, one in there],
+        color=[colours[place] for place, _ in there],
+        height=0.7,
+    )
+    uncertain = [(place, one) for place, one in there if one.high > one.low]
+    errors(axes, uncertain, fmt="none", ecolor=INK, capsize=2, elinewidth=1)
+
+
+def dots(axes: Axes, values: list[Interval | None], colours: list[str]) -> None:
+    """Points with intervals: for what is compared in a narrow range. The value of a single baseline is a line."""
+    for colour in dict.fromkeys(colours):
+        there = [(place, one) for place, one in enumerate(values) if one is not None and colours[place] == colour]
+        errors(axes, there, fmt="o", color=colour, capsize=3)
+        if colour == BASELINE_COLOUR and len(there) == 1:
+            axes.axvline(there[0][1].value, color=BASELINE_COLOUR, linewidth=1, linestyle=":")
+    axes.grid(axis="x", alpha=0.25)
+
+
+def errors(axes: Axes, placed: list[tuple[int, Interval]], **style: Any) -> None:
+    """Intervals along x, each at its place on y."""
+    ends = [whiskers(one) for _, one in placed]
+    both = [[end[side][0] for end in ends] for side in (0, 1)]
+    axes.errorbar([one.value for _, one in placed], [place for place, _ in placed], xerr=both, **style)
+
+
+def whiskers(interval: Interval) -> list[list[float]]:
+    """The distances down and up, as matplotlib wants them."""
+    return [[max(0.0, interval.value - interval.low)], [max(0.0, interval.high - interval.value)]]
+
+
+def wrapped(words: str, width: int = LONGEST_NAME) -> str:
+    return fill(words, width, break_long_words=True)
+
+
+def colours_of(rows: Sequence[Row]) -> list[str]:
+    return [BASELINE_COLOUR if is_baseline(row.record) else COLOUR for row in rows]
+
+
+def named_lines(axes: Axes, rows: Sequence[Row]) -> None:
+    """The configurations from top to bottom on the y axis."""
+    axes.set_yticks(range(len(rows)), [wrapped(row.name) for row in rows], fontsize=8)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+
+
+def height(rows: Sequence[Row]) -> float:
+    """Inches for one line per configuration, of longer names more."""
+    lines = sum(wrapped(row.name).count("\n") * 0.5 + 1 for row in rows)
+    return 0.3 * lines + 1.7
+
+
+def panels(rows: Sequence[Row], title: str, draw: Callable[..., None], drawn: Sequence[tuple[str, Measure]]) -> Figure:
+    """One panel for each measure, side by side, sharing the configurations; the baseline in grey."""
+    figure = Figure(figsize=(2.9 * len(drawn) + 2.6, height(rows)), dpi=DPI, layout="constrained")
+    all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
+    for axes, (label, value) in zip(all_axes, drawn, strict=True):
+        draw(axes, [value(row.record) for row in rows], colours_of(rows))
+        axes.set_xlabel(label)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.label_outer()
+    named_lines(all_axes[0], rows)
+    titled(figure, title)
+    return figure
+
+
+def titled(figure: Figure, title: str) -> None:
+    """The title over the whole figure, in as many lines as its width asks for."""
+    figure.suptitle(wrapped(title, int(figure.get_figwidth() * 11)), fontsize=11)
+
+
+def in_its_unit(name: str) -> tuple[str, Measure]:
+    """An objective's label, and its value in the label's unit."""
+    objective = OBJECTIVES[name]
+
+    def value(record: Record) -> Interval | None:
+        found = objective.value(record)
+        return None if found is None else found.scaled(objective.scale)
+
+    return objective.label, value
+
+
+QUALITY_MEASURES: list[tuple[str, Measure]] = [
+    *map(in_its_unit, ("accuracy", "macro_f1")),
+    ("perplexity (less is better)", lambda r: r.quality.perplexity if isinstance(r.quality, LanguageQuality) else None),
+    ("loss, nats a token", lambda r: r.quality.loss if isinstance(r.quality, LanguageQuality) else None),
+    *map(in_its_unit, ("flexible_match", "rougeL", "bertscore", "identical_tokens", "perplexity_judge")),
+]
+
+
+def performance_figure(rows: Sequence[Row], about: str) -> Figure | None:
+    """Quality with its intervals; None where none was measured."""
+    drawn = [(label, value) for label, value in QUALITY_MEASURES if any(value(row.record) for row in rows)]
+    return panels(rows, f"Quality with 95 % intervals: {about}", dots, drawn) if drawn else None
+
+
+def efficiency_figure(rows: Sequence[Row], about: str) -> Figure:
+    """Speed-up at each batch size that all have, artifact size, peak memory, and energy where any has it."""
+    shared = sorted(set.intersection(*(set(row.record.speed.by_batch_size) for row in rows)))
+    speedups: list[tuple[str, Measure]] = [
+        (f"speed-up at batch {size}, times", lambda record, size=size: record.speed.by_batch_size[size].speedup)  # type: ignore[misc]
+        for size in shared
+    ]
+    costs: list[tuple[str, Measure]] = [
+        ("artifact, MiB", lambda record: exact(record.cost.artifact_bytes / MIB)),
+        ("peak memory, MiB", lambda record: exact(record.cost.peak_rss_bytes / MIB)),
+    ]
+    if any(energy_mj(row.record) for row in rows):
+        costs.append(("energy, mJ a sample", energy_mj))
+    title = f"Efficiency, speed-ups with 95 % intervals: {about}"
+    figure = panels(rows, title, bars, [*speedups, *costs])
+    for axes in figure.axes[: len(shared)]:
+        axes.axvline(1, color=INK, linewidth=1, linestyle=":")
+    return figure
+
+
+def confusion_figure(record: Record, title: str | None = None) -> Figure:
+    """The confusion matrix with counts; rows are the true labels. Titled by its name beside others, if it has one.
+
+    The margins are given, not laid out: there may be forty of these to draw.
+    """
+    assert isinstance(record.quality, Quality)
+    labels = [wrapped(label, 14) for label in record.quality.per_class]
+    matrix = record.quality.confusion_matrix
+    side, margin, below = 1.1 * len(labels) + 0.4, 0.85, 0.65
+    words = wrapped(title or name(record), int((side + margin) * 11))
+    above = 0.2 * (words.count("\n") + 1) + 0.15
+    size = (margin + side + 0.2, below + side + above)
+    figure = Figure(figsize=size, dpi=DPI)
+    axes = figure.add_axes((margin / size[0], below / size[1], side / size[0], side / size[1]))
+    axes.imshow(matrix, cmap="Blues", vmin=0)
+    middle = max(max(row) for row in matrix) / 2
+    for row, counts in enumerate(matrix):
+        for column, count in enumerate(counts):
+            colour = "white" if count > middle else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=colour)
+    axes.set_xticks(range(len(labels)), labels)
+    axes.set_yticks(range(len(labels)), labels, rotation=90, va="center")
+    axes.set_xlabel("predicted, test examples")
+    axes.set_ylabel("true, test examples")
+    figure.text((margin + side / 2) / size[0], 1 - 0.1 / size[1], words, ha="center", va="top", fontsize=10)
+    return figure

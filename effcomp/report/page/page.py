@@ -1,0 +1,206 @@
+"""One self-contained HTML page: the recommendation, the plot, the table, the verdicts, the figures.
+
+page.html is the frame, page.css its look; page.js filters, sorts and draws from what this module puts in.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from effcomp.core.interval import Interval
+from effcomp.record import Record
+from effcomp.record.baseline import is_baseline
+from effcomp.report.choose.fronts import examples, scope
+from effcomp.report.choose.objectives import OBJECTIVES, comparable, keeps_time
+from effcomp.report.choose.recommend import Recommendation
+from effcomp.report.figures.figures import DPI
+from effcomp.report.table.drift import drifts
+from effcomp.report.table.repeats import MEANS
+from effcomp.report.table.rows import Row, subject
+from effcomp.report.table.table import Comparison
+from effcomp.report.table.words import doubts, verdict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HERE = Path(__file__).parent
+FOLDS_NOTE = """<p class="note">Over folds the interval is widened for the training examples that they share (Nadeau and
+Bengio 2003); over seeds it says what another seed would change, and nothing about other examples.</p>"""
+OWN_TIMES_NOTE = " Latencies on cuda_graphs are compared as they are: the ratio's noise is the baseline's there."
+NOISE_NOTE = "The baseline is measured against itself too, which shows the noise."
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a page shows."""
+
+    comparison: Comparison
+    texts: "pd.DataFrame"
+    """Its table with every interval."""
+    further: "list[tuple[str, pd.DataFrame]]"
+    """Tables behind it, with their captions."""
+    left_out: list[str]
+    figures: list[Path]
+    confusions: list[Path]
+    """PNG files, which are put inside the page."""
+    recommendation: Recommendation | None
+
+
+def page(contents: Contents) -> str:
+    """The page as text."""
+    from plotly.offline import get_plotlyjs
+
+    rows = contents.comparison.rows
+    records = [row.record for row in rows]
+    drawn = scope(len(contents.comparison.shown), len(rows))
+    return Template((HERE / "page.html").read_text()).substitute(
+        title=escape(subject(records)),
+        style=(HERE / "page.css").read_text(),
+        plotly=get_plotlyjs(),
+        script=(HERE / "page.js").read_text(),
+        data=json.dumps(plot_data(rows)).replace("<", "\\u003c"),
+        count=f"{len(rows):,} configuration{'s' if len(rows) > 1 else ''}",
+        when=escape(span(record.truth.time.partition("T")[0] for record in records)),
+        where=escape(joined(record.truth.device for record in records)),
+        recommendation=recommended(contents.recommendation),
+        comparison=table(contents.texts),
+        own_times=OWN_TIMES_NOTE if any(keeps_time(OBJECTIVES["latency_p50_ms"], one) for one in records) else "",
+        noise=NOISE_NOTE if is_baseline(records[0]) else "",
+        verdicts="\n".join(f"<li>{named(row, verdict(row))}</li>" for row in rows),
+        words_open="" if drawn else "open",
+        doubts=section("Read with care", items([*drifts(records), *(doubt for row in rows for doubt in doubts(row))])),
+        left_out=section("Left out", items(contents.left_out)),
+        further="".join(further_section(caption, frame) for caption, frame in contents.further),
+        drawn=f'<p class="note">Drawn{drawn}; the plot and the table above have all.</p>' if drawn else "",
+        figures="".join(map(image, contents.figures)),
+        confusions=folded("Confusion matrices", "".join(map(image, contents.confusions))),
+        circumstances=escape(circumstances(records)),
+    )
+
+
+def plot_data(rows: list[Row]) -> dict[str, Any]:
+    """What page.js draws and filters: for each configuration its choices and, in the units of their labels, the
+    objectives that any has, each [value, low, high]."""
+    records = [row.record for row in rows]
+    values = {key: comparable(objective, records) for key, objective in OBJECTIVES.items()}
+    measured = {key: found for key, found in values.items() if any(found)}
+    test_sets = list(dict.fromkeys(examples(record) for record in records))
+    return {
+        "objectives": [
+            {"key": key, "label": OBJECTIVES[key].label, "direction": OBJECTIVES[key].direction} for key in measured
+        ],
+        "points": [
+            {
+                "name": row.name,
+                "baseline": is_baseline(row.record),
+                "choices": row.record.choices,
+                "testSet": test_sets.index(examples(row.record)),
+                "at": {
+                    key: triple(one, OBJECTIVES[key].scale)
+                    for key, found in measured.items()
+                    if (one := found[index]) is not None
+                },
+            }
+            for index, row in enumerate(rows)
+        ],
+    }
+
+
+def triple(interval: Interval, scale: float) -> list[float]:
+    return [float(f"{number * scale:.6g}") for number in (interval.value, interval.low, interval.high)]
+
+
+def table(frame: "pd.DataFrame") -> str:
+    """A table whose headings are buttons that sort; units and intervals are set smaller."""
+    head = "".join(f"<th><button>{heading(words)}</button></th>" for words in frame.columns)
+    body = "\n".join("<tr>" + "".join(map(cell, line)) + "</tr>" for line in frame.values.tolist())
+    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+
+
+def heading(words: str) -> str:
+    what, _, unit = words.partition(", ")
+    return f"<span>{escape(what)}</span><small>{escape(unit)}</small>"
+
+
+def cell(text: str) -> str:
+    """A verdict is coloured, an interval set smaller."""
+    if text in ("not worse", "worse", "undecided"):
+        return f'<td><span class="{text.replace(" ", "-")}">{text}</span></td>'
+    return f"<td>{re.sub(INTERVAL, SMALL, escape(text))}</td>"
+
+
+INTERVAL, SMALL = re.compile(r" (\[[^]=]*\])"), r" <small>\1</small>"
+
+
+def named(row: Row, words: str) -> str:
+    """A sentence that begins with the configuration's name, which is set bold."""
+    return f"<b>{escape(row.name)}</b>{escape(words.removeprefix(row.name))}"
+
+
+def recommended(found: Recommendation | None) -> str:
+    if found is None:
+        return ""
+    asked, best = escape(found.asked), escape(found.best)
+    return f"""<section class="recommendation"><h2>Recommended <code>{asked}</code></h2>
+<p><strong>{best}</strong></p>{items(found.others)}</section>"""
+
+
+def items(lines: Iterable[str]) -> str:
+    """A list; nothing of nothing."""
+    inner = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<ul>{inner}</ul>" if inner else ""
+
+
+def section(title: str, inner: str) -> str:
+    """Nothing where there is nothing inside."""
+    return f"<section><h2>{escape(title[0].upper() + title[1:])}</h2>{inner}</section>" if inner else ""
+
+
+def folded(title: str, inner: str) -> str:
+    return f"<details><summary>{title}</summary>{inner}</details>" if inner else ""
+
+
+def further_section(caption: str, frame: "pd.DataFrame") -> str:
+    """The first sentence of the caption is the heading, the others stand beneath the table."""
+    title, _, rest = caption.partition(". ")
+    note = FOLDS_NOTE if caption == MEANS else f'<p class="note">{escape(rest)}</p>'
+    return section(title, f'<div class="wide">{table(frame)}</div>{note}')
+
+
+def image(file: Path) -> str:
+    """A figure inside the page, as wide on a screen (96 pixels to the inch) as it is on paper."""
+    content = file.read_bytes()
+    pixels = int.from_bytes(content[16:20], "big")  # PNG's first chunk, IHDR, begins with the width
+    encoded = base64.b64encode(content).decode()
+    width = round(pixels * 96 / DPI)
+    return f'<img alt="{escape(file.stem)}" width="{width}" src="data:image/png;base64,{encoded}">\n'
+
+
+def joined(values: Iterable[str]) -> str:
+    """Each once."""
+    return "; ".join(dict.fromkeys(values))
+
+
+def span(dates: Iterable[str]) -> str:
+    found = sorted(set(dates))
+    return found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"
+
+
+def circumstances(records: list[Record]) -> str:
+    """When and on what the records were measured, each distinct machine, thread count and set of versions once."""
+    truths = [record.truth for record in records]
+    return (
+        f"Measured {min(truth.time for truth in truths)} to {max(truth.time for truth in truths)} on "
+        + joined(f"{t.device} ({' '.join(t.instruction_sets)}), {t.threads} threads" for t in truths)
+        + "; "
+        + joined(f"{t.test_examples} test examples" for t in truths)
+        + "; "
+        + joined(", ".join(f"{name} {version}" for name, version in t.libraries.items()) for t in truths)
+        + "."
+    )

@@ -1,0 +1,16 @@
+"""The tables that stand behind the comparison, for records that have something for them."""
+
+from typing import TYPE_CHECKING
+
+from effcomp.record import Record
+from effcomp.report.table.repeats import MEANS, repeats_table
+from effcomp.report.table.study import study_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def further_tables(records: list[Record]) -> "list[tuple[str, pd.DataFrame]]":
+    """Each with its caption, every cell text; in the order in which the terminal and the page show them."""
+    means = repeats_table(records)
+    return [*([(MEANS, means)] if means is not None else []), *study_tables(records)]

@@ -1,0 +1,95 @@
+"""What a record is called beside others."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from effcomp.core.interval import Interval
+from effcomp.record import Record, settings
+from effcomp.record.baseline import is_baseline
+
+BASELINE_NAME = "none (baseline)"
+WITHOUT_EFFECT = ("store", "tracking", "remeasure", "study")
+"""Settings that say where things are kept and what they stand for: no configuration differs by them."""
+MOST_SUBJECTS = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """A record and what it is called beside the others."""
+
+    name: str
+    record: Record
+
+
+def name(record: Record) -> str:
+    """The compression as a person says it: `int8_dynamic`, `nf4 + structured 0.5 + distill`, `none (baseline)`."""
+    choices = record.choices
+    if is_baseline(record):
+        return BASELINE_NAME
+    words = choices["quant"]
+    if choices["prune"] != "none":
+        ratio = record.config["prune"].get("ratio")
+        words += f" + {choices['prune']}" + (f" {ratio}" if ratio is not None else "")
+        recovery = record.config["prune"].get("recovery", {}).get("name", "none")
+        words += f" + {recovery}" if recovery != "none" else ""
+    if choices["runtime"] != "torch":
+        words += f" on {choices['runtime']}"
+    return words
+
+
+def rows(records: Sequence[Record]) -> list[Row]:
+    """Every record with its name, behind its model and task where there are several. Where two would have the same
+    name, what tells them apart is added: `nf4, device.threads=1`, or else when each was measured."""
+    several = len({model_and_task(record) for record in records}) > 1
+    names = [f"{model_and_task(record)}: {name(record)}" if several else name(record) for record in records]
+    for twins in repeated(names):
+        told = distinctions([settings(records[index].config) for index in twins])
+        for index, parts in zip(twins, told, strict=True):
+            names[index] = ", ".join([names[index], *parts])
+    for twins in repeated(names):
+        for index in twins:
+            names[index] += f", {records[index].truth.time}"
+    return [Row(words, record) for words, record in zip(names, records, strict=True)]
+
+
+def repeated(names: list[str]) -> list[list[int]]:
+    """The places of each name that stands more than once."""
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for index, words in enumerate(names):
+        places[words].append(index)
+    return [found for found in places.values() if len(found) > 1]
+
+
+def distinctions(configs: list[dict[str, Any]]) -> list[list[str]]:
+    """For each of some flat configs the settings that are not the same in all of them, as `key=value`."""
+    missing = object()
+    same = {k for k, value in configs[0].items() if all(config.get(k, missing) == value for config in configs)}
+    told = []
+    for config in configs:
+        keys = [key for key in config if key not in same and key.partition(".")[0] not in WITHOUT_EFFECT]
+        told.append([f"{k}={config[k]}" for k in keys if not any(k.startswith(f"{other}.") for other in keys)])
+    return told
+
+
+def model_and_task(record: Record) -> str:
+    path = record.config["model"].get("path")
+    return f"{Path(path).name if path else record.choices['model']} on {record.choices['task']}"
+
+
+def subject(records: Sequence[Record]) -> str:
+    """What the records have in common: `minilm on rotten_tomatoes`."""
+    subjects = list(dict.fromkeys(model_and_task(record) for record in records))
+    if len(subjects) > MOST_SUBJECTS:
+        return f"{len(subjects)} pairs of model and task"
+    return ", ".join(subjects)
+
+
+def spread(interval: Interval, digits: int, scale: float = 1.0, sign: str = "") -> str:
+    """`82.9 [81.0, 84.7]`."""
+    value, low, high = (
+        f"{number * scale:{sign}.{digits}f}" for number in (interval.value, interval.low, interval.high)
+    )
+    return f"{value} [{low}, {high}]"

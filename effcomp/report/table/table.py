@@ -1,0 +1,60 @@
+"""The comparison table: one row per configuration, as text, Markdown and CSV."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from effcomp.record import Record
+from effcomp.report.choose.fronts import Tradeoff, quality_tradeoffs, readable
+from effcomp.report.table.columns import Column, columns
+from effcomp.report.table.rows import Row, rows
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What stands in the table."""
+
+    rows: list[Row]
+    columns: list[Column]
+
+    @cached_property
+    def quality(self) -> dict[str, list[Tradeoff]]:
+        return quality_tradeoffs(self.rows)
+
+    @cached_property
+    def shown(self) -> list[Row]:
+        """Those that are drawn and printed: all, or where they are very many those near the Pareto fronts."""
+        return readable(self.rows, self.quality)
+
+    @cached_property
+    def matrices(self) -> list[Row]:
+        """Those whose confusion matrices are drawn: all, or where they are very many those on the Pareto fronts."""
+        if len(self.shown) == len(self.rows):
+            return self.rows
+        fronts = [one for alike in self.quality.values() for one in alike]
+        names = {one.rows[index].name for one in fronts for index in one.front}
+        return [row for row in self.rows if row.name in names]
+
+    def texts(self, every_interval: bool = False) -> pd.DataFrame:
+        """The table as people read it, every cell text.
+
+        Args:
+            every_interval: show those too that a terminal has no room for.
+        """
+        cell = Column.full_text if every_interval else (lambda column, row: column.text(row))
+        return pd.DataFrame({column.heading: [cell(column, row) for row in self.rows] for column in self.columns})
+
+    def values(self) -> pd.DataFrame:
+        """The table as a program reads it: plain numbers, and behind them every metric with its bounds."""
+        frame = pd.DataFrame({column.heading: [column.value(row) for row in self.rows] for column in self.columns})
+        return pd.concat([frame, pd.DataFrame([row.record.metrics() for row in self.rows])], axis=1)
+
+
+def compare(records: list[Record]) -> Comparison:
+    return Comparison(rows(records), columns(records))
+
+
+def to_markdown(frame: pd.DataFrame) -> str:
+    lines = [list(frame.columns), ["---", *["---:"] * (len(frame.columns) - 1)], *frame.values.tolist()]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -1,0 +1,63 @@
+"""The comparison in a terminal."""
+
+from dataclasses import replace
+from textwrap import fill, wrap
+from typing import TYPE_CHECKING, TextIO
+
+from effcomp.record import Record
+from effcomp.report.choose.fronts import MOST_SHOWN, scope
+from effcomp.report.choose.recommend import Recommendation
+from effcomp.report.table.drift import drifts
+from effcomp.report.table.further import further_tables
+from effcomp.report.table.rows import subject
+from effcomp.report.table.table import Comparison, compare
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LINE = 120
+"""Characters in a line of text."""
+WIDEST = 10_000
+"""A table is never squeezed: a terminal that is narrower wraps or scrolls, a file keeps whole lines."""
+
+
+def print_table(records: list[Record], stream: TextIO) -> None:
+    """Print the comparison of records, and the tables behind it."""
+    print_comparison(compare(records), further_tables(records), stream)
+
+
+def print_comparison(comparison: Comparison, further: "list[tuple[str, pd.DataFrame]]", stream: TextIO) -> None:
+    """Print a comparison and its further tables; of very many configurations those near the Pareto fronts."""
+    rows, shown = comparison.rows, comparison.shown
+    title = subject([row.record for row in rows]) + scope(len(shown), len(rows))
+    print_frame(title, replace(comparison, rows=shown).texts(), stream)
+    for sentence in drifts([row.record for row in rows]):
+        print(f"{fill(sentence, LINE)}\n", file=stream)
+    for caption, frame in further:
+        more = f" (the first {MOST_SHOWN} of {len(frame):,})" if len(frame) > MOST_SHOWN else ""
+        print_frame(caption + more, frame.head(MOST_SHOWN), stream)
+
+
+def print_recommendation(recommendation: Recommendation, stream: TextIO) -> None:
+    """The best configuration, and a line for each of the next."""
+    print(f"\nrecommended for {recommendation.asked}\n", file=stream)
+    for mark, line in [("best", recommendation.best), *(("-", line) for line in recommendation.others)]:
+        print(fill(line, LINE, initial_indent=f"{mark:6}", subsequent_indent=" " * 6), file=stream)
+
+
+def print_frame(title: str, frame: "pd.DataFrame", stream: TextIO) -> None:
+    """Print a table; a heading takes two lines (what, unit), a cell one."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, heading in enumerate(frame.columns):
+        drawn.add_column(heading.replace(", ", "\n"), justify="right" if index else "left", no_wrap=True)
+    for row in frame.values.tolist():
+        drawn.add_row(*row)
+    console = Console(width=WIDEST, color_system=None)
+    with console.capture() as captured:
+        console.print(drawn)
+    lines = ["", *wrap(title, LINE), *captured.get().splitlines()]
+    print("\n".join(line.rstrip() for line in lines), file=stream)

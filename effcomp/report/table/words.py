@@ -1,0 +1,83 @@
+"""A configuration in a sentence, and a number with its unit."""
+
+import math
+
+from effcomp.core.interval import Interval
+from effcomp.record import GenerationQuality, GenerationVersus, LanguageVersus, NotMeasured, Record, VersusBaseline
+from effcomp.record.baseline import is_baseline
+from effcomp.report.choose.objectives import Objective
+from effcomp.report.table.rows import Row, spread
+
+
+def verdict(row: Row) -> str:
+    """One configuration against the baseline, in a sentence with every interval."""
+    versus = row.record.versus_baseline
+    if is_baseline(row.record) or isinstance(versus, NotMeasured):
+        return facts(row)
+    language = isinstance(versus, LanguageVersus)
+    margin = f"{versus.margin:g} nats a token" if language else f"{versus.margin * 100:g} points"
+    judged = {
+        "not worse": f"not worse by more than {margin}",
+        "worse": f"worse by more than {margin}",
+        "undecided": f"too few examples to say whether it is worse by more than {margin}",
+    }[versus.verdict]
+    return f"{facts(row)}: {judged}"
+
+
+def facts(row: Row) -> str:
+    """How much faster, smaller and worse than the baseline, without a judgement."""
+    speedup, cost = row.record.speed.speedup, row.record.cost
+    times = f"{spread(speedup, 2)} times the baseline's speed"
+    if is_baseline(row.record):
+        return f"{row.name}: measured against itself, {times}; that is the noise of this measurement"
+    if speedup.low > 1:
+        pace = times
+    elif speedup.high < 1:
+        pace = f"slower than the baseline ({times})"
+    else:
+        pace = f"neither faster nor slower for certain ({times})"
+    if (generation := row.record.speed.generation) is not None:
+        pace += f", in decoding {spread(generation.decode_speedup, 2)} times"
+    share = 1 - cost.artifact_bytes / cost.baseline_artifact_bytes
+    size = f"{share:.0%} smaller" if share >= 0.005 else "larger" if share <= -0.005 else "the same size"
+    return f"{row.name}: {pace}, {size}, {change(row.record)}"
+
+
+def change(record: Record) -> str:
+    """What became of the quality."""
+    match record.versus_baseline:
+        case NotMeasured() as versus:
+            return f"quality {versus.status}"
+        case LanguageVersus() as versus:
+            return f"perplexity times {spread(versus.perplexity_ratio, 3)}"
+        case VersusBaseline() as versus:
+            return f"accuracy {spread(versus.accuracy_difference, 1, 100, '+')} points"
+        case GenerationVersus() as versus:
+            assert isinstance(record.quality, GenerationQuality), "texts are compared where texts are scored"
+            headline = record.quality.headline
+            points = spread(versus.differences[headline], 1, 100, "+")
+            same = spread(versus.identical_tokens, 0, 100)
+            return f"{headline} {points} points, {same} % of the baseline's tokens"
+
+
+def doubts(row: Row) -> list[str]:
+    """Why a row's numbers should be read with care, each in a sentence."""
+    truth, found = row.record.truth, []
+    if truth.conditions is not None:
+        found += [f"{row.name}: noisy: {reason}" for reason in truth.conditions.noise]
+    if truth.promised_kernel_ran is False:
+        found.append(f"{row.name}: no operator ran that makes this number format what it is")
+    return found
+
+
+def quantity(objective: Objective, interval: Interval) -> str:
+    """A value in the unit of its objective's label: `4.05 [3.98, 4.11] ms`."""
+    return f"{three_digits(objective, interval)} {objective.unit}".rstrip()
+
+
+def three_digits(objective: Objective, interval: Interval) -> str:
+    """The same without the unit; as many digits behind the point as three of the value's that count."""
+    shown = interval.scaled(objective.scale)
+    size = math.floor(math.log10(abs(shown.value))) if shown.value else 0
+    digits = max(0, 2 - size)
+    return spread(shown, digits) if shown.high > shown.low else f"{shown.value:.{digits}f}"

@@ -1,0 +1,1 @@
+"""What surrounds the configurations of a multirun."""

@@ -1,0 +1,255 @@
+"""What surrounds the configurations of a multirun: the parent run before them, the report after them.
+
+The sweepers (hydra_plugins/) call `SweepCallback.begin` when they have composed every configuration, and Hydra calls
+the rest of it (conf/config.yaml). The jobs of a sweep may run in other processes, so they meet in the sweep's folder:
+sweep.json names the parent run, and each job's folder holds its record.json or, where it has none, outcome.json with
+the reason.
+"""
+
+import contextlib
+import errno
+import json
+import logging
+import os
+import shutil
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+
+from hydra.conf import HydraConf
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from effcomp.core.errors import EXIT_CODE, Skipped, UserError
+from effcomp.core.process import ProcessFailed, take_stdout
+from effcomp.core.store import key_hash, write_at_once
+from effcomp.record import RECORD_FILE
+from effcomp.sweep.job import JobProcess
+from effcomp.tracking.base import Tracking, Unreachable
+
+log = logging.getLogger(__name__)
+
+SWEEP_FILE = "sweep.json"
+OUTCOME_FILE = "outcome.json"
+CLAIMS_FOLDER = "claims"
+"""Holds a file for each configuration, by its hash, with the number of the one that runs it."""
+OVERRIDES_FILE = ".hydra/overrides.yaml"
+"""Hydra writes it into a configuration's folder when it begins."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that has begun and not ended."""
+
+    folder: Path
+    typed: list[str]
+    """The command's own overrides: what of a configuration's stands there as it is, is the same in all."""
+    tracking: Tracking
+    parent: str | None
+    records: TextIO
+    """Standard output as it was; whatever else is printed there goes to standard error."""
+
+
+class SweepCallback(Callback):
+    """Hydra turns an exception in a callback into a warning; here it is said, and the command ends with 1."""
+
+    exit_code: ClassVar[int] = 0
+    """0; 2 when configurations were refused; 1 when any failed. `effcomp.run.main` ends with it."""
+    sweep: ClassVar[Sweep | None] = None
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Hydra's own sweeper would run configurations of a sweep that did not begin."""
+        if not config.hydra.sweeper._target_.startswith("hydra_plugins.effcomp_"):
+            choice = config.hydra.runtime.choices["hydra/sweeper"]
+            print(f"error: hydra/sweeper={choice}: use hydra/sweeper=product or optuna", file=sys.stderr)
+            sys.exit(EXIT_CODE)
+
+    @classmethod
+    def begin(cls, config: DictConfig) -> None:
+        """What is before the first configuration. Until here nothing is written: a command that does not compose leaves
+        nothing behind."""
+        try:
+            cls.sweep = begin(config)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(EXIT_CODE)
+        except Exception as error:
+            say(error)
+            sys.exit(1)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        """Hydra keeps what each job returned until the last one has ended, with two copies of its config."""
+        job_return.cfg = job_return.hydra_cfg = None
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        self.finish()
+
+    @classmethod
+    def finish(cls) -> None:
+        """The report of what there is; also where the launcher itself has failed."""
+        assert cls.sweep is not None, "a sweep that did not begin does not end"
+        try:
+            cls.exit_code = finish(cls.sweep)
+            cls.sweep = None
+        except Exception as error:
+            say(error)
+            cls.exit_code = 1
+
+    @classmethod
+    def abandon(cls) -> None:
+        """Close the parent run of a sweep that was interrupted, as failed; one that did not come to a configuration
+        leaves no folder."""
+        sweep, cls.sweep = cls.sweep, None
+        if sweep is None:
+            return
+        close_parent(sweep, None, failed=True)
+        if not in_order(sweep.folder, OVERRIDES_FILE):
+            shutil.rmtree(sweep.folder)
+            with contextlib.suppress(OSError):
+                for empty in sweep.folder.parents[:2]:
+                    empty.rmdir()
+
+
+def say(error: Exception) -> None:
+    """What broke a sweep: a full disk in one line, all else with its traceback. For where the exception is caught."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        way_on = "make room and run the same command again: what was finished is kept and will not be computed again"
+        print(f"error: {error}: {way_on}", file=sys.stderr)
+    else:
+        traceback.print_exc()
+
+
+def begin(config: DictConfig) -> Sweep:
+    """Make the sweep's folder, open the parent run and leave its name there.
+
+    Raises:
+        UserError: the tracking store cannot be used, or the sweep's folder cannot be made.
+    """
+    from effcomp.pipeline.compose import build_tracking, check_folder
+
+    folder, typed = Path(config.hydra.sweep.dir), list(config.hydra.overrides.task)
+    tracking = build_tracking(config)
+    tracking.check()
+    check_folder(folder, "hydra.sweep.dir")
+    tracking.prepare()
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "multirun.yaml")
+    name = sweep_name(typed) or folder.name
+    parent = open_parent(tracking, name)
+    write_at_once(folder / SWEEP_FILE, json.dumps({"name": name, "parent_run": parent, "uri": tracking.uri}))
+    return Sweep(folder, typed, tracking, parent, take_stdout())
+
+
+def open_parent(tracking: Tracking, name: str) -> str | None:
+    """The sweep's parent run; None where nothing is tracked or the server does not answer, which it has said."""
+    try:
+        return tracking.start_sweep(name)
+    except Unreachable:
+        return None
+
+
+def close_parent(sweep: Sweep, results: Path | None, failed: bool) -> None:
+    try:
+        sweep.tracking.end_sweep(sweep.parent, results, failed)
+    except Unreachable as error:
+        log.warning("the sweep's report was not logged: %s", error)
+
+
+def sweep_name(overrides: list[str]) -> str:
+    """What a sweep is called: what varies in it, or all that was typed where that is elsewhere."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    varied = [typed for typed, override in zip(overrides, parsed, strict=True) if override.is_sweep_override()]
+    return " ".join(varied or overrides)
+
+
+def finish(sweep: Sweep) -> int:
+    """Write and print the report of a sweep, close its parent run; the exit code of the command."""
+    from effcomp.report.build import write_report
+    from effcomp.report.table.terminal import print_comparison
+
+    records = in_order(sweep.folder, RECORD_FILE)
+    for file in records:
+        print(file.read_text(), end="", flush=True, file=sweep.records)
+    outcomes = [*(json.loads(file.read_text()) for file in in_order(sweep.folder, OUTCOME_FILE)), *cut_off(sweep)]
+    left_out = []
+    for outcome in outcomes:
+        varied = [override for override in outcome["overrides"] if override not in sweep.typed]
+        left_out.append(f"{' '.join(varied or outcome['overrides'])}: {outcome['status']}: {outcome['reason']}")
+    statuses = {outcome["status"] for outcome in outcomes}
+    failed = "failed" in statuses
+    report = write_report(sweep.folder, left_out) if records else None
+    if report is not None:
+        print_comparison(report.comparison, report.further, sys.stderr)
+    for line in left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    close_parent(sweep, report.folder if report else None, failed or report is None)
+    if report is None:
+        print("error: no configuration came through", file=sys.stderr)
+    else:
+        print(f"page      {os.path.relpath(report.page)}", file=sys.stderr)
+        print(f"figures   {os.path.relpath(report.folder)}/*.png", file=sys.stderr)
+        print(f"records   {os.path.relpath(sweep.folder)}/*/{RECORD_FILE}", file=sys.stderr)
+        print(sweep.tracking.how_to_open(), file=sys.stderr)
+    return 1 if failed else EXIT_CODE if report is None or "refused" in statuses else 0
+
+
+def cut_off(sweep: Sweep) -> list[dict[str, Any]]:
+    """The configurations that began and left neither a record nor a word: their launcher's process was killed."""
+    ended = {file.parent for name in (RECORD_FILE, OUTCOME_FILE) for file in in_order(sweep.folder, name)}
+    begun = in_order(sweep.folder, OVERRIDES_FILE)
+    silent = [list(OmegaConf.load(file)) for file in begun if file.parents[1] not in ended]
+    return [{"overrides": typed, "status": "failed", "reason": "it was cut off"} for typed in silent]
+
+
+def in_order(folder: Path, name: str) -> list[Path]:
+    """The files of this name in the folders of the configurations, as these were numbered."""
+    files = folder.glob(f"*/{name}")
+    return sorted(files, key=lambda file: (len(number := file.relative_to(folder).parts[0]), number))
+
+
+def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
+    """One configuration of a sweep, in the process of its own; whatever keeps it from a record becomes a line of the
+    sweep's report."""
+    folder, sweep = Path(hydra_config.runtime.output_dir), Path(hydra_config.sweep.dir)
+    plain = OmegaConf.to_container(config, resolve=True)
+    logging_config = OmegaConf.to_container(hydra_config.job_logging, resolve=True)
+    try:
+        outcome = JobProcess.run(plain, folder, sweep, logging_config, Path(hydra_config.runtime.cwd))
+    except ProcessFailed as error:
+        log.error("%s", error)
+        outcome = {"status": "failed", "reason": str(error).splitlines()[0], "same_as": None}
+    if outcome["status"] == "done":
+        return
+    log.warning("configuration %s: %s: %s", folder.name, outcome["status"], outcome["reason"])
+    overrides = list(hydra_config.overrides.task)
+    write_at_once(folder / OUTCOME_FILE, json.dumps({"overrides": overrides, **outcome}) + "\n")
+
+
+def claim(sweep: Path, folder: Path, config: dict[str, Any]) -> None:
+    """Note in the sweep's folder that this configuration is in it.
+
+    Raises:
+        Skipped: another folder of the sweep has the same.
+    """
+    claims = sweep / CLAIMS_FOLDER
+    claims.mkdir(exist_ok=True)
+    file, own = claims / key_hash(config), claims / folder.name
+    own.write_text(folder.name)
+    try:
+        os.link(own, file)  # at once with its content, and only where there is none
+    except FileExistsError as error:
+        first = file.read_text()
+        if first != folder.name:  # its own: the launcher has started it again
+            raise Skipped(f"the same configuration as number {first}", same_as=first) from error
+
+
+def parent_run(folder: Path | None) -> str | None:
+    """The MLflow parent run of a sweep's folder; None outside a sweep or where nothing is tracked."""
+    if folder is None:
+        return None
+    parent: str | None = json.loads((folder / SWEEP_FILE).read_text())["parent_run"]
+    return parent

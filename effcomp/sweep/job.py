@@ -1,0 +1,133 @@
+"""One configuration, and the process of its own in which it runs in a sweep.
+
+    python -m effcomp.sweep.job
+
+A configuration that the kernel kills for memory, or that a library brings down, is then one failed configuration and
+not the end of the sweep. The process takes one configuration after another (its imports take seconds), and a new one is
+started after a failure.
+"""
+
+import atexit
+import logging
+import logging.config
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from effcomp.core.errors import UserError
+from effcomp.core.process import Process, serve
+from effcomp.tracking.base import Unreachable
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from effcomp.record.result import Result
+
+log = logging.getLogger(__name__)
+
+
+def quieten() -> None:
+    """A load report for the new head, and bars for reading 100 tensors, say nothing that a user can act on; who wants
+    them sets the variable. Before transformers is imported, in every process that will."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
+    """Build and check the parts, run them, and leave the result in the folder and in MLflow.
+
+    Args:
+        sweep: the folder of the sweep that the configuration belongs to.
+
+    Raises:
+        UserError: the configuration cannot work, or the sweep holds it already.
+    """
+    from effcomp.pipeline.compose import build, check
+    from effcomp.sweep.callback import claim, parent_run
+
+    # What libraries will change in their next version is for those who write them.
+    warnings.simplefilter("ignore", FutureWarning)
+    parts = build(config, in_product=sweep is not None)
+    if sweep is not None:
+        claim(sweep, folder, parts.config)
+    check(parts)
+
+    from effcomp.core.store import Store
+    from effcomp.pipeline.run import run  # what it imports is not wanted for an error
+
+    result = run(parts)
+    result.write(folder)
+    summarise(result, folder)
+    artifact = Store(parts.store).find("artifact", result.record.truth.artifact)
+    try:
+        parts.tracking.log(result, artifact, parent_run(sweep))
+    except Unreachable as error:
+        log.warning("not logged: %s; to send it later: python -m effcomp.report %s --upload", error, folder)
+    return result
+
+
+def summarise(result: "Result", folder: Path) -> None:
+    from effcomp.record import RECORD_FILE
+    from effcomp.report.table.rows import rows
+    from effcomp.report.table.words import doubts, verdict
+
+    row = rows([result.record])[0]
+    log.info("%s", verdict(row))
+    for doubt in doubts(row):
+        log.warning("%s", doubt)
+    log.info("record: %s", folder / RECORD_FILE)
+
+
+class JobProcess:
+    """The process that runs the configurations of a sweep, as the sweep sees it."""
+
+    process: ClassVar[Process | None] = None
+
+    @classmethod
+    def run(cls, config: Any, folder: Path, sweep: Path, logging_config: Any, cwd: Path) -> dict[str, Any]:
+        """Run one configuration there; its outcome: {"status": "done"}, or with a reason "refused" or "skipped".
+
+        Args:
+            config, logging_config: as plain JSON values.
+            cwd: the folder that the sweep was started in.
+
+        Raises:
+            ProcessFailed: an exception that was not foreseen, or the process died.
+        """
+        if cls.process is None:
+            cls.process = Process("effcomp.sweep.job", "the process of this configuration", {}, cwd)
+            atexit.register(cls.close)
+        try:
+            return cls.process.ask(
+                "run", config=config, folder=str(folder), sweep=str(sweep), logging_config=logging_config
+            )
+        except BaseException:
+            cls.close()
+            raise
+
+    @classmethod
+    def close(cls) -> None:
+        """End it; whatever it is at is left, so that nothing is half-written."""
+        process, cls.process = cls.process, None
+        if process is not None:
+            process.close()
+
+
+class Server:
+    """The commands of the process."""
+
+    def run(self, config: dict[str, Any], folder: str, sweep: str, logging_config: dict[str, Any]) -> dict[str, Any]:
+        from omegaconf import OmegaConf
+
+        logging.config.dictConfig(logging_config)
+        try:
+            execute(OmegaConf.create(config), Path(folder), Path(sweep))
+        except UserError as error:
+            return {"status": error.status, "reason": str(error), "same_as": error.same_as}
+        return {"status": "done"}
+
+
+if __name__ == "__main__":
+    quieten()
+    serve(Server())

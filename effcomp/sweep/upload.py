@@ -1,0 +1,78 @@
+"""Send the runs that are kept on disk to a tracking server: those that could not reach it, or were not tracked.
+
+`python -m effcomp.report FOLDER --upload` calls this. What is there already is known by its Record and not sent again.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from effcomp.core.errors import UserError
+from effcomp.core.store import Store, write_at_once
+from effcomp.record.result import SERIES_FILE, Result, run_folders
+from effcomp.report.build import FOLDER
+from effcomp.sweep.callback import OUTCOME_FILE, SWEEP_FILE
+from effcomp.tracking.mlflow_runs import MlflowTracking
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Uploaded:
+    sent: int = 0
+    there_already: int = 0
+    without_model: int = 0
+    """Of those that were sent: how many's artifacts are no longer in the store as they were."""
+
+
+def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
+    """Log the runs below a folder, those of a sweep under its parent run.
+
+    Args:
+        every: those too whose configs do not name this server.
+
+    Raises:
+        UserError: there is none, or one cannot be read.
+        Unreachable: the server does not answer.
+    """
+    folders = [folder for folder in run_folders(source) if (folder / SERIES_FILE).exists()]
+    if not folders:
+        raise UserError(f"{source} holds no run to upload: give the folder of a run or a sweep, say multirun/DATE/TIME")
+    parents, done = dict[Path, str | None](), Uploaded()
+    for folder in folders:
+        try:
+            result = Result.read(folder)
+            artifact = Store(Path(result.record.config["store"])).find("artifact", result.record.truth.artifact)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{folder} cannot be read: {str(error).splitlines()[0]}") from error
+        if not every and result.record.config["tracking"].get("uri") != tracking.uri:
+            continue
+        sweep = folder.parent
+        if sweep not in parents:
+            parents[sweep] = open_parent(sweep, tracking)
+        if tracking.find(result.record, parents[sweep]):
+            done.there_already += 1
+            continue
+        done.without_model += artifact is None
+        tracking.log(result, artifact, parents[sweep])
+        done.sent += 1
+        log.info("sent %s", folder)
+    for sweep, parent in parents.items():
+        outcomes = [json.loads(file.read_text())["status"] for file in sweep.glob(f"*/{OUTCOME_FILE}")]
+        results = sweep / FOLDER
+        tracking.end_sweep(parent, results if results.is_dir() else None, "failed" in outcomes)
+    return done
+
+
+def open_parent(folder: Path, tracking: MlflowTracking) -> str | None:
+    """The parent run of a sweep there, a new one where it has none yet; None for a folder that is no sweep's."""
+    file = folder / SWEEP_FILE
+    if not file.exists():
+        return None
+    sweep = json.loads(file.read_text())
+    if sweep["parent_run"] is None or sweep["uri"] != tracking.uri:
+        sweep |= {"parent_run": tracking.start_sweep(sweep["name"]), "uri": tracking.uri}
+        write_at_once(file, json.dumps(sweep))
+    parent: str = sweep["parent_run"]
+    return parent

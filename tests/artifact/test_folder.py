@@ -1,0 +1,180 @@
+"""Every number format: its artifact loads in a fresh process and says what the model said, within its tolerance."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from effcomp.artifact.folder import load_artifact, read_description, write_artifact
+from effcomp.core.batches import pack
+from effcomp.core.device import Device
+from effcomp.measure.client import Worker
+from effcomp.models.base import load_checkpoint
+from effcomp.models.bitnet import ternary
+from effcomp.quant.base import HEADS, Quant, linear_layers
+from effcomp.quant.ternary import Ternary
+from effcomp.runtimes.base import Runtime
+from effcomp.runtimes.torch import Torch
+from tests.conftest import MOVIES, ROOT, compose_parts
+from tests.training import new_job
+
+HEAD = "sequence_classification"
+TEXTS = ["a warm and funny film", "every scene is a chore from start to finish", "dull"]
+DATA = [f"task.data_dir={MOVIES}", "task.test_size=20"]
+CPU = Device(name="cpu", kind="cpu", threads=1)
+TORCH = Torch(name="torch")
+
+# Largest allowed difference of a logit, as a share of the logits' range, by format and runtime: every pair there is.
+TOLERANCE = {
+    ("none", "torch"): 1e-5,
+    ("none", "compile"): 1e-5,
+    ("none", "onnxruntime"): 1e-5,
+    ("none", "openvino"): 1e-5,
+    ("bf16", "torch"): 0.05,
+    ("bf16", "compile"): 0.05,
+    ("bf16", "openvino"): 0.05,
+    ("fp16", "torch"): 0.05,
+    ("fp16", "compile"): 0.05,
+    ("int8_scratch", "torch"): 0.05,
+    ("int8_scratch", "compile"): 0.05,
+    ("int8_dynamic", "torch"): 0.10,
+    ("int8_dynamic", "compile"): 0.10,
+    ("int8_dynamic", "onnxruntime"): 0.10,
+    ("int8_dynamic", "openvino"): 0.10,
+    ("int8_static", "onnxruntime"): 0.10,
+    ("int8_static", "openvino"): 0.10,
+    ("int8_bnb", "torch"): 0.10,
+    ("nf4", "torch"): 0.40,
+    ("fp4", "torch"): 0.50,
+    ("int4", "torch"): 0.40,
+    ("int4", "onnxruntime"): 0.40,
+    ("int4", "openvino"): 0.40,
+    ("int3", "torch"): 0.80,
+    ("int3", "compile"): 0.80,
+    ("ternary", "torch"): 0.10,
+    ("ternary", "compile"): 0.10,
+}
+MEASURED = [(name, runtime) for name, runtime in TOLERANCE if runtime != "compile" or name == "int8_dynamic"]
+"""torch.compile reads the folders that eager PyTorch reads, and takes half a minute for each: one stands for all (and
+tests/runtimes/test_decoding.py for float32)."""
+SAFETENSORS = sorted({name for name, runtime in TOLERANCE if runtime == "torch"})
+
+
+def quant_named(name: str, *overrides: str) -> Quant:
+    return compose_parts(f"quant={name}", *overrides).quant
+
+
+def runtime_named(name: str) -> Runtime:
+    return compose_parts(f"runtime={name}").runtime
+
+
+def write(tiny_bert: Path, folder: Path, quant: Quant, runtime: Runtime = TORCH) -> tuple[np.ndarray, dict]:
+    """The artifact, the logits of the float model it was made from, and the token ids."""
+    from effcomp.prune.base import NoPrune
+
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    model, tokenizer = load_checkpoint(tiny_bert, HEAD)
+    with torch.no_grad():
+        model.classifier.weight.normal_(0, 1)
+        if isinstance(quant, Ternary):  # it is for models that were trained so
+            for layer in linear_layers(model, skip=HEADS).values():
+                layer.weight.copy_(ternary(layer.weight))
+    prune = NoPrune(name="none")
+    encoded = tokenizer(TEXTS)
+    samples = pack(dict(encoded), dict.fromkeys(encoded, 0))
+    batches = [samples.batch([i % len(TEXTS)]) for i in range(quant.calibration_samples)]
+    write_artifact(model, tokenizer, HEAD, prune, quant, runtime.format, batches, folder)
+    with torch.inference_mode():
+        logits = model.eval()(**tokenizer(TEXTS, padding=True, return_tensors="pt")).logits.numpy()
+    return logits, encoded
+
+
+def test_every_pair_of_conf_has_a_tolerance() -> None:
+    quants = [quant_named(file.stem) for file in (ROOT / "conf/quant").glob("*.yaml")]
+    pairs = {(quant.name, runtime) for quant in quants for runtime in quant.ways}
+    assert set(TOLERANCE) == {(name, runtime) for name, runtime in pairs if "cpu" in runtime_named(runtime).devices}
+
+
+@pytest.mark.parametrize(("name", "engine"), MEASURED)
+def test_a_fresh_process_says_what_the_model_said(name: str, engine: str, tiny_bert: Path, tmp_path: Path) -> None:
+    runtime, quant = runtime_named(engine), quant_named(name, *(["quant.samples=6"] if name == "int8_static" else []))
+    expected, encoded = write(tiny_bert, tmp_path / "artifact", quant, runtime)
+    padding = dict.fromkeys(encoded, 0)
+    pack({column: encoded[column] for column in encoded}, padding).save(tmp_path / "tokens")
+    with Worker(tmp_path / "artifact", tmp_path / "tokens", runtime, CPU) as worker:
+        worker.wait_until_started()
+        worker.load()
+        worker.ask("evaluate", file=str(tmp_path / "logits"), batch_size=3 if engine == "compile" else 2)
+        ran = [one["name"] for one in worker.ask("kernels", batch=[0])["kernels"]]
+        needed = worker.ask("floor", shapes=[[1, 8]])
+    logits = load_file(tmp_path / "logits")["outputs"].numpy()
+    assert np.abs(logits - expected).max() <= TOLERANCE[name, engine] * np.ptp(expected)
+    promises = quant.ways[engine].promises
+    assert not promises or any(part in one for part in promises for one in ran), ran
+    tables = 4 * read_description(tmp_path / "artifact").parameters_by_kind["embeddings"]
+    assert 0 < needed["bytes"] < 4 * read_description(tmp_path / "artifact").parameters - tables + 100_000
+
+
+@pytest.mark.parametrize(("name", "share"), [("bf16", 0.5), ("int8_scratch", 0.25)])
+def test_the_file_has_the_size_that_the_format_promises(
+    name: str, share: float, tiny_bert: Path, tmp_path: Path
+) -> None:
+    sizes = {}
+    for quant in ("none", name):
+        write(tiny_bert, tmp_path / quant, quant_named(quant))
+        tensors = load_file(tmp_path / quant / "model.safetensors")
+        matrices = [tensor for tensor in tensors.values() if tensor.ndim == 2 and tensor.shape[1] > 1]
+        sizes[quant] = sum(tensor.nbytes for tensor in matrices)
+    assert sizes[name] == sizes["none"] * share
+
+
+@pytest.mark.parametrize("name", ["int8_dynamic", "int8_bnb", "nf4"])
+def test_linear_layers_shrink_and_the_embeddings_stay(name: str, tiny_bert: Path, tmp_path: Path) -> None:
+    write(tiny_bert, tmp_path, quant_named(name))
+    tensors = load_file(tmp_path / "model.safetensors")
+    linear = {key: tensor for key, tensor in tensors.items() if "encoder" in key and tensor.numel() >= 64 * 64 // 2}
+    assert linear
+    assert {tensor.dtype for tensor in linear.values()} <= {torch.int8, torch.uint8}
+    kept = torch.bfloat16 if name in {"nf4", "fp4"} else torch.float32
+    assert tensors["bert.embeddings.word_embeddings.weight"].dtype == kept
+
+
+@pytest.mark.parametrize("name", ["none", "int8_scratch"])
+def test_pruned_weights_are_zero_on_disk_and_after_loading(name: str, tiny_bert: Path, tmp_path: Path) -> None:
+    parts = compose_parts(f"model.path={tiny_bert}", "prune=l1_unstructured", "prune.ratio=0.5", *DATA)
+    job = new_job(parts, HEAD, tmp_path)
+    parts.prune.apply(job, 0.5)
+    write_artifact(job.model, job.tokenizer, HEAD, parts.prune, quant_named(name), TORCH.format, [], tmp_path)
+    described = json.loads((tmp_path / "artifact.json").read_text())
+    layers = [module for module in load_artifact(tmp_path).bert.modules() if isinstance(module, torch.nn.Linear)]
+    zeros = sum(int((layer.weight == 0).sum()) for layer in layers)
+    weights = sum(layer.weight.numel() for layer in layers)
+    assert zeros >= 0.499 * weights
+    if name == "none":
+        assert described["parameters"] - described["nonzero_parameters"] >= zeros
+
+
+def test_a_model_with_nan_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    model, tokenizer = load_checkpoint(tiny_bert, HEAD)
+    with torch.no_grad():
+        model.classifier.bias[0] = float("nan")
+    from effcomp.prune.base import NoPrune
+
+    for name in SAFETENSORS:
+        with pytest.raises(ValueError, match=r"classifier\.bias holds NaN or infinity"):
+            write_artifact(model, tokenizer, HEAD, NoPrune(name="none"), quant_named(name), TORCH.format, [], tmp_path)
+
+
+def test_tensors_that_are_missing_are_named(tiny_bert: Path, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    write(tiny_bert, tmp_path, quant_named("none"))
+    tensors = load_file(tmp_path / "model.safetensors")
+    del tensors["classifier.bias"]
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=r"classifier\.bias"):
+        load_artifact(tmp_path)

@@ -1,0 +1,74 @@
+"""A process of our own: it does not outlive who started it, whatever it is at."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from effcomp.core.process import Process, ProcessFailed
+from tests.conftest import ROOT
+
+BUSY = """
+import time
+from effcomp.core.process import serve
+class Server:
+    def work(self):
+        open("started", "w").close()
+        try:
+            time.sleep(60)
+        finally:
+            open("cleaned", "w").close()
+    def add(self, a, b):
+        print("a library's words")
+        return {"sum": a + b}
+serve(Server())
+"""
+PARENT = """
+from effcomp.core.process import Process
+with Process("busy", "the busy one", {}) as process:
+    open("pid", "w").write(str(process.pid))
+    process.ask("work")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "busy.py").write_text(BUSY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{tmp_path}")
+    return tmp_path
+
+
+def wait_for(file: Path) -> None:
+    end = time.monotonic() + 30
+    while not file.exists():
+        assert time.monotonic() < end, f"{file} was not written"
+        time.sleep(0.05)
+
+
+def test_what_it_prints_does_not_reach_its_answers(folder: Path) -> None:
+    with Process("busy", "the busy one", {}) as process:
+        assert process.ask("add", a=1, b=2) == {"sum": 3}
+
+
+def test_its_exception_comes_back_with_its_words_and_it_goes_on(folder: Path) -> None:
+    with Process("busy", "the busy one", {}) as process:
+        with pytest.raises(ProcessFailed, match="TypeError"):
+            process.ask("add", a=1, b="2")
+        assert process.ask("add", a=1, b=2) == {"sum": 3}
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_it_leaves_its_work_and_ends_when_who_started_it_is_killed(folder: Path, end: signal.Signals) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT])
+    wait_for(folder / "started")
+    child = psutil.Process(int((folder / "pid").read_text()))
+    os.kill(parent.pid, end)
+    parent.wait()
+    child.wait(timeout=20)
+    assert (folder / "cleaned").exists(), "it unwinds: temporary folders are removed, its own processes end"

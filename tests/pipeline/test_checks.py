@@ -1,0 +1,31 @@
+"""Whether a model fits the GPU is known from its config."""
+
+from pathlib import Path
+
+import pytest
+
+from effcomp.core.errors import UserError
+from effcomp.core.store import Store
+from effcomp.pipeline.checks import check_gpu_memory, count_parameters
+from tests.conftest import compose_parts
+
+BILLIONS = 10**9
+
+
+def test_parameters_are_counted_without_memory_for_them(tmp_path: Path) -> None:
+    config = compose_parts("model=bitnet", "model.weights=random").model.shape(Store(tmp_path))
+    assert count_parameters("causal_lm", config) == pytest.approx(2.41 * BILLIONS, rel=0.01)  # the head is the table
+
+
+@pytest.mark.parametrize(
+    ("finetune", "memory", "reason"),
+    [
+        ("none", 9.5, r"the float32 baseline of model=bitnet takes 9.6 GB .* and it has 9.5 GB; choose a smaller"),
+        ("full", 38, r"finetune=full of model=bitnet takes 38.4 GB .* and it has 38.0 GB; finetune=lora"),
+    ],
+)
+def test_what_cannot_fit_is_refused(finetune: str, memory: float, reason: str) -> None:
+    way = compose_parts("model=bitnet", f"finetune={finetune}").finetune
+    with pytest.raises(UserError, match=reason):
+        check_gpu_memory("bitnet", way, int(2.4 * BILLIONS), int(memory * BILLIONS))
+    check_gpu_memory("bitnet", way, int(2.4 * BILLIONS), int((memory + 1) * BILLIONS))

@@ -1,0 +1,23 @@
+"""What all number formats share."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from effcomp.artifact.folder import load_artifact, load_fused
+from effcomp.models.base import load_checkpoint
+from tests.conftest import write_small
+
+
+@pytest.mark.parametrize("name", ["bf16", "fp16", "int4", "int3"])
+def test_rotary_frequencies_stay_float32(name: str, tiny_llama: Path, tmp_path: Path) -> None:
+    model, _ = load_checkpoint(tiny_llama, "causal_lm")
+    artifact = write_small(tiny_llama, tmp_path / name, "causal_lm", quant=name)
+    for load in (load_artifact, load_fused):
+        loaded = load(artifact)
+        frequencies = {name: buffer for name, buffer in loaded.named_buffers() if name.endswith("inv_freq")}
+        assert frequencies
+        for buffer_name, buffer in frequencies.items():
+            assert torch.equal(buffer, model.get_buffer(buffer_name))
+        assert loaded.get_parameter("model.norm.weight").dtype in (torch.bfloat16, torch.float16)

@@ -1,0 +1,33 @@
+"""8-bit floats: three bits of mantissa for every weight, whatever the size of its row."""
+
+import torch
+from hypothesis import given
+
+from effcomp.quant.base import HEADS, linear_layers
+from effcomp.quant.fp8 import LARGEST, quantise_fp8
+from tests.compress.quant.test_int8 import MATRICES
+from tests.conftest import compose_parts
+
+SMALLEST_NORMAL, MANTISSA = 2.0**-6, 3
+
+
+@given(MATRICES)
+def test_a_weight_comes_back_within_half_of_its_last_bit(weight: torch.Tensor) -> None:
+    codes, scale = quantise_fp8(weight)
+    assert codes.float().isfinite().all()
+    assert codes.float().abs().max() <= LARGEST
+    exact = weight.double() / scale.double()
+    step = 2.0 ** (exact.abs().clamp(min=SMALLEST_NORMAL).log2().floor() - MANTISSA)
+    assert ((codes.double() - exact).abs() <= 0.5001 * step).all()
+
+
+def test_layers_that_the_products_cannot_take_stay_bfloat16() -> None:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(vocab_size=20, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=40)
+    model = BertForSequenceClassification(config)
+    tensors = compose_parts("quant=fp8", "runtime=cuda_graphs").quant.encode(model)
+    attention = [name for name in linear_layers(model, skip=HEADS) if "attention" in name]
+    assert {f"{name}.codes" for name in attention} <= set(tensors)
+    assert tensors["bert.encoder.layer.0.intermediate.dense.weight"].dtype == torch.bfloat16
+    assert tensors["classifier.weight"].dtype == torch.bfloat16

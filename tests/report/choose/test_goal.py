@@ -1,0 +1,119 @@
+"""What can be asked of a recommendation, and when a limit is kept."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from effcomp.core.errors import UserError
+from effcomp.core.interval import Interval
+from effcomp.record import LanguageVersus, Quality, Record, VersusBaseline
+from effcomp.report.choose.goal import AccuracyDrop, Bound, PerplexityIncrease, parse_goal, two_digits
+from effcomp.report.sources import find_records
+from tests.conftest import ROOT, records, run_effcomp
+
+
+def losing(low: float, value: float, high: float, examples: int = 1000) -> Record:
+    """nf4's record with another difference of accuracy, in points."""
+    (nf4,) = records("nf4")
+    assert isinstance(nf4.versus_baseline, VersusBaseline)
+    assert isinstance(nf4.quality, Quality)
+    difference = Interval(value=value, low=low, high=high).scaled(0.01)
+    return nf4.model_copy(
+        update={
+            "versus_baseline": nf4.versus_baseline.model_copy(update={"accuracy_difference": difference}),
+            "quality": nf4.quality.model_copy(update={"examples": examples}),
+        }
+    )
+
+
+def test_a_goal_is_an_objective_and_limits() -> None:
+    goal = parse_goal(
+        ["max_accuracy_drop=0.5", "minimise=latency_p50_ms", "max_artifact_bytes=3e7", "min_accuracy=0.8"]
+    )
+    assert goal.objective == "latency_p50_ms"
+    assert goal.losses == [AccuracyDrop(0.5)]
+    assert goal.bounds == [Bound("max", "artifact_bytes", 3e7), Bound("min", "accuracy", 0.8)]
+
+
+@pytest.mark.parametrize(
+    ("items", "reason"),
+    [
+        (["max_accuracy_drop=0.5"], "give one objective, not 0"),
+        (["minimise=latency_p50_ms", "minimise=artifact_bytes"], "give one objective, not 2"),
+        (["minimise=accuracy"], "write maximise=accuracy"),
+        (["minimise=latency"], "NAME is one of: accuracy"),
+        (["minimise=latency_p50_ms", "max_latency=3"], "max_latency=3: give"),
+        (["minimise=latency_p50_ms", "max_accuracy_drop=little"], "little is no number"),
+        (["minimise=latency_p50_ms", "max_accuracy_drop=nan"], "nan is no number"),
+        (["minimise=latency_p50_ms", "max_accuracy_drop=-1"], "-1 is no number of 0 or more"),
+        (["latency_p50_ms"], "give minimise=NAME"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(items: list[str], reason: str) -> None:
+    with pytest.raises(UserError, match=reason):
+        parse_goal(items)
+
+
+def test_a_bad_item_is_refused_before_any_record_is_read(tmp_path: Path) -> None:
+    ran = run_effcomp("missing.jsonl", "--recommend", "minimise=speed", cwd=tmp_path, module="effcomp.report")
+    assert ran.code == 2
+    assert "minimise=speed" in ran.stderr
+    assert "missing" not in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+def test_a_loss_is_within_its_limit_when_its_whole_interval_is() -> None:
+    assert AccuracyDrop(0.5).broken_by(losing(-0.5, 0.0, 0.5)) is None
+    assert AccuracyDrop(0.5).broken_by(losing(-0.51, 0.0, 0.5)) is not None
+
+
+def test_a_loss_that_is_shown_is_told_from_one_that_is_not_excluded() -> None:
+    shown = AccuracyDrop(0.5).broken_by(losing(-2.0, -1.0, -0.6))
+    assert shown == "its accuracy falls by more than 0.5 points: -1.0 [-2.0, -0.6]"
+    open_question = AccuracyDrop(0.5).broken_by(losing(-0.9, -0.2, 0.5))
+    assert open_question is not None
+    assert open_question.startswith("1,000 examples cannot show that its accuracy falls by at most 0.5 points: -0.2")
+
+
+def test_the_number_of_examples_that_would_decide_is_enough() -> None:
+    """0.7 points wide on either side of -0.2: at 5,500 examples it is 0.3, and ends at the limit of 0.5."""
+    reason = AccuracyDrop(0.5).broken_by(losing(-0.9, -0.2, 0.5))
+    assert reason is not None
+    assert reason.endswith("about 5,500 would decide")
+    half = 0.7 * math.sqrt(1000 / 5500)
+    assert AccuracyDrop(0.5).broken_by(losing(-0.2 - half, -0.2, -0.2 + half)) is None
+
+
+def test_no_number_of_examples_is_promised_where_the_middle_is_beyond_the_limit() -> None:
+    reason = AccuracyDrop(0.5).broken_by(losing(-1.5, -0.6, 0.3))
+    assert reason is not None
+    assert "would decide" not in reason
+
+
+def test_perplexity_is_limited_in_percent() -> None:
+    (record,) = [
+        record
+        for record in find_records(ROOT / "benchmarks/cpu/smollm2_bbc_news.jsonl")
+        if (record.choices["quant"], record.choices["runtime"]) == ("int8_scratch", "torch")
+    ]
+    assert isinstance(record.versus_baseline, LanguageVersus)
+    percent = 100 * (record.versus_baseline.perplexity_ratio.high - 1)
+    assert PerplexityIncrease(percent + 0.1).broken_by(record) is None
+    assert "perplexity rises by more than 1 %" in str(PerplexityIncrease(1).broken_by(record))
+    assert AccuracyDrop(1).broken_by(record) == "its accuracy was not measured"
+
+
+def test_a_bound_is_kept_by_the_whole_interval() -> None:
+    value = Interval(value=4.0, low=3.5, high=4.5)
+    assert Bound("max", "latency_p50_ms", 4.5).broken_by(value) is None
+    assert Bound("max", "latency_p50_ms", 4.4).broken_by(value) == (
+        "its latency p50 is not at most 4.40 ms: 4.00 [3.50, 4.50] ms"
+    )
+    assert Bound("min", "latency_p50_ms", 3.6).broken_by(value) is not None
+    assert Bound("min", "latency_p50_ms", 3.5).broken_by(None) == "its latency p50 was not measured"
+
+
+@pytest.mark.parametrize(("value", "rounded"), [(2357, 2400), (96.2, 97), (120_001, 130_000), (3.2, 4)])
+def test_two_digits_are_rounded_up(value: float, rounded: int) -> None:
+    assert two_digits(value) == rounded

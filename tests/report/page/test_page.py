@@ -1,0 +1,189 @@
+"""The page in a browser: it sorts, filters and shows what is under the pointer, without a word on the console."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+from effcomp.record import LanguageQuality
+from effcomp.report.build import write
+from effcomp.report.choose.goal import parse_goal
+from effcomp.report.sources import find
+from effcomp.report.where import matching
+from tests.conftest import ROOT
+
+SOURCES = [str(ROOT / f"benchmarks/cpu/{name}.jsonl") for name in ("minilm_sst2", "smollm2_bbc_news")]
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1280,900"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None or CHROMEDRIVER is None, reason="needs a browser: apt-get install chromium chromium-driver"
+)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = find(SOURCES[:1])
+    goal = parse_goal(["max_accuracy_drop=0.5", "minimise=latency_p50_ms"])
+    return write(found, tmp_path_factory.mktemp("results"), ["quant=fp8: refused: no such kernel"], goal).page
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[WebDriver]:
+    options = webdriver.ChromeOptions()
+    assert CHROMIUM is not None
+    options.binary_location = CHROMIUM
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, Service(CHROMEDRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(chromium: WebDriver, file: Path) -> WebDriver:
+    """The page, just opened, with its plot drawn."""
+    return opened(chromium, file)
+
+
+def opened(chromium: WebDriver, file: Path) -> WebDriver:
+    chromium.get(file.as_uri())
+    WebDriverWait(chromium, 20).until(lambda it: it.find_elements(By.CSS_SELECTOR, "#plot .point"))
+    return chromium
+
+
+def column(browser: WebDriver, number: int) -> list[str]:
+    """The visible cells of a column, from top to bottom."""
+    return browser.execute_script(
+        "return [...document.querySelectorAll('#comparison tbody tr')].filter(row => !row.hidden)"
+        f".map(row => row.cells[{number}].innerText)"
+    )
+
+
+def points(browser: WebDriver) -> int:
+    return len(browser.find_elements(By.CSS_SELECTOR, "#plot .scatterlayer .point"))
+
+
+def visible(browser: WebDriver, selector: str) -> int:
+    return sum(element.is_displayed() for element in browser.find_elements(By.CSS_SELECTOR, selector))
+
+
+def choose(browser: WebDriver, selector: str, value: str) -> None:
+    Select(browser.find_element(By.CSS_SELECTOR, selector)).select_by_value(value)
+
+
+def test_every_configuration_is_a_row_a_sentence_and_a_point(browser: WebDriver) -> None:
+    assert len(column(browser, 0)) == visible(browser, "#verdicts li") == points(browser) == 23
+    assert browser.find_element(By.ID, "shown").text == "23 of 23 shown"
+
+
+def test_a_heading_sorts_up_and_then_down_by_number(browser: WebDriver) -> None:
+    heading = browser.find_elements(By.CSS_SELECTOR, "#comparison th button")[1]
+    heading.click()
+    upwards = [float(text.split()[0]) for text in column(browser, 1)]
+    assert upwards == sorted(upwards)
+    heading.click()
+    assert [float(text.split()[0]) for text in column(browser, 1)] == sorted(upwards, reverse=True)
+
+
+def test_rows_without_a_number_come_last_both_ways(browser: WebDriver) -> None:
+    heading = browser.find_elements(By.CSS_SELECTOR, "#comparison th button")[2]
+    for _ in range(2):
+        heading.click()
+        texts = column(browser, 2)
+        assert texts[-1] == "-"
+        assert texts.count("-") == 1
+
+
+def test_words_and_choices_filter_the_table_the_sentences_and_the_plot(browser: WebDriver) -> None:
+    browser.find_element(By.ID, "words").send_keys("int8 openvino")
+    assert column(browser, 0) == ["int8_static on openvino", "int8_dynamic on openvino"]
+    choose(browser, "select[data-group=quant]", "int8_static")
+    assert column(browser, 0) == ["int8_static on openvino"]
+    assert visible(browser, "#verdicts li") == points(browser) == 1
+    browser.find_element(By.ID, "reset").click()
+    assert len(column(browser, 0)) == points(browser) == 23
+
+
+def test_the_front_is_that_of_what_is_shown(browser: WebDriver) -> None:
+    def front() -> set[str]:
+        on_front = "document.getElementById('plot').data.find(trace => trace.name === 'on the Pareto front')"
+        return set(browser.execute_script(f"return {on_front}.text"))
+
+    assert front() == {"int8_static on openvino", "bf16 on openvino"}
+    choose(browser, "select[data-group=runtime]", "onnxruntime")
+    assert front() == {"int8_dynamic on onnxruntime", "none on onnxruntime"}
+
+
+def test_both_axes_can_be_chosen(browser: WebDriver) -> None:
+    choose(browser, "#x", "artifact_bytes")
+    choose(browser, "#y", "throughput_samples_per_s")
+    titles = [browser.find_element(By.CSS_SELECTOR, f"#plot .{axis}title").text for axis in ("x", "y")]
+    assert titles == [
+        "artifact, MiB (less is better)",
+        "throughput at the largest batch, samples/s (more is better)",
+    ]
+    assert points(browser) == 23
+    offered = [option.text for option in Select(browser.find_element(By.ID, "x")).options]
+    assert "perplexity" not in offered, "no record has it"
+
+
+def test_the_pointer_on_a_point_shows_the_configuration_with_its_intervals(browser: WebDriver) -> None:
+    browser.find_element(By.ID, "words").send_keys("int8_static on openvino")
+    browser.execute_script("document.getElementById('plot').scrollIntoView({block: 'center'})")
+    point = browser.find_element(By.CSS_SELECTOR, "#plot .scatterlayer .point")
+    ActionChains(browser).move_to_element(point).perform()
+    tip = WebDriverWait(browser, 10).until(lambda it: it.find_element(By.CSS_SELECTOR, "#plot .hoverlayer .hovertext"))
+    assert "int8_static on openvino" in tip.text
+    assert "accuracy, %: 90.02 [87.73, 91.74]" in tip.text
+    assert "artifact, MiB: 23.07" in tip.text
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_nothing_is_wider_than_the_page_but_the_tables_own_scroller(browser: WebDriver, width: int) -> None:
+    browser.set_window_size(width, 900)
+    assert browser.execute_script("return document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    wide = browser.execute_script(
+        "return [...document.querySelectorAll('body *')]"
+        ".filter(one => !one.closest('.wide table') && one.getBoundingClientRect().right > innerWidth)"
+        ".map(one => one.outerHTML.slice(0, 80))"
+    )
+    assert wide == []
+
+
+def test_the_recommendation_and_what_was_left_out_are_on_the_page(browser: WebDriver) -> None:
+    section = browser.find_element(By.CLASS_NAME, "recommendation").text
+    assert section.splitlines()[1].startswith("bf16 on openvino: 3.88 [3.81, 3.96] times the baseline's speed")
+    assert "quant=fp8: refused: no such kernel" in browser.find_element(By.TAG_NAME, "body").text
+
+
+def test_configurations_without_the_chosen_number_are_counted_and_not_drawn(
+    chromium: WebDriver, tmp_path: Path
+) -> None:
+    found = matching(find(SOURCES), {"quant": ["none", "bf16"]})
+    language = sum(isinstance(one.record.quality, LanguageQuality) for one in found)
+    browser = opened(chromium, write(found, tmp_path, [], None).page)
+    assert points(browser) == len(found) - language
+    assert browser.find_element(By.ID, "unplotted").text.startswith(f"{language} of these")
+    choose(browser, "#y", "perplexity")
+    assert points(browser) == language
+    choose(browser, "select[data-group=task]", "sst2")
+    assert points(browser) == 0
+    assert len(column(browser, 0)) == len(found) - language
+
+
+def test_the_console_stays_silent(browser: WebDriver) -> None:
+    choose(browser, "#x", "peak_rss_bytes")
+    browser.find_element(By.ID, "words").send_keys("nothing is called so")
+    browser.find_element(By.ID, "reset").click()
+    assert browser.get_log("browser") == []

@@ -1,0 +1,157 @@
+"""A multirun: one parent run, a child for each configuration, refused ones named, one report; what interrupts it."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import mlflow
+import psutil
+import pytest
+
+from effcomp.record import Record
+from tests.conftest import run_effcomp, start_effcomp
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]):
+    folder = tmp_path_factory.mktemp("sweep")
+    return folder, run_effcomp("-m", *tiny, "quant=none,int8_dynamic", "device.threads=1,4096", cwd=folder)
+
+
+def test_what_can_run_runs_and_what_cannot_is_named(swept) -> None:
+    _, ran = swept
+    assert ran.code == 2, "two configurations cannot work"
+    records = [Record.from_json(line) for line in ran.stdout.splitlines()]
+    assert [(record.choices["quant"], record.truth.threads) for record in records] == [("none", 1), ("int8_dynamic", 1)]
+    assert "left out: " in ran.stderr
+    assert "quant=int8_dynamic device.threads=4096: refused: device.threads=4096: this process" in ran.stderr
+
+
+def test_the_configurations_share_one_fine_tuning(swept) -> None:
+    folder, _ = swept
+    assert len([path for path in (folder / "multirun/store/checkpoint").iterdir() if path.is_dir()]) == 1
+
+
+def test_every_configuration_is_compared_on_the_same_examples(swept) -> None:
+    _, ran = swept
+    truths = [Record.from_json(line).truth for line in ran.stdout.splitlines()]
+    assert len({truth.data_fingerprint for truth in truths}) == 1
+    assert len({truth.baseline_artifact for truth in truths}) == 1
+
+
+def test_the_report_is_written_and_the_way_to_it_is_printed(swept) -> None:
+    folder, ran = swept
+    report, *_ = sorted(folder.glob("multirun/*/*/results"))
+    written = {file.name for file in report.iterdir()}
+    assert written >= {
+        "index.html",
+        "comparison_table.md",
+        "comparison_table.csv",
+        "performance_comparison.png",
+        "efficiency_comparison.png",
+        "quality_latency.png",
+    }
+    assert "none (baseline)" in ran.stderr
+    assert "results/index.html" in ran.stderr
+    assert "make ui" in ran.stderr
+
+
+def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> None:
+    folder, ran = swept
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("effcomp").experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}, (
+        "a refused configuration does not make the sweep a failure"
+    )
+    (parent,) = [run for run in runs if run.data.tags["kind"] == "sweep"]
+    children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    assert len(children) == 2
+    child = next(run for run in children if run.data.tags["quant"] == "int8_dynamic")
+    record = Record.from_json(ran.stdout.splitlines()[1])
+    assert child.data.metrics["quality.accuracy"] == record.quality.accuracy.value
+    assert child.data.metrics["speed.by_batch_size.4.speedup.low"] == record.speed.by_batch_size[4].speedup.low
+    assert child.data.metrics["cost.artifact_bytes"] == record.cost.artifact_bytes
+    assert (child.data.params["quant"], child.data.params["quant.granularity"]) == ("int8_dynamic", "per_channel")
+    assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
+        "record.json",
+        "series.json",
+        "times.npz",
+        "confusion_matrix.json",
+        "confusion_matrix.png",
+    }
+    assert len(client.get_metric_history(child.info.run_id, "training.loss")) >= 1
+    assert Path(client.download_artifacts(parent.info.run_id, "results/index.html", str(folder))).is_file()
+
+
+def test_a_sweep_that_is_run_again_measures_nothing_again_and_skips_what_is_no_configuration(
+    swept, tiny: list[str]
+) -> None:
+    folder, first = swept
+    choices = ["device.threads=1", "quant=none,int8_dynamic,int8_static", "prune.ratio=0.3,0.5"]
+    again = run_effcomp("-m", *tiny, *choices, cwd=folder)
+    assert again.code == 0, again.stderr
+    records = [[Record.from_json(line) for line in ran.stdout.splitlines()] for ran in (first, again)]
+    assert [record.truth.time for record in records[0]] == [record.truth.time for record in records[1]]
+    assert records[0][0].quality == records[1][0].quality
+    left_out = [line for line in again.stderr.splitlines() if line.startswith("left out: ")]
+    assert [line.partition(": skipped: ")[0].removeprefix("left out: ") for line in left_out] == [
+        "quant=none prune.ratio=0.5",
+        "quant=int8_dynamic prune.ratio=0.5",
+        "quant=int8_static prune.ratio=0.3",
+        "quant=int8_static prune.ratio=0.5",
+    ]
+    assert "the same configuration as number 0" in left_out[0]
+    assert "does not run on runtime=torch" in left_out[2]
+
+
+def test_folds_are_averaged_in_the_report(tiny: list[str], tmp_path: Path) -> None:
+    ran = run_effcomp("-m", *tiny, "tracking=none", "folds=2", "fold=range(2)", cwd=tmp_path)
+    assert ran.code == 0, ran.stderr
+    truths = [Record.from_json(line).truth for line in ran.stdout.splitlines()]
+    assert truths[0].test_examples == truths[1].train_examples
+    assert truths[0].data_fingerprint != truths[1].data_fingerprint
+    assert "means over repeats" in ran.stderr
+    (means,) = tmp_path.glob("multirun/*/*/results/further_tables.md")
+    assert "| 2 folds |" in means.read_text()
+    assert "Means over repeats" in (means.parent / "index.html").read_text()
+
+
+def job_process(parent: psutil.Process, logged: str, folder: Path) -> psutil.Process:
+    """The process that runs the configurations, once one of them has logged these words."""
+    end = time.monotonic() + 120
+    while not any(logged in file.read_text() for file in folder.glob("multirun/*/*/*/run.log")):
+        assert time.monotonic() < end, f"nothing logged {logged!r}"
+        time.sleep(0.05)
+    (child,) = [process for process in parent.children() if "effcomp.sweep.job" in process.cmdline()]
+    return child
+
+
+def test_a_configuration_that_is_killed_is_recorded_and_the_others_go_on(tiny: list[str], tmp_path: Path) -> None:
+    sweep = start_effcomp("-m", *tiny, "device.threads=1", "quant=none,int8_scratch", cwd=tmp_path)
+    job_process(psutil.Process(sweep.pid), "fine-tuning", tmp_path).kill()
+    assert sweep.wait(180) == 1
+    (outcome,) = tmp_path.glob("multirun/*/*/*/outcome.json")
+    assert json.loads(outcome.read_text())["status"] == "failed"
+    assert "killed by signal 9 (out of memory?)" in json.loads(outcome.read_text())["reason"]
+    (record,) = tmp_path.glob("multirun/2*/*/*/record.json")
+    assert Record.read(record).choices["quant"] == "int8_scratch"
+
+
+def test_a_sweep_ended_by_ctrl_c_leaves_no_process_and_its_run_is_closed(tiny: list[str], tmp_path: Path) -> None:
+    """One that is killed: tests/faults/test_killed.py."""
+    sweep = start_effcomp("-m", *tiny, "device.threads=1", "quant=none,int8_scratch", cwd=tmp_path)
+    child = job_process(psutil.Process(sweep.pid), "measuring", tmp_path)
+    time.sleep(1)
+    processes = [child, *child.children(recursive=True)]
+    os.kill(sweep.pid, signal.SIGINT)
+    assert sweep.wait(60) == 130
+    _, alive = psutil.wait_procs(processes, timeout=30)
+    assert not alive
+    again = run_effcomp("-m", *tiny, "device.threads=1", "quant=none", cwd=tmp_path)
+    assert again.code == 0, again.stderr
+    assert "fine-tuned before" in again.stderr
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("effcomp").experiment_id])
+    assert {run.info.status for run in runs if run.data.tags["kind"] == "sweep"} == {"FINISHED", "FAILED"}
