@@ -19,8 +19,8 @@ from same_model_twice import baseline
 from effcomp.core import machine
 from effcomp.core.device import Device
 from effcomp.core.statistics import ratio_interval
-from effcomp.measure.client import Worker
-from effcomp.measure.pair import Pair, Side
+from effcomp.measure.client import Side, Worker
+from effcomp.measure.pair import Pair
 from effcomp.runtimes.torch import Torch
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,7 +18,8 @@ from effcomp.core import device, machine
 from effcomp.core.device import Device
 from effcomp.core.statistics import ratio_interval
 from effcomp.measure.bench import Bench
-from effcomp.measure.pair import Pair, Side, measure_batch
+from effcomp.measure.client import Side
+from effcomp.measure.pair import Pair, measure_batch
 from effcomp.runtimes.torch import Torch
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -221,13 +221,19 @@ def put_machine_rates_in(store: Path) -> None:
         shutil.copytree(RATES, store / "machine")
 
 
-def run_effcomp(*arguments: str, cwd: Path, module: str = "effcomp.run", root: Path = ROOT) -> Ran:
-    """`python -m effcomp.run ...` in a folder of its own, of the checkout in `root`."""
+def run_effcomp(
+    *arguments: str, cwd: Path, module: str = "effcomp.run", root: Path = ROOT, own: Path | None = None
+) -> Ran:
+    """`python -m effcomp.run ...` in a folder of its own, of the checkout in `root`.
+
+    Args:
+        own: a folder with modules of the user's.
+    """
     with machine_rates_in(cwd / "multirun/store"):
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=cwd,
-            env=os.environ | {"PYTHONPATH": str(root)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, filter(None, [root, own])))},
             capture_output=True,
             text=True,
             timeout=300,

@@ -1,15 +1,18 @@
-"""What every choice of a config group is: a small frozen object, checked when it is built."""
+"""A component: one choice of a config group, as a small frozen object that is checked when it is built."""
 
+import re
+from functools import cache
 from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-from effcomp.core.code_key import source_key
+from effcomp.core.class_paths import id_of
+from effcomp.core.code_key import package_sources, source_key
 
 
 def each_once(values: list[Any]) -> list[Any]:
-    """Raises ValueError for a list that names something twice."""
+    """Raise ValueError for a list that names something twice."""
     if twice := [value for value in values if values.count(value) > 1]:
         raise ValueError(f"{twice[0]} stands there twice; name each once")
     return values
@@ -19,49 +22,91 @@ EACH_ONCE = AfterValidator(each_once)
 """For the annotation of a list."""
 
 
-class Part(BaseModel):
-    """One choice of a config group (conf/<group>/<name>.yaml names the class by `_target_`).
+class Component(BaseModel):
+    """Base class of the choices of a config group (conf/<group>/<name>.yaml names the class by `_target_`).
 
-    Fields are typed and their ranges are checked on construction; a field that does not exist is
-    refused. Heavy libraries are imported inside methods, so that building a Part takes no time.
+    Fields are typed and their ranges are checked on construction; a field that does not exist is refused. Heavy
+    libraries are imported inside methods, so that building a component takes no time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
+    id: ClassVar[str]
+    """Stable name of the class (`quant/int8_scratch`), which artifacts, records and MLflow models store. A class of
+    effcomp that is built declares it; it never changes when the class moves. The id of any other class is
+    `module:Class`."""
+
     name: str
-    """The choice's name, as typed on the command line."""
+    """Name of the choice, as typed on the command line."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if not (cls.__module__.startswith("effcomp.") and "id" in cls.__dict__):
+            cls.id = f"{cls.__module__}:{cls.__qualname__}"
+        CLASSES[cls.id] = cls
 
     def key(self) -> dict[str, Any]:
-        """All that determines what this part computes: its class, its fields, and its source text.
+        """Return all that determines what this component computes: its class, its fields, and its source text.
 
-        The source is the file of the class and of each base class, so a changed line makes old
-        results stale without anyone having to raise a version number.
+        The source is the file of the class and of each base class, so a changed line makes old results stale without
+        anyone having to raise a version number.
         """
-        own = [cls for cls in type(self).__mro__ if cls.__module__.startswith("effcomp.") and cls is not Part]
-        return {
-            **self.spec(),
-            "source": source_key(*{cls.__module__ for cls in own}),
-        }
+        own = [cls for cls in type(self).__mro__ if cls.__module__.startswith("effcomp.") and cls is not Component]
+        spec = self.spec()
+        inner = {name: value.key() for name, value in self if isinstance(value, Component)}
+        source = source_key(*{cls.__module__ for cls in own})
+        return {"id": spec["id"], "fields": spec["fields"] | inner, "source": source}
 
     def spec(self) -> dict[str, Any]:
-        """The part as plain JSON, for another process or an artifact folder; `from_spec` builds it again."""
-        return {
-            "class": f"{type(self).__module__}.{type(self).__qualname__}",
-            "fields": self.model_dump(mode="json"),
-        }
+        """Return the component as plain JSON, for another process or an artifact; `from_spec` builds it again."""
+        inner = {name: value.spec() for name, value in self if isinstance(value, Component)}
+        return {"id": self.id, "fields": self.model_dump(mode="json") | inner}
 
 
-P = TypeVar("P", bound=Part)
+CLASSES: dict[str, type[Component]] = {}
+"""The component classes that this process has imported, by their ids."""
+
+C = TypeVar("C", bound=Component)
 
 
-def from_spec(spec: dict[str, Any], kind: type[P]) -> P:
-    """The part that `spec()` described; only classes of effcomp that are of this kind are built.
+def from_spec(spec: dict[str, Any], kind: type[C]) -> C:
+    """Build the component that `spec()` described.
+
+    A module is imported only if it is effcomp's own: a class from elsewhere must have been imported already, because an
+    artifact that somebody else wrote may name any module.
 
     Raises:
-        ValueError: the spec names another class.
+        ValueError: the spec names no class of this kind.
     """
-    module, _, name = str(spec["class"]).rpartition(".")
-    cls = getattr(import_module(module), name, None) if module.startswith("effcomp.") else None
-    if not (isinstance(cls, type) and issubclass(cls, kind)):
-        raise ValueError(f"{spec['class']} is no {kind.__name__} of effcomp")
-    return cls(**spec["fields"])
+    identity = spec["id"] if "id" in spec else id_of(str(spec["class"]))
+    if identity not in CLASSES and identity in modules_by_id():
+        import_module(modules_by_id()[identity])
+    cls = CLASSES.get(identity)
+    if cls is None or not issubclass(cls, kind):
+        raise ValueError(f"{identity} is no {kind.__name__} of effcomp or of a module that is imported")
+    fields = {name: from_spec(value, Component) if is_spec(value) else value for name, value in spec["fields"].items()}
+    return cls(**fields)
+
+
+def is_spec(value: Any) -> bool:
+    """Tell whether this field describes a component."""
+    return isinstance(value, dict) and value.keys() in ({"id", "fields"}, {"class", "fields"})
+
+
+@cache
+def modules_by_id() -> dict[str, str]:
+    """Map the id of each component of effcomp to the module that declares it; no module is imported for that."""
+    declared = re.compile(r'^    id: ClassVar\[str\] = "([^"]+)"$', re.MULTILINE)
+    return {
+        identity: module
+        for module, file in package_sources("effcomp").items()
+        for identity in declared.findall(file.read_text())
+    }
+
+
+def foreign_modules(*components: Component) -> tuple[str, ...]:
+    """Return the modules outside effcomp that define these components and those in their fields."""
+    found = {type(one).__module__ for one in components if not type(one).__module__.startswith("effcomp.")}
+    inner = [value for one in components for _, value in one if isinstance(value, Component)]
+    return tuple(sorted(found.union(foreign_modules(*inner)) if inner else found))

@@ -1,11 +1,11 @@
 """The device that runs a model, and how many threads it may use."""
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from effcomp.core.component import EACH_ONCE, Part
+from effcomp.core.component import EACH_ONCE, Component
 from effcomp.core.errors import UserError
 
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_TOP_PAD_": str(2**26)}
@@ -14,7 +14,8 @@ kernel and faults it in again: the same model in two processes then differs by u
 with these settings by under 2 % (benchmarks/same_model_twice.json)."""
 
 
-class Device(Part):
+class Device(Component):
+    id: ClassVar[str] = "device"
     kind: Literal["auto", "cpu", "cuda"]
     threads: Annotated[int, Field(ge=1)] | None
     """CPU threads of the measured process; null: every core that this process may use."""

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from omegaconf import OmegaConf
 
-from effcomp.core.component import Part
-from effcomp.pipeline.compose import build_part
+from effcomp.core.component import Component
+from effcomp.pipeline.compose import build_component
 from effcomp.quant.base import EVERY, Quant
 from effcomp.runtimes.base import Runtime
 
@@ -20,13 +20,13 @@ below. Texts are written, and token by token generation is measured, by `runtime
 `compile` (which translates the model once more for it; `bench.new_tokens=0` leaves it out). Written by `make docs`."""
 
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P", bound=Component)
 
 
 def choices(group: str, base: type[P]) -> list[P]:
     """What a group of the configuration offers, by name."""
     files = sorted((CONF / group).glob("*.yaml"))
-    parts = [build_part(group, base, OmegaConf.to_container(OmegaConf.load(file))) for file in files]
+    parts = [build_component(group, base, OmegaConf.to_container(OmegaConf.load(file))) for file in files]
     return [part for part in parts if isinstance(part, base)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from effcomp.core.component import Part
+from effcomp.core.component import Component
 from effcomp.core.device import Device
 from effcomp.core.errors import Skipped, UserError
 from effcomp.models.base import Model
@@ -40,7 +40,7 @@ class Job:
     """Pruned weights by name: bool, False where the weight is zero and stays so."""
 
 
-class Finetune(Part):
+class Finetune(Component):
     """A way of training. To add one: a subclass, conf/finetune/<name>.yaml, a test."""
 
     trains: ClassVar[bool] = True
@@ -102,6 +102,7 @@ class Finetune(Part):
 class NoFinetune(Finetune):
     """Use the weights as they come: for a checkpoint that is fine-tuned already, or random weights."""
 
+    id: ClassVar[str] = "finetune/none"
     trains: ClassVar[bool] = False
 
     def check_examples(self, splits: Splits) -> None:

@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 from tqdm import tqdm
@@ -31,6 +31,7 @@ class DistillFinetune(FullFinetune):
     reads each batch, and must have the student's tokenizer.
     """
 
+    id: ClassVar[str] = "finetune/distill"
     teacher: Path | None
     """A folder written by save_pretrained: a checkpoint of the store, or any trained model of this task."""
     temperature: Annotated[float, Field(gt=0)]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from effcomp.core.component import foreign_modules
 from effcomp.core.errors import UserError
 from effcomp.core.process import ProcessFailed, python_path
 from effcomp.finetune.base import Finetune, Job, TrainingRow, read_curve, write_checkpoint
@@ -44,6 +45,7 @@ def train_in_processes(
     write_checkpoint(job.model, job.tokenizer, [], folder / START)
     save_file(job.masks, folder / MASKS_FILE)
     described = {
+        "modules": foreign_modules(finetune),
         "finetune": finetune.spec(),
         "device": job.device.spec(),
         "head": job.head,

@@ -24,6 +24,7 @@ POSITIVE = Annotated[float, Field(gt=0)]
 
 
 class FullFinetune(Finetune):
+    id: ClassVar[str] = "finetune/full"
     bytes_per_parameter: ClassVar[float] = 16  # float32 weights, gradients, and two moments of AdamW
     epochs: POSITIVE
     batch_size: Annotated[int, Field(ge=1)]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class LoraFinetune(FullFinetune):
     """Every linear layer behind the embeddings gets an adapter; the head of a classifier is trained in full."""
 
+    id: ClassVar[str] = "finetune/lora"
     refuses: ClassVar[dict[str, str]] = {
         "bitnet": "its weights are made ternary at each call, and adapters added to them would be rounded away; "
         "use finetune=full"

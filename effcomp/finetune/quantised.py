@@ -54,6 +54,7 @@ class QuantisedLora(LoraFinetune):
 class QloraFinetune(QuantisedLora):
     """Dettmers et al. 2023, QLoRA, section 3: 4-bit NormalFloat, scales in 8 bit."""
 
+    id: ClassVar[str] = "finetune/qlora"
     bytes_per_parameter: ClassVar[float] = 0.5
 
     def base(self) -> Quant:
@@ -63,6 +64,7 @@ class QloraFinetune(QuantisedLora):
 class Int8Finetune(QuantisedLora):
     """A base in LLM.int8() (Dettmers et al. 2022)."""
 
+    id: ClassVar[str] = "finetune/int8"
     bytes_per_parameter: ClassVar[float] = 1
 
     def base(self) -> Quant:

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -42,6 +43,8 @@ def train(folder: Path, first: bool) -> None:
     """Take part in the training that `distributed.train_in_processes` wrote down; the first process writes the
     checkpoint."""
     given = json.loads((folder / JOB_FILE).read_text())
+    for module in given["modules"]:
+        import_module(module)
     finetune = from_spec(given["finetune"], FullFinetune)
     model, tokenizer = load_checkpoint(folder / START, given["head"])
     job = Job(

@@ -19,6 +19,7 @@ class TernaryFinetune(FullFinetune):
     two bits a weight without changing it.
     """
 
+    id: ClassVar[str] = "finetune/ternary"
     refuses: ClassVar[dict[str, str]] = {"bitnet": "its own layers are ternary already; use finetune=full"}
 
     def adapt(self, model: "PreTrainedModel", head: "Head", place: str) -> "PreTrainedModel":

@@ -1,15 +1,16 @@
 """How much is measured."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from effcomp.core.component import EACH_ONCE, Part
+from effcomp.core.component import EACH_ONCE, Component
 
 COUNT = Annotated[int, Field(ge=1)]
 
 
-class Bench(Part):
+class Bench(Component):
+    id: ClassVar[str] = "bench"
     batch_sizes: Annotated[list[COUNT], Field(min_length=1), EACH_ONCE]
     """The first one is what `speedup` and the latency columns speak of."""
     turns: Annotated[int, Field(ge=6)]

@@ -1,13 +1,29 @@
 """The measured process, seen from the process that measures."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from effcomp.core.component import foreign_modules
 from effcomp.core.device import Device
 from effcomp.core.process import Process
+from effcomp.models.heads import longest_sequence
 from effcomp.runtimes.base import Runtime
+
+
+class Side(NamedTuple):
+    """An artifact, and the runtime that executes it."""
+
+    artifact: Path
+    runtime: Runtime
+    modules: tuple[str, ...] = ()
+    """Modules outside effcomp that define the artifact's number format."""
+
+    def longest(self) -> int | None:
+        """Return how many tokens the model can read; None where its config does not say."""
+        return longest_sequence(json.loads((self.artifact / "config.json").read_text()))
 
 
 class Worker(Process):
@@ -16,9 +32,7 @@ class Worker(Process):
     loaded: dict[str, Any]
     """What `load` reported."""
 
-    def __init__(
-        self, artifact: Path, inputs: Path, runtime: Runtime, device: Device, fixed_length: int | None = None
-    ) -> None:
+    def __init__(self, side: Side, inputs: Path, device: Device, fixed_length: int | None = None) -> None:
         """Start the process; it imports its libraries while this one goes on. Wait for it with `wait_until_started`."""
         # Inductor keeps compiled code in a folder of its own: a fresh one, or the first call would be a later run's.
         self.scratch = tempfile.TemporaryDirectory(prefix="effcomp-")
@@ -28,9 +42,10 @@ class Worker(Process):
             os.sched_setaffinity(self.pid, device.cores)
         self.send(
             "start",
-            artifact=str(artifact),
+            modules=[*side.modules, *foreign_modules(side.runtime)],
+            artifact=str(side.artifact),
             inputs=str(inputs),
-            runtime=runtime.spec(),
+            runtime=side.runtime.spec(),
             device=device.spec(),
             fixed_length=fixed_length,
         )

@@ -1,13 +1,11 @@
 """A baseline and a variant in two fresh processes, measured against each other."""
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,21 +14,10 @@ from effcomp.artifact.folder import read_description
 from effcomp.core.batches import Ragged
 from effcomp.core.device import Device
 from effcomp.measure.bench import Bench
-from effcomp.measure.client import Worker
-from effcomp.models.heads import longest_sequence
-from effcomp.runtimes.base import Runtime
+from effcomp.measure.client import Side, Worker
 
 STABLE = 0.1
 MOST_WARMUPS = 20
-
-
-class Side(NamedTuple):
-    artifact: Path
-    runtime: Runtime
-
-    def longest(self) -> int | None:
-        """How many tokens the model can read; None where its config does not say."""
-        return longest_sequence(json.loads((self.artifact / "config.json").read_text()))
 
 
 class Pair:
@@ -55,9 +42,7 @@ class Pair:
     def __enter__(self) -> "Pair":
         with ExitStack() as stack:
             self.baseline, self.variant = (
-                stack.enter_context(
-                    Worker(side.artifact, self.inputs_file, side.runtime, self.device, self.fixed_length)
-                )
+                stack.enter_context(Worker(side, self.inputs_file, self.device, self.fixed_length))
                 for side in self.sides
             )
             for worker in (self.baseline, self.variant):

@@ -9,6 +9,7 @@ Started fresh for each artifact, so its memory is the artifact's own. `effcomp.c
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class Server:
 
     def start(
         self,
+        modules: list[str],
         artifact: str,
         inputs: str,
         runtime: dict[str, Any],
@@ -55,8 +57,12 @@ class Server:
     ) -> dict[str, Any]:
         """Import the libraries, which are not the artifact's memory or time, and read the token ids.
 
-        fixed_length: time sequences of exactly so many tokens in place of the texts' own lengths.
+        Args:
+            modules: modules outside effcomp that define the components; the parent process has chosen them.
+            fixed_length: time sequences of exactly so many tokens in place of the texts' own lengths.
         """
+        for module in modules:
+            import_module(module)
         self.artifact, self.device = Path(artifact), from_spec(device, Device)
         self.runtime, self.inputs = from_spec(runtime, Runtime), Ragged.load(Path(inputs))
         self.timed = self.inputs if fixed_length is None else self.inputs.cut(fixed_length)

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from effcomp.core.component import Part
+from effcomp.core.component import Component
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.core.statistics import Floats
@@ -33,9 +33,10 @@ LIKENESS: tuple[Score, ...] = ("rouge1", "rouge2", "rougeL", "bleu", "chrf", "be
 """Those that say how like a reference a text is, so that it can be another model's text too."""
 
 
-class TextMetrics(Part):
+class TextMetrics(Component):
     """To add a score: a function in effcomp/metrics, a line in SCORES, a test."""
 
+    id: ClassVar[str] = "task/text_metrics"
     scores: Annotated[list[Score], Field(min_length=1)]
     encoder: Path | None
     """A folder written by save_pretrained, for bertscore and coherence; null: all-MiniLM-L6-v2 from its package."""

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from effcomp.core.component import Part
+from effcomp.core.component import Component
 from effcomp.core.errors import UserError
 from effcomp.core.store import MANIFEST, Store, file_sha256
 from effcomp.models.folder import VOCABULARIES, check_folder, check_head, check_weights, first_line, read_config
@@ -17,7 +17,7 @@ WEIGHTS = {".safetensors", ".bin", ".gguf", ".h5", ".onnx"}
 WAYS_ON = "use model.path=FOLDER, an installed model (model=minilm or model=smollm2), or model.weights=random"
 
 
-class Model(Part):
+class Model(Component):
     kind: Kind
     path: Path | None = None
     """A folder written by save_pretrained (config, tokenizer, safetensors) to use instead of the source."""

@@ -1,7 +1,7 @@
 """A model of the Hugging Face Hub, pinned to a commit."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ from effcomp.models.base import WAYS_ON, Model
 
 
 class HubModel(Model):
+    id: ClassVar[str] = "model/hub"
     repository: str
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     """A commit, never a branch: a branch can change under a measurement."""
@@ -28,6 +29,8 @@ class HubModel(Model):
 
 class PackedBitNet(HubModel):
     """BitNet's published ternary weights; unpacked once into float, and kept in the store."""
+
+    id: ClassVar[str] = "model/packed_bitnet"
 
     def source(self, store: Store) -> Path:
         from effcomp.models import bitnet

@@ -3,6 +3,7 @@
 import copy
 from importlib.metadata import version
 from pathlib import Path
+from typing import ClassVar
 
 from effcomp.core.code_key import source_key
 from effcomp.core.errors import UserError
@@ -46,12 +47,16 @@ class Packaged(Model):
 class PackagedModel(Packaged):
     """The package holds a folder as save_pretrained writes it."""
 
+    id: ClassVar[str] = "model/packaged"
+
     def source(self, store: Store) -> Path:
         return self.verified().parent
 
 
 class PackagedGguf(Packaged):
     """The package holds a GGUF file; it is turned into safetensors once, and kept in the store."""
+
+    id: ClassVar[str] = "model/packaged_gguf"
 
     def check_source(self) -> None:
         super().check_source()

@@ -7,7 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effcomp.core.component import Part
+from effcomp.core.class_paths import with_ids
+from effcomp.core.component import Component
 from effcomp.core.device import Device
 from effcomp.core.errors import Skipped, UserError
 from effcomp.core.packages import require
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
     from pydantic import ValidationError
 
-GROUPS: dict[str, type[Part]] = {
+GROUPS: dict[str, type[Component]] = {
     "model": Model,
     "task": Task,
     "quant": Quant,
@@ -84,7 +85,8 @@ def build(config: "DictConfig", in_product: bool = False) -> Parts:
         raise UserError(f"{missing[0]} is missing: every group needs a choice")
     if in_product and plain["prune"]["name"] == "none":
         plain["prune"]["ratio"] = None
-    parts = {group: build_part(group, kind, plain[group]) for group, kind in GROUPS.items()}
+    parts = {group: build_component(group, kind, plain[group]) for group, kind in GROUPS.items()}
+    plain = with_ids(plain, lambda path: locate(path).id)
     plain["choices"] = {group: part.name for group, part in parts.items()}
     if isinstance(parts["model"], Model) and parts["model"].weights == "random":
         parts["finetune"] = NoFinetune(name="none")  # nothing is learned, so nothing of it is asked for
@@ -106,20 +108,18 @@ def whole_number(config: dict[Any, Any], name: str, smallest: int, largest: int)
     return value
 
 
-def build_part(group: str, kind: type[Part], fields: Any) -> Part:
+def build_component(group: str, kind: type[Component], fields: Any) -> Component:
     from pydantic import ValidationError
 
     if not isinstance(fields, dict) or "_target_" not in fields:
         raise UserError(f"{group}={fields}: choose one of the files in conf/{group}, say {group}=NAME")
-    fields = {
-        name: build_part(f"{group}.{name}", Part, value) if isinstance(value, dict) and "_target_" in value else value
-        for name, value in fields.items()
-    }
+    named = {name for name, value in fields.items() if isinstance(value, dict) and "_target_" in value}
+    fields = fields | {name: build_component(f"{group}.{name}", Component, fields[name]) for name in named}
     target = str(fields.pop("_target_"))
-    module, _, name = target.rpartition(".")
     try:
-        cls = getattr(import_module(module), name)
+        cls = locate(target)
     except (ModuleNotFoundError, AttributeError, ValueError) as error:
+        module = target.rpartition(".")[0]
         if isinstance(error, ModuleNotFoundError) and not module.startswith(error.name or module):
             raise  # the module is there, and what it imports is not
         raise UserError(f"{group}._target_={target}: there is no such class") from error
@@ -129,6 +129,16 @@ def build_part(group: str, kind: type[Part], fields: Any) -> Part:
         return cls(**fields)
     except ValidationError as error:
         raise UserError(explain(group, error)) from error
+
+
+def locate(target: str) -> Any:
+    """Import what a `_target_` names.
+
+    Raises:
+        ModuleNotFoundError, AttributeError, ValueError: there is none.
+    """
+    module, _, name = target.rpartition(".")
+    return getattr(import_module(module), name)
 
 
 def explain(group: str, error: "ValidationError") -> str:
@@ -146,7 +156,7 @@ def build_tracking(config: "DictConfig") -> Tracking:
     """The tracking choice alone, for what surrounds the configurations of a sweep."""
     from omegaconf import OmegaConf
 
-    tracking = build_part("tracking", Tracking, OmegaConf.to_container(config.tracking, resolve=True))
+    tracking = build_component("tracking", Tracking, OmegaConf.to_container(config.tracking, resolve=True))
     assert isinstance(tracking, Tracking)
     return tracking
 

@@ -12,12 +12,14 @@ from typing import Any
 from effcomp.artifact.folder import artifact_bytes, read_description
 from effcomp.core import device_lock, machine, memory
 from effcomp.core.code_key import source_key
+from effcomp.core.component import foreign_modules
 from effcomp.core.device import Device
 from effcomp.core.store import Entry, Store
 from effcomp.evaluate.judge import Judged, judge
 from effcomp.finetune.base import read_curve
+from effcomp.measure.client import Side
 from effcomp.measure.measurement import Measured, measure, watch_idle
-from effcomp.measure.pair import Pair, Side
+from effcomp.measure.pair import Pair
 from effcomp.models.heads import HEADS
 from effcomp.pipeline import stages
 from effcomp.pipeline.checks import check_fit
@@ -141,7 +143,10 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
     stored = compress(parts, store, device, splits)
     trained, pruned, baseline, variant = stored.trained, stored.pruned, stored.baseline, stored.variant
 
-    sides = (Side(baseline.path, BASELINE_RUNTIME), Side(variant.path, parts.runtime))
+    sides = (
+        Side(baseline.path, BASELINE_RUNTIME),
+        Side(variant.path, parts.runtime, foreign_modules(parts.quant)),
+    )
     pair = Pair(sides, inputs.path / stages.TOKENS_FILE, device, parts.bench.fixed_length)
     memory.release_gpu(device)  # of the training
     with device_lock.alone(device), ExitStack() as workers:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from effcomp.core.component import Part
+from effcomp.core.component import Component
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
 from effcomp.finetune.base import Finetune, Job, write_checkpoint
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
-class Prune(Part):
+class Prune(Component):
     """Which weights to remove. To add one: a subclass of Pruner, conf/prune/<name>.yaml, a test."""
 
     @property
@@ -48,6 +48,7 @@ class Prune(Part):
 class NoPrune(Prune):
     """Keep every weight."""
 
+    id: ClassVar[str] = "prune/none"
     ratio: float | None = None
     """Of the other choices in a product of choices (`effcomp.pipeline.compose.build`); none here."""
 
@@ -77,14 +78,6 @@ class Pruner(Prune):
     @abstractmethod
     def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
         """By the names of the weights that must keep their zeros in training: bool, False where the zeros are."""
-
-    def spec(self) -> dict[str, Any]:
-        spec = super().spec()
-        return {**spec, "fields": {**spec["fields"], "recovery": self.recovery.spec()}}
-
-    def key(self) -> dict[str, Any]:
-        key = super().key()
-        return {**key, "fields": {**key["fields"], "recovery": self.recovery.key()}}
 
     def check(self, model: Model) -> None:
         if not self.recovery.trains:

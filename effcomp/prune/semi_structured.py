@@ -1,5 +1,7 @@
 """Pruning in the pattern that sparse tensor cores compute with."""
 
+from typing import ClassVar
+
 from effcomp.finetune.base import Job
 from effcomp.models.linear import matrix, same_scale
 from effcomp.prune.sparse import SparsePruner, matrices
@@ -10,6 +12,8 @@ GROUP, ZEROS = 4, 2
 class SemiStructured24(SparsePruner):
     """Of each 4 consecutive inputs of an output the 2 weights of smallest magnitude become zero (Mishra et al. 2021,
     "Accelerating Sparse Deep Neural Networks", section 3). Inputs behind the last whole 4 stay as they are."""
+
+    id: ClassVar[str] = "prune/semi_structured_2_4"
 
     def apply(self, job: Job, ratio: float) -> None:
         for layer in matrices(job.model).values():

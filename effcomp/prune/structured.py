@@ -1,7 +1,7 @@
 """Whole attention heads and feed-forward neurons are removed: what is left is a smaller dense model."""
 
 from math import floor, gcd
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ class Structured(GradualPruner):
     multiple of 64, and at least 64, where the published one is a multiple.
     """
 
+    id: ClassVar[str] = "prune/structured"
     importance: Literal["magnitude", "taylor"]
     """The weights' L1 norm, or the change of the loss to first order (see effcomp.prune.importance)."""
     scope: Literal["layer", "global"]

@@ -1,7 +1,7 @@
 """Magnitude pruning of single weights."""
 
 from contextlib import ExitStack
-from typing import Literal
+from typing import ClassVar, Literal
 
 from effcomp.finetune.base import Job
 from effcomp.models.linear import same_scale
@@ -15,6 +15,7 @@ class L1Unstructured(SparsePruner, GradualPruner):
     `ratio` is the share of the weights of the linear layers without the head.
     """
 
+    id: ClassVar[str] = "prune/l1_unstructured"
     scope: Literal["global", "layer"]
     """Rank all weights together, or those of each layer alone."""
 

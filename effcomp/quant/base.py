@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from effcomp.core.batches import Batch
-from effcomp.core.component import Part
+from effcomp.core.component import Component
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ class Way(NamedTuple):
     """The type that products are computed in here, where it is not the format's own."""
 
 
-class Quant(Part):
+class Quant(Component):
     """How weights are stored and computed with.
 
     To add a format: subclass this with a `Way` for each runtime that executes it, and the functions that those need:

@@ -35,6 +35,7 @@ class Int8Bnb(Quant):
     Linear layers behind the embeddings, without the head.
     """
 
+    id: ClassVar[str] = "quant/int8_bnb"
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
     capability: ClassVar[tuple[int, int]] = (7, 5)  # of its int8 products
     threshold: Annotated[float, Field(ge=0)]
@@ -120,6 +121,7 @@ class FourBit(Quant):
     dequantisation inside the kernel. The other parameters are stored in bfloat16.
     """
 
+    id: ClassVar[str] = "quant/four_bit"
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
     capability: ClassVar[tuple[int, int]] = (6, 0)  # of bitsandbytes' 4-bit kernels
     values: Literal["nf4", "fp4"]

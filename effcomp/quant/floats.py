@@ -1,7 +1,7 @@
 """Floating-point formats: float32 as trained, bfloat16 and float16."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from effcomp.core.batches import Batch
 from effcomp.quant.base import EVERY, Arithmetic, Quant, Way, cast, load_floats, stored_in
@@ -17,6 +17,7 @@ class Float(Quant):
     OpenVINO keeps halves on disk as float16, whose 11 bits hold a bfloat16's 8, and computes in `dtype`.
     """
 
+    id: ClassVar[str] = "quant/float"
     dtype: Literal["float32", "bfloat16", "float16"]
 
     @property

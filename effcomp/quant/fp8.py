@@ -44,6 +44,7 @@ class Fp8(Quant):
     """Weights and activations in E4M3, a scale for each output and for each token; linear layers without the head,
     those whose sides are multiples of 16. All else is bfloat16."""
 
+    id: ClassVar[str] = "quant/fp8"
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
     capability: ClassVar[tuple[int, int]] = (8, 9)  # Ada and Hopper
 

@@ -1,6 +1,6 @@
 """3-bit integer weights in groups: how few bits a model bears, for there is no kernel that is fast with them."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -43,6 +43,7 @@ class Int3(Quant):
     """3-bit weights with a scale for every group of inputs; linear layers without the head. They are dequantised to
     bfloat16 at load: that saves disk and download, neither time nor memory beside bf16."""
 
+    id: ClassVar[str] = "quant/int3"
     group_size: Literal[32, 64, 128]
 
     @property

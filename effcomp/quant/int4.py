@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from effcomp.core.batches import Batch
 from effcomp.quant.base import (
@@ -85,6 +85,7 @@ class Int4(Quant):
     openvino      by NNCF; activations rounded to int8 in groups of 32. Embeddings and head in int8
     """
 
+    id: ClassVar[str] = "quant/int4"
     group_size: Literal[32, 64, 128]
 
     @property

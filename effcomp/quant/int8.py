@@ -6,7 +6,7 @@ tensor or over each output channel, and q = round(w / s) lies in [-127, 127] (Ja
 section 2.1, with zero_point 0). The rounding error of each weight is at most s / 2.
 """
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from effcomp.quant.base import (
     CODES,
@@ -70,6 +70,7 @@ class Int8Scratch(Quant):
     weights stay in codes and activations are bfloat16 in either case.
     """
 
+    id: ClassVar[str] = "quant/int8_scratch"
     granularity: Granularity
     activations: Literal["float32", "int8"]
 

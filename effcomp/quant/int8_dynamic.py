@@ -33,6 +33,7 @@ class Int8Dynamic(Quant):
     openvino         linear layers and embeddings; one scale for every 32 activations of a token.
     """
 
+    id: ClassVar[str] = "quant/int8_dynamic"
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     granularity: Granularity
 

@@ -28,6 +28,7 @@ class Int8Static(Quant):
                   is hard to round from activations to weights, and biases take up the mean error
     """
 
+    id: ClassVar[str] = "quant/int8_static"
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     samples: Annotated[int, Field(ge=1)]
     """Training examples that the scales are fitted to."""

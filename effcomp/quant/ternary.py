@@ -1,6 +1,6 @@
 """Ternary weights (Ma et al. 2024, "The Era of 1-bit LLMs", section 2), in two bits each."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.quant.base import (
     CODES,
@@ -81,6 +81,8 @@ class Ternary(Quant):
 
     After training it ruins a model that was not trained for it: use it behind finetune=ternary, or on BitNet.
     """
+
+    id: ClassVar[str] = "quant/ternary"
 
     @property
     def ways(self) -> dict[str, Way]:

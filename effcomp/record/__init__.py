@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError, field_validator
 
+from effcomp.core.class_paths import with_ids
 from effcomp.record.generation import GenerationQuality, GenerationVersus, TextScore, Writing
 from effcomp.record.quality import (
     ClassQuality,
@@ -106,7 +107,7 @@ class Record(Row):
         if not isinstance(fields, dict) or fields.get("schema") not in READABLE:
             raise ValueError(f"not a record of schema {' or '.join(map(str, READABLE))}")
         try:
-            return cls(schema_version=fields.pop("schema"), **fields)
+            return cls(schema_version=fields.pop("schema"), **fields | {"config": with_ids(fields.get("config"))})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(step) for step in first["loc"])
@@ -156,11 +157,11 @@ def label(config: dict[str, Any]) -> str:
 
 def flattened(key: str, value: Any) -> dict[str, Any]:
     """A setting by its key; a choice by its name, and its own settings."""
-    if not (isinstance(value, dict) and "_target_" in value):
+    if not (isinstance(value, dict) and "id" in value):
         return {key: value}
     flat = {key: value["name"]}
     for name, field in value.items():
-        if name not in {"_target_", "name"}:
+        if name not in {"id", "name"}:
             flat.update(flattened(f"{key}.{name}", field))
     return flat
 

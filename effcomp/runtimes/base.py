@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from effcomp.artifact.file_format import Format
 from effcomp.core.batches import Batch
-from effcomp.core.component import Part
+from effcomp.core.component import Component
 from effcomp.core.device import Device
 from effcomp.core.packages import require
 from effcomp.runtimes.decoding import Decoded, never
@@ -66,7 +66,7 @@ class Loaded(ABC):
         """Language models: cross-entropy in nats of each sequence's labels, summed, and their number: (batch, 2)."""
 
 
-class Runtime(Part):
+class Runtime(Component):
     format: ClassVar[Format]
     """What it reads."""
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")

@@ -33,6 +33,7 @@ class CudaGraphs(Compiled):
     """Weights that are stored in codes are made bfloat16 by compiled kernels in each call, or multiplied as they are
     (`Quant.decode_fused`)."""
 
+    id: ClassVar[str] = "runtime/cuda_graphs"
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
     generates: ClassVar[bool] = False  # what is recorded has one length, and a cache grows
     capability: ClassVar[tuple[int, int]] = (8, 0)  # bfloat16

@@ -24,6 +24,7 @@ PROVIDERS = ["CPUExecutionProvider"]
 
 
 class OnnxRuntime(Runtime):
+    id: ClassVar[str] = "runtime/onnxruntime"
     format: ClassVar[Format] = Onnx()
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
 

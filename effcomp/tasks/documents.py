@@ -20,6 +20,7 @@ HEADING = re.compile(r"^ = [^=].* = $")
 
 
 class DocumentsTask(PublishedTask):
+    id: ClassVar[str] = "task/documents"
     objective: ClassVar[Objective] = "language_modelling"
     layout: Literal["articles", "rows"]
     """articles: running text, cut where a WikiText heading stands; rows: a document on each line of .jsonl."""

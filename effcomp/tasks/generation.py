@@ -81,6 +81,7 @@ class GenerationTask(Task):
 class Gsm8kGeneration(GenerationTask):
     """Grade-school problems (Cobbe et al. 2021), solved behind some that are worked out; the final number counts."""
 
+    id: ClassVar[str] = "task/gsm8k_generation"
     source: DocumentsTask
     shots: Annotated[int, Field(ge=0)]
     """How many training problems stand before the question, with their solutions: the first of the file."""
@@ -104,6 +105,7 @@ def asked(question: str) -> str:
 class Continuation(GenerationTask):
     """The beginnings of the source's test documents; the reference is how they go on."""
 
+    id: ClassVar[str] = "task/continuation"
     prompt_words: Annotated[int, Field(ge=0)]
     """0: the model writes from nothing but its beginning of text."""
     reference_words: Annotated[int, Field(ge=1)]

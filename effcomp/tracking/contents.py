@@ -67,7 +67,7 @@ def log_model(client: "MlflowClient", run_id: str, experiment: str, record: Reco
     from mlflow.pyfunc import save_model
 
     settings_of_runtime = dict(record.config["runtime"])
-    runtime = {"class": settings_of_runtime.pop("_target_"), "fields": settings_of_runtime}
+    runtime = {"id": settings_of_runtime.pop("id"), "fields": settings_of_runtime}
     name = "-".join(record.choices[group] for group in ("model", "task", "quant", "prune", "runtime"))
     model = client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=record.choices)
     with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:

@@ -47,6 +47,7 @@ RECORD_TAG = "record"
 class MlflowTracking(Tracking):
     """An MLflow tracking store: SQLite on this machine, or a server."""
 
+    id: ClassVar[str] = "tracking/mlflow"
     schemes: ClassVar[tuple[str, ...]] = ("sqlite", "http", "https", "postgresql", "mysql")
     uri: str
     """sqlite:///mlruns/mlflow.db, or http://host:port."""

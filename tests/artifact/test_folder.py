@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from effcomp.artifact.folder import load_artifact, read_description, write_artifact
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
-from effcomp.measure.client import Worker
+from effcomp.measure.client import Side, Worker
 from effcomp.models.base import load_checkpoint
 from effcomp.models.bitnet import ternary
 from effcomp.quant.base import HEADS, Quant, linear_layers
@@ -105,7 +105,7 @@ def test_a_fresh_process_says_what_the_model_said(name: str, engine: str, tiny_b
     expected, encoded = write(tiny_bert, tmp_path / "artifact", quant, runtime)
     padding = dict.fromkeys(encoded, 0)
     pack({column: encoded[column] for column in encoded}, padding).save(tmp_path / "tokens")
-    with Worker(tmp_path / "artifact", tmp_path / "tokens", runtime, CPU) as worker:
+    with Worker(Side(tmp_path / "artifact", runtime), tmp_path / "tokens", CPU) as worker:
         worker.wait_until_started()
         worker.load()
         worker.ask("evaluate", file=str(tmp_path / "logits"), batch_size=3 if engine == "compile" else 2)

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
 from effcomp.core.process import ProcessFailed
-from effcomp.measure.client import Worker
+from effcomp.measure.client import Side, Worker
 from effcomp.runtimes.torch import Torch
 from tests.conftest import write_small
 
@@ -32,7 +32,7 @@ def folder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(folder: Path) -> Worker:
-    return Worker(folder / "artifact", folder / "tokens", EAGER, CPU)
+    return Worker(Side(folder / "artifact", EAGER), folder / "tokens", CPU)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_the_measuring_process_sleeps_while_it_waits(worker: Worker) -> None:
 def test_it_runs_on_the_cores_that_it_was_given(folder: Path) -> None:
     core = min(os.sched_getaffinity(0))
     pinned = Device(name="cpu", kind="cpu", cores=[core], threads=1)
-    with Worker(folder / "artifact", folder / "tokens", EAGER, pinned) as worker:
+    with Worker(Side(folder / "artifact", EAGER), folder / "tokens", pinned) as worker:
         worker.wait_until_started()
         assert os.sched_getaffinity(worker.pid) == {core}
 
@@ -83,7 +83,7 @@ def test_it_runs_on_the_cores_that_it_was_given(folder: Path) -> None:
 def test_an_exception_in_it_comes_back_with_its_words(folder: Path, tmp_path: Path) -> None:
     with (
         pytest.raises(ProcessFailed, match=r"FileNotFoundError.*artifact\.json"),
-        Worker(tmp_path, folder / "tokens", EAGER, CPU) as worker,
+        Worker(Side(tmp_path, EAGER), folder / "tokens", CPU) as worker,
     ):
         worker.wait_until_started()
         worker.load()
