@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from effcomp.artifact.folder import read_description
+from effcomp.artifact.description import read_description
 from effcomp.core import device, machine
 from effcomp.core.device import Device
 from effcomp.core.statistics import ratio_interval

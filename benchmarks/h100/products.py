@@ -20,10 +20,8 @@ from torch import Tensor, nn
 
 from effcomp.core.statistics import median_interval, ratio_interval
 from effcomp.prune.semi_structured import GROUP, ZEROS
-from effcomp.quant.fp8 import quantise_fp8
-from effcomp.quant.fp8_linear import Fp8Linear
-from effcomp.quant.int8 import quantise
-from effcomp.quant.int8_linear import Int8Linear
+from effcomp.quant.fp8_linear import Fp8Linear, quantize_fp8
+from effcomp.quant.int8_linear import Int8Linear, quantize
 
 SIDES = ((768, 3072), (3072, 768), (4096, 14336))
 TOKENS = (128, 32 * 128, 256 * 128)
@@ -50,8 +48,8 @@ def layers(sides: tuple[int, int]) -> dict[str, list[Layer]]:
     count = int(np.ceil(CODES_BYTES / (sides[0] * sides[1])))
     dense = [nn.Linear(*sides, device=GPU.torch_name, dtype=torch.bfloat16).requires_grad_(False) for _ in range(count)]
     kinds: dict[str, list[Layer]] = {BASELINE: list(dense), "bfloat16, 2:4": [sparse(layer) for layer in dense]}
-    int8 = [Int8Linear(*quantise(layer.weight, "per_channel"), layer.bias) for layer in dense]
-    fp8 = [Fp8Linear(*quantise_fp8(layer.weight), layer.bias) for layer in dense]
+    int8 = [Int8Linear(*quantize(layer.weight, "per_channel"), layer.bias) for layer in dense]
+    fp8 = [Fp8Linear(*quantize_fp8(layer.weight), layer.bias) for layer in dense]
     for layer in int8:
         layer.compile(dynamic=False, mode="max-autotune-no-cudagraphs")
     for layer in fp8:

@@ -7,11 +7,12 @@ tokenizer files   so that the folder can be used alone
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from effcomp.artifact.description import ARTIFACT_FILE, SCHEMA, Description, read_description, skeleton
 from effcomp.artifact.file_format import Format, Source
 from effcomp.artifact.safetensors import WEIGHTS_FILE
 from effcomp.core.batches import Batch
@@ -19,29 +20,13 @@ from effcomp.core.component import from_spec
 from effcomp.models.heads import Head, model_class
 from effcomp.models.linear import unify_linear
 from effcomp.prune.base import Prune
-from effcomp.quant.base import Kind, Quant, parameters_by_kind
+from effcomp.quant.base import Quant, parameters_by_kind
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-ARTIFACT_FILE = "artifact.json"
-SCHEMA = 1
 COLUMNS = ("input_ids", "attention_mask")
 """What every model reads."""
-
-
-@dataclass(frozen=True)
-class Description:
-    """artifact.json: what the folder holds."""
-
-    schema: int
-    head: Head
-    quant: dict[str, Any]
-    prune: dict[str, Any]
-    parameters: int
-    """Parameters of the architecture, tied ones once."""
-    nonzero_parameters: int
-    parameters_by_kind: dict[Kind, int]
 
 
 def write_artifact(
@@ -83,10 +68,6 @@ def write_artifact(
     (folder / ARTIFACT_FILE).write_text(json.dumps(asdict(description), indent=1) + "\n")
 
 
-def read_description(folder: Path) -> Description:
-    return Description(**json.loads((folder / ARTIFACT_FILE).read_text()))
-
-
 def import_libraries(folder: Path) -> None:
     """Import what `load_artifact` will need: the architecture's module, and the number format's packages."""
     import accelerate  # noqa: F401
@@ -96,18 +77,6 @@ def import_libraries(folder: Path) -> None:
     model_class(description.head, AutoConfig.from_pretrained(folder))
     for package in from_spec(description.quant, Quant).packages:
         import_module(package)
-
-
-def skeleton(folder: Path) -> "PreTrainedModel":
-    """The architecture of an artifact: its layers as the number formats see them, parameters on the meta device."""
-    from accelerate import init_empty_weights
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder)
-    with init_empty_weights(include_buffers=False):
-        model = model_class(read_description(folder).head, config)(config)
-    unify_linear(model)
-    return model
 
 
 def load_artifact(folder: Path) -> "PreTrainedModel":

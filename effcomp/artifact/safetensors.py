@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import ClassVar
 
+from effcomp.artifact.description import skeleton
 from effcomp.artifact.file_format import Format, Source
 from effcomp.core.batches import Batch
 from effcomp.quant.base import Quant
@@ -24,8 +25,6 @@ class Safetensors(Format):
 
     def bytes_read(self, folder: Path) -> int:
         from torch import nn
-
-        from effcomp.artifact.folder import skeleton
 
         model = skeleton(folder)
         tables = [name for name, module in model.named_modules() if isinstance(module, nn.Embedding)]

@@ -10,7 +10,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.artifact.folder import read_description
+from effcomp.artifact.description import read_description
 from effcomp.core.batches import Ragged
 from effcomp.core.device import Device
 from effcomp.measure.bench import Bench

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from effcomp.artifact.folder import read_description, skeleton
+from effcomp.artifact.description import read_description, skeleton
 from effcomp.core.device import Device
 from effcomp.quant.fp8 import Fp8
 from effcomp.quant.int8_dynamic import dynamic_linear

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from effcomp.artifact.folder import artifact_bytes, read_description
+from effcomp.artifact.description import read_description
+from effcomp.artifact.folder import artifact_bytes
 from effcomp.core import device_lock, machine, memory
 from effcomp.core.code_key import source_key
 from effcomp.core.component import foreign_modules

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Arithmetic = Literal["float32", "bfloat16", "float16", "float8", "int8"]
+Granularity = Literal["per_tensor", "per_channel"]
+"""One scale for a weight, or one for each of its output channels (rows)."""
 Kind = Literal["embeddings", "linear", "head", "rest"]
 """What a parameter belongs to; the rest are biases and normalisation."""
 EVERY: tuple[Kind, ...] = ("embeddings", "linear", "head", "rest")

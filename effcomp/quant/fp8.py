@@ -11,7 +11,6 @@ from effcomp.quant.base import (
     Way,
     linear_layers,
     load_floats,
-    nonzero_scale,
     split_codes,
     stored_in,
 )
@@ -19,25 +18,8 @@ from effcomp.quant.base import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-LARGEST = 448.0
-"""The largest finite value of E4M3."""
 SIDE = 16
 """The products want both sides of a matrix to be multiples of this."""
-
-
-def quantise_fp8(weight: "Tensor") -> "tuple[Tensor, Tensor]":
-    """Codes in E4M3 (4 bits of exponent, 3 of mantissa) and a scale for each output: w ≈ s * q, s = max|w| / 448.
-
-    Args:
-        weight: (out, in), finite.
-
-    Returns:
-        codes (out, in) float8_e4m3fn, and scale (out, 1) float32; 1 where a row is all zeros.
-    """
-    import torch
-
-    scale = nonzero_scale(weight.float().abs().amax(dim=1, keepdim=True) / LARGEST)
-    return (weight.float() / scale).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn), scale
 
 
 class Fp8(Quant):
@@ -57,11 +39,13 @@ class Fp8(Quant):
         return "float8"
 
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
+        from effcomp.quant.fp8_linear import quantize_fp8
+
         tensors = stored_in(model, "bfloat16")
         for name, layer in linear_layers(model, skip=HEADS).items():
             if layer.in_features % SIDE == 0 and layer.out_features % SIDE == 0:
                 del tensors[f"{name}.weight"]
-                tensors[name + CODES], tensors[name + SCALE] = quantise_fp8(layer.weight.detach())
+                tensors[name + CODES], tensors[name + SCALE] = quantize_fp8(layer.weight.detach())
         return tensors
 
     def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":

@@ -1,11 +1,29 @@
-"""A linear layer that multiplies 8-bit floats. Imported where a model is decoded."""
+"""E4M3 codes, and a linear layer that multiplies them.
+
+Imported where a model is encoded or decoded: it needs PyTorch.
+"""
 
 import torch
 from torch import Tensor, nn
 
-from effcomp.quant.fp8 import LARGEST
+from effcomp.quant.base import nonzero_scale
 
+LARGEST = 448.0
+"""The largest finite value of E4M3."""
 SMALLEST = torch.finfo(torch.float32).tiny
+
+
+def quantize_fp8(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return E4M3 codes (4 exponent bits, 3 mantissa bits) and a scale for each output: w ≈ s * q, s = max|w| / 448.
+
+    Args:
+        weight: (out, in), finite.
+
+    Returns:
+        codes (out, in) float8_e4m3fn, and scale (out, 1) float32, which is 1 for a row of zeros.
+    """
+    scale = nonzero_scale(weight.float().abs().amax(dim=1, keepdim=True) / LARGEST)
+    return (weight.float() / scale).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn), scale
 
 
 class Fp8Linear(nn.Module):

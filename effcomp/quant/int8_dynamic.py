@@ -8,6 +8,7 @@ from effcomp.quant.base import (
     CODES,
     SCALE,
     Arithmetic,
+    Granularity,
     Kind,
     Quant,
     Way,
@@ -16,7 +17,6 @@ from effcomp.quant.base import (
     split_codes,
     stored_state,
 )
-from effcomp.quant.int8 import Granularity, quantise
 from effcomp.quant.onnx_graph import read_graph
 
 if TYPE_CHECKING:
@@ -52,12 +52,14 @@ class Int8Dynamic(Quant):
         return "int8"
 
     def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
+        from effcomp.quant.int8_linear import quantize
+
         tensors = stored_state(model)
         for name in linear_layers(model):
             if f"{name}.weight" not in tensors:  # a head that is tied to the embeddings
                 continue
             weight = tensors.pop(f"{name}.weight")
-            tensors[f"{name}.weight{CODES}"], tensors[f"{name}.weight{SCALE}"] = quantise(weight, self.granularity)
+            tensors[f"{name}.weight{CODES}"], tensors[f"{name}.weight{SCALE}"] = quantize(weight, self.granularity)
         return tensors
 
     def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":

@@ -1,13 +1,51 @@
-"""A linear layer that multiplies int8 by int8. Imported where a model is decoded."""
+"""Symmetric int8 codes, and a linear layer that multiplies int8 by int8.
+
+A weight w becomes integer codes q and a scale s with w ≈ s * q, where s = max|w| / 127 over the whole tensor or over
+each output channel, and q = round(w / s) lies in [-127, 127] (Jacob et al. 2018, "Quantization and Training of Neural
+Networks for Efficient Integer-Arithmetic-Only Inference", section 2.1, with zero_point 0). The rounding error of each
+weight is at most s / 2.
+
+Imported where a model is encoded or decoded: it needs PyTorch.
+"""
 
 import torch
 from torch import Tensor, nn
 
-from effcomp.quant.int8 import LARGEST_CODE
+from effcomp.quant.base import Granularity, nonzero_scale
 
+LARGEST_CODE = 127
 SMALLEST = torch.finfo(torch.float32).tiny
 FEWEST_ON_A_GPU = 17
 """Rows that cuBLAS's int8 product wants at least."""
+
+
+def quantize(weight: Tensor, granularity: Granularity) -> tuple[Tensor, Tensor]:
+    """Return the integer codes and scales of a float weight.
+
+    Args:
+        weight: (out, in), floating point, finite.
+        granularity: one scale for the tensor, or one for each output channel (row).
+
+    Returns:
+        codes (out, in) int8 in [-127, 127], and scale float32: () per tensor, (out, 1) per channel.
+        An all-zero tensor or channel gets scale 1.
+
+    Raises:
+        ValueError: the weight holds NaN or infinity.
+    """
+    if not torch.isfinite(weight).all():
+        raise ValueError("the weight holds NaN or infinity")
+    weight = weight.float()
+    largest = weight.abs().amax() if granularity == "per_tensor" else weight.abs().amax(dim=1, keepdim=True)
+    scale = nonzero_scale(largest / LARGEST_CODE)
+    codes = torch.round(weight / scale).clamp(-LARGEST_CODE, LARGEST_CODE).to(torch.int8)
+    return codes, scale
+
+
+def dequantize(codes: Tensor, scale: Tensor) -> Tensor:
+    """Return the float32 weight that codes and scale stand for."""
+    largest = torch.finfo(torch.float32).max
+    return (codes.float() * scale).clamp(-largest, largest)  # the scale was rounded: 127 of it may be past the largest
 
 
 class Int8Linear(nn.Module):

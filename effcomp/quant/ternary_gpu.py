@@ -1,8 +1,8 @@
 """Products of int8 activations and ternary weights on a GPU, in Triton: exact sums, from two bits a weight.
 
-PyTorch has no product that reads weights of two bits. Rows are packed by planes (`by_planes`): a row's bytes, shifted
-up by 2 i and masked, are 64 times the neighbouring codes of plane i, as the GPU's int8 instructions take them. Imported
-where a model is decoded.
+PyTorch has no product that reads weights of two bits. Rows are packed by planes (`pack_by_planes`): a row's bytes,
+shifted up by 2 i and masked, are 64 times the neighbouring codes of plane i, as the GPU's int8 instructions take them.
+Imported where a model is decoded.
 
 From Hopper on a kernel starts while the one before it ends (programmatic dependent launch): it reads its weights, which
 nobody writes, and waits only then for its activations.
@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-from effcomp.quant.int8 import LARGEST_CODE
-from effcomp.quant.int8_linear import SMALLEST
+from effcomp.quant.int8_linear import LARGEST_CODE, SMALLEST
 from effcomp.quant.stacked import same_input, stack
-from effcomp.quant.ternary import PER_BYTE, by_planes
+from effcomp.quant.ternary_codes import PER_BYTE, pack_by_planes
 
 FEW_TOKENS = 4
 """Up to so many, each reads the weights for itself: the units for products would be all but empty."""
@@ -204,7 +203,7 @@ class PackedTernaryLinear(nn.Module):
         super().__init__()
         self.in_features = codes.shape[1]
         self.missing = -self.in_features % (PER_BYTE * BLOCK_BYTES)
-        self.register_buffer("packed", by_planes(nn.functional.pad(codes, (0, self.missing))))
+        self.register_buffer("packed", pack_by_planes(nn.functional.pad(codes, (0, self.missing))))
         self.register_buffer("scale", scale / UNIT)
         self.register_buffer("bias", None if bias is None else bias.detach().bfloat16())
 

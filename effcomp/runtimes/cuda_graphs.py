@@ -53,7 +53,8 @@ class CudaGraphs(Compiled):
         return model
 
     def load(self, artifact: Path, device: Device) -> Loaded:
-        from effcomp.artifact.folder import load_fused, read_description
+        from effcomp.artifact.description import read_description
+        from effcomp.artifact.folder import load_fused
 
         model = load_fused(artifact).to(device.torch_name)
         model.config.use_cache = False

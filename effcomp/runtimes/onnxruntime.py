@@ -34,7 +34,7 @@ class OnnxRuntime(Runtime):
         return f"ONNX Runtime {onnxruntime.__version__}, MLAS"
 
     def load(self, artifact: Path, device: Device) -> Loaded:
-        from effcomp.artifact.folder import read_description
+        from effcomp.artifact.description import read_description
 
         assert device.threads is not None, "a resolved device has its threads counted"
         return OnnxModel(artifact / GRAPH_FILE, read_description(artifact).head, device.threads)

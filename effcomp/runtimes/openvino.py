@@ -32,7 +32,7 @@ class OpenVinoRuntime(Runtime):
         return " ".join(openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
     def load(self, artifact: Path, device: Device) -> Loaded:
-        from effcomp.artifact.folder import read_description
+        from effcomp.artifact.description import read_description
 
         description = read_description(artifact)
         settings = {

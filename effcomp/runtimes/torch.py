@@ -54,7 +54,8 @@ class Torch(Runtime):
         return TorchModel(forward, head, place)
 
     def load(self, artifact: Path, device: Device) -> Loaded:
-        from effcomp.artifact.folder import load_artifact, read_description
+        from effcomp.artifact.description import read_description
+        from effcomp.artifact.folder import load_artifact
 
         description = read_description(artifact)
         model = from_spec(description.quant, Quant).moved(load_artifact(artifact), device.torch_name)

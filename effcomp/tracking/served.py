@@ -7,7 +7,7 @@ MLflow finds `_load_pyfunc` by this module's name, which stands in the model's o
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effcomp.artifact.folder import read_description
+from effcomp.artifact.description import read_description
 from effcomp.core.batches import LABELS
 from effcomp.core.component import from_spec
 from effcomp.core.device import Device

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from effcomp.artifact.folder import load_artifact, read_description, write_artifact
+from effcomp.artifact.description import read_description
+from effcomp.artifact.folder import load_artifact, write_artifact
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
 from effcomp.measure.client import Side, Worker

@@ -4,16 +4,16 @@ import torch
 from hypothesis import given
 
 from effcomp.quant.base import HEADS, linear_layers
-from effcomp.quant.fp8 import LARGEST, quantise_fp8
-from tests.compress.quant.test_int8 import MATRICES
+from effcomp.quant.fp8_linear import LARGEST, quantize_fp8
 from tests.conftest import compose_parts
+from tests.quant.test_int8 import MATRICES
 
 SMALLEST_NORMAL, MANTISSA = 2.0**-6, 3
 
 
 @given(MATRICES)
 def test_a_weight_comes_back_within_half_of_its_last_bit(weight: torch.Tensor) -> None:
-    codes, scale = quantise_fp8(weight)
+    codes, scale = quantize_fp8(weight)
     assert codes.float().isfinite().all()
     assert codes.float().abs().max() <= LARGEST
     exact = weight.double() / scale.double()

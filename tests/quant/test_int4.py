@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from effcomp.quant.int4 import LARGEST_CODE, packed, quantise_groups, unpacked
 from effcomp.quant.int4_linear import Int4Linear
-from tests.compress.quant.test_int8 import MATRICES
+from tests.quant.test_int8 import MATRICES
 
 torch.manual_seed(0)
 

@@ -5,15 +5,15 @@ import torch
 from hypothesis import given
 
 from effcomp.models.bitnet import ternary
-from effcomp.quant.ternary import by_planes, packed, quantise_ternary, unpacked
-from tests.compress.quant.test_int8 import MATRICES
+from effcomp.quant.ternary_codes import pack, pack_by_planes, quantize_ternary, unpack
+from tests.quant.test_int8 import MATRICES
 
 torch.manual_seed(0)
 
 
 def test_the_codes_are_those_that_bitnet_trains_with() -> None:
     weight = torch.randn(32, 48)
-    codes, scale = quantise_ternary(weight)
+    codes, scale = quantize_ternary(weight)
     assert set(codes.unique().tolist()) == {-1, 0, 1}
     assert torch.allclose(codes * scale, ternary(weight))
 
@@ -21,24 +21,24 @@ def test_the_codes_are_those_that_bitnet_trains_with() -> None:
 @pytest.mark.parametrize("sparsity", [0.1, 0.9])
 def test_a_ternary_weight_comes_back_exactly(sparsity: float) -> None:
     signs = torch.where(torch.rand(16, 40) < sparsity, 0, torch.randint(0, 2, (16, 40)) * 2 - 1)
-    codes, scale = quantise_ternary(signs * 0.37)
+    codes, scale = quantize_ternary(signs * 0.37)
     assert torch.equal(codes * scale, signs * 0.37)
 
 
 @given(MATRICES)
 def test_what_was_made_ternary_stays_as_it_is_whatever_it_was(weight: torch.Tensor) -> None:
-    codes, scale = quantise_ternary(weight)
+    codes, scale = quantize_ternary(weight)
     assert set(codes.unique().tolist()) <= {-1, 0, 1}
     assert scale.isfinite()
     assert scale > 0
-    assert torch.equal(unpacked(packed(codes), weight.shape[1]), codes)
-    again, same = quantise_ternary(codes * scale)
+    assert torch.equal(unpack(pack(codes), weight.shape[1]), codes)
+    again, same = quantize_ternary(codes * scale)
     assert torch.equal(again, codes)
     assert same == scale or not codes.any()
 
 
 def test_zeros_stay_zeros() -> None:
-    codes, scale = quantise_ternary(torch.zeros(4, 8))
+    codes, scale = quantize_ternary(torch.zeros(4, 8))
     assert not codes.any()
     assert scale == 1
 
@@ -46,13 +46,13 @@ def test_zeros_stay_zeros() -> None:
 @pytest.mark.parametrize("inputs", [1, 7, 8, 64])
 def test_four_codes_lie_in_a_byte(inputs: int) -> None:
     codes = torch.randint(-1, 2, (5, inputs), dtype=torch.int8)
-    assert packed(codes).shape == (5, -(-inputs // 4))
-    assert torch.equal(unpacked(packed(codes), inputs), codes)
+    assert pack(codes).shape == (5, -(-inputs // 4))
+    assert torch.equal(unpack(pack(codes), inputs), codes)
 
 
 def test_a_byte_of_planes_holds_one_code_of_each_quarter_of_its_row() -> None:
     codes = torch.randint(-1, 2, (3, 8), dtype=torch.int8)
-    stored = by_planes(codes)
+    stored = pack_by_planes(codes)
     assert stored.shape == (3, 2)
     for plane in range(4):
         highest = ((stored << (2 * plane)) & 0xC0).view(torch.int8)
@@ -64,7 +64,7 @@ def test_a_byte_of_planes_holds_one_code_of_each_quarter_of_its_row() -> None:
 @pytest.mark.parametrize("tokens", [1, 4, 5, 17, 64, 300])
 @pytest.mark.parametrize(("outputs", "inputs"), [(8, 24), (640, 2560), (5000, 6912)])
 def test_the_gpus_product_is_exact(tokens: int, outputs: int, inputs: int) -> None:
-    from effcomp.quant.int8 import LARGEST_CODE
+    from effcomp.quant.int8_linear import LARGEST_CODE
     from effcomp.quant.ternary_gpu import PackedTernaryLinear
 
     codes = torch.randint(-1, 2, (outputs, inputs), dtype=torch.int8)

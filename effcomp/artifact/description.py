@@ -1,0 +1,47 @@
+"""artifact.json, and the architecture that an artifact folder names."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effcomp.models.heads import Head, model_class
+from effcomp.models.linear import unify_linear
+from effcomp.quant.base import Kind
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ARTIFACT_FILE = "artifact.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """Contents of artifact.json."""
+
+    schema: int
+    head: Head
+    quant: dict[str, Any]
+    prune: dict[str, Any]
+    parameters: int
+    """Parameters of the architecture, tied ones once."""
+    nonzero_parameters: int
+    parameters_by_kind: dict[Kind, int]
+
+
+def read_description(folder: Path) -> Description:
+    """Read artifact.json."""
+    return Description(**json.loads((folder / ARTIFACT_FILE).read_text()))
+
+
+def skeleton(folder: Path) -> "PreTrainedModel":
+    """Build an artifact's architecture: its layers as the number formats see them, parameters on the meta device."""
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder)
+    with init_empty_weights(include_buffers=False):
+        model = model_class(read_description(folder).head, config)(config)
+    unify_linear(model)
+    return model
