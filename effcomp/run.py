@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -16,7 +16,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 
-from effcomp.core.errors import EXIT_CODE, UserError
+from effcomp import __version__
+from effcomp.core.command_line import refuse
+from effcomp.core.errors import UserError
+from effcomp.core.packages import CONF
 from effcomp.core.process import take_stdout
 from effcomp.pipeline.suggest import suggestion
 from effcomp.sweep.callback import SweepCallback, run_in_sweep, say
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 HELP = "(--help shows the groups, --cfg job every setting)"
-CONF = Path(__file__).resolve().parent.parent / "conf"
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -71,12 +73,17 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a traceback and exit with 1; we answer in one line
     quieten()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is closed
+    if "--version" in sys.argv:  # else Hydra would say its own
+        print(f"effcomp {__version__}")
+        return
     parser = get_args_parser()
     # A line in place of the usage and a line.
     parser.error = lambda message: refuse(f"{message} {HELP}")  # type: ignore[method-assign]
     parser.parse_args()
     try:
         job()
+    except BrokenPipeError:  # the reader of --help or --cfg has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
         if SweepCallback.sweep is None or isinstance(error, HydraException):  # the command does not compose
             refuse(explain(error))
@@ -89,11 +96,6 @@ def main() -> None:
     finally:
         SweepCallback.abandon()
     sys.exit(SweepCallback.exit_code)
-
-
-def refuse(message: str) -> NoReturn:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(EXIT_CODE)
 
 
 def explain(error: Exception) -> str:

@@ -32,6 +32,7 @@ def import_all() -> None:
     import transformers.models.bert.modeling_bert
     import transformers.models.gpt2.modeling_gpt2  # noqa: F401
 
+    import effcomp.command.upload
     import effcomp.finetune.distill
     import effcomp.models.packaged
     import effcomp.pipeline.compose

@@ -216,10 +216,13 @@ REPORTS: dict[str, Words] = {
     "BROKEN/records/whole --recommend minimise=latency_p50_ms max_accuracy_drop=much": "no number of 0 or more",
     "BROKEN/records/whole --recommend minimise=perplexity": "ask for another number",
     "BROKEN/records/whole --out /dev/null/results": "give another folder with --out",
-    "BROKEN/records/whole --upload": ("BROKEN/records/whole", "give one: --upload http://HOST:PORT"),
-    "BROKEN/records/whole --upload ftp://host": "give http://HOST:PORT",
-    "BROKEN/records/nothing --upload http://127.0.0.1:9": ("BROKEN/records/nothing", "give the folder of a run"),
     "sqlite:///BROKEN/records/nosuch.db": "tracking=local write sqlite:///mlruns/mlflow.db",
     "sqlite:///BROKEN/records/other.db": "not MLflow's; give another file",
     "ftp://host": "give sqlite:///FILE, http://HOST:PORT or a folder",
+}
+
+UPLOADS: dict[str, Words] = {
+    "BROKEN/records/whole": ("BROKEN/records/whole", "give one: --to http://HOST:PORT"),
+    "BROKEN/records/whole --to ftp://host": "give http://HOST:PORT",
+    "BROKEN/records/nothing --to http://127.0.0.1:9": ("BROKEN/records/nothing", "give the folder of a run"),
 }

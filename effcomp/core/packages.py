@@ -1,9 +1,13 @@
-"""Files that come inside installed packages, found without importing the package."""
+"""Files that come inside installed packages, found without importing the package; and our own configs."""
 
 from importlib.util import find_spec
 from pathlib import Path
 
 from effcomp.core.errors import UserError
+
+PACKAGE = Path(__file__).resolve().parent.parent
+CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
+"""The config groups: inside the installed package, or beside it in a checkout."""
 
 
 def package_folder(package: str, requirement: str, wanted_by: str) -> Path:

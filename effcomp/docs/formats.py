@@ -1,17 +1,16 @@
 """docs/formats.md, from the classes themselves:  python -m effcomp.docs.formats >docs/formats.md"""
 
 import inspect
-from pathlib import Path
 from typing import TypeVar
 
 from omegaconf import OmegaConf
 
 from effcomp.core.component import Component
+from effcomp.core.packages import CONF
 from effcomp.pipeline.compose import build_component
 from effcomp.quant.base import EVERY, Quant
 from effcomp.runtimes.base import Runtime
 
-CONF = Path(__file__).resolve().parent.parent.parent / "conf"
 INTRODUCTION = """# Number formats
 
 Which runtime executes a format and on which device, which parameters it is applied to there, and the operators of

@@ -63,7 +63,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
     try:
         parts.tracking.log(result, artifact, parent_run(sweep))
     except Unreachable as error:
-        log.warning("not logged: %s; to send it later: python -m effcomp.report %s --upload", error, folder)
+        log.warning("not logged: %s; to send it later: effcomp upload %s", error, folder)
     return result
 
 

@@ -1,6 +1,6 @@
 """Send the runs that are kept on disk to a tracking server: those that could not reach it, or were not tracked.
 
-`python -m effcomp.report FOLDER --upload` calls this. What is there already is known by its Record and not sent again.
+`effcomp upload` calls this. A run that the server has already, known by its Record, is not sent again.
 """
 
 import json

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Unreachable(Exception):
-    """The tracking server does not answer. What was to be logged is on disk, and `effcomp.report --upload` sends it."""
+    """The tracking server does not answer. What was to be logged is on disk, and `effcomp upload` sends it."""
 
 
 class Tracking(Component):

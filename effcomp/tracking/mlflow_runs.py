@@ -89,7 +89,7 @@ class MlflowTracking(Tracking):
             with self.reached():
                 _, experiment = self.experiment()
         except Unreachable as error:
-            log.warning("%s; the records are kept on disk: python -m effcomp.report --upload sends them", error)
+            log.warning("%s; the records are kept on disk: effcomp upload sends them", error)
             return
         except (MlflowException, OSError, sqlite3.Error) as error:
             denied = "error code 401" in str(error) or "error code 403" in str(error)

@@ -1,7 +1,7 @@
 """What a setting that is not there was meant to be."""
 
+from effcomp.core.packages import CONF
 from effcomp.pipeline.suggest import settings, suggestion
-from effcomp.run import CONF
 
 
 def test_a_config_has_the_settings_of_the_one_it_is_based_on() -> None:

@@ -20,7 +20,7 @@ import pytest
 
 from tests.broken import break_data, break_models, break_records, break_tokenizers
 from tests.conftest import DATA, ROOT
-from tests.wrong_commands import REPORTS, RUNS, Words
+from tests.wrong_commands import REPORTS, RUNS, UPLOADS, Words
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,8 @@ def forked() -> Iterator[tuple[IO[str], IO[str]]]:
 
 
 def cases() -> Iterator[tuple[str, str, Words]]:
-    for module, table in (("effcomp.run", RUNS), ("effcomp.report.__main__", REPORTS)):
+    tables = {"effcomp.run": RUNS, "effcomp.report.__main__": REPORTS, "effcomp.command.upload": UPLOADS}
+    for module, table in tables.items():
         yield from ((module, command, words) for command, words in table.items())
 
 

@@ -135,11 +135,3 @@ def test_of_very_many_configurations_those_near_the_fronts_are_drawn_and_all_are
     rows = Page(text).tags.count("tr")
     assert rows == 1 + 50 + 1 + len(kept), "the table, and the means over the seeds"
     assert len(pd.read_csv(report.folder / "comparison_table.csv")) == 50
-
-
-def test_an_upload_to_a_server_that_no_run_names_asks_for_one(sweep: Path) -> None:
-    """These runs were logged to SQLite."""
-    ran = run_effcomp(".", "--upload", cwd=sweep, module="effcomp.report")
-    assert ran.code == 2
-    assert "--upload http://HOST:PORT" in ran.stderr
-    assert ran.stderr.count("\n") == 1

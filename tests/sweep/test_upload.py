@@ -18,7 +18,7 @@ from effcomp.sweep.callback import SWEEP_FILE
 from effcomp.sweep.upload import upload
 from effcomp.tracking.mlflow_runs import MlflowTracking
 from tests.conftest import records, run_effcomp
-from tests.test_result import some_result
+from tests.record.test_result import some_result
 
 
 def free_port() -> int:
@@ -93,9 +93,9 @@ def test_a_run_that_could_not_be_logged_is_sent_by_the_command_that_it_names(
     assert ran.code == 0, ran.stderr
     assert "does not answer" in ran.stderr
     (line,) = [line for line in ran.stderr.splitlines() if "not logged" in line]
-    assert "python -m effcomp.report" in line and "--upload" in line
+    assert "effcomp upload" in line
     (folder,) = (file.parent for file in tmp_path.glob("multirun/*/*/record.json"))
-    sent = run_effcomp(str(folder), "--upload", server.uri, cwd=tmp_path, module="effcomp.report")
+    sent = run_effcomp("upload", str(folder), "--to", server.uri, cwd=tmp_path, module="effcomp")
     assert sent.code == 0, sent.stderr
     client, experiment = server.experiment()
     runs = client.search_runs([experiment.experiment_id], "tags.task = 'rotten_tomatoes'")
@@ -133,13 +133,13 @@ def test_runs_are_sent_to_the_server_that_they_name(server: MlflowTracking, swee
         record = Record.read(file)
         tracking = {"name": "server", "uri": uri, "of": str(sweep)}
         file.write_text(record.model_copy(update={"config": {**record.config, "tracking": tracking}}).to_json())
-    ran = run_effcomp(str(sweep), "--upload", cwd=sweep, module="effcomp.report")
+    ran = run_effcomp("upload", str(sweep), cwd=sweep, module="effcomp")
     assert ran.code == 0, ran.stderr
     assert "1 sent" in ran.stdout
 
 
 def test_runs_that_name_no_server_are_not_sent_anywhere(sweep: Path) -> None:
-    ran = run_effcomp(str(sweep), "--upload", cwd=sweep, module="effcomp.report")
+    ran = run_effcomp("upload", str(sweep), cwd=sweep, module="effcomp")
     assert ran.code == 2
     assert "name no server; give one" in ran.stderr
 

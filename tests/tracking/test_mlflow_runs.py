@@ -127,7 +127,7 @@ def test_a_server_that_is_not_there_is_said_and_refuses_nothing(caplog: pytest.L
     tracking = MlflowTracking(name="server", uri="http://127.0.0.1:9", artifacts=None)
     tracking.prepare()
     assert "does not answer" in caplog.text
-    assert "--upload" in caplog.text
+    assert "effcomp upload" in caplog.text
     with pytest.raises(Unreachable):
         tracking.log(replace(some_result()), None, parent=None)
 

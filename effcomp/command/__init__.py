@@ -1,0 +1,1 @@
+"""The subcommands of `effcomp` that are not modules of their own package."""

@@ -1,0 +1,28 @@
+"""Print the lines that let a shell complete the words of `effcomp`.
+
+eval "$(effcomp completion)"        in ~/.bashrc, or in ~/.zshrc after `autoload -U bashcompinit && bashcompinit`
+
+Groups, choices and settings come from Hydra, as it completes any of its programs.
+"""
+
+from effcomp.core.command_line import Parser
+
+SCRIPT = """_effcomp() {
+    local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" choices
+    case "$COMP_CWORD $verb" in
+        "1 "*) choices="COMMANDS" ;;
+        *" run" | *" sweep") choices=$(COMP_LINE="effcomp ${COMP_LINE#*" $verb "}" effcomp run -sc query=bash) ;;
+        *) return ;;
+    esac
+    COMPREPLY=($(compgen -W "$choices" -- "$word"))
+}
+COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
+complete -o nospace -o default -F _effcomp effcomp"""
+
+
+def main() -> None:
+    """Print the script for bash and zsh."""
+    from effcomp.__main__ import COMMANDS
+
+    Parser(prog="effcomp completion", description=__doc__).parse_args()
+    print(SCRIPT.replace("COMMANDS", " ".join(COMMANDS)))

@@ -1,0 +1,27 @@
+"""Name the best configuration for a goal, and why the next ones lost.
+
+effcomp recommend minimise=latency_p50_ms max_accuracy_drop=1                       of the runs in multirun
+effcomp recommend benchmarks/demo.jsonl minimise=artifact_bytes --where task=rotten_tomatoes
+
+It is the report with --recommend: `effcomp report --help` explains sources and goals.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from effcomp.core.command_line import Parser, refuse
+from effcomp.report.__main__ import main as report
+
+
+def main() -> None:
+    """Hand the words to the report: those with an equals sign, which name no file, are the goal."""
+    parser = Parser(prog="effcomp recommend", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", metavar="SOURCE | NAME=VALUE", help="records, and the goal")
+    known, options = parser.parse_known_args()
+    goal = [word for word in known.words if "=" in word and "://" not in word and not Path(word).exists()]
+    if not goal:
+        refuse("give a goal, say effcomp recommend minimise=latency_p50_ms max_accuracy_drop=1")
+    sources = [word for word in known.words if word not in goal]
+    sys.argv = ["effcomp recommend", *sources, "--recommend", *goal, *options]
+    report()

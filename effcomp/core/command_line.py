@@ -1,0 +1,31 @@
+"""What every command does alike: parse its arguments, and refuse a user's fault in one line."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from effcomp.core.errors import EXIT_CODE, UserError
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, in place of the usage and a line."""
+
+    def error(self, message: str) -> NoReturn:
+        refuse(f"{message}; --help shows what there is")
+
+
+def refuse(message: str) -> NoReturn:
+    """Print one line to standard error and exit with code 2."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(EXIT_CODE)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Refuse the command when the block raises UserError."""
+    try:
+        yield
+    except UserError as error:
+        refuse(str(error))

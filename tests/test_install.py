@@ -1,0 +1,158 @@
+"""The program as people install it: a wheel, in an environment outside the checkout, and the words of `effcomp`."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from effcomp.__main__ import COMMANDS
+from tests.conftest import ROOT
+
+HEAVY = {"torch", "transformers", "datasets", "mlflow", "pandas", "matplotlib", "plotly", "sklearn", "optuna", "onnx"}
+OUTSIDE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
+
+
+def pip(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q", *arguments],
+        env=OUTSIDE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy of what git holds: setuptools writes beside its sources."""
+    folder = tmp_path_factory.mktemp("wheel")
+    for name in ("effcomp", "hydra_plugins", "conf"):
+        shutil.copytree(ROOT / name, folder / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "README.md"):
+        shutil.copy2(ROOT / name, folder / "source")
+    pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(folder), str(folder / "source"))
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the wheel; the libraries are those of this one, without its own effcomp."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder)
+    pip("--python", str(folder / "bin/python"), "install", "--no-deps", "--no-index", str(wheel))
+    (own,) = folder.glob("lib/python*/site-packages")
+    (own / "libraries.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return folder
+
+
+def effcomp(environment: Path, *words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [environment / "bin/effcomp", *words], cwd=cwd, env=OUTSIDE, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_wheel_holds_every_config_and_every_file_of_the_package(wheel: Path) -> None:
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    configs = {f"effcomp/{file.relative_to(ROOT)}" for file in (ROOT / "conf").rglob("*.yaml")}
+    sources = {
+        str(file.relative_to(ROOT))
+        for folder in ("effcomp", "hydra_plugins")
+        for file in (ROOT / folder).rglob("*")
+        if file.is_file() and file.suffix != ".pyc"
+    }
+    assert configs | sources <= inside
+    assert len(configs) > 90
+
+
+def test_the_installed_command_composes_from_its_own_configs(environment: Path, tmp_path: Path) -> None:
+    ran = effcomp(environment, "run", "quant=nf4", "--cfg", "job", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "block_size: 64" in ran.stdout
+    where = subprocess.run(
+        [environment / "bin/python", "-c", "import effcomp; print(effcomp.__file__)"],
+        cwd=tmp_path,
+        env=OUTSIDE,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert where.stdout.startswith(str(environment)), "not the checkout"
+
+
+def test_choices_of_ones_own_stand_beside_the_installed_ones(environment: Path, tmp_path: Path) -> None:
+    (tmp_path / "own/bench").mkdir(parents=True)
+    text = (ROOT / "conf/bench/quick.yaml").read_text().replace("name: quick", "name: mine")
+    (tmp_path / "own/bench/mine.yaml").write_text(text)
+    ran = effcomp(environment, "run", "--config-dir", "own", "bench=mine", "--cfg", "job", cwd=tmp_path)
+    assert "name: mine" in ran.stdout, ran.stderr
+
+
+def test_the_example_of_the_issue_is_refused_in_one_line_offline(environment: Path, tmp_path: Path) -> None:
+    ran = effcomp(environment, "run", "model=bitnet", "task=xnli", "quant=nf4", cwd=tmp_path)
+    assert ran.returncode == 2
+    assert "use model.path=FOLDER" in ran.stderr
+    assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--version"], ["run", "--version"], ["sweep", "--version"]], ids=" ".join)
+def test_the_version_is_effcomps(environment: Path, tmp_path: Path, words: list[str]) -> None:
+    assert effcomp(environment, *words, cwd=tmp_path).stdout == "effcomp 0.1.0\n"
+
+
+def test_a_word_that_is_no_command_is_answered_with_the_nearest(environment: Path, tmp_path: Path) -> None:
+    ran = effcomp(environment, "rnu", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (
+        2,
+        "error: effcomp rnu: there is no such command; did you mean run? effcomp --help lists them\n",
+    )
+
+
+@pytest.mark.parametrize("word", COMMANDS)
+def test_every_command_explains_itself(environment: Path, tmp_path: Path, word: str) -> None:
+    assert f"  {word} " in effcomp(environment, cwd=tmp_path).stdout
+    ran = effcomp(environment, word, "--help", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert "effcomp" in ran.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("effcomp rep", "report"),
+        ("effcomp run quant=nf", "quant=nf4"),
+        ("effcomp sweep seed=1 bench=qu", "bench=quick"),
+    ],
+)
+def test_a_shell_completes_commands_and_choices(environment: Path, tmp_path: Path, line: str, completed: str) -> None:
+    words = line.split()
+    typed = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; COMP_LINE='{line}'"
+    script = f'eval "$(effcomp completion)"; {typed}; _effcomp; echo "${{COMPREPLY[@]}}"'
+    path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    ran = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=OUTSIDE | {"PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert ran.stdout.split() == [completed], ran.stderr
+
+
+@pytest.mark.parametrize("command", [["-c", "import effcomp"], ["-m", "effcomp.run", "--help"], ["-m", "effcomp"]])
+def test_what_answers_at_once_imports_nothing_heavy(command: list[str], tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", *command],
+        cwd=tmp_path,
+        env=OUTSIDE | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in ran.stderr.splitlines()}
+    assert "effcomp" in imported
+    assert imported & HEAVY == set()
