@@ -266,14 +266,6 @@ def tiny(tiny_bert: Path) -> list[str]:
     return [f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL]
 
 
-def altered(row: Any, changes: dict[str, Any]) -> Any:
-    """Return a copy of a record with other values at dotted paths: {"truth.machine.threads": 16}."""
-    for path, value in changes.items():
-        name, _, below = path.partition(".")
-        row = row.model_copy(update={name: altered(getattr(row, name), {below: value}) if below else value})
-    return row
-
-
 def records(*names: str) -> list["Record"]:
     """Records of real runs (`make demo`), kept under tests/data/records."""
     from effcomp.record import Record
@@ -283,6 +275,7 @@ def records(*names: str) -> list["Record"]:
 
 def write_small(source: Path, folder: Path, head: str, quant: str = "none", runtime: str = "torch") -> Path:
     """The artifact of a small model, as a run writes it."""
+    import numpy as np
     import torch
 
     from effcomp.artifact.folder import write_artifact
@@ -296,5 +289,7 @@ def write_small(source: Path, folder: Path, head: str, quant: str = "none", runt
     if model.config.pad_token_id is None:
         model.config.pad_token_id = 0
     prune = NoPrune(name="none")
-    write_artifact(model, tokenizer, head, prune, parts.quant, parts.runtime.format, [], folder)
+    ids = np.arange(6, 22, dtype=np.int64).reshape(2, 8)
+    examples = [{"input_ids": ids, "attention_mask": np.ones_like(ids)}]
+    write_artifact(model, tokenizer, head, prune, parts.quant, parts.runtime.format, [], examples, folder)
     return folder

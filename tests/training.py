@@ -11,7 +11,7 @@ from effcomp.pipeline.compose import Parts
 def new_job(parts: Parts, head: Head, folder: Path) -> Job:
     """The model with a new head where it has none, and what it is trained on; `folder` is where it will be written."""
     splits, store = parts.task.load(), Store(folder.parent / "store")
-    parts.finetune.check_examples(splits)
+    parts.finetune.check_task(splits, head, 64)
     return Job(
         parts.model.build(head, splits.label_names, parts.seed, store, as_it_is=False),
         head,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from effcomp.artifact.agreement import Probe
 from effcomp.core.batches import Batch
 from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
@@ -25,6 +26,12 @@ def with_positions(batch: Batch, head: Head, positions: NDArray[np.int64]) -> Ba
     return {**batch, POSITIONS: positions} if head == "causal_lm" else batch
 
 
+def every_position(batch: Batch, head: Head, names: set[str]) -> Batch:
+    """Return the inputs of these names that give the logits of every position."""
+    given = with_positions(batch, head, np.arange(batch["input_ids"].shape[1]))
+    return {name: ids for name, ids in given.items() if name in names}
+
+
 @dataclass(frozen=True)
 class Source:
     """What an artifact's weights are written from."""
@@ -34,6 +41,8 @@ class Source:
     head: Head
     columns: tuple[str, ...]
     """The names of the model's inputs: input_ids, attention_mask, ..."""
+    probes: list[Probe]
+    """A few examples with the checkpoint's own logits, which the float32 model that is written must reproduce."""
 
 
 class Format(ABC):

@@ -12,15 +12,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from effcomp.artifact.agreement import check_agreement, logits_of, probe
 from effcomp.artifact.description import ARTIFACT_FILE, SCHEMA, Description, read_description, skeleton
 from effcomp.artifact.file_format import Format, Source
-from effcomp.artifact.safetensors import WEIGHTS_FILE
+from effcomp.artifact.safetensors import WEIGHTS_FILE, Safetensors
 from effcomp.core.batches import Batch
 from effcomp.core.component import from_spec
 from effcomp.models.heads import Head, model_class
 from effcomp.models.linear import unify_linear
 from effcomp.prune.base import Prune
 from effcomp.quant.base import Quant, parameters_by_kind
+from effcomp.quant.floats import Float
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -37,16 +39,24 @@ def write_artifact(
     quant: Quant,
     form: Format,
     samples: list[Batch],
+    examples: list[Batch],
     folder: Path,
 ) -> None:
     """Encode the model, and write the artifact folder.
+
+    In float32 its logits are compared with the model's own; for a graph those of the float32 graph that is quantised.
 
     Args:
         model: a float32 transformers model with this head.
         prune: how it was pruned.
         tokenizer: None for an architecture that has none (random weights).
         samples: `quant.calibration_samples` training examples, each a batch of one.
+        examples: batches on which the logits are compared.
+
+    Raises:
+        UserError: what was written does not compute what the model computes.
     """
+    probes = probe(model.eval(), examples)
     unify_linear(model)
     parameters = list(model.parameters())
     description = Description(
@@ -61,11 +71,14 @@ def write_artifact(
     columns = COLUMNS
     if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
         columns = tuple(tokenizer.model_input_names)
-    form.write(Source(model.eval(), head, columns), quant, samples, folder)
+    form.write(Source(model.eval(), head, columns, probes), quant, samples, folder)
     model.config.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
     (folder / ARTIFACT_FILE).write_text(json.dumps(asdict(description), indent=1) + "\n")
+    if isinstance(form, Safetensors) and isinstance(quant, Float) and quant.dtype == "float32":
+        loaded = load_artifact(folder)
+        check_agreement(probes, lambda batch: logits_of(loaded, batch), "the artifact that was written")
 
 
 def import_libraries(folder: Path) -> None:

@@ -1,14 +1,18 @@
 """model.onnx, for ONNX Runtime."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.artifact.file_format import POSITIONS, Format, Source
+from effcomp.artifact.agreement import check_agreement
+from effcomp.artifact.file_format import POSITIONS, Format, Source, every_position
 from effcomp.core.batches import Batch
+from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
 
 if TYPE_CHECKING:
-    pass
+    import numpy as np
+    from numpy.typing import NDArray
 
 GRAPH_FILE = "model.onnx"
 OPSET = 20
@@ -44,6 +48,7 @@ class Onnx(Format):
             node.metadata_props.clear()  # where in which Python file it came from: as large as a small model
         stored = sum(parameter.nbytes for parameter in source.model.parameters())
         program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
+        check_agreement(source.probes, answers_of(folder / GRAPH_FILE, source.head), "ONNX Runtime")
         quant.quantise_onnx(folder / GRAPH_FILE, calibration_inputs(samples, source.head))
 
     def files(self, folder: Path) -> list[Path]:
@@ -59,3 +64,19 @@ class Onnx(Format):
                 consumers.setdefault(name, set()).add(node.op_type)
         tables = [tensor for tensor in graph.initializer if consumers.get(tensor.name) == {"Gather"}]
         return self.weights_bytes(folder) - sum(tensor.ByteSize() for tensor in tables)
+
+
+def answers_of(file: Path, head: Head) -> "Callable[[Batch], NDArray[np.float32]]":
+    """Return the function from a batch to the logits that ONNX Runtime computes with this graph, of every position."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    names = {entry.name for entry in session.get_inputs()}
+
+    def answer(batch: Batch) -> "NDArray[np.float32]":
+        logits: NDArray[np.float32] = session.run(None, every_position(batch, head, names))[0]
+        return logits
+
+    return answer

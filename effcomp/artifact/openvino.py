@@ -2,15 +2,20 @@
 
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.artifact.file_format import Format, Source
+from effcomp.artifact.agreement import check_agreement
+from effcomp.artifact.file_format import Format, Source, every_position
 from effcomp.core.batches import Batch
+from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
 
 if TYPE_CHECKING:
-    from openvino import Node
+    import numpy as np
+    from numpy.typing import NDArray
+    from openvino import Model, Node
 
 GRAPH_FILE, WEIGHTS_FILE = "openvino_model.xml", "openvino_model.bin"
 UNPACKING = {"Convert", "Multiply", "Subtract", "Reshape"}
@@ -32,6 +37,7 @@ class OpenVino(Format):
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of values that the trace keeps: tests call with other shapes
             converted = openvino.convert_model(graph_of(source.model), example_input=example_inputs(source))
+        check_agreement(source.probes, answers_of(converted, source.head), "OpenVINO")
         converted = quant.quantise_openvino(converted, calibration_inputs(samples, source.head))
         halves = quant.arithmetic in {"bfloat16", "float16"}
         openvino.save_model(converted, folder / GRAPH_FILE, compress_to_fp16=halves)
@@ -56,3 +62,17 @@ def users(node: "Node") -> set[str]:
             name = user.get_type_name()
             found |= users(user) if name in UNPACKING else {name}
     return found
+
+
+def answers_of(model: "Model", head: Head) -> "Callable[[Batch], NDArray[np.float32]]":
+    """Return the function from a batch to the logits that OpenVINO computes in float32, of every position."""
+    import openvino
+
+    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    names = {name for entry in compiled.inputs for name in entry.names}
+
+    def answer(batch: Batch) -> "NDArray[np.float32]":
+        logits: NDArray[np.float32] = compiled(every_position(batch, head, names))[0]
+        return logits.copy()
+
+    return answer

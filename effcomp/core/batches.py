@@ -24,6 +24,8 @@ class Ragged:
     """Sequence i is [offsets[i], offsets[i + 1])."""
     padding: dict[str, int]
     """The value that fills a column up to the longest sequence of a batch."""
+    left: bool = False
+    """True for a model that reads the last position of a batch, which must then hold a token: padding goes before."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -38,15 +40,19 @@ class Ragged:
         return LABELS in self.columns
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64], *, labels: bool = False, left: bool = False) -> Batch:
-        """These sequences, padded to the longest of them, on the right or on the left; the labels where they are asked
-        for."""
+        """Return these sequences, padded to the longest of them, int64 (sequences, longest).
+
+        Args:
+            labels: with the labels.
+            left: pad on the left whatever the model, as a text that is to be continued needs it.
+        """
         width = int(self.lengths[indices].max())
         names = [name for name in self.columns if labels or name != LABELS]
         batch = {name: np.full((len(indices), width), self.padding[name], dtype=np.int64) for name in names}
         for row, index in enumerate(indices):
             start, end = self.offsets[index], self.offsets[index + 1]
             for name in names:
-                first = width - (end - start) if left else 0
+                first = width - (end - start) if left or self.left else 0
                 batch[name][row, first : first + end - start] = self.columns[name][start:end]
         return batch
 
@@ -59,25 +65,26 @@ class Ragged:
         count = int(self.offsets[-1]) // length
         if count == 0:
             raise ValueError(f"there are {int(self.offsets[-1])} tokens, fewer than {length}")
-        return Ragged(self.columns, np.arange(count + 1, dtype=np.int64) * length, self.padding)
+        return Ragged(self.columns, np.arange(count + 1, dtype=np.int64) * length, self.padding, self.left)
 
     def save(self, file: Path) -> None:
         from safetensors.numpy import save_file
 
         padding = np.array([self.padding[name] for name in sorted(self.columns)], dtype=np.int64)
-        save_file({**self.columns, "offsets": self.offsets, "padding": padding}, file)
+        side = np.array([self.left])
+        save_file({**self.columns, "offsets": self.offsets, "padding": padding, "left": side}, file)
 
     @classmethod
     def load(cls, file: Path) -> "Ragged":
         from safetensors.numpy import load_file
 
         arrays = load_file(file)
-        offsets, padding = arrays.pop("offsets"), arrays.pop("padding")
-        return cls(arrays, offsets, dict(zip(sorted(arrays), padding.tolist(), strict=True)))
+        offsets, padding, left = (arrays.pop(name) for name in ("offsets", "padding", "left"))
+        return cls(arrays, offsets, dict(zip(sorted(arrays), padding.tolist(), strict=True)), bool(left[0]))
 
 
-def pack(sequences: dict[str, list[list[int]]], padding: dict[str, int]) -> Ragged:
-    """Ragged columns from lists of token ids; every column has the same lengths."""
+def pack(sequences: dict[str, list[list[int]]], padding: dict[str, int], *, left: bool = False) -> Ragged:
+    """Return ragged columns of lists of token ids; every column has the same lengths."""
     lengths = [len(sequence) for sequence in sequences["input_ids"]]
     return Ragged(
         columns={
@@ -86,6 +93,7 @@ def pack(sequences: dict[str, list[list[int]]], padding: dict[str, int]) -> Ragg
         },
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
         padding={name: padding[name] for name in sequences},
+        left=left,
     )
 
 

@@ -75,8 +75,12 @@ class Finetune(Component):
         return self
 
     @abstractmethod
-    def check_examples(self, splits: Splits) -> None:
-        """Raise UserError when the training examples are not what is asked for."""
+    def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
+        """Raise UserError when the training examples are not what is asked for, or a teacher cannot answer them.
+
+        Args:
+            max_length: tokens of the longest text.
+        """
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
         """Raise UserError when it cannot train a language model that reads these tokens."""
@@ -105,7 +109,7 @@ class NoFinetune(Finetune):
     id: ClassVar[str] = "finetune/none"
     trains: ClassVar[bool] = False
 
-    def check_examples(self, splits: Splits) -> None:
+    def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
         return
 
     def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":

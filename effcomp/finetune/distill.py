@@ -13,11 +13,14 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import file_sha256
 from effcomp.finetune.base import Job, TrainingRow
 from effcomp.finetune.full import FullFinetune
-from effcomp.models.base import check_labels, float_config, load_checkpoint
-from effcomp.models.folder import check_folder
+from effcomp.models.base import labels_order, load_checkpoint
+from effcomp.models.folder import check_folder, check_head, check_weights
+from effcomp.models.heads import Head, longest_sequence
 from effcomp.tasks.base import Examples, Splits, encode
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 TEACHER_BATCH = 64
@@ -53,11 +56,21 @@ class DistillFinetune(FullFinetune):
     def taught_by(self, folder: Path) -> "DistillFinetune":
         return self if self.teacher is not None else self.model_copy(update={"teacher": folder})
 
-    def check_examples(self, splits: Splits) -> None:
-        super().check_examples(splits)
-        if splits.label_names and self.teacher is not None:
-            whose = f"finetune.teacher={self.teacher}: its labels"
-            check_labels(float_config(self.teacher), splits.label_names, whose, WAY_ON)
+    def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
+        super().check_task(splits, head, max_length)
+        if self.teacher is None:
+            return
+        setting = "finetune.teacher"
+        whose = f"{setting}={self.teacher}"
+        config, tokenizer = check_folder(self.teacher, setting, weights=False)  # `check` has read them
+        check_head(self.teacher, setting, head, config, tokenizer)
+        check_weights(self.teacher, whose, head, config, as_it_is=True)
+        longest = longest_sequence(config.to_dict())
+        if longest is not None and longest < max_length:
+            reason = f"task.max_length={max_length}: {whose} reads at most {longest} tokens"
+            raise UserError(f"{reason}; give at most {longest}, or another teacher")
+        if splits.label_names:
+            labels_order(config, splits.label_names, f"{whose}: its labels", WAY_ON)
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
         from transformers import AutoTokenizer
@@ -82,7 +95,9 @@ class DistillFinetune(FullFinetune):
         rows = super().rows(job, examples)
         if job.head == "sequence_classification":
             teacher, tokenizer = self.load(job)
-            wanted = classify(teacher, encode(examples, tokenizer, job.max_length), job.device)
+            labels = tuple(job.model.config.id2label[i] for i in range(job.model.config.num_labels))
+            order = labels_order(teacher.config, labels, f"finetune.teacher={self.teacher}: its labels", WAY_ON)
+            wanted = classify(teacher, encode(examples, tokenizer, job.max_length), job.device)[:, order].tolist()
             for row, logits in zip(rows, wanted, strict=True):
                 row["teacher_logits"] = logits
         return rows
@@ -111,8 +126,8 @@ class DistillFinetune(FullFinetune):
         return teacher, tokenizer
 
 
-def classify(teacher: "PreTrainedModel", tokens: Ragged, device: Device) -> list[list[float]]:
-    """The teacher's logits of each sequence."""
+def classify(teacher: "PreTrainedModel", tokens: Ragged, device: Device) -> "NDArray[np.float32]":
+    """Return the teacher's logits of each sequence, (sequences, classes) float32."""
     import numpy as np
     import torch
 
@@ -123,4 +138,4 @@ def classify(teacher: "PreTrainedModel", tokens: Ragged, device: Device) -> list
         for indices in tqdm(batches, desc="asking the teacher", unit="batch"):
             batch = {name: torch.from_numpy(ids).to(teacher.device) for name, ids in tokens.batch(indices).items()}
             logits[indices] = teacher(**batch).logits.float().cpu().numpy()
-    return logits.tolist()
+    return logits

@@ -12,7 +12,7 @@ from effcomp.core.machine import has_bf16
 from effcomp.finetune.base import Finetune, Job, TrainingRow
 from effcomp.finetune.distributed import train_in_processes
 from effcomp.models.heads import Head
-from effcomp.tasks.base import Examples, Splits, stratified_split, subset
+from effcomp.tasks.base import Examples, Splits, at_least_one, stratified_split, subset
 from effcomp.tasks.blocks import blocks
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class FullFinetune(Finetune):
                 f"finetune.processes={self.processes}: there are {gpus} CUDA devices, and each process needs its own"
             )
 
-    def check_examples(self, splits: Splits) -> None:
+    def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
         if self.train_samples is not None and self.train_samples > len(splits.train):
             raise UserError(
                 f"finetune.train_samples={self.train_samples}: the task has {len(splits.train)} training examples"
@@ -204,8 +204,10 @@ def training_rows(job: Job, examples: Examples) -> list[TrainingRow]:
         encoded = tokenizer(
             list(examples.texts), list(examples.pairs) or None, truncation=True, max_length=job.max_length
         )
+        columns = at_least_one({name: encoded[name] for name in tokenizer.model_input_names}, tokenizer)
         return [
-            {**{name: encoded[name][i] for name in encoded}, "labels": label} for i, label in enumerate(examples.labels)
+            {**{name: rows[i] for name, rows in columns.items()}, "labels": label}
+            for i, label in enumerate(examples.labels)
         ]
     packed = blocks(examples, tokenizer, job.max_length, job.head)
     if job.head == "masked_lm":

@@ -1,5 +1,6 @@
 """A source of pretrained weights, and the model built from it."""
 
+import logging
 from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,9 +10,12 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import MANIFEST, Store, file_sha256
 from effcomp.models.folder import VOCABULARIES, check_folder, check_head, check_weights, first_line, read_config
 from effcomp.models.heads import Head, Kind, model_class
+from effcomp.models.reconcile import load_tokenizer, load_weights, settle_pad_id
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
 
 WEIGHTS = {".safetensors", ".bin", ".gguf", ".h5", ".onnx"}
 WAYS_ON = "use model.path=FOLDER, an installed model (model=minilm or model=smollm2), or model.weights=random"
@@ -49,9 +53,9 @@ class Model(Component):
         if self.path is not None:
             setting, pretrained = "model.path", self.weights == "pretrained"
             config, tokenizer = check_folder(self.path, setting, weights=pretrained)
-            with_head = check_head(self.path, setting, head, config, tokenizer)
+            check_head(self.path, setting, head, config, tokenizer)
             if pretrained:
-                check_weights(self.path, f"{setting}={self.path}", with_head, config, as_it_is=as_it_is)
+                check_weights(self.path, f"{setting}={self.path}", head, config, as_it_is=as_it_is)
         elif self.without_source:
             self.check_architecture(head)
         else:
@@ -118,28 +122,25 @@ class Model(Component):
         return self.config(store)
 
     def tokenizer(self, store: Store) -> "PreTrainedTokenizerBase | None":
-        """The tokenizer, with a padding token; None when the architecture alone is used."""
-        from transformers import AutoTokenizer
-
+        """Return the tokenizer, with a padding token; None when the architecture alone is used."""
         folder = self.folder(store)
-        if folder is None:
-            return None
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        return tokenizer
+        return None if folder is None else load_tokenizer(folder, self.config(store))
 
-    def check_labels(self, labels: tuple[str, ...], store: Store) -> None:
-        """Raise UserError when a model that is used as it is has learned other labels, or in another order."""
+    def labels_order(self, labels: tuple[str, ...], store: Store) -> list[int]:
+        """Return the model's class for each of the task's labels, for a model that is used as it is.
+
+        Raises:
+            UserError: the model has learned other labels.
+        """
         way_on = "use a classifier of this task (model.path=FOLDER) or finetune=full"
-        check_labels(self.config(store), labels, "finetune=none: the labels of this model", way_on)
+        return labels_order(self.config(store), labels, "finetune=none: the labels of this model", way_on)
 
     def check_trained(self, head: Head, store: Store) -> None:
         """Raise UserError when a model that is used as it is has no weights for this head; none is read."""
         folder, config = self.folder(store), self.config(store)
         assert folder is not None, "random weights are not asked"
         if self.path is None:  # else `check` has looked
-            check_weights(folder, f"model={self.name}", model_class(head, config), config, as_it_is=True)
+            check_weights(folder, f"model={self.name}", head, config, as_it_is=True)
 
     def build(
         self, head: Head, labels: tuple[str, ...], seed: int, store: Store, *, as_it_is: bool
@@ -151,7 +152,7 @@ class Model(Component):
             as_it_is: the model will not be trained: its head must be there.
 
         Raises:
-            UserError: as_it_is, and the head is missing.
+            UserError: as_it_is, and the head is missing; or the weights are not those of the config.
         """
         from transformers import set_seed
 
@@ -160,27 +161,38 @@ class Model(Component):
         if labels:
             config.id2label = dict(enumerate(labels))
             config.label2id = {label: i for i, label in enumerate(labels)}
-        if config.pad_token_id is None:  # decoders classify by the last token that is not padding
-            config.pad_token_id = tokenizer.pad_token_id if tokenizer is not None else 0
+            config.problem_type = "single_label_classification"
+        settle_pad_id(config, tokenizer)
         folder = self.folder(store)
         if folder is None or self.weights == "random":
             return model_class(head, config)(config)
-        model, loaded = model_class(head, config).from_pretrained(
-            folder, config=config, dtype="float32", use_safetensors=True, output_loading_info=True
-        )
-        if as_it_is and loaded["missing_keys"]:
-            raise UserError(
-                f"finetune=none: this model has no weights for {', '.join(sorted(loaded['missing_keys']))}; "
-                "use a checkpoint with a trained head (model.path=FOLDER) or finetune=full"
-            )
-        return model
+        whose = f"model={self.name}" if self.path is None else f"model.path={self.path}"
+        return load_weights(folder, head, config, whose, as_it_is=as_it_is)
 
 
-def check_labels(config: "PretrainedConfig", labels: tuple[str, ...], whose: str, way_on: str) -> None:
-    """Raise UserError when the config's classes are not these, in this order, whatever the case of their names."""
+def labels_order(config: "PretrainedConfig", labels: tuple[str, ...], whose: str, way_on: str) -> list[int]:
+    """Return the index of the config's class for each label, matched by name, whatever the order and the case.
+
+    Default names (LABEL_0, LABEL_1, ...) are matched by position, which is logged.
+
+    Args:
+        whose: the subject of the message: `finetune=none: the labels of this model`.
+        way_on: the fix, for the message.
+
+    Raises:
+        UserError: the classes are not these labels, or the head does not choose one of several.
+    """
     found = [config.id2label[i] for i in sorted(config.id2label)]
-    if [name.casefold() for name in found] != [name.casefold() for name in labels]:
+    if config.problem_type in {"multi_label_classification", "regression"}:
+        problem = config.problem_type.replace("_", " ")
+        raise UserError(f"{whose} are those of a {problem} (problem_type), the task's one of several; {way_on}")
+    if found == [f"LABEL_{i}" for i in range(len(labels))]:
+        log.warning("%s have default names: LABEL_0 ... are taken for %s by position", whose, ", ".join(labels))
+        return list(range(len(labels)))
+    places = {name.casefold(): index for index, name in enumerate(found)}
+    if sorted(name.casefold() for name in found) != sorted(name.casefold() for name in labels):
         raise UserError(f"{whose} are {', '.join(found)}, those of the task {', '.join(labels)}; {way_on}")
+    return [places[name.casefold()] for name in labels]
 
 
 def float_config(folder: Path) -> "PretrainedConfig":
@@ -200,10 +212,10 @@ def float_config(folder: Path) -> "PretrainedConfig":
 
 
 def load_checkpoint(folder: Path, head: Head) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase | None]":
-    """The model (float32) and the tokenizer, where there is one, of a folder written by save_pretrained."""
-    from transformers import AutoTokenizer
-
+    """Load the float32 model and the tokenizer, where there is one, of a folder written by save_pretrained."""
     config = float_config(folder)
-    model = model_class(head, config).from_pretrained(folder, config=config, dtype="float32", use_safetensors=True)
     has_tokenizer = any(file for pattern in VOCABULARIES for file in folder.glob(pattern))
-    return model, AutoTokenizer.from_pretrained(folder) if has_tokenizer else None
+    tokenizer = load_tokenizer(folder, config) if has_tokenizer else None
+    if tokenizer is not None:
+        settle_pad_id(config, tokenizer)
+    return load_weights(folder, head, config, str(folder), as_it_is=False), tokenizer

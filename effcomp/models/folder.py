@@ -4,6 +4,7 @@ The functions take the setting that names the folder (`model.path`), for their m
 """
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,12 @@ from effcomp.models.heads import Head, model_class
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-CONFIG_FILE = "config.json"
+CONFIG_FILE, ADAPTER_FILE = "config.json", "adapter_config.json"
 WAY_ON = "give a folder written by save_pretrained"
 VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken")
 """Where a tokenizer's words are."""
+NUMBER = re.compile(r"\.\d+\.")
+"""The number of a layer in the name of a tensor."""
 NEEDED_TOKENS: dict[Head, tuple[str, ...]] = {
     "sequence_classification": (),
     "masked_lm": ("cls_token", "sep_token", "mask_token"),
@@ -27,13 +30,18 @@ NEEDED_TOKENS: dict[Head, tuple[str, ...]] = {
 
 
 def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[PretrainedConfig, PreTrainedTokenizerBase]":
-    """The config and the tokenizer. With `weights` every tensor is read once.
+    """Return the config and the tokenizer. With `weights` every tensor is read once.
 
     Raises:
-        UserError: a file is missing or damaged, the weights are quantised already or hold NaN or infinity, or the
-            tokenizer has more tokens than the model.
+        UserError: a file is missing or damaged, an adapter lies beside the weights, they are quantised already or
+            hold NaN or infinity, or the tokenizer has more tokens than the model.
     """
     fields = read_config(folder, setting)
+    if (folder / ADAPTER_FILE).is_file():
+        reason = f"holds an adapter beside its weights ({ADAPTER_FILE})"
+        raise UserError(
+            f"{setting}={folder} {reason}; add it to them with peft's merge_and_unload, and save the result"
+        )
     quantised = fields.get("quantization_config")
     if quantised is not None and not (isinstance(quantised, dict) and quantised.get("quant_method") == "bitnet"):
         method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
@@ -120,14 +128,18 @@ def load_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "P
 def check_head(
     folder: Path, setting: str, head: Head, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase"
 ) -> "type[PreTrainedModel]":
-    """The class of this architecture with this head.
+    """Return the class of this architecture with this head.
 
     Raises:
-        UserError: the architecture has no such head, or the tokenizer lacks a token that the head needs.
+        UserError: the architecture has no such head or is an encoder-decoder, or the tokenizer lacks a token that the
+            head needs.
     """
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
-    fills_masks = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES and not config.is_encoder_decoder
+    if config.is_encoder_decoder:
+        reason = f"is an encoder-decoder ({config.model_type}), and effcomp measures encoders and decoders"
+        raise UserError(f"{setting}={folder} {reason}; give a BERT- or GPT-like model")
+    fills_masks = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
     if head == "causal_lm" and fills_masks:
         raise UserError(f"{setting}={folder} is an encoder ({config.model_type}), which fills masks: use model=minilm")
     if head == "masked_lm" and not fills_masks:
@@ -145,22 +157,20 @@ def check_head(
     return found
 
 
-def check_weights(
-    folder: Path, whose: str, model: "type[PreTrainedModel]", config: "PretrainedConfig", *, as_it_is: bool
-) -> None:
-    """Whether the tensors are those of this class; none is read.
+def check_weights(folder: Path, whose: str, head: Head, config: "PretrainedConfig", *, as_it_is: bool) -> None:
+    """Check that the tensors are those of this architecture with this head; none is read.
 
     Args:
         whose: `model.path=FOLDER` or `model=NAME`, for the message.
         as_it_is: the head must be there too: it will not be trained.
 
     Raises:
-        UserError: a tensor is missing or has another shape.
+        UserError: a tensor is missing, is left over or has another shape.
     """
     if hasattr(config, "quantization_config"):
         del config.quantization_config  # BitNet's, whose layers are ours
     try:
-        built, loaded = model.from_pretrained(
+        built, loaded = model_class(head, config).from_pretrained(
             folder,
             config=config,
             device_map="meta",
@@ -171,15 +181,33 @@ def check_weights(
     except Exception as error:  # whatever a wrong file or field makes transformers raise
         reason = f"its model cannot be built ({first_line(error)})"
         raise UserError(f"{whose}: {reason}; {WAY_ON}") from error
-    if loaded["mismatched_keys"]:
-        name, stored, wanted = min(loaded["mismatched_keys"])
-        shapes = f"{name} is {tuple(stored)} in the weights and {tuple(wanted)} in its {CONFIG_FILE}"
-        raise UserError(f"{whose}: {shapes}; give weights and config of one model")
+    check_loaded(built, loaded, head, whose, as_it_is=as_it_is)
+
+
+def check_loaded(model: "PreTrainedModel", loaded: dict[str, Any], head: Head, whose: str, *, as_it_is: bool) -> None:
+    """Check what transformers says of a model that it has loaded (`output_loading_info`).
+
+    Raises:
+        UserError: a tensor of the body is missing, has another shape, or belongs to a layer that the config does not
+            have; or the head is missing and is not to be trained from scratch.
+    """
+    body = f"{model.base_model_prefix}."
+    for name, stored, wanted in sorted(loaded["mismatched_keys"]):
+        if as_it_is or head != "sequence_classification" or name.startswith(body):
+            shapes = f"{name} is {tuple(stored)} in the weights and {tuple(wanted)} in its {CONFIG_FILE}"
+            raise UserError(f"{whose}: {shapes}; give weights and config of one model")
+    known = {NUMBER.sub(".0.", name).removeprefix(body) for name in model.state_dict()}
+    for name in sorted(loaded["unexpected_keys"]):
+        if NUMBER.search(name) and NUMBER.sub(".0.", name).removeprefix(body) in known:
+            reason = f"its weights hold {name}, a layer more than its {CONFIG_FILE} has"
+            raise UserError(f"{whose}: {reason}; give weights and config of one model")
     missing = sorted(loaded["missing_keys"])
-    body = f"{built.base_model_prefix}."
     if inside := [name for name in missing if name.startswith(body) and "pooler" not in name.split(".")]:
         raise UserError(f"{whose} has no weights for {inside[0]}: save or fetch the model again")
-    if as_it_is and missing:
+    if missing and head == "causal_lm":
+        reason = f"and its {CONFIG_FILE} does not tie them to the embeddings (tie_word_embeddings)"
+        raise UserError(f"{whose} has no weights for {', '.join(missing)}, {reason}; give the whole model")
+    if missing and as_it_is:
         raise UserError(
             f"finetune=none: {whose} has no weights for {', '.join(missing)}; "
             "use a checkpoint with a trained head or finetune=full"

@@ -50,7 +50,17 @@ def published_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedM
     return found
 
 
+POSITIONS_AFTER_PAD = {
+    *("camembert", "data2vec-text", "esm", "ibert", "lilt", "longformer", "luke", "markuplm", "mpnet", "roberta"),
+    *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+}
+"""Architectures whose first token has the position pad_token_id + 1: the rows of the table before it hold no token."""
+
+
 def longest_sequence(config: dict[str, Any]) -> int | None:
-    """How many tokens a model with this config of transformers can read; None where it does not say."""
-    names = ("max_position_embeddings", "n_positions")
-    return next((int(config[name]) for name in names if name in config), None)
+    """Return how many tokens a model with this config of transformers reads; None where the config sets no limit."""
+    names = ("max_position_embeddings", "n_positions", "max_seq_len")
+    positions = next((int(config[name]) for name in names if config.get(name)), None)
+    if positions is None or config.get("model_type") not in POSITIONS_AFTER_PAD:
+        return positions
+    return positions - config["pad_token_id"] - 1

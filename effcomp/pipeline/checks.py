@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def check_fit(parts: Parts, store: Store, splits: Splits) -> None:
     """Raises UserError for a length that the model does not reach, for too few examples or tokens, for a model that is
-    to be used as it is and has learned other labels or nothing for this task, and for a teacher with other tokens."""
+    to be used as it is and has learned nothing for this task, and for a teacher with other tokens."""
     head = HEADS[parts.task.objective, parts.model.kind]
     check_lengths(parts, head, longest_sequence(parts.model.shape(store).to_dict()))
     check_counts(parts, splits)
@@ -40,8 +40,6 @@ def check_fit(parts: Parts, store: Store, splits: Splits) -> None:
     if parts.task.objective == "language_modelling" and tokenizer is not None:
         check_blocks(parts.task.max_length, splits.test, tokenizer, head)
     if not parts.finetune.trains:
-        if splits.label_names:
-            parts.model.check_labels(splits.label_names, store)
         parts.model.check_trained(head, store)
     if head != "sequence_classification":
         parts.finetune.check_vocabulary(tokenizer)

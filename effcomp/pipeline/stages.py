@@ -31,11 +31,12 @@ from effcomp.tasks.synthetic import synthetic_tokens
 
 log = logging.getLogger(__name__)
 
-MODELS = ("effcomp.models.bitnet", "effcomp.models.blocks", "effcomp.models.linear")
-"""Our own layers and architectures."""
+MODELS = ("effcomp.models.bitnet", "effcomp.models.blocks", "effcomp.models.linear", "effcomp.models.reconcile")
+"""Our own layers and architectures, and the rules by which a checkpoint is loaded."""
 TOKENS_FILE = "tokens.safetensors"
 TIMING_FILE = "timing.json"
 RATES_FILE = "rates.json"
+FEW = 3
 MASK_SEED = 0
 """Of the tokens that an encoder has to fill: the same in every run, whatever its seed."""
 
@@ -208,6 +209,14 @@ def calibration(
     return [made.batch([index]) for index in range(count)]
 
 
+def few(store: Store, model: Model, task: Task, splits: Splits, head: Head) -> list[Batch]:
+    """Return three training examples in one padded batch and the first of them alone, without labels: an artifact's
+    logits are compared on them with its checkpoint's."""
+    examples = splits.train.take(list(range(min(FEW, len(splits.train)))))
+    made = token_ids(store, model, task, examples, head)
+    return [made.batch(list(range(min(FEW, len(made))))), made.batch([0])]
+
+
 def artifact(
     store: Store,
     checkpoint: Entry,
@@ -216,15 +225,17 @@ def artifact(
     quant: Quant,
     form: Format,
     samples: list[Batch],
+    examples: list[Batch],
     device: Device,
 ) -> Entry:
-    """The compressed model: an artifact folder (see effcomp.artifact.folder).
+    """Return the compressed model: an artifact folder (see effcomp.artifact.folder).
 
     Args:
         checkpoint: the fine-tuned or the pruned model.
         prune: how it was pruned.
         form: how the weights lie in the folder, as the runtime reads them.
         samples: what `calibration` gave; the checkpoint's hash says which they are.
+        examples: what `few` gave.
         device: whose measurements this work must not disturb.
     """
     key = {
@@ -239,7 +250,7 @@ def artifact(
         log.info("compressing: prune=%s, quant=%s, as %s", prune.name, quant.name, form.name)
         model, tokenizer = load_checkpoint(checkpoint.path, head)
         with device_lock.shared(device):
-            write_artifact(model, tokenizer, head, prune, quant, form, samples, folder)
+            write_artifact(model, tokenizer, head, prune, quant, form, samples, examples, folder)
 
     return store.get("artifact", key, build)
 

@@ -15,6 +15,7 @@ from effcomp.core.device import Device
 from effcomp.core.errors import UserError
 from effcomp.finetune.base import Finetune, Job, write_checkpoint
 from effcomp.models.base import Model
+from effcomp.models.heads import Head
 from effcomp.tasks.base import Splits
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Prune(Component):
     def check_config(self, config: "PretrainedConfig") -> None:
         """Raise UserError when a model of this architecture cannot be pruned so; takes no time."""
 
-    def check_examples(self, splits: Splits) -> None:
+    def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
         """Raise UserError when the training examples are not what the recovery asks for."""
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
@@ -95,9 +96,9 @@ class Pruner(Prune):
         with as_recovery():
             self.recovery.check_device(device)
 
-    def check_examples(self, splits: Splits) -> None:
+    def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
         with as_recovery():
-            self.recovery.check_examples(splits)
+            self.recovery.check_task(splits, head, max_length)
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
         with as_recovery():

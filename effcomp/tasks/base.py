@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -52,6 +52,14 @@ class Splits:
     test: Examples
     label_names: tuple[str, ...] = ()
 
+    def with_labels(self, order: list[int]) -> "Splits":
+        """Return these splits with label i numbered order[i]."""
+        names = [name for _, name in sorted(zip(order, self.label_names, strict=True))]
+        train, test = (
+            replace(part, labels=tuple(order[label] for label in part.labels)) for part in (self.train, self.test)
+        )
+        return Splits(train, test, tuple(names))
+
     def fingerprint(self) -> str:
         """The sha256 of every text, label, pair, group and reference in their order: equal only for the same split."""
         digest = sha256()
@@ -95,10 +103,27 @@ def subset(examples: Examples, count: int | None, seed: int) -> Examples:
 
 
 def encode(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Ragged:
-    """Token ids of each text (and its pair), cut to max_length, with the padding that the model expects."""
+    """Return the token ids of each text (and its pair), cut to max_length, with the padding that the model expects.
+
+    A text that leaves no token is its end-of-text token: a model needs one to answer.
+    """
     encoded = tokenizer(list(examples.texts), list(examples.pairs) or None, truncation=True, max_length=max_length)
-    padding = {"input_ids": tokenizer.pad_token_id or 0, "attention_mask": 0, "token_type_ids": 0}
-    return pack({name: encoded[name] for name in tokenizer.model_input_names}, padding)
+    padding = {
+        "input_ids": tokenizer.pad_token_id or 0,
+        "attention_mask": 0,
+        "token_type_ids": tokenizer.pad_token_type_id,
+    }
+    columns: dict[str, list[list[int]]] = {name: encoded[name] for name in tokenizer.model_input_names}
+    return pack(at_least_one(columns, tokenizer), padding, left=tokenizer.padding_side == "left")
+
+
+def at_least_one(
+    columns: dict[str, list[list[int]]], tokenizer: "PreTrainedTokenizerBase"
+) -> dict[str, list[list[int]]]:
+    """Return the columns of encoded texts with one token, the end-of-text token, in each text that has none."""
+    token = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.pad_token_id
+    one = {"input_ids": token, "attention_mask": 1, "token_type_ids": 0}
+    return {name: [row or [one[name]] for row in rows] for name, rows in columns.items()}
 
 
 def distinct(examples: Examples) -> tuple[list[list[int]], list[int]]:

@@ -1,5 +1,6 @@
 """Distillation: what the teacher knows reaches a student that is given no labels."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,5 +111,16 @@ def test_a_teacher_that_cannot_teach_is_refused(small: list[str], tiny_bert: Pat
     with pytest.raises(UserError, match=r"finetune\.teacher=/nowhere has no config\.json"):
         check(compose_parts(*small, "finetune=distill", "finetune.teacher=/nowhere"))
     wrong = compose_parts(*small, "finetune=distill", f"finetune.teacher={tiny_bert}")
-    with pytest.raises(UserError, match="its labels are LABEL_0, LABEL_1, those of the task negative, positive"):
-        wrong.finetune.check_examples(wrong.task.load())
+    with pytest.raises(UserError, match=r"finetune\.teacher=.* has no weights for classifier\.bias"):
+        wrong.finetune.check_task(wrong.task.load(), HEAD, 64)
+
+
+def test_a_teacher_is_checked_as_the_model_is(small: list[str], tmp_path: Path) -> None:
+    train(compose_parts(*small, *LEARN), HEAD, tmp_path / "teacher")
+    taught = compose_parts(*small, "finetune=distill", f"finetune.teacher={tmp_path / 'teacher'}")
+    splits = taught.task.load()
+    taught.finetune.check_task(splits, HEAD, 128)
+    with pytest.raises(UserError, match=r"task\.max_length=129: finetune\.teacher=.* reads at most 128 tokens"):
+        taught.finetune.check_task(splits, HEAD, 129)
+    with pytest.raises(UserError, match="its labels are negative, positive, those of the task bad, good"):
+        taught.finetune.check_task(replace(splits, label_names=("bad", "good")), HEAD, 128)

@@ -50,9 +50,9 @@ def test_the_same_seed_gives_the_same_weights(tiny_bert: Path, tmp_path: Path) -
 def test_more_samples_than_there_are_is_refused(tiny_bert: Path) -> None:
     finetune = compose_parts(*small(tiny_bert), "finetune.train_samples=3").finetune
     test = Examples(("d",), (0,))
-    finetune.check_examples(Splits(Examples(("a", "b", "c"), (0, 1, 0)), test))
+    finetune.check_task(Splits(Examples(("a", "b", "c"), (0, 1, 0)), test), "sequence_classification", 64)
     with pytest.raises(UserError, match=r"finetune\.train_samples=3: the task has 2"):
-        finetune.check_examples(Splits(Examples(("a", "b"), (0, 1)), test))
+        finetune.check_task(Splits(Examples(("a", "b"), (0, 1)), test), "sequence_classification", 64)
 
 
 def test_an_interrupted_training_goes_on_and_ends_with_the_same_weights(

@@ -70,15 +70,13 @@ def test_a_folder_without_weights_is_refused(tiny_bert: Path, tmp_path: Path) ->
 def test_a_model_that_is_not_trained_must_have_its_head_and_its_labels(
     tiny_bert: Path, tmp_path: Path, store: Store
 ) -> None:
-    with pytest.raises(UserError, match="the labels of this model are LABEL_0, LABEL_1"):
-        model(f"model.path={tiny_bert}").check_labels(("bad", "good"), store)
     with pytest.raises(UserError, match=r"no weights for classifier\.bias, classifier\.weight"):
         model(f"model.path={tiny_bert}").build(HEAD, ("LABEL_0", "LABEL_1"), 0, store, as_it_is=True)
     model(f"model.path={tiny_bert}").build(HEAD, ("bad", "good"), 0, store, as_it_is=False).save_pretrained(tmp_path)
     ready = model(f"model.path={tmp_path}")
     assert ready.config(store).id2label == {0: "bad", 1: "good"}
-    with pytest.raises(UserError, match="those of the task good, bad"):
-        ready.check_labels(("good", "bad"), store)
+    with pytest.raises(UserError, match="those of the task dull, good"):
+        ready.labels_order(("dull", "good"), store)
     with pytest.raises(UserError, match=r"model=minilm has no weights for cls.*finetune=full"):
         model("model=minilm").check_trained("masked_lm", store)
 

@@ -145,7 +145,7 @@ def test_too_many_samples_for_the_recovery_are_refused_by_the_name_that_is_typed
     recovery = ["finetune@prune.recovery=full", "prune.recovery.train_samples=1000"]
     parts = compose_parts(*small, "prune=l1_unstructured", *recovery)
     with pytest.raises(UserError, match=r"^prune\.recovery\.train_samples=1000: the task has"):
-        parts.prune.check_examples(parts.task.load())
+        parts.prune.check_task(parts.task.load(), "sequence_classification", 64)
 
 
 @pytest.mark.parametrize(

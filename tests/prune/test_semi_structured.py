@@ -69,7 +69,9 @@ def test_the_pattern_holds_on_disk_behind_a_recovery(tiny_bert: Path, tmp_path: 
     parts.prune.write(new_job(parts, head, tmp_path / "pruned"), tmp_path, tmp_path / "pruned")
     assert len(read_curve(tmp_path / "pruned")) > 0
     model, tokenizer = load_checkpoint(tmp_path / "pruned", head)
-    write_artifact(model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], tmp_path / "artifact")
+    write_artifact(
+        model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], [], tmp_path / "artifact"
+    )
     tensors = load_file(tmp_path / "artifact/model.safetensors")
     pruned = {name for name in tensors if "encoder.layer" in name and tensors[name].ndim == 2}
     assert len(pruned) == 12

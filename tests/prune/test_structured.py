@@ -132,7 +132,9 @@ def test_every_number_format_stores_what_is_left(
             job.model.save_pretrained(tmp_path / folder)
         model, _ = load_checkpoint(tmp_path / folder, head)
         (tmp_path / f"{folder} artifact").mkdir()
-        write_artifact(model, None, head, prune, quant_named(name), Safetensors(), [], tmp_path / f"{folder} artifact")
+        write_artifact(
+            model, None, head, prune, quant_named(name), Safetensors(), [], [], tmp_path / f"{folder} artifact"
+        )
         sizes[folder] = (tmp_path / f"{folder} artifact/model.safetensors").stat().st_size
     assert sizes["pruned"] < 0.9 * sizes["dense"]
     with torch.inference_mode():

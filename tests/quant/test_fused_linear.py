@@ -17,7 +17,7 @@ FORMATS = ("int8_scratch", "int8_bnb", "nf4", "fp4", "int4")
 def test_the_fused_model_says_what_the_artifact_says(name: str, tiny_gpt2: Path, tmp_path: Path) -> None:
     parts = compose_parts("model=gpt2", f"quant={name}")
     model, tokenizer = load_checkpoint(tiny_gpt2, "causal_lm")
-    write_artifact(model, tokenizer, "causal_lm", parts.prune, parts.quant, parts.runtime.format, [], tmp_path)
+    write_artifact(model, tokenizer, "causal_lm", parts.prune, parts.quant, parts.runtime.format, [], [], tmp_path)
     ids = torch.arange(1, 25)[None]
     with torch.inference_mode():
         expected = load_artifact(tmp_path)(ids).logits.float()
@@ -34,6 +34,6 @@ def test_the_fused_model_says_what_the_artifact_says(name: str, tiny_gpt2: Path,
 def test_a_format_without_codes_is_decoded_as_ever(name: str, tiny_gpt2: Path, tmp_path: Path) -> None:
     parts = compose_parts("model=gpt2", f"quant={name}")
     model, tokenizer = load_checkpoint(tiny_gpt2, "causal_lm")
-    write_artifact(model, tokenizer, "causal_lm", parts.prune, parts.quant, parts.runtime.format, [], tmp_path)
+    write_artifact(model, tokenizer, "causal_lm", parts.prune, parts.quant, parts.runtime.format, [], [], tmp_path)
     one, other = (dict(load(tmp_path).named_parameters()) for load in (load_artifact, load_fused))
     assert all(torch.equal(one[key], other[key]) for key in one)

@@ -40,12 +40,12 @@ def loaded(folder: Path, head: Head, quant: str, target: Path) -> tuple[TorchMod
     parts = compose_parts(f"quant={quant}")
     model, tokenizer = load_checkpoint(folder, head)
     target.mkdir()
-    write_artifact(model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], target)
+    write_artifact(model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], [], target)
     graphed = compose_parts("runtime=cuda_graphs").runtime.load(target, GPU)
     if "torch" not in parts.quant.ways:
         parts, target = compose_parts("quant=none"), target.parent / "float"
         target.mkdir()
-        write_artifact(model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], target)
+        write_artifact(model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], [], target)
     eager = compose_parts("runtime=torch").runtime.load(target, GPU)
     assert isinstance(eager, TorchModel)
     assert isinstance(graphed, GraphedModel)

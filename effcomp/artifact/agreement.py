@@ -1,0 +1,70 @@
+"""An artifact in float32 answers as its checkpoint does: checked on a few examples whenever one is written.
+
+Weights that are loaded by other rules than the checkpoint's (tied where they differ, left out, transposed), and graphs
+that an engine executes differently, would otherwise be measured without a word.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.core.batches import Batch
+from effcomp.core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+RELATIVE = 1e-3
+"""The largest difference of float32 logits, relative to the largest logit: libraries sum in other orders."""
+
+
+class Probe(NamedTuple):
+    """A batch, and the checkpoint's own answer to it."""
+
+    batch: Batch
+    logits: NDArray[np.float32]
+    """(batch, classes), or (batch, positions, vocabulary)."""
+
+
+def logits_of(model: "PreTrainedModel", batch: Batch) -> NDArray[np.float32]:
+    """Return the logits of a batch as transformers computes them on the CPU."""
+    import torch
+
+    with torch.no_grad():
+        found: NDArray[np.float32] = model(
+            **{name: torch.from_numpy(ids) for name, ids in batch.items()}
+        ).logits.numpy()
+    return found
+
+
+def probe(model: "PreTrainedModel", examples: list[Batch]) -> list[Probe]:
+    """Ask a float32 model in eval mode on the CPU."""
+    return [Probe(batch, logits_of(model, batch)) for batch in examples]
+
+
+def check_agreement(probes: list[Probe], answer: Callable[[Batch], NDArray[np.float32]], who: str) -> None:
+    """Compare a float32 model's answers with the checkpoint's own.
+
+    Args:
+        answer: from a batch to its logits, in the shape of the probe's.
+        who: the name of what answers: `OpenVINO`.
+
+    Raises:
+        UserError: they differ, or are not finite.
+    """
+    for batch, expected in probes:
+        found, wanted = answer(batch), expected
+        if wanted.ndim == 3:  # at a padded position nothing is asked for
+            found, wanted = (logits[batch["attention_mask"] == 1] for logits in (found, wanted))
+        if not np.isfinite(wanted).all():
+            raise UserError(
+                "the checkpoint answers with NaN or infinity in float32; give a model that works in float32"
+            )
+        if not np.isfinite(found).all():
+            raise UserError(f"{who} computes NaN or infinity where this checkpoint does not; choose another runtime")
+        difference, largest = float(np.abs(found - wanted).max()), float(np.abs(wanted).max())
+        if difference > RELATIVE * max(largest, 1.0):
+            reason = f"{who} does not compute what this checkpoint computes: logits differ by {difference:.3g}"
+            raise UserError(f"{reason} (the largest is {largest:.3g}); choose another runtime")

@@ -1,0 +1,197 @@
+"""Facts that two files of a checkpoint state differently: each is reconciled by its rule, or refused."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from effcomp.core.errors import UserError
+from effcomp.core.store import Store
+from effcomp.models.base import Model, load_checkpoint
+from effcomp.models.heads import longest_sequence
+from tests.conftest import GROUPED, compose_parts, write_decoder, write_small
+
+HEAD = "sequence_classification"
+LABELS = ("negative", "positive")
+
+
+def changed(source: Path, folder: Path, **fields: Any) -> Path:
+    """A copy of a model folder with other fields in config.json."""
+    shutil.copytree(source, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | fields))
+    return folder
+
+
+def model(folder: Path) -> Model:
+    return compose_parts(f"model.path={folder}").model
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def test_two_matrices_that_the_config_ties_stay_two_in_checkpoint_and_artifact(tiny_gpt2: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+    from transformers import AutoModelForCausalLM, LlamaForCausalLM
+
+    from effcomp.artifact.folder import load_artifact
+
+    write_decoder(LlamaForCausalLM, tiny_gpt2, tmp_path / "two", **GROUPED | {"tie_word_embeddings": False})
+    wrong = changed(tmp_path / "two", tmp_path / "said_tied", tie_word_embeddings=True)
+    ids = torch.tensor([[5, 9, 200, 31]])
+    with torch.no_grad():
+        right = AutoModelForCausalLM.from_pretrained(wrong).eval()(ids).logits
+        ours = load_checkpoint(wrong, "causal_lm")[0]
+        ours.save_pretrained(tmp_path / "again")
+        again = load_checkpoint(tmp_path / "again", "causal_lm")[0].eval()(ids).logits
+        loaded = load_artifact(write_small(wrong, tmp_path / "artifact", "causal_lm"))(ids).logits
+    assert "lm_head.weight" in load_file(tmp_path / "artifact" / "model.safetensors")
+    assert torch.equal(again, right)
+    assert torch.equal(loaded, right)
+
+
+def test_a_masked_model_whose_matrices_differ_keeps_its_bias(tiny_distilbert: Path, tmp_path: Path) -> None:
+    from effcomp.artifact.folder import load_artifact
+
+    built = load_checkpoint(tiny_distilbert, "masked_lm")[0]
+    built.config.tie_word_embeddings = False
+    built.vocab_projector.weight = torch.nn.Parameter(torch.randn_like(built.vocab_projector.weight))
+    built.save_pretrained(tmp_path / "two")
+    for file in tiny_distilbert.glob("tokenizer*"):
+        shutil.copy(file, tmp_path / "two")
+    wrong = changed(tmp_path / "two", tmp_path / "said_tied", tie_word_embeddings=True)
+    ids = torch.tensor([[2, 9, 20, 3]])
+    with torch.no_grad():
+        loaded = load_artifact(write_small(wrong, tmp_path / "artifact", "masked_lm"))(ids).logits
+        assert torch.equal(loaded, built.eval()(ids).logits)
+
+
+@pytest.mark.parametrize("pad", [-1, 0, None])
+def test_a_decoder_classifies_by_the_last_token_that_the_tokenizer_did_not_pad(
+    pad: int | None, tiny_llama: Path, tmp_path: Path, store: Store
+) -> None:
+    folder = changed(tiny_llama, tmp_path / "llama", pad_token_id=pad)
+    built, tokenizer = model(folder).build(HEAD, LABELS, 0, store, as_it_is=False), model(folder).tokenizer(store)
+    assert tokenizer is not None
+    assert built.config.pad_token_id == tokenizer.pad_token_id
+    texts = ["a film", "a long and winding film about a river"]
+    with torch.no_grad():
+        together = built.eval()(**tokenizer(texts, padding=True, return_tensors="pt")).logits
+        alone = torch.cat([built(**tokenizer(text, return_tensors="pt")).logits for text in texts])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_positions_that_follow_the_pad_id_are_counted_and_padded_with_it(tiny_bert: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, RobertaConfig, RobertaForSequenceClassification
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)  # it pads with 0
+    config = RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=66,
+        pad_token_id=1,
+    )
+    RobertaForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    built, reconciled = load_checkpoint(tmp_path, HEAD)
+    assert (built.config.pad_token_id, reconciled.pad_token_id) == (1, 1)
+    longest = longest_sequence(built.config.to_dict())
+    assert longest == 64
+    built(torch.full((1, longest), 7))
+    with pytest.raises((IndexError, RuntimeError)):
+        built(torch.full((1, longest + 1), 7))
+    published = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}
+    assert longest_sequence(published) == 512
+
+
+def test_an_architecture_that_classifies_by_its_last_position_is_padded_on_the_left(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer, XLNetConfig, XLNetForSequenceClassification
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    config = XLNetConfig(vocab_size=len(tokenizer), d_model=32, n_layer=1, n_head=2, d_inner=64)
+    XLNetForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert load_checkpoint(tmp_path, HEAD)[1].padding_side == "left"
+
+
+def test_fewer_layers_in_the_config_than_in_the_weights_are_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    folder = changed(tiny_bert, tmp_path / "bert", num_hidden_layers=1)
+    with pytest.raises(UserError, match=r"encoder\.layer\.1\..*, a layer more than its config\.json has"):
+        model(folder).check(HEAD, as_it_is=False)
+
+
+def test_a_decoder_without_its_output_matrix_is_refused_where_it_is_not_tied(tiny_llama: Path, tmp_path: Path) -> None:
+    folder = changed(tiny_llama, tmp_path / "llama", tie_word_embeddings=False)
+    with pytest.raises(UserError, match=r"no weights for lm_head\.weight, and its config\.json does not tie"):
+        model(folder).check("causal_lm", as_it_is=False)
+    model(folder).check(HEAD, as_it_is=False)  # a classifier does not need it
+
+
+def test_an_adapter_beside_the_weights_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    folder = changed(tiny_bert, tmp_path / "bert")
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"an adapter beside its weights .*merge_and_unload"):
+        model(folder).check(HEAD, as_it_is=False)
+
+
+def test_an_encoder_decoder_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    T5ForConditionalGeneration(
+        T5Config(vocab_size=len(tokenizer), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    ).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"is an encoder-decoder \(t5\)"):
+        model(tmp_path).check(HEAD, as_it_is=False)
+
+
+@pytest.fixture
+def classifier(tiny_bert: Path, tmp_path: Path, store: Store) -> Path:
+    """A trained classifier of positive and negative, in this order."""
+    folder = tmp_path / "classifier"
+    model(tiny_bert).build(HEAD, ("Positive", "Negative"), 3, store, as_it_is=False).save_pretrained(folder)
+    for file in tiny_bert.glob("tokenizer*"):
+        shutil.copy(file, folder)
+    return folder
+
+
+def test_a_models_own_labels_are_matched_by_name_whatever_their_order(classifier: Path, store: Store) -> None:
+    assert model(classifier).labels_order(LABELS, store) == [1, 0]
+    with pytest.raises(UserError, match="are Positive, Negative, those of the task bad, good"):
+        model(classifier).labels_order(("bad", "good"), store)
+
+
+def test_default_names_are_taken_by_position_after_saying_so(
+    tiny_bert: Path, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert model(tiny_bert).labels_order(LABELS, store) == [0, 1]
+    assert "are taken for negative, positive by position" in caplog.text
+
+
+@pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
+def test_a_head_for_another_problem_is_refused_as_it_is_and_trained_for_this_one(
+    problem: str, classifier: Path, tmp_path: Path, store: Store
+) -> None:
+    other = model(changed(classifier, tmp_path / "other", problem_type=problem))
+    with pytest.raises(UserError, match=problem.replace("_", " ")):
+        other.labels_order(LABELS, store)
+    built = other.build(HEAD, LABELS, 0, store, as_it_is=False)
+    loss = built(torch.tensor([[2, 9, 3]]), labels=torch.tensor([1])).loss
+    assert built.config.problem_type == "single_label_classification"
+    assert loss.isfinite()
+
+
+def test_a_head_of_another_number_of_labels_is_new(classifier: Path, store: Store) -> None:
+    built = model(classifier).build(HEAD, ("a", "b", "c"), 0, store, as_it_is=False)
+    assert built.classifier.weight.shape[0] == 3
