@@ -50,7 +50,7 @@ def time_goes(records: list[Record]) -> str:
     named = sorted(rows(records), key=lambda row: -row.record.speed.by_batch_size[32].speedup.value)
     lines = []
     for row in [row for row in named if row.name == "none (baseline)"][:1] + named[:FASTEST]:
-        kernels = row.record.truth.kernels[:OPERATORS]
+        kernels = row.record.truth.kernels.executed[:OPERATORS]
         shares = "; ".join(f"`{kernel.name}` {100 * kernel.share:.0f} %" for kernel in kernels)
         floors = [
             f"batch {size}: {floor.floor_ms:.1f} of {speed.latency_p50_ms.value:.1f} ms, {100 * floor.share:.0f} %"
@@ -63,7 +63,7 @@ def time_goes(records: list[Record]) -> str:
 
 def rates(record: Record) -> str:
     """What the machine reaches on plain products."""
-    found = record.truth.machine_rates or {}
+    found = record.truth.machine.rates or {}
     products = ", ".join(
         f"{name} {rate / 1e9:,.0f}" for name, rate in found.items() if name not in {"bytes_per_s", "float16"}
     )

@@ -83,7 +83,7 @@ def cells(metric: str, differences: dict[str, Interval | None]) -> list[str]:
 
 
 COLUMNS = {
-    "artifact, MiB": lambda record: f"{record.cost.artifact_bytes / MIB:.0f}",
+    "artifact, MiB": lambda record: f"{record.cost.size.artifact_bytes / MIB:.0f}",
     "tokens as float32's, %": lambda record: spread(versus(record).identical_tokens, 0, 100),
     "tokens before the first other": lambda record: spread(versus(record).first_divergence_tokens, 0),
     "ROUGE-L to float32's text": lambda record: spread(versus(record).likeness["rougeL"], 2),

@@ -266,6 +266,14 @@ def tiny(tiny_bert: Path) -> list[str]:
     return [f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL]
 
 
+def altered(row: Any, changes: dict[str, Any]) -> Any:
+    """Return a copy of a record with other values at dotted paths: {"truth.machine.threads": 16}."""
+    for path, value in changes.items():
+        name, _, below = path.partition(".")
+        row = row.model_copy(update={name: altered(getattr(row, name), {below: value}) if below else value})
+    return row
+
+
 def records(*names: str) -> list["Record"]:
     """Records of real runs (`make demo`), kept under tests/data/records."""
     from effcomp.record import Record

@@ -2,13 +2,14 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from effcomp.core import machine
 from effcomp.core.device import Device
 from effcomp.core.statistics import median_interval, ratio_interval
 from effcomp.measure import conditions, energy
@@ -17,7 +18,20 @@ from effcomp.measure.client import Worker
 from effcomp.measure.pair import Pair, PairedTimes, measure_batch
 from effcomp.measure.trace import Trace
 from effcomp.quant.base import Arithmetic, Quant
-from effcomp.record import BatchSpeed, Conditions, Floor, Generation, Kernel, Scenarios, Speed
+from effcomp.record import (
+    BatchSpeed,
+    Conditions,
+    Energy,
+    Floor,
+    Generation,
+    Kernel,
+    Kernels,
+    Load,
+    Machine,
+    Memory,
+    Scenarios,
+    Speed,
+)
 from effcomp.record.trace import Sample
 
 MOST_KERNELS = 8
@@ -34,53 +48,19 @@ Times = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
-class Memory:
-    peak_rss_bytes: int
-    library_rss_bytes: int
-    load_added_rss_bytes: int
-    inference_added_rss_bytes: int
-    pss_bytes: int
-    gpu: dict[str, int] | None
-
-
-@dataclass(frozen=True)
-class Energy:
-    per_sample_j: float | str
-    counter: str | None
-    idle_power_w: float | None
-    peak_power_w: float | None
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What the processor really executed in one call."""
-
-    kernels: list[Kernel]
-    promised: bool | None
-    int8_products: bool
-    instructions: list[str]
-    providers: dict[str, int]
-
-
-@dataclass(frozen=True)
 class Measured:
-    """What a pair showed: the variant's numbers, and the baseline's where they are compared."""
+    """Measured rows of a pair: the variant's numbers, and the baseline's where they are compared."""
 
     speed: Speed
     memory: Memory
-    baseline_memory: Memory
     energy: Energy
-    load_time_ms: float
-    first_call_ms: float
-    compile_ms: float | None
-    cpu_capability: str
-    ran: Ran
-    rates: dict[str, float]
-    """Of the machine, as effcomp.measure.roofline.machine_rates gives them."""
+    load: Load
+    machine: Machine
+    kernels: Kernels
     conditions: Conditions
     trace: list[Sample]
     raw: Times
-    """Every single call's milliseconds, (turns, calls), by what was called."""
+    """Milliseconds of every single call, (turns, calls), by what was called."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +90,7 @@ def measure(
     from tqdm import tqdm
 
     before = conditions.read(pair.device)
-    resting = [worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant)]
+    _, resting_rss = (worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant))
     total = bench.turns * len(bench.batch_sizes)
     times: dict[int, PairedTimes] = {}
     with (
@@ -124,12 +104,13 @@ def measure(
     raw = {f"batch_{size}.{side}": getattr(t, side) for size, t in times.items() for side in ("baseline", "variant")}
     speeds = {size: summarise(paired, size, seed) for size, paired in times.items()}
     generation, ran_scenarios = generate(pair, bench, seed, raw), scenarios(pair.variant, bench, seed)
-    used, ran = energy_per_sample(pair.variant, bench, pair.device, idle), what_ran(pair, quant)
+    used = energy_per_sample(pair.variant, bench, pair.device, idle)
+    kernels = executed_kernels(pair, quant)
     rates = rates_of(pair.baseline)
     arithmetic = quant.ways[pair.sides[1].runtime.name].arithmetic or quant.arithmetic
     floors = floor(pair.variant, times, speeds, arithmetic, rates)
     speeds = {size: speed.model_copy(update={"floor": floors[size]}) for size, speed in speeds.items()}
-    loaded, first = pair.variant.loaded, speeds[bench.batch_sizes[0]]
+    first = speeds[bench.batch_sizes[0]]
     return Measured(
         speed=Speed(
             latency_p50_ms=first.latency_p50_ms,
@@ -139,15 +120,11 @@ def measure(
             generation=generation,
             scenarios=ran_scenarios,
         ),
-        memory=memory(pair.variant, resting[1], peaks[1]),
-        baseline_memory=memory(pair.baseline, resting[0], peaks[0]),
+        memory=memory(pair, resting_rss, peaks),
         energy=used,
-        load_time_ms=loaded["load_ns"] / 1e6,
-        first_call_ms=loaded["first_call_ns"] / 1e6,
-        compile_ms=compile_ms(pair),
-        cpu_capability=loaded["cpu_capability"],
-        ran=ran,
-        rates=rates,
+        load=load(pair),
+        machine=machine_of(pair, rates),
+        kernels=kernels,
         conditions=conditions.between(before, after, trace.samples),
         trace=trace.samples,
         raw=raw,
@@ -173,23 +150,51 @@ def summarise(times: PairedTimes, batch_size: int, seed: int) -> BatchSpeed:
     )
 
 
-def compile_ms(pair: Pair) -> float | None:
-    """What the variant's first call took longer than a later one of the same batch."""
-    if not pair.sides[1].runtime.compiles:
-        return None
-    return (pair.variant.loaded["first_call_ns"] - pair.variant.loaded["later_call_ns"]) / 1e6
+def load(pair: Pair) -> Load:
+    """Return the times of loading and of the first call; a runtime that compiles does so in the first call."""
+    loaded = pair.variant.loaded
+    compiling = (loaded["first_call_ns"] - loaded["later_call_ns"]) / 1e6 if pair.sides[1].runtime.compiles else None
+    return Load(
+        load_time_ms=loaded["load_ns"] / 1e6,
+        first_call_ms=loaded["first_call_ns"] / 1e6,
+        compile_ms=compiling,
+    )
 
 
-def memory(worker: Worker, resting_rss: int, peak: dict[str, Any]) -> Memory:
-    """What loading and calling added. resting_rss: loaded, before the timed calls; peak: during them."""
-    loaded = worker.loaded
+def memory(pair: Pair, resting_rss: int, peaks: Sequence[dict[str, Any]]) -> Memory:
+    """Return the memory that loading and calling added.
+
+    Args:
+        resting_rss: bytes of the variant, loaded, before the timed calls.
+        peaks: the peaks of baseline and variant during the timed calls.
+    """
+    loaded, (baseline_peak, peak) = pair.variant.loaded, peaks
+    gpu = peak["gpu"] or {}
     return Memory(
         peak_rss_bytes=max(loaded["peak_rss"], peak["peak_rss"]),
         library_rss_bytes=loaded["library_rss"],
         load_added_rss_bytes=max(0, loaded["rss"] - loaded["library_rss"]),
         inference_added_rss_bytes=max(0, peak["peak_rss"] - resting_rss),
+        baseline_peak_rss_bytes=max(pair.baseline.loaded["peak_rss"], baseline_peak["peak_rss"]),
         pss_bytes=loaded["pss"],
-        gpu=peak["gpu"],
+        gpu_allocated_bytes=gpu.get("allocated"),
+        gpu_reserved_bytes=gpu.get("reserved"),
+        gpu_process_bytes=gpu.get("process"),
+    )
+
+
+def machine_of(pair: Pair, rates: dict[str, float]) -> Machine:
+    """Return the hardware of the measured processes, with its measured rates."""
+    device = pair.device
+    assert device.threads is not None, "a resolved device has its threads counted"
+    return Machine(
+        device=machine.device_name(device),
+        device_kind=device.kind,
+        instruction_sets=list(machine.cpu_info()[1]),
+        cpu_capability=pair.variant.loaded["cpu_capability"],
+        threads=device.threads,
+        environment=device.environment(),
+        rates=rates,
     )
 
 
@@ -263,33 +268,39 @@ def scenarios(worker: Worker, bench: Bench, seed: int) -> Scenarios | None:
 
 
 def energy_per_sample(worker: Worker, bench: Bench, device: Device, idle: Idle) -> Energy:
-    """Joules above idle of a stretch of work at the largest batch size, over its samples."""
+    """Measure the energy above idle of a stretch of work at the largest batch size, and divide it by the samples."""
     if isinstance(idle.counter, str):
-        return Energy(f"unavailable: {idle.counter}", None, None, None)
+        return Energy(energy_per_sample_j=f"unavailable: {idle.counter}")
     assert idle.power_w is not None, "where there is a counter the idle power was measured"
     before = idle.counter.joules()
     with Trace(worker.pid, POWER_INTERVAL_S, device) as trace:
         work = worker.ask("work", batch_size=max(bench.batch_sizes), seconds=bench.energy_seconds)
     used = idle.counter.joules() - before - idle.power_w * work["seconds"]
     peak = max((sample.gpu.power_w for sample in trace.samples if sample.gpu is not None), default=None)
-    return Energy(used / work["samples"], idle.counter.name, idle.power_w, peak)
+    return Energy(
+        energy_per_sample_j=used / work["samples"],
+        counter=idle.counter.name,
+        idle_power_w=idle.power_w,
+        peak_power_w=peak,
+    )
 
 
-def what_ran(pair: Pair, quant: Quant) -> Ran:
+def executed_kernels(pair: Pair, quant: Quant) -> Kernels:
+    """Profile one call of the variant, and look for the number format's expected kernels in it."""
     answer = pair.variant.ask("kernels", batch=[0])
-    ran, promises = answer["kernels"], quant.ways[pair.sides[1].runtime.name].promises
+    ran, expected = answer["kernels"], quant.ways[pair.sides[1].runtime.name].promises
     names, total = [one["name"] for one in ran], sum(one["seconds"] for one in ran) or 1.0
     providers = Counter[str]()
     for one in ran:
         if one["provider"] is not None:
             providers[one["provider"]] += one["calls"]
-    return Ran(
-        kernels=[
+    return Kernels(
+        executed=[
             Kernel(name=one["name"], calls=one["calls"], share=round(one["seconds"] / total, 4))
             for one in ran[:MOST_KERNELS]
         ],
-        promised=any(part in name for part in promises for name in names) if promises else None,
-        providers=dict(providers),
+        expected_ran=any(part in name for part in expected for name in names) if expected else None,
         int8_products=any(part in name for part in INT8_PRODUCTS for name in names),
         instructions=answer["instructions"],
+        providers=dict(providers),
     )

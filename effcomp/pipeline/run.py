@@ -1,6 +1,5 @@
 """The single run function: fine-tune, compress, measure, compare. Read it from top to bottom."""
 
-import json
 import logging
 import time
 from contextlib import ExitStack
@@ -9,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from effcomp.artifact.description import read_description
-from effcomp.artifact.folder import artifact_bytes
 from effcomp.core import device_lock, machine, memory
 from effcomp.core.code_key import source_key
 from effcomp.core.component import foreign_modules
@@ -19,13 +16,14 @@ from effcomp.core.store import Entry, Store
 from effcomp.evaluate.judge import Judged, judge
 from effcomp.finetune.base import read_curve
 from effcomp.measure.client import Side
-from effcomp.measure.measurement import Measured, measure, watch_idle
+from effcomp.measure.measurement import measure, watch_idle
 from effcomp.measure.pair import Pair
 from effcomp.models.heads import HEADS
 from effcomp.pipeline import stages
 from effcomp.pipeline.checks import check_fit
 from effcomp.pipeline.compose import Parts
 from effcomp.pipeline.predictions import answers
+from effcomp.pipeline.record import data_row, size_row, software_row, training_row
 from effcomp.prune.base import NoPrune, Pruner
 from effcomp.quant.floats import Float
 from effcomp.record import Cost, NotMeasured, Record, Truth, label
@@ -40,7 +38,8 @@ BASELINE_QUANT = Float(name="none", dtype="float32")
 BASELINE_RUNTIME = Torch(name="torch")
 WHAT_COMPUTES = (
     *("artifact", "core.batches", "core.device", "core.machine", "core.memory", "core.process", "core.statistics"),
-    *("evaluate", "finetune", "measure", "metrics", "models", "pipeline.predictions", "pipeline.run"),
+    *("evaluate", "finetune", "measure", "metrics", "models", "pipeline.predictions"),
+    *("pipeline.record", "pipeline.run"),
     *("pipeline.stages", "prune", "quant", "record", "runtimes", "tasks"),
 )
 """The packages and modules whose change makes a measurement stale."""
@@ -171,46 +170,31 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
             after = answers(parts, store, pair.variant, variant, inputs, head, parts.runtime, device)
     judged = NOTHING_TO_JUDGE if random else judge(parts, store, splits, head, before, after)
 
-    description = read_description(variant.path)
     touched = parts.quant.ways[parts.runtime.name].touches
-    held = measured.memory
     record = Record(
         config=parts.config,
         quality=judged.quality,
         versus_baseline=judged.versus,
         speed=measured.speed.model_copy(update={"writing": judged.writing}),
         cost=Cost(
-            artifact_bytes=artifact_bytes(variant.path),
-            weights_bytes=parts.runtime.format.weights_bytes(variant.path),
-            baseline_artifact_bytes=artifact_bytes(baseline.path),
-            parameters=description.parameters,
-            baseline_parameters=read_description(baseline.path).parameters,
-            nonzero_share=description.nonzero_parameters / description.parameters,
-            peak_rss_bytes=held.peak_rss_bytes,
-            library_rss_bytes=held.library_rss_bytes,
-            load_added_rss_bytes=held.load_added_rss_bytes,
-            inference_added_rss_bytes=held.inference_added_rss_bytes,
-            baseline_peak_rss_bytes=measured.baseline_memory.peak_rss_bytes,
-            load_time_ms=measured.load_time_ms,
-            first_call_ms=measured.first_call_ms,
-            finetune_s=timing(trained)["seconds"],
-            finetune_peak_gpu_bytes=timing(trained).get("peak_gpu_bytes"),
-            recovery_s=timing(pruned)["seconds"] if parts.prune.trains else None,
-            energy_per_sample_j=measured.energy.per_sample_j,
-            energy_counter=measured.energy.counter,
-            idle_power_w=measured.energy.idle_power_w,
-            peak_power_w=measured.energy.peak_power_w,
-            pss_bytes=held.pss_bytes,
-            compile_ms=measured.compile_ms,
-            bits_per_parameter=8 * parts.runtime.format.weights_bytes(variant.path) / description.parameters,
-            quantised_layers=list(touched),
-            quantised_share=sum(description.parameters_by_kind[kind] for kind in touched) / description.parameters,
-            nonzero_parameters=description.nonzero_parameters,
-            gpu_allocated_bytes=held.gpu["allocated"] if held.gpu else None,
-            gpu_reserved_bytes=held.gpu["reserved"] if held.gpu else None,
-            gpu_process_bytes=held.gpu.get("process") if held.gpu else None,
+            size=size_row(baseline.path, variant.path, parts.runtime.format, touched),
+            memory=measured.memory,
+            energy=measured.energy,
+            training=training_row(trained.path, pruned.path if parts.prune.trains else None),
+            load=measured.load,
         ),
-        truth=truth(parts, splits, baseline, variant, measured),
+        truth=Truth(
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+            seed=parts.seed,
+            finetune_precision=parts.finetune.precision_on(device),
+            artifact=variant.hash,
+            baseline_artifact=baseline.hash,
+            machine=measured.machine,
+            software=software_row(),
+            data=data_row(splits, parts.finetune.examples_used(splits.train), synthetic=parts.model.without_source),
+            kernels=measured.kernels,
+            conditions=measured.conditions,
+        ),
     )
     return Result(
         record=record,
@@ -221,48 +205,4 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
         texts=judged.texts,
         started_ms=started_ms,
         ended_ms=now_ms(),
-    )
-
-
-def timing(checkpoint: Entry) -> dict[str, Any]:
-    """What the training of a checkpoint took when it was computed: its seconds, and its memory where it is known."""
-    found: dict[str, Any] = json.loads((checkpoint.path / stages.TIMING_FILE).read_text())
-    return found
-
-
-def truth(
-    parts: Parts,
-    splits: Splits,
-    baseline: Entry,
-    variant: Entry,
-    measured: Measured,
-) -> Truth:
-    """Under what circumstances the numbers hold."""
-    device = parts.device.resolved()
-    assert device.threads is not None, "a resolved device has its threads counted"
-    return Truth(
-        time=datetime.now(UTC).isoformat(timespec="seconds"),
-        device=machine.device_name(device),
-        device_kind=device.kind,
-        instruction_sets=list(machine.cpu_info()[1]),
-        cpu_capability=measured.cpu_capability,
-        threads=device.threads,
-        environment=device.environment(),
-        libraries=machine.library_versions(),
-        git_commit=machine.git_commit(),
-        seed=parts.seed,
-        data_fingerprint=splits.fingerprint(),
-        train_examples=parts.finetune.examples_used(splits.train),
-        test_examples=len(splits.test),
-        tokens="synthetic" if parts.model.without_source else "the task's texts",
-        artifact=variant.hash,
-        baseline_artifact=baseline.hash,
-        finetune_precision=parts.finetune.precision_on(device),
-        kernels=measured.ran.kernels,
-        promised_kernel_ran=measured.ran.promised,
-        int8_products=measured.ran.int8_products,
-        instructions=measured.ran.instructions,
-        providers=measured.ran.providers,
-        machine_rates=measured.rates,
-        conditions=measured.conditions,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError, field_validator
 
-from effcomp.core.class_paths import with_ids
+from effcomp.record.cost import Cost, Energy, Load, Memory, Size, Training
 from effcomp.record.generation import GenerationQuality, GenerationVersus, TextScore, Writing
 from effcomp.record.quality import (
     ClassQuality,
@@ -24,7 +24,8 @@ from effcomp.record.quality import (
 )
 from effcomp.record.row import Row
 from effcomp.record.speed import BatchSpeed, Floor, Generation, Scenarios, Speed
-from effcomp.record.truth import Conditions, Cost, Kernel, Truth
+from effcomp.record.truth import Conditions, Data, Kernel, Kernels, Machine, Software, Truth
+from effcomp.record.upgrade import READABLE, SCHEMA, upgrade
 
 __all__ = [
     "RECORD_FILE",
@@ -33,21 +34,30 @@ __all__ = [
     "ClassQuality",
     "Conditions",
     "Cost",
+    "Data",
+    "Energy",
     "Floor",
     "Generation",
     "GenerationQuality",
     "GenerationVersus",
     "GroupQuality",
     "Kernel",
+    "Kernels",
     "LanguageQuality",
     "LanguageVersus",
+    "Load",
+    "Machine",
+    "Memory",
     "NotMeasured",
     "Quality",
     "Record",
     "Row",
     "Scenarios",
+    "Size",
+    "Software",
     "Speed",
     "TextScore",
+    "Training",
     "Truth",
     "VersusBaseline",
     "Writing",
@@ -55,9 +65,6 @@ __all__ = [
     "settings",
 ]
 
-SCHEMA = 4
-READABLE = (1, 2, 3, 4)
-"""What a schema added is None in records of those before."""
 RECORD_FILE = "record.json"
 CHOSEN = {"model", "task", "quant", "prune", "device", "runtime", "finetune", "bench", "tracking"}
 """The groups that every config has a choice of."""
@@ -99,7 +106,11 @@ class Record(Row):
 
     @classmethod
     def from_json(cls, text: str) -> "Record":
-        """Raises ValueError, whose message is one line, for text that is no record of this schema."""
+        """Read one line of JSON; a record of an older schema is upgraded.
+
+        Raises:
+            ValueError: the text is not a record of a readable schema. The message is one line.
+        """
         try:
             fields = json.loads(text)
         except RecursionError as error:
@@ -107,7 +118,9 @@ class Record(Row):
         if not isinstance(fields, dict) or fields.get("schema") not in READABLE:
             raise ValueError(f"not a record of schema {' or '.join(map(str, READABLE))}")
         try:
-            return cls(schema_version=fields.pop("schema"), **fields | {"config": with_ids(fields.get("config"))})
+            upgraded = upgrade(fields)
+            upgraded["schema_version"] = upgraded.pop("schema")
+            return cls.model_validate(upgraded)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(str(step) for step in first["loc"])

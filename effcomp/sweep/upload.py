@@ -10,6 +10,7 @@ from pathlib import Path
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store, write_at_once
+from effcomp.record import RECORD_FILE
 from effcomp.record.result import SERIES_FILE, Result, run_folders
 from effcomp.report.build import FOLDER
 from effcomp.sweep.callback import OUTCOME_FILE, SWEEP_FILE
@@ -51,7 +52,7 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
         sweep = folder.parent
         if sweep not in parents:
             parents[sweep] = open_parent(sweep, tracking)
-        if tracking.find(result.record, parents[sweep]):
+        if tracking.find((folder / RECORD_FILE).read_text(), parents[sweep]):
             done.there_already += 1
             continue
         done.without_model += artifact is None

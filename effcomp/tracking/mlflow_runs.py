@@ -163,7 +163,7 @@ class MlflowTracking(Tracking):
             PROCESS_TAG: process_name(os.getpid()),
             RECORD_TAG: text_hash(record.to_json()),
             "mlflow.source.name": "effcomp.run",
-            "mlflow.source.git.commit": record.truth.git_commit.partition("+")[0],
+            "mlflow.source.git.commit": record.truth.software.git_commit.partition("+")[0],
             **record.choices,
         }
         if parent is not None:
@@ -176,18 +176,26 @@ class MlflowTracking(Tracking):
                 if self.models and artifact is not None:
                     log_model(client, run_id, experiment.experiment_id, record, artifact)
 
-    def find(self, record: Record, parent: str | None) -> bool:
-        """Whether a run with this Record is there; one that was logged without its parent is put under it."""
+    def find(self, record_text: str, parent: str | None) -> bool:
+        """Return True if a run with this Record is there; put one that was logged without its parent under it.
+
+        Args:
+            record_text: the line of JSON that is stored. A version that wrote an older schema logged the hash of that
+                schema's line, this version that of the upgraded one; both are looked for.
+        """
+        found = False
         with self.reached():
             client, experiment = self.experiment()
-            runs = client.search_runs(
-                [experiment.experiment_id],
-                f"tags.{RECORD_TAG} = '{text_hash(record.to_json())}' and attributes.status = 'FINISHED'",
-            )
-            for run in runs:
-                if parent is not None and PARENT_TAG not in run.data.tags:
-                    client.set_tag(run.info.run_id, PARENT_TAG, parent)
-        return bool(runs)
+            for text in dict.fromkeys((record_text.strip(), Record.from_json(record_text).to_json())):
+                runs = client.search_runs(
+                    [experiment.experiment_id],
+                    f"tags.{RECORD_TAG} = '{text_hash(text)}' and attributes.status = 'FINISHED'",
+                )
+                for run in runs:
+                    if parent is not None and PARENT_TAG not in run.data.tags:
+                        client.set_tag(run.info.run_id, PARENT_TAG, parent)
+                found = found or bool(runs)
+        return found
 
     def end_sweep(self, parent: str | None, results: Path | None, failed: bool) -> None:
         if parent is None:

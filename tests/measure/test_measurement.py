@@ -76,10 +76,10 @@ def test_the_floor_is_below_what_was_reached(encoder: Result) -> None:
 
 
 def test_the_promised_kernel_is_looked_for_among_those_that_ran(encoder: Result, decoder: Result) -> None:
-    assert encoder.record.truth.promised_kernel_ran is True
-    assert encoder.record.truth.int8_products is True
-    assert decoder.record.truth.promised_kernel_ran is None, "float32 promises nothing"
-    assert decoder.record.truth.int8_products is False
+    assert encoder.record.truth.kernels.expected_ran is True
+    assert encoder.record.truth.kernels.int8_products is True
+    assert decoder.record.truth.kernels.expected_ran is None, "float32 promises nothing"
+    assert decoder.record.truth.kernels.int8_products is False
 
 
 def test_only_the_scenarios_that_were_asked_for_were_run(encoder: Result, decoder: Result) -> None:
@@ -102,8 +102,9 @@ def test_a_decoder_is_timed_reading_and_writing_apart(encoder: Result, decoder: 
 
 def test_memory_and_energy_are_numbers_or_reasons(encoder: Result) -> None:
     cost = encoder.record.cost
-    assert cost.pss_bytes is not None and 0 < cost.pss_bytes <= cost.peak_rss_bytes
-    assert cost.nonzero_parameters == round(cost.nonzero_share * cost.parameters)
-    assert cost.bits_per_parameter == 8 * cost.weights_bytes / cost.parameters
-    assert isinstance(cost.energy_per_sample_j, float) or cost.energy_per_sample_j.startswith("unavailable: ")
+    assert cost.memory.pss_bytes is not None and 0 < cost.memory.pss_bytes <= cost.memory.peak_rss_bytes
+    assert cost.size.nonzero_parameters == round(cost.size.nonzero_share * cost.size.parameters)
+    assert cost.size.bits_per_parameter == 8 * cost.size.weights_bytes / cost.size.parameters
+    joules = cost.energy.energy_per_sample_j
+    assert isinstance(joules, float) or joules.startswith("unavailable: ")
     assert encoder.record.truth.conditions is not None

@@ -37,7 +37,7 @@ def test_pairs_in_two_languages_are_scored_by_language(tiny_bert: Path, tmp_path
     assert {language: group.examples for language, group in record.quality.per_group.items()} == {"en": 12, "es": 12}
     mean = sum(group.accuracy.value for group in record.quality.per_group.values()) / 2
     assert record.quality.group_mean_accuracy == pytest.approx(mean)
-    assert record.truth.train_examples == 30
+    assert record.truth.data.train_examples == 30
 
 
 def test_a_decoder_classifies_by_its_last_real_token(tiny_gpt2: Path, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_an_architecture_without_tokenizer_reads_synthetic_tokens(tmp_path: Path
     )
     overrides = ["model=gpt2", "model.weights=random", small, "task=sst2", f"task.data_dir={DATA}/sst2"]
     record = run_tiny(tmp_path, *overrides).record
-    assert record.truth.tokens == "synthetic"
+    assert record.truth.data.tokens == "synthetic"
     assert not hasattr(record.quality, "accuracy"), "no number that could be mistaken for one"
     assert record.quality.status == "not measured"
     assert record.speed.by_batch_size[4].throughput_tokens_per_s > 0
@@ -92,11 +92,11 @@ def test_a_model_is_pruned_recovered_and_quantised_in_one_run(tiny_bert: Path, t
     recovery = ["finetune@prune.recovery=distill", "prune.recovery.epochs=1"]
     result = run_tiny(tmp_path, f"model.path={tiny_bert}", *data, "prune=structured", *recovery, "quant=int8_dynamic")
     record, cost = result.record, result.record.cost
-    assert cost.parameters == pytest.approx(cost.baseline_parameters - 33_000, rel=0.05), "half of the layers"
-    assert cost.artifact_bytes < 0.5 * cost.baseline_artifact_bytes
-    assert cost.recovery_s > 0
+    assert cost.size.parameters == pytest.approx(cost.size.baseline_parameters - 33_000, rel=0.05), "half of the layers"
+    assert cost.size.artifact_bytes < 0.5 * cost.size.baseline_artifact_bytes
+    assert cost.training.recovery_s > 0
     assert result.recovery_curve[0]["loss"] > 0
-    assert record.truth.int8_products
+    assert record.truth.kernels.int8_products
     assert settings(record.config)["prune.recovery"] == "distill"
 
 

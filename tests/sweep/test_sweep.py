@@ -24,7 +24,10 @@ def test_what_can_run_runs_and_what_cannot_is_named(swept) -> None:
     _, ran = swept
     assert ran.code == 2, "two configurations cannot work"
     records = [Record.from_json(line) for line in ran.stdout.splitlines()]
-    assert [(record.choices["quant"], record.truth.threads) for record in records] == [("none", 1), ("int8_dynamic", 1)]
+    assert [(record.choices["quant"], record.truth.machine.threads) for record in records] == [
+        ("none", 1),
+        ("int8_dynamic", 1),
+    ]
     assert "left out: " in ran.stderr
     assert "quant=int8_dynamic device.threads=4096: refused: device.threads=4096: this process" in ran.stderr
 
@@ -37,7 +40,7 @@ def test_the_configurations_share_one_fine_tuning(swept) -> None:
 def test_every_configuration_is_compared_on_the_same_examples(swept) -> None:
     _, ran = swept
     truths = [Record.from_json(line).truth for line in ran.stdout.splitlines()]
-    assert len({truth.data_fingerprint for truth in truths}) == 1
+    assert len({truth.data.fingerprint for truth in truths}) == 1
     assert len({truth.baseline_artifact for truth in truths}) == 1
 
 
@@ -72,7 +75,7 @@ def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> Non
     record = Record.from_json(ran.stdout.splitlines()[1])
     assert child.data.metrics["quality.accuracy"] == record.quality.accuracy.value
     assert child.data.metrics["speed.by_batch_size.4.speedup.low"] == record.speed.by_batch_size[4].speedup.low
-    assert child.data.metrics["cost.artifact_bytes"] == record.cost.artifact_bytes
+    assert child.data.metrics["cost.size.artifact_bytes"] == record.cost.size.artifact_bytes
     assert (child.data.params["quant"], child.data.params["quant.granularity"]) == ("int8_dynamic", "per_channel")
     assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
         "record.json",

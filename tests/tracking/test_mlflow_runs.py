@@ -9,12 +9,13 @@ import mlflow
 import pytest
 
 from effcomp.core.errors import UserError
+from effcomp.core.store import text_hash
 from effcomp.record import Record
 from effcomp.record.result import RAW_FILE, Result
 from effcomp.tracking.base import Unreachable
-from effcomp.tracking.mlflow_runs import PROCESS_TAG, MlflowTracking, opened, process_name
-from tests.conftest import MOVIES, SMALL, compose_parts, machine_rates_in, records
-from tests.test_result import some_result
+from effcomp.tracking.mlflow_runs import PROCESS_TAG, RECORD_TAG, MlflowTracking, opened, process_name
+from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in, records
+from tests.record.test_result import some_result
 
 
 def local(folder: Path) -> MlflowTracking:
@@ -63,6 +64,16 @@ def test_a_record_comes_back_from_mlflow_and_series_stand_by_step(tmp_path: Path
     assert series("training.eval_loss") == [(5, 0.6)]
     assert series("trace.rss_bytes") == [(250, 100.0), (500, 200.0)]
     assert series("trace.gpu_power_w") == [(250, 300.0)]
+
+
+def test_a_run_that_a_version_of_an_older_schema_logged_is_found(tmp_path: Path) -> None:
+    tracking, text = local(tmp_path), (DATA / "records/schema_4.json").read_text()
+    tracking.prepare()
+    assert not tracking.find(text, None)
+    client, experiment = tracking.experiment()
+    run = client.create_run(experiment.experiment_id, tags={RECORD_TAG: text_hash(text.strip())})
+    client.set_terminated(run.info.run_id)
+    assert tracking.find(text, None)
 
 
 def test_a_run_whose_logging_raises_is_failed_and_not_running(tmp_path: Path) -> None:

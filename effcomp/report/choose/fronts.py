@@ -41,7 +41,7 @@ class Tradeoff:
 def examples(record: Record) -> tuple[str, int | None]:
     """What has to be the same for two qualities to be comparable: the test set, and for a perplexity the tokens."""
     tokens = record.quality.tokens if isinstance(record.quality, LanguageQuality) else None
-    return (record.truth.data_fingerprint, tokens)
+    return (record.truth.data.fingerprint, tokens)
 
 
 def tradeoffs(rows: Sequence[Row], x: str, ys: Sequence[str] = QUALITIES) -> list[Tradeoff]:

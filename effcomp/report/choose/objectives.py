@@ -21,7 +21,7 @@ same kind of GPU: benchmarks/h100.md, "How far the ratios hold"."""
 def setting_of_baseline(record: Record) -> tuple[object, ...]:
     """Which baseline stood beside it, where, and on what texts."""
     truth = record.truth
-    return (truth.baseline_artifact, truth.device, truth.threads, truth.data_fingerprint)
+    return (truth.baseline_artifact, truth.machine.device, truth.machine.threads, truth.data.fingerprint)
 
 
 def setting_of_calls(record: Record) -> tuple[object, ...]:
@@ -118,7 +118,7 @@ def of_generation(
 
 
 def energy_per_sample_j(record: Record) -> Interval | None:
-    joules = record.cost.energy_per_sample_j
+    joules = record.cost.energy.energy_per_sample_j
     return None if isinstance(joules, str) else exact(joules)
 
 
@@ -156,15 +156,15 @@ OBJECTIVES: dict[str, Objective] = {
         "decode, ms a token", lambda found: found.decode_ms_per_token, lambda found: found.decode_speedup
     ),
     "artifact_bytes": Objective(
-        "artifact, MiB", "minimise", lambda record: exact(record.cost.artifact_bytes), scale=1 / MIB
+        "artifact, MiB", "minimise", lambda record: exact(record.cost.size.artifact_bytes), scale=1 / MIB
     ),
     "weights_bytes": Objective(
-        "weights, MiB", "minimise", lambda record: exact(record.cost.weights_bytes), scale=1 / MIB
+        "weights, MiB", "minimise", lambda record: exact(record.cost.size.weights_bytes), scale=1 / MIB
     ),
     "peak_rss_bytes": Objective(
-        "peak memory, MiB", "minimise", lambda record: exact(record.cost.peak_rss_bytes), scale=1 / MIB
+        "peak memory, MiB", "minimise", lambda record: exact(record.cost.memory.peak_rss_bytes), scale=1 / MIB
     ),
-    "load_time_ms": Objective("load, ms", "minimise", lambda record: exact(record.cost.load_time_ms)),
+    "load_time_ms": Objective("load, ms", "minimise", lambda record: exact(record.cost.load.load_time_ms)),
     "energy_per_sample_j": Objective("energy, mJ a sample", "minimise", energy_per_sample_j, scale=1000),
 }
 

@@ -68,7 +68,7 @@ def recommend(rows: Sequence[Row], goal: Goal) -> Recommendation:
     Raises:
         UserError: no record has the number that is asked for, or they are not of one test set.
     """
-    if len({row.record.truth.data_fingerprint for row in rows}) > 1:
+    if len({row.record.truth.data.fingerprint for row in rows}) > 1:
         raise UserError("--recommend: these records are of several test sets; choose one with --where task=NAME")
     objective = OBJECTIVES[goal.objective]
     found = sorted(candidates(rows, goal), key=lambda one: one.value.value, reverse=objective.direction == "maximise")

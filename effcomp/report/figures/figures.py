@@ -128,8 +128,8 @@ def efficiency_figure(rows: Sequence[Row], about: str) -> Figure:
         for size in shared
     ]
     costs: list[tuple[str, Measure]] = [
-        ("artifact, MiB", lambda record: exact(record.cost.artifact_bytes / MIB)),
-        ("peak memory, MiB", lambda record: exact(record.cost.peak_rss_bytes / MIB)),
+        ("artifact, MiB", lambda record: exact(record.cost.size.artifact_bytes / MIB)),
+        ("peak memory, MiB", lambda record: exact(record.cost.memory.peak_rss_bytes / MIB)),
     ]
     if any(energy_mj(row.record) for row in rows):
         costs.append(("energy, mJ a sample", energy_mj))

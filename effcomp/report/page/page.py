@@ -67,7 +67,7 @@ def page(contents: Contents) -> str:
         data=json.dumps(plot_data(rows)).replace("<", "\\u003c"),
         count=f"{len(rows):,} configuration{'s' if len(rows) > 1 else ''}",
         when=escape(span(record.truth.time.partition("T")[0] for record in records)),
-        where=escape(joined(record.truth.device for record in records)),
+        where=escape(joined(record.truth.machine.device for record in records)),
         recommendation=recommended(contents.recommendation),
         comparison=table(contents.texts),
         own_times=OWN_TIMES_NOTE if any(keeps_time(OBJECTIVES["latency_p50_ms"], one) for one in records) else "",
@@ -195,12 +195,13 @@ def span(dates: Iterable[str]) -> str:
 def circumstances(records: list[Record]) -> str:
     """When and on what the records were measured, each distinct machine, thread count and set of versions once."""
     truths = [record.truth for record in records]
+    machines = [truth.machine for truth in truths]
     return (
         f"Measured {min(truth.time for truth in truths)} to {max(truth.time for truth in truths)} on "
-        + joined(f"{t.device} ({' '.join(t.instruction_sets)}), {t.threads} threads" for t in truths)
+        + joined(f"{m.device} ({' '.join(m.instruction_sets)}), {m.threads} threads" for m in machines)
         + "; "
-        + joined(f"{t.test_examples} test examples" for t in truths)
+        + joined(f"{t.data.test_examples} test examples" for t in truths)
         + "; "
-        + joined(", ".join(f"{name} {version}" for name, version in t.libraries.items()) for t in truths)
+        + joined(", ".join(f"{name} {version}" for name, version in t.software.libraries.items()) for t in truths)
         + "."
     )

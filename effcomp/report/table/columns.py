@@ -187,12 +187,12 @@ def energy_mj(record: Record) -> Interval | None:
 
 
 def gpu_mib(record: Record) -> Interval | None:
-    held = record.cost.gpu_allocated_bytes
+    held = record.cost.memory.gpu_allocated_bytes
     return exact(held / MIB) if held is not None else None
 
 
 def peak_power_w(record: Record) -> Interval | None:
-    power = record.cost.peak_power_w
+    power = record.cost.energy.peak_power_w
     return exact(power) if power is not None else None
 
 
@@ -210,7 +210,7 @@ def notes(row: Row) -> str:
     truth, words = row.record.truth, []
     if truth.conditions is not None and truth.conditions.noise:
         words.append("noisy")
-    if truth.promised_kernel_ran is False:
+    if truth.kernels.expected_ran is False:
         words.append("its kernel never ran")
     return ", ".join(words) or "-"
 
@@ -276,14 +276,14 @@ def columns(records: list[Record]) -> list[Column]:
         ),
         *(speedup_column(f"speed-up, batch {size}", at_batch_size(size)) for size in sorted(shared)),
         *decoding_columns(records),
-        mebibytes("artifact, MiB", lambda record: record.cost.artifact_bytes),
-        mebibytes("peak memory, MiB", lambda record: record.cost.peak_rss_bytes),
-        mebibytes("+load, MiB", lambda record: record.cost.load_added_rss_bytes),
-        mebibytes("+calls, MiB", lambda record: record.cost.inference_added_rss_bytes),
+        mebibytes("artifact, MiB", lambda record: record.cost.size.artifact_bytes),
+        mebibytes("peak memory, MiB", lambda record: record.cost.memory.peak_rss_bytes),
+        mebibytes("+load, MiB", lambda record: record.cost.memory.load_added_rss_bytes),
+        mebibytes("+calls, MiB", lambda record: record.cost.memory.inference_added_rss_bytes),
         Column(
             "load, ms",
-            lambda row: f"{row.record.cost.load_time_ms:.0f}",
-            lambda row: row.record.cost.load_time_ms,
+            lambda row: f"{row.record.cost.load.load_time_ms:.0f}",
+            lambda row: row.record.cost.load.load_time_ms,
         ),
         *(
             optional_column(*column)

@@ -39,7 +39,7 @@ def drifts(records: Sequence[Record]) -> list[str]:
 def labels(record: Record) -> tuple[str, ...]:
     """What may tell one baseline from another, in words."""
     seed, fold = (f"{name} {record.config.get(name)}" for name in ("seed", "fold"))
-    return model_and_task(record), record.truth.device, f"{record.truth.threads} threads", seed, fold
+    return model_and_task(record), record.truth.machine.device, f"{record.truth.machine.threads} threads", seed, fold
 
 
 def moves(records: Sequence[Record], batch_size: int) -> str | None:

@@ -57,6 +57,6 @@ def mean(column: Column, group: list[Record]) -> str | None:
         return None
     folds = len({record.config.get("fold") for record in group}) > 1
     truth = group[0].truth
-    shared = truth.test_examples / truth.train_examples if folds and truth.train_examples else 0.0
+    shared = truth.data.test_examples / truth.data.train_examples if folds and truth.data.train_examples else 0.0
     interval = repeated_interval(np.array(numbers), shared)
     return spread(interval, column.digits)

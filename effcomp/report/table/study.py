@@ -70,17 +70,17 @@ def throughput_samples_per_s(record: Record) -> float:
 
 
 def compression_ratio(record: Record) -> float | None:
-    parameters = record.cost.baseline_parameters
-    return None if parameters is None else 4 * parameters / record.cost.weights_bytes
+    parameters = record.cost.size.baseline_parameters
+    return None if parameters is None else 4 * parameters / record.cost.size.weights_bytes
 
 
 def memory_mb(record: Record) -> float:
-    allocated = record.cost.gpu_allocated_bytes
-    return (record.cost.peak_rss_bytes if allocated is None else allocated) / MIB
+    allocated = record.cost.memory.gpu_allocated_bytes
+    return (record.cost.memory.peak_rss_bytes if allocated is None else allocated) / MIB
 
 
 def ram_added_mb(record: Record) -> float:
-    return (record.cost.load_added_rss_bytes + record.cost.inference_added_rss_bytes) / MIB
+    return (record.cost.memory.load_added_rss_bytes + record.cost.memory.inference_added_rss_bytes) / MIB
 
 
 MEDIAN = "the median at the smallest batch size, over that size"
@@ -95,7 +95,7 @@ MEASURES: dict[str, Measure] = {
     "latency_ms": Measure(latency_ms, 2, MEDIAN),
     "latency_s": Measure(lambda r: latency_ms(r).scaled(0.001), 4, MEDIAN),
     "throughput_samples_per_s": Measure(throughput_samples_per_s, 1, "at the largest batch size"),
-    "size_mb": Measure(lambda r: r.cost.weights_bytes / MIB, 2, "stored weights in 2^20 bytes, as the study's"),
+    "size_mb": Measure(lambda r: r.cost.size.weights_bytes / MIB, 2, "stored weights in 2^20 bytes, as the study's"),
     "compression_ratio": Measure(compression_ratio, 2, "float32 weights over stored weights"),
     "memory_mb": Measure(memory_mb, 1, "the process's peak, on a GPU the peak of its tensors, in 2^20 bytes"),
     "ram_added_mb": Measure(ram_added_mb, 1, "what loading and calling add to the resident memory, in 2^20 bytes"),
@@ -196,7 +196,7 @@ def row_name(record: Record) -> str:
 
 
 def where(record: Record) -> str:
-    return f"{record.choices['task']}, {record.truth.device}, {record.truth.threads} threads"
+    return f"{record.choices['task']}, {record.truth.machine.device}, {record.truth.machine.threads} threads"
 
 
 def printed(study: Study, numbers: dict[str, Any]) -> dict[str, str]:
@@ -242,6 +242,6 @@ def caption(study: Study, records: list[Record]) -> str:
 def circumstances(record: Record) -> str:
     """`minilm on sst2, 67,349 training and 872 test examples, AMD EPYC, 2 threads`."""
     truth = record.truth
-    data = f"{truth.train_examples:,} training and {truth.test_examples:,} test examples"
+    data = f"{truth.data.train_examples:,} training and {truth.data.test_examples:,} test examples"
     weights = ", random weights" if record.config["model"]["weights"] == "random" else ""
-    return f"{subject([record])}{weights}, {data}, {truth.device}, {truth.threads} threads"
+    return f"{subject([record])}{weights}, {data}, {truth.machine.device}, {truth.machine.threads} threads"

@@ -38,7 +38,7 @@ def facts(row: Row) -> str:
         pace = f"neither faster nor slower for certain ({times})"
     if (generation := row.record.speed.generation) is not None:
         pace += f", in decoding {spread(generation.decode_speedup, 2)} times"
-    share = 1 - cost.artifact_bytes / cost.baseline_artifact_bytes
+    share = 1 - cost.size.artifact_bytes / cost.size.baseline_artifact_bytes
     size = f"{share:.0%} smaller" if share >= 0.005 else "larger" if share <= -0.005 else "the same size"
     return f"{row.name}: {pace}, {size}, {change(row.record)}"
 
@@ -65,7 +65,7 @@ def doubts(row: Row) -> list[str]:
     truth, found = row.record.truth, []
     if truth.conditions is not None:
         found += [f"{row.name}: noisy: {reason}" for reason in truth.conditions.noise]
-    if truth.promised_kernel_ran is False:
+    if truth.kernels.expected_ran is False:
         found.append(f"{row.name}: no operator ran that makes this number format what it is")
     return found
 

@@ -8,13 +8,13 @@ from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.report.choose.objectives import BETWEEN_RUNS, OBJECTIVES, comparable, pareto_front
 from effcomp.report.sources import find_records
-from tests.conftest import ROOT
+from tests.conftest import ROOT, altered
 
 CPU = ROOT / "benchmarks/cpu"
 
 
-def at(record: Record, **truth: object) -> Record:
-    return record.model_copy(update={"truth": record.truth.model_copy(update=truth)})
+def at(record: Record, device: str) -> Record:
+    return altered(record, {"truth.machine.device": device})
 
 
 def with_speed(record: Record, latency_ms: float, speedup: float) -> Record:

@@ -7,7 +7,7 @@ from effcomp.report.page.page import Contents, page
 from effcomp.report.table.drift import FEWEST, MOST, drifts
 from effcomp.report.table.table import compare
 from effcomp.report.table.terminal import print_table
-from tests.conftest import records
+from tests.conftest import altered, records
 
 NF4 = records("nf4")[0]
 FASTEST = NF4.speed.by_batch_size[1].baseline_latency_p50_ms
@@ -26,8 +26,8 @@ def beside(*factors: float, batch_size: int = 1) -> list[Record]:
     return found
 
 
-def elsewhere(found: list[Record], **truth: object) -> list[Record]:
-    return [one.model_copy(update={"truth": one.truth.model_copy(update=truth)}) for one in found]
+def elsewhere(found: list[Record], changes: dict[str, object]) -> list[Record]:
+    return [altered(one, changes) for one in found]
 
 
 def test_a_baseline_that_moved_is_told_with_its_batch_sizes_and_times() -> None:
@@ -49,10 +49,15 @@ def test_nothing_is_said_of_one_that_did_not_or_that_was_measured_twice() -> Non
 
 def test_baselines_are_compared_with_those_of_the_same_machine_and_texts_alone() -> None:
     slow = beside(3.0, 3.0, 3.0)
-    for change in ({"device": "another"}, {"threads": 64}, {"data_fingerprint": "another"}, {"baseline_artifact": "b"}):
-        assert drifts([*beside(*STEADY), *elsewhere(slow, **change)]) == []
-    (sentence,) = drifts([*beside(*MOVED), *elsewhere(slow, device="another processor")])
-    assert sentence.startswith(f"The baseline, {NF4.truth.device}, was not equally fast")
+    for path, value in (
+        ("truth.machine.device", "another"),
+        ("truth.machine.threads", 64),
+        ("truth.data.fingerprint", "another"),
+        ("truth.baseline_artifact", "b"),
+    ):
+        assert drifts([*beside(*STEADY), *elsewhere(slow, {path: value})]) == []
+    (sentence,) = drifts([*beside(*MOVED), *elsewhere(slow, {"truth.machine.device": "another processor"})])
+    assert sentence.startswith(f"The baseline, {NF4.truth.machine.device}, was not equally fast")
 
 
 def test_the_terminal_and_the_page_say_it() -> None:

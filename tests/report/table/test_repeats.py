@@ -43,7 +43,7 @@ def test_folds_have_a_wider_interval_than_seeds() -> None:
     values = [0.80, 0.82, 0.87]
     frame = repeats_table([repeat(none, value, fold=fold) for fold, value in enumerate(values)])
     assert frame is not None
-    share = none.truth.test_examples / none.truth.train_examples
+    share = none.truth.data.test_examples / none.truth.data.train_examples
     expected = repeated_interval(np.array(values) * 100, share)
     assert frame["over"][0] == "3 folds"
     assert frame["accuracy, %"][0] == f"83.00 [{expected.low:.2f}, {expected.high:.2f}]"

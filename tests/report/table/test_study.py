@@ -5,7 +5,7 @@ import pytest
 from effcomp.record import NotMeasured, Quality, Record
 from effcomp.report.sources import find_records
 from effcomp.report.table.study import SOURCE, STUDIES, study_tables
-from tests.conftest import ROOT, compose_parts, records
+from tests.conftest import ROOT, altered, compose_parts, records
 
 
 def under(preset: str, record: Record) -> Record:
@@ -32,12 +32,12 @@ def test_ours_stands_beneath_what_the_study_printed_under_its_own_headings() -> 
     assert frame["Model"].tolist() == ["Baseline FP32"] * 2 + ["NF4 BitsAndBytes"] * 2
     assert frame.loc[2, headings].tolist() == ["0.9458", "0.9457", "127.86", "56.37", "3.71"]
     assert isinstance(nf4.quality, Quality)
-    accuracy, weights = nf4.quality.accuracy, nf4.cost.weights_bytes
+    accuracy, weights = nf4.quality.accuracy, nf4.cost.size.weights_bytes
     assert frame.loc[3, "Accuracy"] == f"{accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]"
     assert frame.loc[3, "Size (MB)"] == f"{weights / 2**20:.2f}"
     assert frame[SOURCE].tolist()[:2] == [
         "published: a CUDA GPU",
-        f"measured: rotten_tomatoes, {none.truth.device}, {none.truth.threads} threads",
+        f"measured: rotten_tomatoes, {none.truth.machine.device}, {none.truth.machine.threads} threads",
     ]
     assert caption.startswith(STUDIES["gpt2_agnews"].title)
 
@@ -51,17 +51,18 @@ def test_the_caption_says_where_and_on_what_both_measured() -> None:
     none, nf4 = records("none", "nf4")
     ((caption, _),) = study_tables([under("gpt2_agnews=fp32", none), under("gpt2_agnews=nf4", nf4)])
     truth = none.truth
-    data = f"{truth.train_examples:,} training and {truth.test_examples:,} test examples"
+    data = f"{truth.data.train_examples:,} training and {truth.data.test_examples:,} test examples"
     assert f"Published: {STUDIES['gpt2_agnews'].setting}." in caption
-    assert f"Measured: minilm on rotten_tomatoes, {data}, {truth.device}, {truth.threads} threads." in caption
+    place = f"{truth.machine.device}, {truth.machine.threads} threads"
+    assert f"Measured: minilm on rotten_tomatoes, {data}, {place}." in caption
     assert "Size (MB): stored weights" in caption
 
 
 def test_lines_that_were_measured_under_other_circumstances_are_told_apart() -> None:
     none, nf4 = records("none", "nf4")
-    elsewhere = nf4.model_copy(update={"truth": nf4.truth.model_copy(update={"threads": 16})})
+    elsewhere = altered(nf4, {"truth.machine.threads": 16})
     ((caption, _),) = study_tables([under("gpt2_agnews=fp32", none), under("gpt2_agnews=nf4", elsewhere)])
-    assert f"Measured: Baseline FP32: minilm on rotten_tomatoes, {none.truth.train_examples:,} training" in caption
+    assert f"Measured: Baseline FP32: minilm on rotten_tomatoes, {none.truth.data.train_examples:,} training" in caption
     assert "Measured: NF4 BitsAndBytes: minilm on rotten_tomatoes" in caption
     assert caption.endswith("where the study gave no number.")
 
@@ -100,8 +101,8 @@ def test_random_weights_have_a_speed_and_no_accuracy() -> None:
 def test_memory_on_a_gpu_is_that_of_its_tensors() -> None:
     cuda = kept("sst2_h100", "nf4")
     ((_, frame),) = study_tables([under("distilbert_compression=nf4", cuda)])
-    assert cuda.cost.gpu_allocated_bytes is not None
-    assert frame["Memory (MB)"].tolist()[-1] == f"{cuda.cost.gpu_allocated_bytes / 2**20:.1f}"
+    assert cuda.cost.memory.gpu_allocated_bytes is not None
+    assert frame["Memory (MB)"].tolist()[-1] == f"{cuda.cost.memory.gpu_allocated_bytes / 2**20:.1f}"
 
 
 def test_xnli_has_a_column_for_each_language() -> None:

@@ -8,7 +8,7 @@ from effcomp.report.sources import find_records
 from effcomp.report.table.rows import Row, rows, spread
 from effcomp.report.table.table import compare, to_markdown
 from effcomp.report.table.words import doubts, verdict
-from tests.conftest import ROOT, records
+from tests.conftest import ROOT, altered, records
 
 
 def with_speedup(record: Record, low: float, value: float, high: float) -> Row:
@@ -44,7 +44,7 @@ def test_a_table_that_is_not_for_a_terminal_has_every_interval() -> None:
     assert comparison.texts()["latency p50, ms"][0] == f"{latency.value:.2f}"
     every = comparison.texts(every_interval=True)
     assert every["latency p50, ms"][0] == f"{latency.value:.2f} [{latency.low:.2f}, {latency.high:.2f}]"
-    assert every["load, ms"][0] == f"{nf4.cost.load_time_ms:.0f}", "there is none"
+    assert every["load, ms"][0] == f"{nf4.cost.load.load_time_ms:.0f}", "there is none"
 
 
 def test_the_csv_has_plain_numbers_with_their_bounds() -> None:
@@ -63,7 +63,7 @@ def test_configurations_that_would_share_a_name_are_told_apart() -> None:
 
 def test_the_same_configuration_measured_twice_is_told_apart_by_its_time() -> None:
     nf4 = records("nf4")[0]
-    later = nf4.model_copy(update={"truth": nf4.truth.model_copy(update={"time": "2031-01-01T00:00:00+00:00"})})
+    later = altered(nf4, {"truth.time": "2031-01-01T00:00:00+00:00"})
     names = [row.name for row in rows([nf4, later])]
     assert names == [f"nf4, {nf4.truth.time}", "nf4, 2031-01-01T00:00:00+00:00"]
 
@@ -104,8 +104,7 @@ def test_a_noisy_run_and_a_kernel_that_never_ran_are_said() -> None:
     quiet = nf4.truth.conditions
     assert quiet is not None
     noisy = quiet.model_copy(update={"noise": ["other processes used 0.90 cores"]})
-    changes = {"conditions": noisy, "promised_kernel_ran": False}
-    doubtful = nf4.model_copy(update={"truth": nf4.truth.model_copy(update=changes)})
+    doubtful = altered(nf4, {"truth.conditions": noisy, "truth.kernels.expected_ran": False})
     frame = compare([none, doubtful]).texts()
     assert frame["notes"].tolist()[1] == "noisy, its kernel never ran"
     assert len(doubts(rows([doubtful])[0])) == 2

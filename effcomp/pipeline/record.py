@@ -1,0 +1,75 @@
+"""Rows of the Record that describe artifacts, training and data; measure/ returns the measured ones."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from effcomp.artifact.description import read_description
+from effcomp.artifact.file_format import Format
+from effcomp.artifact.folder import artifact_bytes
+from effcomp.core import machine
+from effcomp.pipeline.stages import TIMING_FILE
+from effcomp.quant.base import Kind
+from effcomp.record import Data, Size, Software, Training
+from effcomp.tasks.base import Splits
+
+
+def size_row(baseline: Path, variant: Path, file_format: Format, quantized: Sequence[Kind]) -> Size:
+    """Return bytes and parameters of an artifact.
+
+    Args:
+        baseline: the artifact folder of the float32 baseline.
+        variant: the artifact folder.
+        file_format: the file format of the variant.
+        quantized: kinds of layers that the number format applies to.
+    """
+    description, weights_bytes = read_description(variant), file_format.weights_bytes(variant)
+    parameters = description.parameters
+    return Size(
+        artifact_bytes=artifact_bytes(variant),
+        weights_bytes=weights_bytes,
+        baseline_artifact_bytes=artifact_bytes(baseline),
+        parameters=parameters,
+        baseline_parameters=read_description(baseline).parameters,
+        nonzero_parameters=description.nonzero_parameters,
+        nonzero_share=description.nonzero_parameters / parameters,
+        bits_per_parameter=8 * weights_bytes / parameters,
+        quantized_layers=list(quantized),
+        quantized_share=sum(description.parameters_by_kind[kind] for kind in quantized) / parameters,
+    )
+
+
+def training_row(trained: Path, recovered: Path | None) -> Training:
+    """Return the time and memory of training when it was computed.
+
+    Args:
+        trained: the folder of the fine-tuned checkpoint.
+        recovered: the folder of the pruned checkpoint, where pruning was followed by training.
+    """
+    timing = json.loads((trained / TIMING_FILE).read_text())
+    recovery = json.loads((recovered / TIMING_FILE).read_text()) if recovered is not None else None
+    return Training(
+        finetune_s=timing["seconds"],
+        finetune_peak_gpu_bytes=timing.get("peak_gpu_bytes"),
+        recovery_s=recovery["seconds"] if recovery is not None else None,
+    )
+
+
+def data_row(splits: Splits, train_examples: int, *, synthetic: bool) -> Data:
+    """Return the examples that were trained and tested on.
+
+    Args:
+        train_examples: how many of the training split were used.
+        synthetic: the timed calls read random token ids.
+    """
+    return Data(
+        fingerprint=splits.fingerprint(),
+        train_examples=train_examples,
+        test_examples=len(splits.test),
+        tokens="synthetic" if synthetic else "the task's texts",
+    )
+
+
+def software_row() -> Software:
+    """Return the versions of the code that runs."""
+    return Software(libraries=machine.library_versions(), git_commit=machine.git_commit())

@@ -1,0 +1,103 @@
+"""Cost of an artifact: size, memory, energy, training, loading."""
+
+from effcomp.record.row import Row
+
+
+class Size(Row):
+    """Bytes and parameters of the artifact."""
+
+    artifact_bytes: int
+    """Every file of the artifact folder: weights, config, tokenizer."""
+    weights_bytes: int
+    """The files of the weights alone."""
+    baseline_artifact_bytes: int
+    """The artifact folder of the float32 baseline."""
+    parameters: int
+    """Parameters of the architecture, without the heads and neurons that pruning removed; tied ones count once."""
+    baseline_parameters: int | None = None
+    """Parameters of the float32 baseline, before pruning."""
+    nonzero_parameters: int | None = None
+    """Parameters that are not 0, after pruning and before the number format."""
+    nonzero_share: float
+    """Non-zero parameters over all, after pruning and before the number format."""
+    bits_per_parameter: float | None = None
+    """8 * weights_bytes over parameters; all stored tensors count."""
+    quantized_layers: list[str] | None = None
+    """Layers that the number format applies to: embeddings, linear layers, head, rest (biases, normalisation)."""
+    quantized_share: float | None = None
+    """Share of the parameters in these layers."""
+
+
+class Memory(Row):
+    """Memory of the measured process, as the kernel and PyTorch count it."""
+
+    peak_rss_bytes: int
+    """The largest resident set of the measured process, libraries included."""
+    library_rss_bytes: int
+    """Its resident set with the libraries loaded, before the artifact."""
+    load_added_rss_bytes: int
+    """Resident memory that the loaded artifact adds to the libraries, read after its first calls."""
+    inference_added_rss_bytes: int
+    """Resident memory that the timed calls add at their peak to the loaded artifact."""
+    baseline_peak_rss_bytes: int
+    """The largest resident set of the float32 baseline's process."""
+    pss_bytes: int | None = None
+    """Proportional set of the loaded artifact's process: pages shared with other processes count in part."""
+    gpu_allocated_bytes: int | None = None
+    """The peak of PyTorch's tensors; None on a CPU, as the next two."""
+    gpu_reserved_bytes: int | None = None
+    """The peak of what PyTorch's allocator holds."""
+    gpu_process_bytes: int | None = None
+    """All that the process holds on the GPU at the end, by NVML; None where NVML cannot tell processes apart."""
+
+
+class Energy(Row):
+    """Energy and power above the idle machine."""
+
+    energy_per_sample_j: float | str
+    """Energy above the idle machine, at the largest batch size; or `unavailable: ` and the reason."""
+    counter: str | None = None
+    """The hardware counter that was read."""
+    idle_power_w: float | None = None
+    """Mean power before the processes started; subtracted from the energy."""
+    peak_power_w: float | None = None
+    """The highest power of the board by NVML during the energy measurement, idle power included; None where NVML does
+    not report it."""
+
+
+class Training(Row):
+    """Time and memory that training took when it was computed; the store may have kept its result since."""
+
+    finetune_s: float
+    """Seconds of fine-tuning (of its last attempt, where it was interrupted)."""
+    finetune_peak_gpu_bytes: int | None = None
+    """The peak of PyTorch's tensors in fine-tuning; None on a CPU, without training, and where other processes
+    trained."""
+    recovery_s: float | None = None
+    """Seconds of fine-tuning after pruning; None without one."""
+
+
+class Load(Row):
+    """Time until the artifact answers."""
+
+    load_time_ms: float
+    """From the artifact folder to a model that can be called; libraries are imported before."""
+    first_call_ms: float
+    """The first call of all, with translation where the runtime translates."""
+    compile_ms: float | None = None
+    """The first call minus a later one of the same batch; None for runtimes that do not compile."""
+
+
+class Cost(Row):
+    """Cost of the artifact: disk, memory, energy, training, loading."""
+
+    size: Size
+    """Bytes and parameters."""
+    memory: Memory
+    """Memory of the measured process."""
+    energy: Energy
+    """Energy of a sample."""
+    training: Training
+    """Time of fine-tuning and recovery."""
+    load: Load
+    """Time to load and to compile."""
