@@ -29,7 +29,7 @@ for table in "$@"; do
   case $table in
   minilm_sst2)
     minilm quant=none,bf16,int8_scratch,int8_dynamic,int8_bnb,int4,nf4,fp4
-    minilm quant=fp16 bench.turns=6
+    minilm quant=fp16 device.emulated=true bench.turns=6
     minilm quant=int8_scratch quant.activations=int8 runtime=torch,compile
     minilm quant=none,bf16,int8_dynamic runtime=compile
     minilm quant=none,int8_dynamic,int8_static,int4 runtime=onnxruntime

@@ -77,7 +77,7 @@ RUNS: dict[str, Words] = {
     "store=/dev/null/store": "give another folder",
     # devices
     "device.threads=0": "greater than or equal to 1",
-    "device.threads=4096": "give so many or fewer",
+    "device.threads=4096": "; use at most",
     "device.cores=[4096]": "choose of those",
     "device.cores=[0,0]": ("device.cores=[0, 0]", "name each once"),
     "device=cuda": "use device=cpu",

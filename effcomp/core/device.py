@@ -13,6 +13,11 @@ ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32), "MAL
 kernel and faults it in again: the same model in two processes then differs by up to 11 % at batch 32,
 with these settings by under 2 % (benchmarks/same_model_twice.json)."""
 
+WAITING = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
+"""OpenMP threads that wait for one another sleep after some 20 microseconds (libgomp, whose default is milliseconds) or
+at once (Intel's and LLVM's, whose default is 200 ms). On a busy core, threads that spin at a barrier keep the thread
+that they wait for from moving to their core (benchmarks/busy_neighbour.py measures it)."""
+
 
 class Device(Component):
     id: ClassVar[str] = "device"
@@ -23,6 +28,8 @@ class Device(Component):
     """The measured processes run on these cores alone; null: wherever the kernel puts them."""
     index: Annotated[int, Field(ge=0)] = 0
     """Which GPU."""
+    emulated: bool = False
+    """Sweeps measure number formats too whose products this processor emulates, at many times the cost."""
 
     def check(self) -> None:
         """Raise UserError when the device is not there, or has fewer cores than threads are asked for."""
@@ -31,7 +38,7 @@ class Device(Component):
             raise UserError(f"device.cores={self.cores}: this process may use {sorted(allowed)}; choose of those")
         cores = len(self.cores or allowed)
         if self.threads is not None and self.threads > cores:
-            raise UserError(f"device.threads={self.threads}: this process may use {cores} cores; give so many or fewer")
+            raise UserError(f"device.threads={self.threads}: this process may use {cores} cores; use at most {cores}")
         if self.kind == "cuda" or (self.kind == "auto" and self.index > 0):
             gpus = cuda_count()
             if gpus == 0:
@@ -47,13 +54,18 @@ class Device(Component):
         return self.model_copy(update={"kind": kind, "threads": threads})
 
     def environment(self) -> dict[str, str]:
-        """The environment of a process that measures on this device: thread counts are read at first use."""
+        """Return the environment of a process that measures on this device: libraries read thread counts at first use.
+
+        Every runtime's pool has as many threads, and none spins for long: a process that has had its turn leaves the
+        cores to the other side of the pair.
+        """
         threads = str(self.resolved().threads)
         return {
             "OMP_NUM_THREADS": threads,
             "MKL_NUM_THREADS": threads,
             "TOKENIZERS_PARALLELISM": "false",
             "KINETO_LOG_LEVEL": "99",  # the profiler's own log lines
+            **WAITING,
             **ALLOCATOR,
         }
 

@@ -1,4 +1,4 @@
-"""What the numbers were measured on."""
+"""The machine: its processor or GPU, what that multiplies in hardware, its caches, and the libraries."""
 
 import os
 import platform
@@ -7,18 +7,16 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from effcomp.core import processors
 from effcomp.core.device import Device
 
-INSTRUCTION_SETS = (
-    "avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16",
-    "amx_tile", "amx_int8", "amx_bf16", "asimddp", "i8mm", "bf16", "sve",
-)  # fmt: skip
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 LIBRARIES = ("torch", "transformers", "bitsandbytes", "onnxruntime", "openvino", "nncf", "numpy", "mlflow")
 
 
 @cache
 def cpu_info() -> tuple[str, tuple[str, ...]]:
-    """The processor's name, and those of its instruction sets that matter to matrix products."""
+    """Return the processor's name, and the flags of its instruction sets that count for matrix products."""
     name, flags = platform.processor() or platform.machine(), set[str]()
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         key, _, value = line.partition(":")
@@ -27,16 +25,31 @@ def cpu_info() -> tuple[str, tuple[str, ...]]:
         elif key.strip() in {"flags", "Features"}:
             flags = set(value.split())
             break
-    return name, tuple(flag for flag in INSTRUCTION_SETS if flag in flags)
+    return name, tuple(one.flag for one in processors.INSTRUCTION_SETS if one.flag in flags)
 
 
-def has_bf16(device: Device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware."""
+def multiplies(arithmetic: processors.Arithmetic, device: Device) -> bool:
+    """Return whether the device (resolved) multiplies matrices of this number type in hardware."""
     if device.kind == "cuda":
         import torch
 
-        return torch.cuda.get_device_capability(device.index) >= (8, 0)
-    return any(flag in cpu_info()[1] for flag in ("avx512_bf16", "amx_bf16", "bf16"))
+        return torch.cuda.get_device_capability(device.index) >= processors.GPU_CAPABILITY[arithmetic]
+    return arithmetic in processors.multiplied(cpu_info()[1])
+
+
+def has_vector_code(operator: str) -> bool:
+    """Return whether a library has more than scalar code for an operator on this processor."""
+    return processors.emulation(None, (operator,), cpu_info()[1]) is None
+
+
+def cache_bytes(device: Device) -> int:
+    """Return the size of the device's last cache; 0 where the system does not say."""
+    if device.kind == "cuda":
+        import torch
+
+        return int(torch.cuda.get_device_properties(device.index).L2_cache_size)
+    sizes = [file.read_text().strip().removesuffix("K") for file in CACHES.glob("index*/size")]
+    return max((int(size) for size in sizes), default=0) * 1024
 
 
 def device_name(device: Device) -> str:
@@ -48,7 +61,7 @@ def device_name(device: Device) -> str:
 
 
 def library_versions() -> dict[str, str]:
-    """The versions of the libraries that compute; one that is not installed is left out."""
+    """Return the versions of the libraries that compute; one that is not installed is left out."""
     versions = {"python": platform.python_version()}
     for library in LIBRARIES:
         try:
@@ -59,7 +72,7 @@ def library_versions() -> dict[str, str]:
 
 
 def git_commit() -> str:
-    """The commit of effcomp's own checkout, with `+changes` where files differ from it; empty outside git."""
+    """Return the commit of effcomp's own checkout, with `+changes` where files differ from it; empty outside git."""
     here = Path(__file__).parent
 
     def git(*words: str) -> str:

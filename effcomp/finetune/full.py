@@ -8,7 +8,7 @@ from pydantic import Field
 
 from effcomp.core.device import Device, cuda_count
 from effcomp.core.errors import UserError
-from effcomp.core.machine import has_bf16
+from effcomp.core.machine import multiplies
 from effcomp.finetune.base import Finetune, Job, TrainingRow
 from effcomp.finetune.distributed import train_in_processes
 from effcomp.models.heads import Head
@@ -62,7 +62,7 @@ class FullFinetune(Finetune):
 
     def precision_on(self, device: Device) -> str:
         if self.precision == "auto":
-            return "bf16" if has_bf16(device) else "fp32"
+            return "bf16" if multiplies("bfloat16", device) else "fp32"
         return self.precision
 
     def check(self) -> None:

@@ -1,5 +1,6 @@
 """Everything that is measured of a pair, in one order: speed, memory, generation, scenarios, energy, kernels."""
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.core import machine
+from effcomp.core import machine, processors
 from effcomp.core.device import Device
 from effcomp.core.statistics import median_interval, ratio_interval
-from effcomp.measure import conditions, energy
+from effcomp.measure import conditions, energy, roofline
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Worker
 from effcomp.measure.pair import Pair, PairedTimes, measure_batch
@@ -35,12 +36,6 @@ from effcomp.record import (
 from effcomp.record.trace import Sample
 
 MOST_KERNELS = 8
-INT8_PRODUCTS = (
-    *("_int_mm", "quantized::linear", "int8_scaled_mm", "int8_linear_matmul", "qlinear", "igemm"),
-    *("MatMulInteger", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm"),
-    *("FullyConnected brgemm_avx512_I8", "FullyConnected brgemm_avx512_amx_I8", "MatMul brgemm_avx512_I8"),
-    *("few_tokens_kernel", "product_kernel"),
-)
 SCENARIO_SECONDS = 2.0
 POWER_INTERVAL_S = 0.1
 """NVML's own power is the mean of a tenth of a second or more."""
@@ -205,14 +200,24 @@ def floor(
     arithmetic: Arithmetic,
     rates: dict[str, float],
 ) -> dict[int, Floor]:
-    """The least time of a call at each batch size, and how near the variant comes to it."""
+    """Return the least time of a call at each batch size, and how near the variant comes to it.
+
+    A call that is faster than the rates allow shows that they were too low: its own time is then the floor, and the
+    row says so.
+    """
     shapes = [(size, round(paired.mean_width)) for size, paired in times.items()]
     needed = worker.ask("floor", shapes=shapes)
     floors = {}
     for (size, _), operations in zip(shapes, needed["operations"], strict=True):
-        least = 1000 * max(operations / rates[arithmetic], needed["bytes"] / rates["bytes_per_s"])
-        share = least / speeds[size].latency_p50_ms.value
-        floors[size] = Floor(operations=operations, bytes=needed["bytes"], floor_ms=least, share=share)
+        least = 1000 * roofline.least_seconds(operations, needed["bytes"], arithmetic, rates)
+        median = speeds[size].latency_p50_ms.value
+        floors[size] = Floor(
+            operations=operations,
+            bytes=needed["bytes"],
+            floor_ms=min(least, median),
+            share=min(least / median, 1.0),
+            rates_exceeded=least > median,
+        )
     return floors
 
 
@@ -299,8 +304,8 @@ def executed_kernels(pair: Pair, quant: Quant) -> Kernels:
             Kernel(name=one["name"], calls=one["calls"], share=round(one["seconds"] / total, 4))
             for one in ran[:MOST_KERNELS]
         ],
-        expected_ran=any(part in name for part in expected for name in names) if expected else None,
-        int8_products=any(part in name for part in INT8_PRODUCTS for name in names),
+        expected_ran=any(re.search(part, name) for part in expected for name in names) if expected else None,
+        int8_products=any(processors.is_int8_product(name, pair.device.kind) for name in names),
         instructions=answer["instructions"],
         providers=dict(providers),
     )

@@ -1,8 +1,8 @@
 """The floor: the least time that a call can take on this machine, by its arithmetic and by the bytes it must read.
 
-    floor = max(operations / rate of matrix products, bytes / memory bandwidth)      (Williams et al. 2009, Roofline)
+    floor = max(operations / rate of matrix products, bytes / bandwidth)      (Williams et al. 2009, Roofline)
 
-Rate and bandwidth are measured, not looked up. Runs in the measured process.
+Rates and bandwidths are measured, not looked up. Runs in the measured process.
 """
 
 import time
@@ -11,62 +11,153 @@ from pathlib import Path
 from typing import Any
 
 from effcomp.artifact.description import read_description, skeleton
+from effcomp.core import machine
 from effcomp.core.device import Device
-from effcomp.quant.fp8 import Fp8
+from effcomp.core.processors import Arithmetic
 from effcomp.quant.int8_dynamic import dynamic_linear
 
-SECONDS = 1.0
-"""Each rate is the best of as many tries as fit."""
-SIDE = {"cpu": 2048, "cuda": 8192}
-"""Of the square matrices that are multiplied: large enough that nothing but the product counts."""
-HALVES = 256
-"""Of those in float16 on a processor: one that has no instructions for them takes a minute for larger ones."""
-BANDWIDTH_BYTES = {"cpu": 2**28, "cuda": 2**31}
-"""Of the array that is read: far larger than any cache."""
+SECONDS = 0.6
+"""Each rate is the best of the calls that fit, over growing sizes. All rates together take less than 10 s."""
+SMALLEST_SIDE, LARGEST_SIDE = 128, {"cpu": 2048, "cuda": 8192}
+"""Rows and columns of the square matrices that are multiplied."""
+MEMORY_BYTES = {"cpu": 2**28, "cuda": 2**31}
+"""Size of an array that no cache holds."""
+PROBE_SIDE = 256
+Call = Callable[[], Any]
+Product = Callable[[int], Call]
+"""From a side to a product of two square matrices of that side."""
 
 
 def machine_rates(device: Device) -> dict[str, float]:
-    """Operations per second (a multiplication and an addition are two) of float32, bfloat16, float16, int8 and, where a
-    GPU has it, float8 matrix products, and `bytes_per_s` of reading memory; on this device (resolved), with the
-    threads that are set.
+    """Measure the rates that bound a call on this device (resolved), with the threads that are set.
 
-    Each the best of what the libraries reach, because some kernel library is always behind another on some processor.
-    Where float16 has no instructions it can be multiplied as float32.
+    Returns:
+        Operations per second of matrix products by number type (a multiplication and an addition are two): the best
+        that the libraries reach, and at least the float32 rate, because products of any type can be computed in
+        float32. A type that the device does not multiply in hardware is not measured and has the float32 rate; float8
+        is left out there. `bytes_per_s`: reading memory; `cache_bytes_per_s`: reading what fits into half of the last
+        cache, whose size is `cache_bytes` (0: the system does not say).
     """
     import torch
 
-    side, place = SIDE[device.kind], device.torch_name
-    values = torch.randn(side, side, device=place)
-    bfloats, halves = values.bfloat16(), (values if device.kind == "cuda" else values[:HALVES, :HALVES]).half()
-    codes = torch.randint(-127, 128, (side, side), device=place, dtype=torch.int8)
-    products: dict[str, list[Callable[[], Any]]] = {
-        "float32": [lambda: values @ values, lambda: values @ values.t()],
-        "bfloat16": [lambda: bfloats @ bfloats, lambda: bfloats @ bfloats.t()],
-        "int8": [lambda: torch._int_mm(codes, codes.t())],  # how the kernels want it: the second one by columns
-    }
-    if device.kind == "cuda" and torch.cuda.get_device_capability(device.index) >= Fp8.capability:
-        scale, eights = torch.ones((), device=place), values.to(torch.float8_e4m3fn)
-        products["float8"] = [lambda: torch._scaled_mm(eights, eights.t(), scale, scale, out_dtype=torch.bfloat16)]
-    if device.kind == "cpu":
-        layer = dynamic_linear(codes, torch.ones(()), None)
-        products["int8"].append(lambda: layer(values))
-        if torch.backends.mkldnn.is_available():  # oneDNN, which PyTorch leaves aside for float32
-            packed = values.to_mkldnn()
-            products["float32"].append(lambda: torch.ops.aten.mkldnn_linear(packed, values))
     with torch.inference_mode():
-        rates = {
-            name: 2 * side**3 / min(best_seconds(call, device) for call in calls) for name, calls in products.items()
-        }
-        own = 2 * len(halves) ** 3 / best_seconds(lambda: halves @ halves, device)
-        rates["float16"] = max(own, rates["float32"])
-        data = torch.ones(BANDWIDTH_BYTES[device.kind] // 4, device=place)
-        target = torch.empty_like(data)
-        reading = data.nbytes / best_seconds(data.sum, device)
-        copying = 2 * data.nbytes / best_seconds(lambda: target.copy_(data), device)
-    return {**rates, "bytes_per_s": max(reading, copying)}
+        rates: dict[str, float] = {"float32": best_rate(products("float32", device), device)}
+        others: tuple[Arithmetic, ...] = ("bfloat16", "float16", "int8", "float8")
+        for arithmetic in others:
+            if machine.multiplies(arithmetic, device):
+                rates[arithmetic] = max(rates["float32"], best_rate(products(arithmetic, device), device))
+            elif arithmetic != "float8":
+                rates[arithmetic] = rates["float32"]
+        cache_bytes = machine.cache_bytes(device)
+        rates["bytes_per_s"] = reading_rate(MEMORY_BYTES[device.kind], device)
+        rates["cache_bytes"] = cache_bytes
+        rates["cache_bytes_per_s"] = reading_rate(cache_bytes // 2, device) if cache_bytes else rates["bytes_per_s"]
+    return rates
 
 
-def best_seconds(call: Callable[[], Any], device: Device) -> float:
+def products(arithmetic: Arithmetic, device: Device) -> list[Product]:
+    """Return the products in this number type, one for each library that has one."""
+    import torch
+
+    place = device.torch_name
+    match arithmetic:
+        case "float32" if device.kind == "cpu" and torch.backends.mkldnn.is_available():
+            return [float_product("float32", place), onednn_product]
+        case "int8" if device.kind == "cpu":
+            return [dynamic_product, *([integer_product(place)] if machine.has_vector_code("_int_mm") else [])]
+        case "int8":
+            return [integer_product(place)]
+        case "float8":
+            return [float8_product(place)]
+        case _:
+            return [float_product(arithmetic, place)]
+
+
+def float_product(arithmetic: Arithmetic, place: str) -> Product:
+    def of(side: int) -> Call:
+        import torch
+
+        values = torch.randn(side, side, device=place).to(getattr(torch, arithmetic))
+        return lambda: values @ values.t()  # the form of a linear layer
+
+    return of
+
+
+def onednn_product(side: int) -> Call:
+    """oneDNN's product of float32, which PyTorch does not use by itself."""
+    import torch
+
+    values = torch.randn(side, side)
+    packed = values.to_mkldnn()
+    return lambda: torch.ops.aten.mkldnn_linear(packed, values)
+
+
+def integer_product(place: str) -> Product:
+    def of(side: int) -> Call:
+        import torch
+
+        codes = torch.randint(-127, 128, (side, side), device=place, dtype=torch.int8)
+        return lambda: torch._int_mm(codes, codes.t())
+
+    return of
+
+
+def dynamic_product(side: int) -> Call:
+    """FBGEMM's or oneDNN's product of int8, with the rounding of the activations."""
+    import torch
+
+    codes = torch.randint(-127, 128, (side, side), dtype=torch.int8)
+    layer, values = dynamic_linear(codes, torch.ones(()), None), torch.randn(side, side)
+    return lambda: layer(values)
+
+
+def float8_product(place: str) -> Product:
+    def of(side: int) -> Call:
+        import torch
+
+        scale, values = torch.ones((), device=place), torch.randn(side, side, device=place).to(torch.float8_e4m3fn)
+        return lambda: torch._scaled_mm(values, values.t(), scale, scale, out_dtype=torch.bfloat16)
+
+    return of
+
+
+def best_rate(libraries: list[Product], device: Device) -> float:
+    """Return the highest operations per second. Sides double until the largest is reached, or until two calls of the
+    next one (eight times the work) would not end within SECONDS."""
+    best = 0.0
+    for product in libraries:
+        side, end = SMALLEST_SIDE, time.perf_counter() + SECONDS
+        while True:
+            seconds = best_seconds(product(side), device, SECONDS / 8)
+            best = max(best, 2 * side**3 / seconds)
+            if side == LARGEST_SIDE[device.kind] or time.perf_counter() + 16 * seconds > end:
+                break
+            side *= 2
+    return best
+
+
+def slowdown(arithmetic: Arithmetic, device: Device) -> float:
+    """Return how many times as long a small product in this number type takes as one in float32."""
+    place = device.torch_name
+    product = integer_product(place) if arithmetic == "int8" else float_product(arithmetic, place)
+    seconds = (best_seconds(one(PROBE_SIDE), device, 0.1) for one in (product, float_product("float32", place)))
+    return next(seconds) / next(seconds)
+
+
+def reading_rate(size: int, device: Device) -> float:
+    """Return the highest bytes per second of reading, or of copying, so many bytes of float32."""
+    import torch
+
+    data = torch.ones(size // 4, device=device.torch_name)
+    half = data[: len(data) // 2]
+    target = torch.empty_like(half)
+    reading = data.nbytes / best_seconds(data.sum, device, SECONDS / 2)
+    copying = 2 * half.nbytes / best_seconds(lambda: target.copy_(half), device, SECONDS / 2)
+    return max(reading, copying)
+
+
+def best_seconds(call: Call, device: Device, seconds: float) -> float:
+    """Return the shortest time of a call, over as many as fit into the seconds after one that is not timed."""
     import torch
 
     def wait() -> None:
@@ -75,18 +166,31 @@ def best_seconds(call: Callable[[], Any], device: Device) -> float:
 
     call()
     wait()
-    best, end = float("inf"), time.perf_counter() + SECONDS
-    while time.perf_counter() < end:
+    best, end = float("inf"), time.perf_counter() + seconds
+    while True:
         start = time.perf_counter()
         call()
         wait()
         best = min(best, time.perf_counter() - start)
-    return best
+        if time.perf_counter() > end:
+            return best
+
+
+def least_seconds(operations: int, needed_bytes: int, arithmetic: Arithmetic, rates: dict[str, float]) -> float:
+    """Return the floor of a call: of the bytes that it reads, those that fit into the last cache come from there.
+
+    Args:
+        needed_bytes: weights that each call reads.
+        rates: as `machine_rates` returns them.
+    """
+    cached = min(needed_bytes, rates["cache_bytes"])
+    reading = cached / rates["cache_bytes_per_s"] + (needed_bytes - cached) / rates["bytes_per_s"]
+    return max(operations / rates[arithmetic], reading)
 
 
 def operations(folder: Path, shape: tuple[int, int]) -> int:
-    """The arithmetic of one call of this artifact's architecture with a batch of this shape (rows, tokens); counted
-    by PyTorch on tensors that hold nothing, so it costs no memory. Causal models: the logits of the last token."""
+    """Count the operations of one call of this artifact's architecture with a batch of this shape (rows, tokens), on
+    tensors that hold nothing, so it costs no memory. Causal models: the logits of the last token."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -16,6 +16,7 @@ from effcomp.finetune.base import Finetune, NoFinetune
 from effcomp.measure.bench import Bench
 from effcomp.models.base import Model
 from effcomp.models.heads import HEADS
+from effcomp.pipeline.emulation import check_emulated
 from effcomp.prune.base import Prune
 from effcomp.quant.base import Quant
 from effcomp.runtimes.base import Runtime
@@ -161,8 +162,11 @@ def build_tracking(config: "DictConfig") -> Tracking:
     return tracking
 
 
-def check(parts: Parts) -> None:
+def check(parts: Parts, in_sweep: bool = False) -> None:
     """Refuse, in seconds, whatever cannot work; nothing is written. `pipeline.run` looks into the data first of all.
+
+    Args:
+        in_sweep: leave out what the processor emulates, unless device.emulated=true.
 
     Raises:
         UserError: a pair that does not exist, a package that is missing, data or a device that is not there.
@@ -201,6 +205,7 @@ def check(parts: Parts) -> None:
         check_capability(torch.cuda.get_device_capability(resolved.index), gpu, quant, runtime)
     parts.finetune.check_device(resolved)
     parts.prune.check_device(resolved)
+    check_emulated(quant, runtime, resolved, in_sweep)
 
 
 def check_runs_on(kind: str, called: str, quant: Quant, runtime: Runtime) -> None:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from effcomp.core.batches import Batch
 from effcomp.core.component import Component
+from effcomp.core.processors import Arithmetic as Arithmetic
 
 if TYPE_CHECKING:
     import torch
     from openvino import Model as OpenVinoModel
     from torch import Tensor, nn
 
-Arithmetic = Literal["float32", "bfloat16", "float16", "float8", "int8"]
 Granularity = Literal["per_tensor", "per_channel"]
 """One scale for a weight, or one for each of its output channels (rows)."""
 Kind = Literal["embeddings", "linear", "head", "rest"]
@@ -26,12 +26,12 @@ class Way(NamedTuple):
     touches: tuple[Kind, ...] = ()
     """The parameters that are stored in the format; the others stay float32."""
     promises: tuple[str, ...] = ()
-    """Operators that make the format what it is: one whose name contains any of these must run, or the record says
-    that none did. Nothing is promised where computing is left to float32."""
+    """Expected kernels: regular expressions, one of which must match in the name of a kernel that runs, or the record
+    says that none did. Empty where the format computes in float32."""
     devices: tuple[str, ...] = ("cpu", "cuda")
     """Of those that the runtime runs on."""
     arithmetic: Arithmetic | None = None
-    """The type that products are computed in here, where it is not the format's own."""
+    """Number type that products are computed in here, where the format does not leave it to the processor."""
 
 
 class Quant(Component):

@@ -26,12 +26,13 @@ class Float(Quant):
             case "float32":
                 return {runtime: Way() for runtime in ("torch", "compile", "cuda_graphs", "onnxruntime", "openvino")}
             case "bfloat16":
+                way = Way(EVERY, arithmetic="bfloat16")
                 return {
-                    **dict.fromkeys(("torch", "compile", "cuda_graphs"), Way(EVERY)),
-                    "openvino": Way(EVERY, ("_bf16", "_BF16")),
+                    **dict.fromkeys(("torch", "compile", "cuda_graphs"), way),
+                    "openvino": way._replace(promises=("_bf16", "_BF16")),
                 }
             case "float16":
-                return dict.fromkeys(("torch", "compile", "cuda_graphs"), Way(EVERY))
+                return dict.fromkeys(("torch", "compile", "cuda_graphs"), Way(EVERY, arithmetic="float16"))
 
     @property
     def arithmetic(self) -> Arithmetic:

@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from effcomp.core.batches import Batch
+from effcomp.core.processors import OPENVINO_INT8
 from effcomp.quant.base import Arithmetic, Quant, Way
 from effcomp.quant.onnx_graph import read_graph
 
 if TYPE_CHECKING:
     from openvino import Model as OpenVinoModel
-
-OPENVINO_PRODUCTS = (
-    "FullyConnected brgemm_avx512_I8",
-    "FullyConnected brgemm_avx512_amx_I8",
-    "FullyConnectedQuantized",
-)
-
 
 class Int8Static(Quant):
     """int8 weights and int8 activations, both scales constant: nothing is searched for at run time.
@@ -37,7 +31,7 @@ class Int8Static(Quant):
     def ways(self) -> dict[str, Way]:
         return {
             "onnxruntime": Way(("linear", "head"), ("QLinear", "MatMulInteger", "QGemm")),
-            "openvino": Way(("linear", "head", "embeddings"), OPENVINO_PRODUCTS),
+            "openvino": Way(("linear", "head", "embeddings"), (OPENVINO_INT8,)),
         }
 
     @property

@@ -17,9 +17,12 @@ class Floor(Row):
     bytes: int
     """Stored weights that a call has to read, without the embedding tables."""
     floor_ms: float
-    """The larger of operations over the machine's rate in the format's arithmetic, and bytes over its bandwidth."""
+    """The larger of operations over the machine's rate in the format's arithmetic, and bytes over its bandwidth (of the
+    last cache for those that fit into it)."""
     share: float
     """floor_ms over the median latency: 1 would be a perfect kernel."""
+    rates_exceeded: bool = False
+    """The call was faster than the measured rates allow, so they were too low; floor_ms is then its own time."""
 
 
 class Generation(Row):

@@ -51,8 +51,9 @@ class OnnxModel(GraphModel):
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
-        # Its threads wait for the next call in a loop, on the cores of whoever is measured beside it.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
+        # By default the threads of its pool spin while they wait, on the cores of the process that is measured in turn.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.inter_op.allow_spinning", "0")
         options.log_severity_level = 3
         if profile is not None:
             options.enable_profiling, options.profile_file_prefix = True, str(profile)

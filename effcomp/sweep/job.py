@@ -51,7 +51,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
     parts = build(config, in_product=sweep is not None)
     if sweep is not None:
         claim(sweep, folder, parts.config)
-    check(parts)
+    check(parts, in_sweep=sweep is not None)
 
     from effcomp.core.store import Store
     from effcomp.pipeline.run import run  # what it imports is not wanted for an error

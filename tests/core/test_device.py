@@ -23,6 +23,13 @@ def test_the_measured_process_gets_the_threads_that_were_asked_for() -> None:
     assert environment["OMP_NUM_THREADS"] == environment["MKL_NUM_THREADS"] == "1"
 
 
+def test_waiting_threads_of_a_measured_process_leave_their_cores() -> None:
+    """libgomp's threads spin for milliseconds by default, on the cores of the other side of the pair."""
+    environment = device("cpu").environment()
+    assert int(environment["GOMP_SPINCOUNT"]) <= 10_000
+    assert environment["KMP_BLOCKTIME"] == "0"
+
+
 def test_more_threads_than_cores_are_refused() -> None:
     with pytest.raises(UserError, match=r"device\.threads=4096"):
         device("cpu", threads=4096).check()

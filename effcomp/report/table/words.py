@@ -65,6 +65,8 @@ def doubts(row: Row) -> list[str]:
     truth, found = row.record.truth, []
     if truth.conditions is not None:
         found += [f"{row.name}: noisy: {reason}" for reason in truth.conditions.noise]
+    if any(speed.floor is not None and speed.floor.rates_exceeded for speed in row.record.speed.by_batch_size.values()):
+        found.append(f"{row.name}: faster than the measured rates of this machine allow; its floor is its own time")
     if truth.kernels.expected_ran is False:
         found.append(f"{row.name}: no operator ran that makes this number format what it is")
     return found

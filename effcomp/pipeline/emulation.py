@@ -1,0 +1,42 @@
+"""Number formats whose products this processor does not execute in hardware: recognised before a run."""
+
+import logging
+
+from effcomp.core import machine, processors
+from effcomp.core.device import Device
+from effcomp.core.errors import Skipped
+from effcomp.quant.base import Quant
+from effcomp.runtimes.base import Runtime
+
+log = logging.getLogger(__name__)
+
+
+def check_emulated(quant: Quant, runtime: Runtime, device: Device, in_sweep: bool) -> None:
+    """Warn of a number format that the processor emulates, with what it costs; in a sweep leave it out.
+
+    Args:
+        device: resolved.
+
+    Raises:
+        Skipped: in a sweep, unless device.emulated=true.
+    """
+    if device.kind != "cpu":
+        return
+    way = quant.ways[runtime.name]
+    lacking = processors.emulation(way.arithmetic, way.promises, machine.cpu_info()[1])
+    if lacking is None:
+        return
+    reason = f"quant={quant.name}: this processor has no {lacking}"
+    if in_sweep and not device.emulated:
+        raise Skipped(f"{reason}; device.emulated=true measures it all the same")
+    log.warning("%s; %s", reason, cost(way.arithmetic or quant.arithmetic, runtime, device))
+
+
+def cost(arithmetic: processors.Arithmetic, runtime: Runtime, device: Device) -> str:
+    """Return what emulation costs, measured on one product where PyTorch computes it."""
+    if runtime.name not in {"torch", "compile"}:
+        return "it is computed in float32"
+    from effcomp.measure.roofline import slowdown
+
+    times = slowdown(arithmetic, device)
+    return f"one product takes {times:.0f} times as long as in float32, so fewer examples (task.test_size=100) may do"
