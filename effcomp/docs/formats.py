@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from omegaconf import OmegaConf
 
+from effcomp.core import processors
 from effcomp.core.component import Component
 from effcomp.core.packages import CONF
 from effcomp.pipeline.compose import build_component
@@ -19,6 +20,11 @@ below. Texts are written, and token by token generation is measured, by `runtime
 `compile` (which translates the model once more for it; `bench.new_tokens=0` leaves it out). Written by `make docs`."""
 
 
+PROCESSORS = """## What a processor executes
+
+Number types that each instruction set multiplies in hardware, and parts of the names of oneDNN's and OpenVINO's kernels
+that use it. A format in another type is emulated: a sweep leaves it out, unless `device.emulated=true`; alone it runs,
+after a warning that says what it costs."""
 P = TypeVar("P", bound=Component)
 
 
@@ -35,9 +41,25 @@ def table() -> str:
     for quant in choices("quant", Quant):
         for runtime, way in quant.ways.items():
             touched = "all" if way.touches == EVERY else ", ".join(way.touches) or "-"
-            promised = " or ".join(f"`{name}`" for name in way.promises) or "-"
+            promised = " or ".join(code(name) for name in way.promises) or "-"
             devices = ", ".join(d for d in way.devices if d in quant.devices and d in runtimes[runtime].devices)
             lines.append(f"| {quant.name} | {runtime} | {devices} | {touched} | {promised} |")
+    return "\n".join(lines)
+
+
+def code(name: str) -> str:
+    """Quote a name in a cell of a table."""
+    return f"`{name}`".replace("|", "\\|")
+
+
+def instruction_sets() -> str:
+    """Return the table of what each instruction set, and each generation of GPUs, multiplies in hardware."""
+    lines = [PROCESSORS, "", "| instruction set | flag | multiplies | kernels |", "|---|---|---|---|"]
+    for one in processors.INSTRUCTION_SETS:
+        kernels = ", ".join(map(code, one.kernels))
+        lines.append(f"| {one.name} | `{one.flag}` | {', '.join(one.multiplies)} | {kernels} |")
+    lines += ["", "| number type | GPU of compute capability |", "|---|---|"]
+    lines += [f"| {name} | {major}.{minor} |" for name, (major, minor) in processors.GPU_CAPABILITY.items()]
     return "\n".join(lines)
 
 
@@ -53,4 +75,4 @@ def descriptions() -> str:
 
 
 if __name__ == "__main__":
-    print(INTRODUCTION, table(), descriptions(), sep="\n\n")
+    print(INTRODUCTION, table(), instruction_sets(), descriptions(), sep="\n\n")

@@ -1,8 +1,6 @@
 """Everything that is measured of a pair, in one order: speed, memory, generation, scenarios, energy, kernels."""
 
-import re
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.core import machine, processors
+from effcomp.core import machine
 from effcomp.core.device import Device
 from effcomp.core.statistics import median_interval, ratio_interval
 from effcomp.measure import conditions, energy, roofline
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Worker
+from effcomp.measure.kernels import executed_kernels
 from effcomp.measure.pair import Pair, PairedTimes, measure_batch
 from effcomp.measure.trace import Trace
 from effcomp.quant.base import Arithmetic, Quant
@@ -25,7 +24,6 @@ from effcomp.record import (
     Energy,
     Floor,
     Generation,
-    Kernel,
     Kernels,
     Load,
     Machine,
@@ -35,7 +33,6 @@ from effcomp.record import (
 )
 from effcomp.record.trace import Sample
 
-MOST_KERNELS = 8
 SCENARIO_SECONDS = 2.0
 POWER_INTERVAL_S = 0.1
 """NVML's own power is the mean of a tenth of a second or more."""
@@ -287,25 +284,4 @@ def energy_per_sample(worker: Worker, bench: Bench, device: Device, idle: Idle) 
         counter=idle.counter.name,
         idle_power_w=idle.power_w,
         peak_power_w=peak,
-    )
-
-
-def executed_kernels(pair: Pair, quant: Quant) -> Kernels:
-    """Profile one call of the variant, and look for the number format's expected kernels in it."""
-    answer = pair.variant.ask("kernels", batch=[0])
-    ran, expected = answer["kernels"], quant.ways[pair.sides[1].runtime.name].promises
-    names, total = [one["name"] for one in ran], sum(one["seconds"] for one in ran) or 1.0
-    providers = Counter[str]()
-    for one in ran:
-        if one["provider"] is not None:
-            providers[one["provider"]] += one["calls"]
-    return Kernels(
-        executed=[
-            Kernel(name=one["name"], calls=one["calls"], share=round(one["seconds"] / total, 4))
-            for one in ran[:MOST_KERNELS]
-        ],
-        expected_ran=any(re.search(part, name) for part in expected for name in names) if expected else None,
-        int8_products=any(processors.is_int8_product(name, pair.device.kind) for name in names),
-        instructions=answer["instructions"],
-        providers=dict(providers),
     )

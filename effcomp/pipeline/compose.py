@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from effcomp.core import machine
 from effcomp.core.class_paths import with_ids
 from effcomp.core.component import Component
 from effcomp.core.device import Device
@@ -205,7 +206,7 @@ def check(parts: Parts, in_sweep: bool = False) -> None:
         check_capability(torch.cuda.get_device_capability(resolved.index), gpu, quant, runtime)
     parts.finetune.check_device(resolved)
     parts.prune.check_device(resolved)
-    check_emulated(quant, runtime, resolved, in_sweep)
+    check_emulated(quant, runtime, resolved, machine.cpu_info()[1], in_sweep)
 
 
 def check_runs_on(kind: str, called: str, quant: Quant, runtime: Runtime) -> None:

@@ -1,8 +1,9 @@
 """Number formats whose products this processor does not execute in hardware: recognised before a run."""
 
 import logging
+from collections.abc import Collection
 
-from effcomp.core import machine, processors
+from effcomp.core import processors
 from effcomp.core.device import Device
 from effcomp.core.errors import Skipped
 from effcomp.quant.base import Quant
@@ -11,11 +12,12 @@ from effcomp.runtimes.base import Runtime
 log = logging.getLogger(__name__)
 
 
-def check_emulated(quant: Quant, runtime: Runtime, device: Device, in_sweep: bool) -> None:
+def check_emulated(quant: Quant, runtime: Runtime, device: Device, flags: Collection[str], in_sweep: bool) -> None:
     """Warn of a number format that the processor emulates, with what it costs; in a sweep leave it out.
 
     Args:
         device: resolved.
+        flags: of the processor, as in /proc/cpuinfo.
 
     Raises:
         Skipped: in a sweep, unless device.emulated=true.
@@ -23,7 +25,7 @@ def check_emulated(quant: Quant, runtime: Runtime, device: Device, in_sweep: boo
     if device.kind != "cpu":
         return
     way = quant.ways[runtime.name]
-    lacking = processors.emulation(way.arithmetic, way.promises, machine.cpu_info()[1])
+    lacking = processors.emulation(way.arithmetic, way.promises, flags)
     if lacking is None:
         return
     reason = f"quant={quant.name}: this processor has no {lacking}"

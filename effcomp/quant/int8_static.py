@@ -14,6 +14,7 @@ from effcomp.quant.onnx_graph import read_graph
 if TYPE_CHECKING:
     from openvino import Model as OpenVinoModel
 
+
 class Int8Static(Quant):
     """int8 weights and int8 activations, both scales constant: nothing is searched for at run time.
 

@@ -1,12 +1,12 @@
 """docs/formats.md is what the classes say."""
 
-from effcomp.docs.formats import INTRODUCTION, choices, descriptions, table
+from effcomp.docs.formats import INTRODUCTION, choices, descriptions, instruction_sets, table
 from effcomp.quant.base import Quant
 from tests.conftest import ROOT
 
 
 def test_the_page_is_that_of_the_classes() -> None:
-    page = "\n\n".join([INTRODUCTION, table(), descriptions()]) + "\n"
+    page = "\n\n".join([INTRODUCTION, table(), instruction_sets(), descriptions()]) + "\n"
     assert page == (ROOT / "docs/formats.md").read_text(), "make docs"
 
 
