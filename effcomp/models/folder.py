@@ -42,14 +42,35 @@ def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[Pretrai
         raise UserError(
             f"{setting}={folder} {reason}; add it to them with peft's merge_and_unload, and save the result"
         )
-    quantised = fields.get("quantization_config")
-    if quantised is not None and not (isinstance(quantised, dict) and quantised.get("quant_method") == "bitnet"):
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
-        raise UserError(f"{setting}={folder} is quantised already ({method}): give float weights")
+    refuse_quantised(fields.get("quantization_config"), f"{setting}={folder}")
     if weights:
         check_tensors(folder, setting)
     config = load_config(folder, setting, fields["model_type"])
     return config, load_tokenizer(folder, setting, config)
+
+
+READERS = {
+    "gptq": "gptqmodel",
+    "awq": "gptqmodel",
+    "bitsandbytes": "bitsandbytes",
+    "compressed-tensors": "compressed-tensors",
+}
+"""Package that reads weights of a quantization method of transformers."""
+
+
+def refuse_quantised(quantised: Any, whose: str) -> None:
+    """Raise UserError for weights that are quantised already.
+
+    Args:
+        quantised: the config's quantization_config, or None. BitNet's is let through: effcomp.models.bitnet unpacks it.
+    """
+    if quantised is None or (isinstance(quantised, dict) and quantised.get("quant_method") == "bitnet"):
+        return
+    method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+    reader = f", read with the package {READERS[method]}" if method in READERS else ""
+    raise UserError(
+        f"{whose} is quantised already ({method}{reader}): give float weights, those of the model that it was made from"
+    )
 
 
 def read_config(folder: Path, setting: str) -> dict[str, Any]:
@@ -90,6 +111,20 @@ def check_tensors(folder: Path, setting: str) -> None:
             raise UserError(f"{file} is damaged ({first_line(error)}): save or fetch the model again") from error
 
 
+def check_headers(files: list[Path], whose: str) -> None:
+    """Raise UserError for a file of weights whose header or length is wrong; no tensor is read."""
+    from safetensors import SafetensorError, safe_open
+
+    for file in files:
+        try:
+            with safe_open(file, framework="pt"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise UserError(
+                f"{file} of {whose} is damaged ({first_line(error)}): delete it, and it is fetched again"
+            ) from error
+
+
 def load_config(folder: Path, setting: str, model_type: str) -> "PretrainedConfig":
     from transformers import CONFIG_MAPPING, AutoConfig
     from transformers import __version__ as version
@@ -114,6 +149,7 @@ def load_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "P
     except Exception as error:  # whatever a damaged file makes transformers raise
         reason = f"its tokenizer cannot be loaded ({first_line(error)})"
         raise UserError(f"{setting}={folder}: {reason}; save it again with save_pretrained") from error
+    check_words(tokenizer, f"{setting}={folder}")
     vocabulary = getattr(config, "vocab_size", len(tokenizer))
     if len(tokenizer) > vocabulary:
         raise UserError(
@@ -123,6 +159,12 @@ def load_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "P
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is None:
         raise UserError(f"{setting}={folder}: its tokenizer has neither pad_token nor eos_token; name one there")
     return tokenizer
+
+
+def check_words(tokenizer: "PreTrainedTokenizerBase", whose: str) -> None:
+    """Raise UserError for a tokenizer of special tokens alone, which transformers makes up without its files."""
+    if set(tokenizer.get_vocab()) <= set(tokenizer.all_special_tokens):
+        raise UserError(f"{whose}: its tokenizer knows no words; give the model its own tokenizer")
 
 
 def check_head(

@@ -1,30 +1,108 @@
-"""A model of the Hugging Face Hub, pinned to a commit."""
+"""Models of the Hugging Face Hub, at a commit.
 
+Config and tokenizer are fetched and checked first, the weights after them: a model that cannot be used is refused
+before its gigabytes arrive.
+"""
+
+import json
+import logging
+from collections.abc import Collection
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import AfterValidator
 
-from effcomp.core import hub
 from effcomp.core.code_key import source_key
+from effcomp.core.errors import UserError
+from effcomp.core.hub.repository import Repository, commit, named
 from effcomp.core.store import Store
 from effcomp.models.base import WAYS_ON, Model
+from effcomp.models.folder import CONFIG_FILE, VOCABULARIES, check_folder, check_head, check_headers, read_config
+from effcomp.models.heads import Head, Kind
+
+log = logging.getLogger(__name__)
+
+TEXT_FILES = (
+    *(CONFIG_FILE, "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("merges.txt", "chat_template.jinja", *VOCABULARIES),
+)
+"""Patterns of a model's files beside its weights, at the top of the repository."""
+ALWAYS_ASKED = ("tokenizer.json", "tokenizer_config.json")
+"""Files that transformers asks for whenever it loads a tokenizer: the cache knows whether the repository has them."""
+WEIGHTS_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+"""The shard of each tensor, where the weights are in several files."""
 
 
 class HubModel(Model):
     id: ClassVar[str] = "model/hub"
-    repository: str
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-    """A commit, never a branch: a branch can change under a measurement."""
+    repository: Annotated[str, AfterValidator(named)]
+    revision: str | None
+    """A commit in the choices that come with effcomp: a branch can change under a measurement. A branch, a tag or null
+    (the default branch) is resolved to its commit when the run begins, and the commit is recorded."""
+
+    @property
+    def at_commit(self) -> Repository:
+        ways_on = f"model={self.name}: {WAYS_ON}"
+        return Repository(self.repository, "model", commit(self.repository, "model", self.revision, ways_on), ways_on)
+
+    def pinned(self) -> Self:
+        if self.path is not None or self.without_source:
+            return self
+        return self.model_copy(update={"revision": self.at_commit.commit})
+
+    def check(self, head: Head, *, as_it_is: bool) -> None:
+        super().check(head, as_it_is=as_it_is)
+        if self.path is None and not self.without_source:
+            self.check_files(head)
 
     def check_source(self) -> None:
-        self.fetch()
+        """Do nothing: `check_files` does it with the head that is wanted."""
+
+    def check_files(self, head: Head) -> None:
+        """Fetch what is missing, the weights last.
+
+        Raises:
+            UserError: a file cannot be had, or the model cannot be used.
+        """
+        folder = fetch_texts(self.at_commit)
+        whose = f"model={self.name}, folder"
+        config, tokenizer = check_folder(folder, whose, weights=False)
+        check_head(folder, whose, head, config, tokenizer)
+        self.source_folder()
 
     def source(self, store: Store) -> Path:
-        return self.fetch()
+        return self.source_folder()
 
-    def fetch(self) -> Path:
-        return hub.model_folder(self.repository, self.revision, f"model={self.name}: {WAYS_ON}")
+    def source_folder(self) -> Path:
+        """Return the commit's folder in the cache, with config, tokenizer, and the weights where they are used."""
+        folder = fetch_texts(self.at_commit)
+        if self.weights == "pretrained":
+            check_headers(fetch_weights(self.at_commit), self.at_commit.called)
+        return folder
+
+
+class AnyHubModel(HubModel):
+    """A model that the command names (`model.repository=ORG/NAME`); its kind is read from its config."""
+
+    id: ClassVar[str] = "model/any_hub"
+    kind: Kind = "encoder"
+    """Replaced by `pinned`."""
+
+    @property
+    def model_type(self) -> str | None:
+        if self.path is not None:
+            return super().model_type
+        found: str = read_config(fetch_texts(self.at_commit), f"model={self.name}, folder")["model_type"]
+        return found
+
+    def pinned(self) -> Self:
+        from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as WRITERS
+        from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as FILLERS
+
+        writes = self.model_type in WRITERS and self.model_type not in FILLERS
+        return super().pinned().model_copy(update={"kind": "decoder" if writes else "encoder"})
 
 
 class PackedBitNet(HubModel):
@@ -35,6 +113,94 @@ class PackedBitNet(HubModel):
     def source(self, store: Store) -> Path:
         from effcomp.models import bitnet
 
-        packed = self.fetch()
+        packed = self.source_folder()
         key = {"repository": self.repository, "revision": self.revision, "code": source_key(bitnet.__name__)}
         return store.get("converted", key, lambda folder: bitnet.unpack_folder(packed, folder)).path
+
+
+def fetch_texts(repository: Repository) -> Path:
+    """Return the commit's folder, with everything but the weights in it.
+
+    Raises:
+        UserError: the repository has no config, or a file cannot be had.
+    """
+    names = file_names(repository)
+    if CONFIG_FILE not in names:
+        kind = "an adapter: merge it into its model" if "adapter_config.json" in names else "no model of transformers"
+        raise UserError(f"{repository.called} has no {CONFIG_FILE}, so it is {kind}; or {repository.ways_on}")
+    wanted = [name for name in names if any(fnmatch(name, pattern) for pattern in TEXT_FILES)]
+    return repository.fetch(wanted)
+
+
+def fetch_weights(repository: Repository) -> list[Path]:
+    """Return the files of the weights.
+
+    Raises:
+        UserError: the repository has no safetensors, or a file cannot be had.
+    """
+    names = file_names(repository)
+    if WEIGHTS_FILE in names:
+        shards = [WEIGHTS_FILE]
+    elif INDEX_FILE in names:
+        shards = shards_of(repository.fetch([INDEX_FILE]) / INDEX_FILE)
+    else:
+        raise UserError(f"{repository.called} {other_weights(names)}; or {repository.ways_on}")
+    folder = repository.fetch(shards)
+    return [folder / name for name in shards]
+
+
+def shards_of(index: Path) -> list[str]:
+    """Return the names of the files that hold the weights.
+
+    Raises:
+        UserError: the index is not what save_pretrained writes.
+    """
+    try:
+        return sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{index} names no weights ({type(error).__name__}): give a model with whole files") from error
+
+
+def other_weights(names: Collection[str]) -> str:
+    """Return in words what a repository without safetensors has instead, and the way on."""
+    if files := sorted(name for name in names if name.endswith(".gguf")):
+        return f"holds GGUF ({files[0]}), which is quantised already: give the float model that it was made from"
+    if files := sorted(name for name in names if name.endswith((".bin", ".pt", ".pth"))):
+        return (
+            f"has its weights as pickles alone ({files[0]}), which can run code: give a revision with safetensors "
+            "(https://huggingface.co/spaces/safetensors/convert makes one)"
+        )
+    return "has no safetensors: give a model that has"
+
+
+def file_names(repository: Repository) -> set[str]:
+    """Return the names of the repository's files, or of those in the cache when these are a whole model.
+
+    Raises:
+        UserError: the Hub gives no list, and the cache has no whole model.
+    """
+    try:
+        return set(repository.listing())
+    except UserError:
+        if not is_whole(repository):
+            raise
+        log.warning("%s: the Hub gives no list of files; using those in the cache", repository.called)
+        return {file.name for file in repository.folder.iterdir() if file.is_file()}
+
+
+def is_whole(repository: Repository) -> bool:
+    """Tell whether the cache holds config, tokenizer and weights, as far as that can be known without a list of files.
+
+    Another program that loaded the tokenizer left a mark in the cache for each file that it asked for in vain.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    folder = repository.folder
+    known = all(
+        try_to_load_from_cache(repository.name, name, revision=repository.commit) is not None for name in ALWAYS_ASKED
+    )
+    words = any(file for pattern in VOCABULARIES for file in folder.glob(pattern))
+    weights = [folder / WEIGHTS_FILE]
+    if (folder / INDEX_FILE).is_file():
+        weights = [folder / name for name in shards_of(folder / INDEX_FILE)]
+    return known and words and all(file.is_file() for file in (folder / CONFIG_FILE, *weights))

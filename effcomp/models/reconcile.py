@@ -15,7 +15,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effcomp.models.folder import check_loaded
+from effcomp.models.folder import check_loaded, check_words
 from effcomp.models.heads import POSITIONS_AFTER_PAD, Head, model_class
 
 if TYPE_CHECKING:
@@ -23,10 +23,15 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(folder: Path, config: "PretrainedConfig") -> "PreTrainedTokenizerBase":
-    """Load the tokenizer of a folder, with a pad token and a padding side that suit the model."""
+    """Load the tokenizer of a folder, with a pad token and a padding side that suit the model.
+
+    Raises:
+        UserError: it knows no words.
+    """
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    check_words(tokenizer, str(folder))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if config.model_type in POSITIONS_AFTER_PAD and config.pad_token_id is not None:

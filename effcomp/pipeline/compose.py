@@ -2,7 +2,7 @@
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,8 @@ GROUPS: dict[str, type[Component]] = {
     "bench": Bench,
     "tracking": Tracking,
 }
+PINNED = {"revision", "test"}
+"""Settings that `pinned` fills in."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def build(config: "DictConfig", in_product: bool = False) -> Parts:
     from omegaconf import OmegaConf
     from omegaconf.errors import InterpolationResolutionError
 
+    if unset := sorted(OmegaConf.missing_keys(config)):
+        raise UserError(f"{unset[0]} has no default here: give it, {unset[0]}=VALUE")
     try:
         plain = OmegaConf.to_container(config, resolve=True)
     except InterpolationResolutionError as error:  # of a ${...} that was typed
@@ -101,6 +105,20 @@ def build(config: "DictConfig", in_product: bool = False) -> Parts:
         raise UserError(f"store={plain['store']}: give a folder, say store=multirun/store")
     own = {"seed": seed, "fold": fold, "folds": folds, "store": Path(plain["store"])}
     return Parts(**parts, **own, remeasure=plain["remeasure"], config=plain)  # type: ignore[arg-type]
+
+
+def pin(parts: Parts) -> Parts:
+    """Return the parts with each revision of the Hub resolved to its commit, which the config then names.
+
+    Raises:
+        UserError: there is no such revision, or the Hub cannot be asked.
+    """
+    model, task = parts.model.pinned(), parts.task.pinned()
+    named = {
+        group: parts.config[group] | {key: value for key, value in part if key in PINNED & parts.config[group].keys()}
+        for group, part in (("model", model), ("task", task))
+    }
+    return replace(parts, model=model, task=task, config=parts.config | named)
 
 
 def whole_number(config: dict[Any, Any], name: str, smallest: int, largest: int) -> int:

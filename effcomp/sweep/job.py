@@ -28,9 +28,11 @@ log = logging.getLogger(__name__)
 
 
 def quieten() -> None:
-    """A load report for the new head, and bars for reading 100 tensors, say nothing that a user can act on; who wants
-    them sets the variable. Before transformers is imported, in every process that will."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    """Silence what a user cannot act on: load reports for a new head, bars for reading 100 tensors, warnings of each
+    retry of a download (the last one's error ends the run). Call it before these libraries are imported, in every
+    process that will; a variable that the user set stays."""
+    for library in ("TRANSFORMERS", "HF_HUB", "DATASETS"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
@@ -43,7 +45,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
     Raises:
         UserError: the configuration cannot work, or the sweep holds it already.
     """
-    from effcomp.pipeline.compose import build, check
+    from effcomp.pipeline.compose import build, check, pin
     from effcomp.sweep.callback import claim, parent_run
 
     # What libraries will change in their next version is for those who write them.
@@ -51,6 +53,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
     parts = build(config, in_product=sweep is not None)
     if sweep is not None:
         claim(sweep, folder, parts.config)
+    parts = pin(parts)
     check(parts, in_sweep=sweep is not None)
 
     from effcomp.core.store import Store

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -79,6 +79,14 @@ class Task(Component):
     """Tokens: longer texts are cut; documents of language modelling are packed into blocks of this length."""
     data_dir: Path | None = None
     """A folder with the files as published, to use instead of the task's own source."""
+
+    def pinned(self) -> Self:
+        """Return the choice with its revision resolved to a commit, where it names one.
+
+        Raises:
+            UserError: there is no such revision, or the Hub cannot be asked.
+        """
+        return self
 
     @abstractmethod
     def check(self) -> None:

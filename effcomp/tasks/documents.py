@@ -2,15 +2,15 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
-from effcomp.core import hub
 from effcomp.core.errors import UserError
 from effcomp.models.heads import Objective
 from effcomp.tasks.base import Examples, Splits
 from effcomp.tasks.files import find_file, read_rows, read_text
+from effcomp.tasks.hub_examples import check_column, read_texts
 from effcomp.tasks.published import PublishedTask
 
 Side = Literal["train", "test"]
@@ -29,9 +29,9 @@ class DocumentsTask(PublishedTask):
 
     def check(self) -> None:
         if self.data_dir is None:
-            self.on_hub()
-            if not hub.reachable():
-                self.from_hub("test")
+            source = self.on_hub()
+            self.check_splits(source.train, source.subset, "task.hub.train")
+            self.check_splits(source.test, source.subset, "task.hub.test")
             return
         self.files(self.data_dir, "train")
         self.files(self.data_dir, "test")
@@ -43,7 +43,8 @@ class DocumentsTask(PublishedTask):
         if self.layout == "rows":
             return Examples(tuple(map("\n".join, self.rows(side))))
         if self.data_dir is None:
-            return Examples(tuple(articles([line.rstrip("\n") for line in self.from_hub(side)[self.columns[0]]])))
+            (lines,) = self.from_hub(side, self.columns[:1])
+            return Examples(tuple(articles([line.rstrip("\n") for line in lines])))
         found: list[str] = []
         for file in self.files(self.data_dir, side):
             found += non_empty(file, articles(read_text(file).split("\n")))
@@ -52,8 +53,7 @@ class DocumentsTask(PublishedTask):
     def rows(self, side: Side) -> list[tuple[str, ...]]:
         """Layout `rows`: the columns of each document."""
         if self.data_dir is None:
-            data = self.from_hub(side)
-            return list(zip(*(data[column] for column in self.columns), strict=True))
+            return list(zip(*self.from_hub(side, self.columns), strict=True))
         found: list[tuple[str, ...]] = []
         for file in self.files(self.data_dir, side):
             rows = [tuple(row[name] for name in self.columns) for _, row in read_rows(file, self.columns, self.columns)]
@@ -64,10 +64,18 @@ class DocumentsTask(PublishedTask):
         names = self.train_files if side == "train" else self.test_files
         return [find_file(folder, name, "task.data_dir") for name in names]
 
-    def from_hub(self, side: Side) -> Any:
-        """The Hub's data set, by column."""
+    def from_hub(self, side: Side, columns: list[str]) -> list[list[str]]:
+        """Return the texts of each column of the Hub's data set.
+
+        Raises:
+            UserError: it cannot be had, or a column is missing or holds no texts.
+        """
         source = self.on_hub()
-        return self.hub_split(source.train if side == "train" else source.test, source.subset)
+        split = source.train if side == "train" else source.test
+        data, where = self.hub_split(split, source.subset), f"split {split} of {source.name}"
+        for column in columns:
+            check_column(data, column, "task.columns", where)
+        return [read_texts(data, column, where) for column in columns]
 
 
 def non_empty(file: Path, documents: list[T]) -> list[T]:

@@ -4,14 +4,15 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from effcomp.core import hub
 from effcomp.core.component import Component
 from effcomp.core.errors import UserError
+from effcomp.core.hub.repository import Repository
 from effcomp.tasks.base import Task
+from effcomp.tasks.hub_data import Layout, find_layout, read_split
 
 
 class HubData(Component):
-    """Where a data set stands on the Hugging Face Hub."""
+    """Place of a data set on the Hugging Face Hub."""
 
     id: ClassVar[str] = "task/hub_data"
     name: str
@@ -48,12 +49,25 @@ class PublishedTask(Task):
             raise UserError(f"{reason}; give a folder with {self.file_names}")
         return self.hub
 
+    def hub_layout(self, subset: str | None) -> Layout:
+        """Return the splits of a subset of the Hub's data set.
+
+        Raises:
+            UserError: they cannot be had.
+        """
+        source = self.on_hub()
+        ways_on = f"task={self.name}: use task.data_dir=FOLDER with {self.file_names}, or another task"
+        repository = Repository(source.name, "dataset", source.revision, ways_on)
+        return find_layout(repository, subset, "task.hub.subset")
+
+    def check_splits(self, split: str, subset: str | None, setting: str) -> None:
+        """Raise UserError when the Hub's data set has no such split; its files are not fetched yet."""
+        self.hub_layout(subset).check(split, setting)
+
     def hub_split(self, split: str, subset: str | None) -> Any:
-        """A split of the Hub's data set, by column.
+        """Return a split of the Hub's data set, by column.
 
         Raises:
             UserError: it cannot be had.
         """
-        source = self.on_hub()
-        ways_on = f"use task.data_dir=FOLDER with {self.file_names}, or another task"
-        return hub.dataset_split(source.name, source.revision, subset, split, f"task={self.name}: {ways_on}")
+        return read_split(self.hub_layout(subset), split)

@@ -5,12 +5,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from effcomp.core import hub
 from effcomp.core.component import EACH_ONCE
 from effcomp.core.errors import UserError
 from effcomp.models.heads import Objective
 from effcomp.tasks.base import Examples, Splits
 from effcomp.tasks.files import find_file, read_rows
+from effcomp.tasks.hub_examples import Columns, class_names, read_examples
 from effcomp.tasks.published import PublishedTask
 
 
@@ -36,8 +36,8 @@ class TableTask(PublishedTask):
     def check(self) -> None:
         if self.data_dir is None:
             source = self.on_hub()
-            if not hub.reachable():
-                self.from_hub(source.test, source.subset)  # cached, or a UserError
+            self.check_splits(source.train, source.subset, "task.hub.train")
+            self.check_splits(source.test, source.subset, "task.hub.test")
             return
         for name in (*self.train_files, *self.test_files):
             find_file(self.data_dir, name, "task.data_dir")
@@ -76,24 +76,21 @@ class TableTask(PublishedTask):
         return Examples(tuple(texts), tuple(labels), tuple(pairs))
 
     def from_hub(self, split: str, subset: str | None) -> Examples:
-        """The examples of a Hub split. Its integer labels are read by their names there, never by their order.
+        """Return the examples of a Hub split. Its integer labels are read by their names there, never by their order.
 
         Raises:
-            UserError: it cannot be had, or its labels have no names or other ones.
+            UserError: it cannot be had, a column is missing, or its labels have other names or are hidden.
         """
         source, data = self.on_hub(), self.hub_split(split, subset)
-        text, label = source.text or self.text, source.label or self.label
-        feature = data.features[label]
-        names = getattr(feature, "names", None)
-        order = {name.casefold(): i for i, name in enumerate(self.label_names)}
-        if names is None or {name.casefold() for name in names} != set(order):
-            raise UserError(f"{source.name}: its labels {names} are not {', '.join(self.label_names)}")
-        texts = zip(*(data[column] for column in text), strict=True)
-        return Examples(
-            tuple(" ".join(part.strip() for part in parts) for parts in texts),
-            tuple(order[names[number].casefold()] for number in data[label]),
-            tuple(text.strip() for text in data[self.pair]) if self.pair else (),
-        )
+        where = f"split {split} of {source.name}"
+        columns = Columns(source.text or self.text, self.pair, source.label or self.label, "task.hub")
+        columns.check(data, where)
+        order = {name: i for i, name in enumerate(self.label_names)}
+        if (names := class_names(data, columns.label)) is None:  # as in the files
+            order = {text: order[name] for text, name in self.labels.items()}
+        elif {name.casefold() for name in names} != {name.casefold() for name in order}:
+            raise UserError(f"{source.name}: its labels {', '.join(names)} are not {', '.join(order)}")
+        return read_examples(data, columns, order, where)
 
 
 class CrossLingualTask(TableTask):
@@ -112,7 +109,10 @@ class CrossLingualTask(TableTask):
             if language not in self.known_languages:
                 raise UserError(f"task.languages: {language} is none of {', '.join(self.known_languages)}")
         if self.data_dir is None:
-            super().check()
+            source = self.on_hub()
+            self.check_splits(source.train, source.subset, "task.hub.train")
+            for language in self.languages:
+                self.check_splits(source.test, language, "task.hub.test")
             return
         for name in (*self.train_files, *(file for language in self.languages for file in self.tests(language))):
             find_file(self.data_dir, name, "task.data_dir")

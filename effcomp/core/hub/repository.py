@@ -1,0 +1,218 @@
+"""A repository of the Hugging Face Hub at one commit.
+
+A commit never changes, so whatever is cached of it is right and the Hub is not asked again. The client caches the list
+of a commit's files; with it a missing file is known without the network. Files are checked against the checksum that
+the Hub gave for them: the client names each blob of its cache after it.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from tqdm import tqdm
+
+from effcomp.core.errors import UserError
+from effcomp.core.hub.refusals import Unreachable, refusal
+from effcomp.core.hub.waiting import CHUNK_BYTES, Progress, wait_for
+
+if TYPE_CHECKING:
+    from huggingface_hub import RepoFile
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Kind = Literal["model", "dataset"]
+NAME = re.compile(r"[\w.-]+/[\w.-]+")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def named(name: str) -> str:
+    """Return the name of a repository; raise ValueError where it is not ORG/NAME."""
+    if not NAME.fullmatch(name):
+        raise ValueError("give a repository of the Hub as ORG/NAME")
+    return name
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository at a commit, and its files in the cache."""
+
+    name: str
+    """ORG/NAME."""
+    kind: Kind
+    commit: str
+    ways_on: str
+    """What to use instead, for messages."""
+
+    @property
+    def called(self) -> str:
+        return called(self.name, self.kind)
+
+    @property
+    def folder(self) -> Path:
+        """The commit's folder in the cache; it may be missing, or hold some of the files."""
+        from huggingface_hub import constants
+        from huggingface_hub.file_download import repo_folder_name
+
+        cached = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=self.name, repo_type=self.kind)
+        return cached / "snapshots" / self.commit
+
+    def listing(self) -> "dict[str, RepoFile]":
+        """Return the client's description of each file (size, Xet hash) by its path; the cache keeps it.
+
+        Raises:
+            UserError: it is not cached, and the Hub refuses it.
+            Unreachable: it is not cached, and the Hub cannot be asked.
+        """
+        from huggingface_hub import HfApi, RepoFile, constants, get_cached_repo_tree, snapshot_download
+        from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+        def cached() -> dict[str, RepoFile]:
+            found = get_cached_repo_tree(self.name, repo_type=self.kind, revision=self.commit)
+            return {file.path: file for file in found}
+
+        def fetch() -> dict[str, RepoFile]:
+            # One try, with a time-out: snapshot_download alone would retry for 23 s, and hide the cause.
+            HfApi().repo_info(
+                self.name, repo_type=self.kind, revision=self.commit, timeout=constants.HF_HUB_ETAG_TIMEOUT
+            )
+            snapshot_download(self.name, repo_type=self.kind, revision=self.commit, allow_patterns=[])
+            return cached()
+
+        try:
+            return cached()
+        except CachedRepoTreeNotFoundError:
+            return ask(fetch, "the list of files", self.name, self.kind, self.ways_on)
+
+    def fetch(self, names: Iterable[str]) -> Path:
+        """Return the commit's folder, with these files in it; what is missing or damaged is fetched.
+
+        Raises:
+            UserError: a file is missing or damaged, and cannot be fetched.
+        """
+        names = sorted(names)
+        for name in names:
+            if (self.folder / name).is_file() and (fault := damage(self.folder / name)) is not None:
+                log.warning("%s of %s is damaged in the cache (%s): fetching it again", name, self.called, fault)
+                discard(self.folder / name)
+        missing = [name for name in names if not (self.folder / name).is_file()]
+        if missing:
+            self.download(missing)
+        for name in missing:
+            if (fault := damage(self.folder / name)) is not None:
+                discard(self.folder / name)
+                reason = f"{name} of {self.called} came with other bytes than the Hub has ({fault})"
+                raise UserError(f"{reason}: try again, or {self.ways_on}")
+        return self.folder
+
+    def download(self, names: list[str]) -> None:
+        from huggingface_hub import constants
+
+        constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
+        listed = self.listing_or_nothing()
+        total_bytes = sum(listed[name].size for name in names if name in listed)
+        log.info("fetching %s: %s (%.1f MB)", self.called, ", ".join(names), total_bytes / 1e6)
+        progress = Progress(f"fetching {self.name}", total_bytes)
+        with progress.bar:
+            for name in names:
+                in_xet = name in listed and listed[name].xet_hash is not None and not constants.HF_HUB_DISABLE_XET
+                way_round = "set HF_HUB_DISABLE_XET=1 to fetch it without Xet; or " if in_xet else ""
+                call = partial(self.download_file, name, progress.counter())
+                ask(call, name, self.name, self.kind, way_round + self.ways_on, progress)
+
+    def listing_or_nothing(self) -> "dict[str, RepoFile]":
+        try:
+            return self.listing()
+        except UserError:
+            return {}
+
+    def download_file(self, name: str, counter: type[tqdm]) -> None:
+        from huggingface_hub import hf_hub_download
+
+        hf_hub_download(self.name, name, repo_type=self.kind, revision=self.commit, tqdm_class=counter)
+
+
+def called(name: str, kind: Kind) -> str:
+    return f"the model {name}" if kind == "model" else f"the data set {name}"
+
+
+def ask(call: Callable[[], T], wanted: str, name: str, kind: Kind, ways_on: str, progress: Progress | None = None) -> T:
+    """Return what a call to the Hub returns.
+
+    Raises:
+        UserError: the call failed; in one line, with its cause.
+    """
+    from huggingface_hub import constants
+
+    page = f"{constants.ENDPOINT}/{'' if kind == 'model' else 'datasets/'}{name}"
+    patience_s = 3.0 * constants.HF_HUB_DOWNLOAD_TIMEOUT
+    try:
+        return wait_for(call, f"{constants.ENDPOINT}: {wanted} of {name}", patience_s, progress)
+    except Exception as error:  # the client's, its HTTP library's, Xet's
+        raise refusal(error, called(name, kind), page, ways_on) from error
+
+
+@cache
+def commit(name: str, kind: Kind, revision: str | None, ways_on: str) -> str:
+    """Return the commit that a branch, tag or commit names; None names the default branch.
+
+    Where the Hub cannot be asked, the commit that the cache holds for it is used, and the log says so.
+
+    Raises:
+        UserError: there is no such repository or revision, or it is not cached and the Hub cannot be asked.
+    """
+    if revision is not None and COMMIT.fullmatch(revision):
+        return revision
+    from huggingface_hub import HfApi, constants, resolve_revision
+    from huggingface_hub.errors import RevisionResolutionError
+
+    def fetch() -> str:
+        HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        return resolve_revision(name, repo_type=kind, revision=revision).resolved
+
+    try:
+        return ask(fetch, "the commit", name, kind, ways_on)
+    except Unreachable:
+        with suppress(RevisionResolutionError):
+            found = resolve_revision(name, repo_type=kind, revision=revision, local_files_only=True).resolved
+            log.warning("%s: the Hub cannot be asked; using the cached commit %s", called(name, kind), found)
+            return found
+        raise
+
+
+def damage(file: Path) -> str | None:
+    """Return what is wrong with a file of the cache, in words; None where it is as the Hub has it.
+
+    A cache without symbolic links does not keep the checksums, and nothing is found there.
+    """
+    if not file.is_symlink():
+        return None
+    state = file.stat()
+    return compare(file, file.readlink().name, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def compare(file: Path, wanted: str, size: int, changed_ns: int) -> str | None:
+    """Compare with the checksum: sha256 of large files, git's sha1 of small ones; once for each state of a file."""
+    if len(wanted) not in {40, 64}:
+        return None
+    kind, start = ("sha256", b"") if len(wanted) == 64 else ("sha1", b"blob %d\0" % size)
+    digest = hashlib.new(kind, start)
+    with file.open("rb") as stream:
+        while block := stream.read(2**20):
+            digest.update(block)
+    found = digest.hexdigest()
+    return None if found == wanted else f"{kind} {found[:12]}..., published {wanted[:12]}..."
+
+
+def discard(file: Path) -> None:
+    """Delete a damaged file and its blob from the cache."""
+    blob = file.resolve()
+    file.unlink()
+    blob.unlink(missing_ok=True)

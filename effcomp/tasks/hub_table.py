@@ -1,0 +1,87 @@
+"""Classification on any table of the Hugging Face Hub that the command names."""
+
+import logging
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, Field
+
+from effcomp.core.errors import UserError
+from effcomp.core.hub.repository import Repository, commit, named
+from effcomp.models.heads import Objective
+from effcomp.tasks.base import Splits, Task
+from effcomp.tasks.hub_data import Layout, find_layout, read_split
+from effcomp.tasks.hub_examples import Columns, check_column, class_names, read_examples, read_labels
+
+log = logging.getLogger(__name__)
+
+WAYS_ON = "use another task, or a task with task.data_dir=FOLDER"
+TESTS = ("test", "validation", "dev")
+"""Names of a test split, the first that is there."""
+
+
+class HubTable(Task):
+    """Texts with one class each; the names of the classes come from the data set."""
+
+    id: ClassVar[str] = "task/hub_table"
+    objective: ClassVar[Objective] = "classification"
+    repository: Annotated[str, AfterValidator(named)]
+    revision: str | None
+    """A commit, branch or tag; null is the default branch. Its commit is recorded."""
+    subset: str | None
+    """Null: the only one, or the repository's own default."""
+    train: str
+    test: str | None
+    """Null: test, validation or dev, the first that is there."""
+    text: Annotated[list[str], Field(min_length=1)]
+    """The columns that make the text, joined by a space."""
+    pair: str | None
+    """The column of the second sentence."""
+    label: str
+
+    @property
+    def layout(self) -> Layout:
+        ways_on = f"task={self.name}: {WAYS_ON}"
+        found = commit(self.repository, "dataset", self.revision, ways_on)
+        return find_layout(Repository(self.repository, "dataset", found, ways_on), self.subset, "task.subset")
+
+    def pinned(self) -> Self:
+        return self.model_copy(update={"revision": self.layout.repository.commit, "test": self.test_split})
+
+    @property
+    def test_split(self) -> str:
+        if self.test is not None:
+            return self.test
+        there = self.layout.files
+        if (found := next((name for name in TESTS if name in there), None)) is None:
+            raise UserError(f"task.test=null: {self.repository} has no test; there are: {', '.join(there)}; give one")
+        return found
+
+    def check(self) -> None:
+        if self.data_dir is not None:
+            raise UserError(f"task.data_dir={self.data_dir}: task={self.name} is read from the Hub alone; {WAYS_ON}")
+        self.layout.check(self.train, "task.train")
+        self.layout.check(self.test_split, "task.test")
+
+    def load(self) -> Splits:
+        columns = Columns(self.text, self.pair, self.label, "task")
+        (train, where), (test, where_test) = (self.read(split) for split in (self.train, self.test_split))
+        check_column(train, self.label, "task.label", where)
+        names = class_names(train, self.label) or distinct_labels(read_labels(train, self.label, where))
+        if len(names) < 2:
+            raise UserError(f"task.label={self.label}: {where} has one label, {names[0]}; give a column with several")
+        order = {name: number for number, name in enumerate(names)}
+        return Splits(
+            read_examples(train, columns, order, where), read_examples(test, columns, order, where_test), tuple(names)
+        )
+
+    def read(self, split: str) -> tuple[Any, str]:
+        """Return a split, and what it is called in messages."""
+        return read_split(self.layout, split), f"split {split} of {self.repository}"
+
+
+def distinct_labels(labels: list[str]) -> list[str]:
+    """Return the distinct labels in order: by number where all are whole numbers."""
+    found = set(labels)
+    if all(label.lstrip("-").isdecimal() for label in found):
+        return sorted(found, key=int)
+    return sorted(found)
