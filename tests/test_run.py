@@ -67,7 +67,7 @@ WRONG = {
     "prune=l1_unstructured prune.ratio=1": "prune.ratio=1: input should be less than 1",
     "prune=l1_unstructured prune.ratio=-0.1": "prune.ratio=-0.1",
     "quant=nf4 runtime=compile": "quant=nf4 does not run on runtime=compile; it runs on: torch",
-    "quant=int8_dynamic device=cuda": "quant=int8_dynamic does not run on device=cuda; it runs on: cpu",
+    "quant=int8_dynamic device=cuda": "quant=int8_dynamic on runtime=torch does not run on device=cuda; it runs on",
     "quant=bf16 runtime=onnxruntime": "runtime=onnxruntime; it runs on: torch, compile, cuda_graphs, openvino",
     "quant=int8_static": "quant=int8_static does not run on runtime=torch; it runs on: onnxruntime, openvino",
     "runtime=openvino device=cuda": "runtime=openvino does not run on device=cuda; it runs on: cpu",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from effcomp.models.heads import Head, model_class
 from effcomp.models.linear import unify_linear
-from effcomp.quant.base import Kind
+from effcomp.quant.tensors import ParameterGroup
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -27,7 +27,7 @@ class Description:
     parameters: int
     """Parameters of the architecture, tied ones once."""
     nonzero_parameters: int
-    parameters_by_kind: dict[Kind, int]
+    parameters_by_kind: dict[ParameterGroup, int]
 
 
 def read_description(folder: Path) -> Description:

@@ -21,8 +21,10 @@ from effcomp.core.component import from_spec
 from effcomp.models.heads import Head, model_class
 from effcomp.models.linear import unify_linear
 from effcomp.prune.base import Prune
-from effcomp.quant.base import Quant, parameters_by_kind
+from effcomp.quant.base import Quant
 from effcomp.quant.floats import Float
+from effcomp.quant.lowering import TensorLowering, lowering
+from effcomp.quant.tensors import count_by_group
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -66,7 +68,7 @@ def write_artifact(
         prune=prune.spec(),
         parameters=sum(parameter.numel() for parameter in parameters),
         nonzero_parameters=sum(int(parameter.count_nonzero()) for parameter in parameters),
-        parameters_by_kind=parameters_by_kind(model),
+        parameters_by_kind=count_by_group(model),
     )
     columns = COLUMNS
     if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
@@ -92,23 +94,20 @@ def import_libraries(folder: Path) -> None:
         import_module(package)
 
 
-def load_artifact(folder: Path) -> "PreTrainedModel":
-    """The model that an artifact folder holds, in eval mode, on the CPU."""
+def load_artifact(folder: Path, runtime: str = "torch") -> "PreTrainedModel":
+    """Return the model that an artifact folder holds, as this runtime executes it: in eval mode, on the CPU.
+
+    Raises:
+        ValueError: the folder lacks tensors of the architecture.
+    """
     from safetensors.torch import load_file
 
     quant = from_spec(read_description(folder).quant, Quant)
-    model = quant.decode(skeleton(folder), load_file(folder / WEIGHTS_FILE)).eval()
+    lowered = lowering(quant, runtime, TensorLowering)
+    model = lowered.decode(quant, skeleton(folder), load_file(folder / WEIGHTS_FILE)).eval()
     if empty := [name for name, parameter in model.named_parameters() if parameter.is_meta]:
         raise ValueError(f"{folder} holds no tensors for {empty}")
     return model
-
-
-def load_fused(folder: Path) -> "PreTrainedModel":
-    """The same for a compiler on a GPU (`Quant.decode_fused`)."""
-    from safetensors.torch import load_file
-
-    quant = from_spec(read_description(folder).quant, Quant)
-    return quant.decode_fused(skeleton(folder), load_file(folder / WEIGHTS_FILE)).eval()
 
 
 def artifact_bytes(folder: Path) -> int:

@@ -9,6 +9,7 @@ from effcomp.artifact.file_format import POSITIONS, Format, Source, every_positi
 from effcomp.core.batches import Batch
 from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
+from effcomp.quant.lowering import OnnxLowering, writer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +50,8 @@ class Onnx(Format):
         stored = sum(parameter.nbytes for parameter in source.model.parameters())
         program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
         check_agreement(source.probes, answers_of(folder / GRAPH_FILE, source.head), "ONNX Runtime")
-        quant.quantise_onnx(folder / GRAPH_FILE, calibration_inputs(samples, source.head))
+        calibration = calibration_inputs(samples, source.head)
+        writer(quant, OnnxLowering).rewrite(quant, folder / GRAPH_FILE, calibration)
 
     def files(self, folder: Path) -> list[Path]:
         return sorted(folder.glob(f"{GRAPH_FILE}*"))

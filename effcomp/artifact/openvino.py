@@ -11,6 +11,7 @@ from effcomp.artifact.file_format import Format, Source, every_position
 from effcomp.core.batches import Batch
 from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
+from effcomp.quant.lowering import OpenVinoLowering, writer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +39,9 @@ class OpenVino(Format):
             warnings.simplefilter("ignore")  # of values that the trace keeps: tests call with other shapes
             converted = openvino.convert_model(graph_of(source.model), example_input=example_inputs(source))
         check_agreement(source.probes, answers_of(converted, source.head), "OpenVINO")
-        converted = quant.quantise_openvino(converted, calibration_inputs(samples, source.head))
-        halves = quant.arithmetic in {"bfloat16", "float16"}
+        lowered = writer(quant, OpenVinoLowering)
+        converted = lowered.rewrite(quant, converted, calibration_inputs(samples, source.head))
+        halves = lowered.compute_dtype in {"bfloat16", "float16"}
         openvino.save_model(converted, folder / GRAPH_FILE, compress_to_fp16=halves)
 
     def files(self, folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from effcomp.artifact.description import skeleton
 from effcomp.artifact.file_format import Format, Source
 from effcomp.core.batches import Batch
 from effcomp.quant.base import Quant
+from effcomp.quant.lowering import TensorLowering, writer
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -18,7 +19,7 @@ class Safetensors(Format):
     def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
         from safetensors.torch import save_file
 
-        save_file(quant.encode(source.model), folder / WEIGHTS_FILE)
+        save_file(writer(quant, TensorLowering).encode(quant, source.model), folder / WEIGHTS_FILE)
 
     def files(self, folder: Path) -> list[Path]:
         return [folder / WEIGHTS_FILE]

@@ -28,13 +28,13 @@ def cpu_info() -> tuple[str, tuple[str, ...]]:
     return name, tuple(one.flag for one in processors.INSTRUCTION_SETS if one.flag in flags)
 
 
-def multiplies(arithmetic: processors.Arithmetic, device: Device) -> bool:
+def multiplies(compute_dtype: processors.ComputeDtype, device: Device) -> bool:
     """Return whether the device (resolved) multiplies matrices of this number type in hardware."""
     if device.kind == "cuda":
         import torch
 
-        return torch.cuda.get_device_capability(device.index) >= processors.GPU_CAPABILITY[arithmetic]
-    return arithmetic in processors.multiplied(cpu_info()[1])
+        return torch.cuda.get_device_capability(device.index) >= processors.GPU_CAPABILITY[compute_dtype]
+    return compute_dtype in processors.multiplied(cpu_info()[1])
 
 
 def has_vector_code(operator: str) -> bool:

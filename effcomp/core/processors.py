@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 
-Arithmetic = Literal["float32", "bfloat16", "float16", "float8", "int8"]
+ComputeDtype = Literal["float32", "bfloat16", "float16", "float8", "int8"]
 
 
 class InstructionSet(NamedTuple):
@@ -18,7 +18,7 @@ class InstructionSet(NamedTuple):
     name: str
     flag: str
     """Its name in /proc/cpuinfo."""
-    multiplies: tuple[Arithmetic, ...]
+    multiplies: tuple[ComputeDtype, ...]
     """Number types whose products it computes."""
     kernels: tuple[str, ...]
     """Parts of the names of oneDNN's and OpenVINO's kernels that use it. PyTorch and ONNX Runtime choose by the
@@ -42,7 +42,7 @@ INSTRUCTION_SETS = (
     InstructionSet("Arm bfloat16", "bf16", ("bfloat16",), ("acl", "kleidiai")),
     InstructionSet("SVE", "sve", ("float32",), ("sve", "acl")),
 )
-GPU_CAPABILITY: dict[Arithmetic, tuple[int, int]] = {
+GPU_CAPABILITY: dict[ComputeDtype, tuple[int, int]] = {
     "float32": (0, 0),
     "float16": (7, 0),
     "int8": (7, 5),
@@ -68,9 +68,9 @@ ONNX Runtime, nodes of OpenVINO. bitsandbytes' operators do not count there, bec
 float32."""
 
 
-def multiplied(flags: Collection[str]) -> set[Arithmetic]:
+def multiplied(flags: Collection[str]) -> set[ComputeDtype]:
     """Return the number types that a processor with these flags of /proc/cpuinfo multiplies in hardware."""
-    return {arithmetic for one in INSTRUCTION_SETS if one.flag in flags for arithmetic in one.multiplies}
+    return {compute_dtype for one in INSTRUCTION_SETS if one.flag in flags for compute_dtype in one.multiplies}
 
 
 def is_int8_product(kernel: str, device_kind: str) -> bool:
@@ -78,17 +78,17 @@ def is_int8_product(kernel: str, device_kind: str) -> bool:
     return INT8_PRODUCTS[device_kind].search(kernel) is not None
 
 
-def emulation(arithmetic: Arithmetic | None, operators: Collection[str], flags: Collection[str]) -> str | None:
+def emulation(compute_dtype: ComputeDtype | None, operators: Collection[str], flags: Collection[str]) -> str | None:
     """Return what a processor lacks for a number format, as a phrase; None where it executes the format in hardware.
 
     Args:
-        arithmetic: the type that the format multiplies in; None: no type that the processor could lack.
+        compute_dtype: the type that the format multiplies in; None: no type that the processor could lack.
         operators: those of which the format runs one.
         flags: of the processor, as in /proc/cpuinfo.
     """
-    if arithmetic is not None and arithmetic not in multiplied(flags):
-        having = [one.name for one in INSTRUCTION_SETS if arithmetic in one.multiplies]
-        return f"{arithmetic} products ({', '.join(having)})"
+    if compute_dtype is not None and compute_dtype not in multiplied(flags):
+        having = [one.name for one in INSTRUCTION_SETS if compute_dtype in one.multiplies]
+        return f"{compute_dtype} products ({', '.join(having)})"
     for operator, flag in SCALAR_WITHOUT.items():
         if flag not in flags and operators and all(operator in name for name in operators):
             name = next(one.name for one in INSTRUCTION_SETS if one.flag == flag)

@@ -1,4 +1,4 @@
-"""docs/formats.md, from the classes themselves:  python -m effcomp.docs.formats >docs/formats.md"""
+"""Generator of docs/formats.md:  python -m effcomp.docs.formats >docs/formats.md"""
 
 import inspect
 from typing import TypeVar
@@ -9,15 +9,22 @@ from effcomp.core import processors
 from effcomp.core.component import Component
 from effcomp.core.packages import CONF
 from effcomp.pipeline.compose import build_component
-from effcomp.quant.base import EVERY, Quant
+from effcomp.quant.base import Quant
+from effcomp.quant.lowering import lowerings
+from effcomp.quant.tensors import ALL_PARAMETERS
 from effcomp.runtimes.base import Runtime
 
 INTRODUCTION = """# Number formats
 
-Which runtime executes a format and on which device, which parameters it is applied to there, and the operators of
-which one must run, or the record says that none did. Other parameters stay float32, unless the format says otherwise
-below. Texts are written, and token by token generation is measured, by `runtime=torch` and
-`compile` (which translates the model once more for it; `bench.new_tokens=0` leaves it out). Written by `make docs`."""
+Which runtime executes a format, on which device, and which parameters it applies to; other parameters stay float32,
+unless the format says otherwise below. Expected kernels are regular expressions; a run that executes none of them is
+flagged in its record. Computed in: the type of the products, whose rate the roofline uses. Tolerance: the largest
+difference of a logit from the float32 model's that the tests accept, as a share of the logits' range. `runtime=torch`
+and `compile` generate texts and are measured token by token (`compile` translates the model once more for it;
+`bench.new_tokens=0` leaves it out).
+
+Generated from the registry of lowerings (effcomp/quant/lowering.py) by `make docs`."""
+COLUMNS = ("format", "runtime", "device", "applies to", "expected kernels", "computed in", "tolerance")
 
 
 PROCESSORS = """## What a processor executes
@@ -29,21 +36,28 @@ P = TypeVar("P", bound=Component)
 
 
 def choices(group: str, base: type[P]) -> list[P]:
-    """What a group of the configuration offers, by name."""
+    """Return the choices of a config group, sorted by name."""
     files = sorted((CONF / group).glob("*.yaml"))
     parts = [build_component(group, base, OmegaConf.to_container(OmegaConf.load(file))) for file in files]
     return [part for part in parts if isinstance(part, base)]
 
 
 def table() -> str:
-    lines = ["| format | runtime | device | applied to | must run |", "|---|---|---|---|---|"]
+    """Return a Markdown table of all pairs of conf/quant and conf/runtime that have a lowering."""
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     runtimes = {runtime.name: runtime for runtime in choices("runtime", Runtime)}
     for quant in choices("quant", Quant):
-        for runtime, way in quant.ways.items():
-            touched = "all" if way.touches == EVERY else ", ".join(way.touches) or "-"
-            promised = " or ".join(code(name) for name in way.promises) or "-"
-            devices = ", ".join(d for d in way.devices if d in quant.devices and d in runtimes[runtime].devices)
-            lines.append(f"| {quant.name} | {runtime} | {devices} | {touched} | {promised} |")
+        for runtime, one in lowerings(quant).items():
+            cells = (
+                quant.name,
+                runtime,
+                ", ".join(device for device in one.devices if device in runtimes[runtime].devices),
+                "all" if one.applies_to == ALL_PARAMETERS else ", ".join(one.applies_to) or "-",
+                " or ".join(code(name) for name in one.expected_kernels) or "-",
+                one.compute_dtype,
+                f"{one.tolerance:g}",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -64,7 +78,7 @@ def instruction_sets() -> str:
 
 
 def descriptions() -> str:
-    """What each class says of itself, once."""
+    """Return the docstring of each format class, under the names of its choices."""
     by_class: dict[type[Quant], list[str]] = {}
     for quant in choices("quant", Quant):
         by_class.setdefault(type(quant), []).append(quant.name)

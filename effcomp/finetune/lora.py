@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from effcomp.finetune.full import FullFinetune
-from effcomp.quant.base import HEADS
+from effcomp.quant.tensors import HEAD_MODULES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,7 +38,7 @@ class LoraFinetune(FullFinetune):
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules="all-linear",
-            exclude_modules=list(HEADS),  # a new head is trained in full; peft refuses an adapter in it
+            exclude_modules=list(HEAD_MODULES),  # a new head is trained in full; peft refuses an adapter in it
         )
         return get_peft_model(model, config)
 

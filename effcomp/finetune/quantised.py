@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.finetune.lora import LoraFinetune
 from effcomp.models.linear import restore_conv1d, unify_linear
-from effcomp.quant.base import Quant, stored_state
+from effcomp.quant.base import Quant
 from effcomp.quant.bnb import FourBit, Int8Bnb, quiet
+from effcomp.quant.lowering import TensorLowering, lowering
+from effcomp.quant.tensors import stored_state
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,13 +32,14 @@ class QuantisedLora(LoraFinetune):
         quiet()
         base = self.base()
         unify_linear(model)
-        tensors = base.encode(model)
+        lowered = lowering(base, "torch", TensorLowering)
+        tensors = lowered.encode(base, model)
         floats = {  # an artifact may round what has no codes; training does not
             name: tensor
             for name, tensor in stored_state(model).items()
             if name in tensors and tensors[name].is_floating_point()
         }
-        base.moved(base.decode(model, tensors | floats), place)
+        lowered.move(lowered.decode(base, model, tensors | floats), place)
         for layer in model.modules():
             if hasattr(layer, "support_avx512bf16_for_cpu"):
                 # bitsandbytes rearranges 4-bit weights at the first call in eval mode, for a kernel without gradient:

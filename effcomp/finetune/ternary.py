@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.linear import restore_conv1d, unify_linear
-from effcomp.quant.base import HEADS, linear_layers
+from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,7 +26,7 @@ class TernaryFinetune(FullFinetune):
         from effcomp.models.bitnet import BitLinear
 
         unify_linear(model)
-        for layer in linear_layers(model, skip=HEADS).values():
+        for layer in linear_layers(model, skip=HEAD_MODULES).values():
             layer.__class__ = BitLinear
         return model
 

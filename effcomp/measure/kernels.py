@@ -6,6 +6,7 @@ from collections import Counter
 from effcomp.core import processors
 from effcomp.measure.pair import Pair
 from effcomp.quant.base import Quant
+from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import Kernel, Kernels
 
 MOST_KERNELS = 8
@@ -15,7 +16,8 @@ MOST_KERNELS = 8
 def executed_kernels(pair: Pair, quant: Quant) -> Kernels:
     """Profile one call of the variant, and look for the number format's expected kernels in it."""
     answer = pair.variant.ask("kernels", batch=[0])
-    ran, expected = answer["kernels"], quant.ways[pair.sides[1].runtime.name].promises
+    ran, runtime = answer["kernels"], pair.sides[1].runtime.name
+    expected = lowering(quant, runtime, Lowering).expected_kernels
     names, total = [one["name"] for one in ran], sum(one["seconds"] for one in ran) or 1.0
     providers = Counter[str]()
     for one in ran:

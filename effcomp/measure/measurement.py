@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from effcomp.core import machine
 from effcomp.core.device import Device
+from effcomp.core.processors import ComputeDtype
 from effcomp.core.statistics import median_interval, ratio_interval
 from effcomp.measure import conditions, energy, roofline
 from effcomp.measure.bench import Bench
@@ -17,7 +18,8 @@ from effcomp.measure.client import Worker
 from effcomp.measure.kernels import executed_kernels
 from effcomp.measure.pair import Pair, PairedTimes, measure_batch
 from effcomp.measure.trace import Trace
-from effcomp.quant.base import Arithmetic, Quant
+from effcomp.quant.base import Quant
+from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import (
     BatchSpeed,
     Conditions,
@@ -99,8 +101,8 @@ def measure(
     used = energy_per_sample(pair.variant, bench, pair.device, idle)
     kernels = executed_kernels(pair, quant)
     rates = rates_of(pair.baseline)
-    arithmetic = quant.ways[pair.sides[1].runtime.name].arithmetic or quant.arithmetic
-    floors = floor(pair.variant, times, speeds, arithmetic, rates)
+    compute_dtype = lowering(quant, pair.sides[1].runtime.name, Lowering).compute_dtype
+    floors = floor(pair.variant, times, speeds, compute_dtype, rates)
     speeds = {size: speed.model_copy(update={"floor": floors[size]}) for size, speed in speeds.items()}
     first = speeds[bench.batch_sizes[0]]
     return Measured(
@@ -194,7 +196,7 @@ def floor(
     worker: Worker,
     times: dict[int, PairedTimes],
     speeds: dict[int, BatchSpeed],
-    arithmetic: Arithmetic,
+    compute_dtype: ComputeDtype,
     rates: dict[str, float],
 ) -> dict[int, Floor]:
     """Return the least time of a call at each batch size, and how near the variant comes to it.
@@ -206,7 +208,7 @@ def floor(
     needed = worker.ask("floor", shapes=shapes)
     floors = {}
     for (size, _), operations in zip(shapes, needed["operations"], strict=True):
-        least = 1000 * roofline.least_seconds(operations, needed["bytes"], arithmetic, rates)
+        least = 1000 * roofline.least_seconds(operations, needed["bytes"], compute_dtype, rates)
         median = speeds[size].latency_p50_ms.value
         floors[size] = Floor(
             operations=operations,

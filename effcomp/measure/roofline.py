@@ -1,4 +1,4 @@
-"""The floor: the least time that a call can take on this machine, by its arithmetic and by the bytes it must read.
+"""Roofline: the least time that a call can take on this machine, by its operations and by the bytes it must read.
 
     floor = max(operations / rate of matrix products, bytes / bandwidth)      (Williams et al. 2009, Roofline)
 
@@ -13,8 +13,8 @@ from typing import Any
 from effcomp.artifact.description import read_description, skeleton
 from effcomp.core import machine
 from effcomp.core.device import Device
-from effcomp.core.processors import Arithmetic
-from effcomp.quant.int8_dynamic import dynamic_linear
+from effcomp.core.processors import ComputeDtype
+from effcomp.quant.dynamic_linear import dynamic_linear
 
 SECONDS = 0.6
 """Each rate is the best of the calls that fit, over growing sizes. All rates together take less than 10 s."""
@@ -42,12 +42,12 @@ def machine_rates(device: Device) -> dict[str, float]:
 
     with torch.inference_mode():
         rates: dict[str, float] = {"float32": best_rate(products("float32", device), device)}
-        others: tuple[Arithmetic, ...] = ("bfloat16", "float16", "int8", "float8")
-        for arithmetic in others:
-            if machine.multiplies(arithmetic, device):
-                rates[arithmetic] = max(rates["float32"], best_rate(products(arithmetic, device), device))
-            elif arithmetic != "float8":
-                rates[arithmetic] = rates["float32"]
+        others: tuple[ComputeDtype, ...] = ("bfloat16", "float16", "int8", "float8")
+        for compute_dtype in others:
+            if machine.multiplies(compute_dtype, device):
+                rates[compute_dtype] = max(rates["float32"], best_rate(products(compute_dtype, device), device))
+            elif compute_dtype != "float8":
+                rates[compute_dtype] = rates["float32"]
         cache_bytes = machine.cache_bytes(device)
         rates["bytes_per_s"] = reading_rate(MEMORY_BYTES[device.kind], device)
         rates["cache_bytes"] = cache_bytes
@@ -55,12 +55,12 @@ def machine_rates(device: Device) -> dict[str, float]:
     return rates
 
 
-def products(arithmetic: Arithmetic, device: Device) -> list[Product]:
+def products(compute_dtype: ComputeDtype, device: Device) -> list[Product]:
     """Return the products in this number type, one for each library that has one."""
     import torch
 
     place = device.torch_name
-    match arithmetic:
+    match compute_dtype:
         case "float32" if device.kind == "cpu" and torch.backends.mkldnn.is_available():
             return [float_product("float32", place), onednn_product]
         case "int8" if device.kind == "cpu":
@@ -70,14 +70,14 @@ def products(arithmetic: Arithmetic, device: Device) -> list[Product]:
         case "float8":
             return [float8_product(place)]
         case _:
-            return [float_product(arithmetic, place)]
+            return [float_product(compute_dtype, place)]
 
 
-def float_product(arithmetic: Arithmetic, place: str) -> Product:
+def float_product(compute_dtype: ComputeDtype, place: str) -> Product:
     def of(side: int) -> Call:
         import torch
 
-        values = torch.randn(side, side, device=place).to(getattr(torch, arithmetic))
+        values = torch.randn(side, side, device=place).to(getattr(torch, compute_dtype))
         return lambda: values @ values.t()  # the form of a linear layer
 
     return of
@@ -136,10 +136,10 @@ def best_rate(libraries: list[Product], device: Device) -> float:
     return best
 
 
-def slowdown(arithmetic: Arithmetic, device: Device) -> float:
+def slowdown(compute_dtype: ComputeDtype, device: Device) -> float:
     """Return how many times as long a small product in this number type takes as one in float32."""
     place = device.torch_name
-    product = integer_product(place) if arithmetic == "int8" else float_product(arithmetic, place)
+    product = integer_product(place) if compute_dtype == "int8" else float_product(compute_dtype, place)
     seconds = (best_seconds(one(PROBE_SIDE), device, 0.1) for one in (product, float_product("float32", place)))
     return next(seconds) / next(seconds)
 
@@ -176,7 +176,7 @@ def best_seconds(call: Call, device: Device, seconds: float) -> float:
             return best
 
 
-def least_seconds(operations: int, needed_bytes: int, arithmetic: Arithmetic, rates: dict[str, float]) -> float:
+def least_seconds(operations: int, needed_bytes: int, compute_dtype: ComputeDtype, rates: dict[str, float]) -> float:
     """Return the floor of a call: of the bytes that it reads, those that fit into the last cache come from there.
 
     Args:
@@ -185,7 +185,7 @@ def least_seconds(operations: int, needed_bytes: int, arithmetic: Arithmetic, ra
     """
     cached = min(needed_bytes, rates["cache_bytes"])
     reading = cached / rates["cache_bytes_per_s"] + (needed_bytes - cached) / rates["bytes_per_s"]
-    return max(operations / rates[arithmetic], reading)
+    return max(operations / rates[compute_dtype], reading)
 
 
 def operations(folder: Path, shape: tuple[int, int]) -> int:

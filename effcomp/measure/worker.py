@@ -6,6 +6,7 @@ Started fresh for each artifact, so its memory is the artifact's own. `effcomp.c
 `effcomp.measure.client` is the other end.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -22,7 +23,6 @@ from effcomp.core.device import Device
 from effcomp.core.process import serve
 from effcomp.measure import scenarios
 from effcomp.measure.text_generation import write
-from effcomp.quant.bnb import quiet
 from effcomp.runtimes.base import Loaded, Runtime
 from effcomp.runtimes.decoding import Ending
 
@@ -180,7 +180,7 @@ class Server:
 
 
 def main() -> None:
-    quiet()
+    logging.getLogger().setLevel(logging.ERROR)  # libraries that warn in every call would be timed with their warnings
     serve(Server())
 
 

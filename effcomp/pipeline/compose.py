@@ -20,6 +20,7 @@ from effcomp.models.heads import HEADS
 from effcomp.pipeline.emulation import check_emulated
 from effcomp.prune.base import Prune
 from effcomp.quant.base import Quant
+from effcomp.quant.lowering import Lowering, lowering
 from effcomp.runtimes.base import Runtime
 from effcomp.tasks.base import Task
 from effcomp.tracking.base import Tracking
@@ -200,8 +201,7 @@ def check(parts: Parts, in_sweep: bool = False) -> None:
             )
         if parts.fold is not None:
             raise UserError(f"fold={parts.fold}: the prompts of task={task.name} are its test, not training examples")
-    if runtime.name not in quant.ways:
-        raise Skipped(f"quant={quant.name} does not run on runtime={runtime.name}; it runs on: {', '.join(quant.ways)}")
+    lowering(quant, runtime.name, Lowering)
     if parts.device.kind != "auto":
         check_runs_on(parts.device.kind, f"device={parts.device.kind}", quant, runtime)
     for package in quant.packages:
@@ -228,11 +228,10 @@ def check(parts: Parts, in_sweep: bool = False) -> None:
 
 
 def check_runs_on(kind: str, called: str, quant: Quant, runtime: Runtime) -> None:
-    """Raise Skipped where a kind of device does not run the number format, the runtime, or the one on the other."""
+    """Raise Skipped where a kind of device does not run the runtime, or the number format on it."""
     for what, devices in (
-        (f"quant={quant.name}", quant.devices),
         (f"runtime={runtime.name}", runtime.devices),
-        (f"quant={quant.name} on runtime={runtime.name}", quant.ways[runtime.name].devices),
+        (f"quant={quant.name} on runtime={runtime.name}", lowering(quant, runtime.name, Lowering).devices),
     ):
         if kind not in devices:
             raise Skipped(f"{what} does not run on {called}; it runs on: {', '.join(devices)}")
@@ -240,7 +239,8 @@ def check_runs_on(kind: str, called: str, quant: Quant, runtime: Runtime) -> Non
 
 def check_capability(there: tuple[int, int], gpu: str, quant: Quant, runtime: Runtime) -> None:
     """Raise Skipped where the number format or the runtime needs a younger GPU than this one."""
-    for what, needed in ((f"quant={quant.name}", quant.capability), (f"runtime={runtime.name}", runtime.capability)):
+    needs = lowering(quant, runtime.name, Lowering).capability
+    for what, needed in ((f"quant={quant.name}", needs), (f"runtime={runtime.name}", runtime.capability)):
         if there < needed:
             raise Skipped(
                 f"{what} needs a GPU of compute capability {needed[0]}.{needed[1]}, and {gpu} has "

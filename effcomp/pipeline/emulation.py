@@ -7,6 +7,7 @@ from effcomp.core import processors
 from effcomp.core.device import Device
 from effcomp.core.errors import Skipped
 from effcomp.quant.base import Quant
+from effcomp.quant.lowering import Lowering, lowering
 from effcomp.runtimes.base import Runtime
 
 log = logging.getLogger(__name__)
@@ -24,21 +25,23 @@ def check_emulated(quant: Quant, runtime: Runtime, device: Device, flags: Collec
     """
     if device.kind != "cpu":
         return
-    way = quant.ways[runtime.name]
-    lacking = processors.emulation(way.arithmetic, way.promises, flags)
+    lowered = lowering(quant, runtime.name, Lowering)
+    lacking = processors.emulation(
+        lowered.compute_dtype if lowered.fixed_dtype else None, lowered.expected_kernels, flags
+    )
     if lacking is None:
         return
     reason = f"quant={quant.name}: this processor has no {lacking}"
     if in_sweep and not device.emulated:
         raise Skipped(f"{reason}; device.emulated=true measures it all the same")
-    log.warning("%s; %s", reason, cost(way.arithmetic or quant.arithmetic, runtime, device))
+    log.warning("%s; %s", reason, cost(lowered.compute_dtype, runtime, device))
 
 
-def cost(arithmetic: processors.Arithmetic, runtime: Runtime, device: Device) -> str:
+def cost(compute_dtype: processors.ComputeDtype, runtime: Runtime, device: Device) -> str:
     """Return what emulation costs, measured on one product where PyTorch computes it."""
     if runtime.name not in {"torch", "compile"}:
         return "it is computed in float32"
     from effcomp.measure.roofline import slowdown
 
-    times = slowdown(arithmetic, device)
+    times = slowdown(compute_dtype, device)
     return f"one product takes {times:.0f} times as long as in float32, so fewer examples (task.test_size=100) may do"

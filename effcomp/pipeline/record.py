@@ -9,19 +9,19 @@ from effcomp.artifact.file_format import Format
 from effcomp.artifact.folder import artifact_bytes
 from effcomp.core import machine
 from effcomp.pipeline.stages import TIMING_FILE
-from effcomp.quant.base import Kind
+from effcomp.quant.tensors import ParameterGroup
 from effcomp.record import Data, Size, Software, Training
 from effcomp.tasks.base import Splits
 
 
-def size_row(baseline: Path, variant: Path, file_format: Format, quantized: Sequence[Kind]) -> Size:
+def size_row(baseline: Path, variant: Path, file_format: Format, quantized: Sequence[ParameterGroup]) -> Size:
     """Return bytes and parameters of an artifact.
 
     Args:
         baseline: the artifact folder of the float32 baseline.
         variant: the artifact folder.
         file_format: the file format of the variant.
-        quantized: kinds of layers that the number format applies to.
+        quantized: parameters that the number format applies to.
     """
     description, weights_bytes = read_description(variant), file_format.weights_bytes(variant)
     parameters = description.parameters
@@ -35,7 +35,7 @@ def size_row(baseline: Path, variant: Path, file_format: Format, quantized: Sequ
         nonzero_share=description.nonzero_parameters / parameters,
         bits_per_parameter=8 * weights_bytes / parameters,
         quantized_layers=list(quantized),
-        quantized_share=sum(description.parameters_by_kind[kind] for kind in quantized) / parameters,
+        quantized_share=sum(description.parameters_by_kind[group] for group in quantized) / parameters,
     )
 
 

@@ -26,6 +26,7 @@ from effcomp.pipeline.predictions import answers
 from effcomp.pipeline.record import data_row, size_row, software_row, training_row
 from effcomp.prune.base import NoPrune, Pruner
 from effcomp.quant.floats import Float
+from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import Cost, NotMeasured, Record, Truth, label
 from effcomp.record.result import Result
 from effcomp.runtimes.torch import Torch
@@ -170,7 +171,7 @@ def compress_and_measure(parts: Parts, store: Store, device: Device, splits: Spl
             after = answers(parts, store, pair.variant, variant, inputs, head, parts.runtime, device)
     judged = NOTHING_TO_JUDGE if random else judge(parts, store, splits, head, before, after)
 
-    touched = parts.quant.ways[parts.runtime.name].touches
+    touched = lowering(parts.quant, parts.runtime.name, Lowering).applies_to
     record = Record(
         config=parts.config,
         quality=judged.quality,

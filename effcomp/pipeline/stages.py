@@ -262,7 +262,7 @@ def machine_rates(store: Store, worker: Worker, device: Device) -> dict[str, flo
         "device": machine.device_name(device),
         "instruction_sets": machine.cpu_info()[1],
         "threads": device.threads,
-        "code": source_key("effcomp.measure.roofline", "effcomp.quant.fp8"),
+        "code": source_key("effcomp.measure.roofline", "effcomp.quant.dynamic_linear"),
         "torch": version("torch"),
     }
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from effcomp.core.errors import Skipped
 from effcomp.models.base import Model
 from effcomp.prune.base import Pruner
-from effcomp.quant.base import HEADS
+from effcomp.quant.tensors import HEAD_MODULES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,5 +37,5 @@ def matrices(model: "nn.Module") -> "dict[str, nn.Module]":
     return {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and not set(HEADS) & set(name.split("."))
+        if isinstance(module, nn.Linear | Conv1D) and not set(HEAD_MODULES) & set(name.split("."))
     }

@@ -4,55 +4,86 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from effcomp.core.batches import Batch
-from effcomp.quant.base import EVERY, Arithmetic, Quant, Way, cast, load_floats, stored_in
+from effcomp.quant.base import Quant
+from effcomp.quant.lowering import OnnxLowering, OpenVinoLowering, TensorLowering, lowers
+from effcomp.quant.tensors import ALL_PARAMETERS, ParameterGroup, cast, load_floats, stored_in
 
 if TYPE_CHECKING:
     from openvino import Model as OpenVinoModel
     from torch import Tensor, nn
 
+TOLERANCE = {"float32": 1e-5, "bfloat16": 0.05, "float16": 0.05}
+
 
 class Float(Quant):
     """Weights and activations in one floating-point type.
 
-    OpenVINO keeps halves on disk as float16, whose 11 bits hold a bfloat16's 8, and computes in `dtype`.
+    OpenVINO stores bfloat16 weights as float16, whose 11 bits hold a bfloat16's 8, and computes in bfloat16.
     """
 
     id: ClassVar[str] = "quant/float"
     dtype: Literal["float32", "bfloat16", "float16"]
 
     @property
-    def ways(self) -> dict[str, Way]:
-        match self.dtype:
-            case "float32":
-                return {runtime: Way() for runtime in ("torch", "compile", "cuda_graphs", "onnxruntime", "openvino")}
-            case "bfloat16":
-                way = Way(EVERY, arithmetic="bfloat16")
-                return {
-                    **dict.fromkeys(("torch", "compile", "cuda_graphs"), way),
-                    "openvino": way._replace(promises=("_bf16", "_BF16")),
-                }
-            case "float16":
-                return dict.fromkeys(("torch", "compile", "cuda_graphs"), Way(EVERY, arithmetic="float16"))
+    def applies_to(self) -> tuple[ParameterGroup, ...]:
+        """Parameters that are not float32."""
+        return () if self.dtype == "float32" else ALL_PARAMETERS
 
-    @property
-    def arithmetic(self) -> Arithmetic:
-        return self.dtype
 
-    def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
-        return stored_in(model, self.dtype)
+def encode(quant: Float, model: "nn.Module") -> "dict[str, Tensor]":
+    return stored_in(model, quant.dtype)
 
-    def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-        import torch
 
-        load_floats(skeleton, tensors)
-        return cast(skeleton, getattr(torch, self.dtype))
+def decode(quant: Float, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+    import torch
 
-    def quantise_onnx(self, file: Path, samples: list[Batch]) -> None:
-        return
+    load_floats(skeleton, tensors)
+    return cast(skeleton, getattr(torch, quant.dtype))
 
-    def quantise_openvino(self, model: "OpenVinoModel", samples: list[Batch]) -> "OpenVinoModel":
-        return model
 
-    def openvino_settings(self) -> dict[str, str]:
-        hint = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}[self.dtype]
-        return {**super().openvino_settings(), "INFERENCE_PRECISION_HINT": hint}
+def keep_onnx(quant: Float, file: Path, samples: list[Batch]) -> None:
+    return
+
+
+def keep_openvino(quant: Float, model: "OpenVinoModel", samples: list[Batch]) -> "OpenVinoModel":
+    return model
+
+
+@lowers(Float, "torch", "compile", "cuda_graphs")
+def to_torch(quant: Float) -> TensorLowering:
+    return TensorLowering(
+        applies_to=quant.applies_to,
+        compute_dtype=quant.dtype,
+        fixed_dtype=quant.dtype != "float32",
+        tolerance=TOLERANCE[quant.dtype],
+        encode=encode,
+        decode=decode,
+    )
+
+
+@lowers(Float, "onnxruntime")
+def to_onnx(quant: Float) -> OnnxLowering | None:
+    if quant.dtype != "float32":
+        return None
+    return OnnxLowering(
+        applies_to=quant.applies_to,
+        compute_dtype=quant.dtype,
+        tolerance=TOLERANCE[quant.dtype],
+        rewrite=keep_onnx,
+    )
+
+
+@lowers(Float, "openvino")
+def to_openvino(quant: Float) -> OpenVinoLowering | None:
+    if quant.dtype == "float16":
+        return None
+    half = quant.dtype == "bfloat16"
+    return OpenVinoLowering(
+        applies_to=quant.applies_to,
+        expected_kernels=("_bf16", "_BF16") if half else (),
+        compute_dtype=quant.dtype,
+        fixed_dtype=half,
+        tolerance=TOLERANCE[quant.dtype],
+        rewrite=keep_openvino,
+        inference_precision="bf16" if half else "f32",
+    )

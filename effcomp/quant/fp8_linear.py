@@ -6,7 +6,7 @@ Imported where a model is encoded or decoded: it needs PyTorch.
 import torch
 from torch import Tensor, nn
 
-from effcomp.quant.base import nonzero_scale
+from effcomp.quant.tensors import nonzero_scale
 
 LARGEST = 448.0
 """The largest finite value of E4M3."""
@@ -27,7 +27,10 @@ def quantize_fp8(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Fp8Linear(nn.Module):
-    """y = s_x * s_w * (q_x @ q_w^T) + b; each token's activations get a scale of their own, s_x = max|x| / 448."""
+    """Layer that computes y = s_x * s_w * (q_x @ q_w^T) + b in 8-bit floats.
+
+    Each token's activations get a scale of their own, s_x = max|x| / 448.
+    """
 
     codes: Tensor
     scale: Tensor
@@ -42,7 +45,7 @@ class Fp8Linear(nn.Module):
         self.register_buffer("bias", None if bias is None else bias.detach().bfloat16())
 
     def forward(self, input: Tensor) -> Tensor:
-        """(..., in) to (..., out), bfloat16."""
+        """Map (..., in) to (..., out), bfloat16."""
         tokens = input.reshape(-1, self.in_features).float()
         scale = (tokens.abs().amax(dim=-1, keepdim=True) / LARGEST).clamp(min=SMALLEST)
         values = (tokens / scale).clamp(-LARGEST, LARGEST).to(torch.float8_e4m3fn)

@@ -1,6 +1,7 @@
-"""Linear layers that dequantise their weights in every call: a compiler makes one kernel of that, and the usual
-bfloat16 product follows. That saves memory, and time beside bitsandbytes' own kernels; beside bfloat16 it costs some.
-Imported where a model is decoded.
+"""Linear layers that dequantize their weights in every call.
+
+A compiler makes one kernel of that, and the usual bfloat16 product follows. This saves memory against bfloat16 at some
+cost in time, and is faster than bitsandbytes' own kernels. Imported where a model is decoded: it needs PyTorch.
 """
 
 from abc import abstractmethod
@@ -9,11 +10,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from effcomp.quant.base import cast
+from effcomp.quant.tensors import cast
 
 
 class FusedLinear(nn.Module):
-    """y = W x + b in bfloat16, with W from its codes."""
+    """Base class of layers that compute y = W x + b in bfloat16, with W from its codes."""
 
     bias: Tensor | None
 
@@ -24,15 +25,15 @@ class FusedLinear(nn.Module):
 
     @abstractmethod
     def weight(self) -> Tensor:
-        """(out, in) bfloat16."""
+        """Return the weight, (out, in) bfloat16."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(..., in) to (..., out), bfloat16."""
+        """Map (..., in) to (..., out), bfloat16."""
         return nn.functional.linear(input, self.weight(), self.bias)
 
 
 class ByRow(FusedLinear):
-    """One scale for each row, or for the whole matrix."""
+    """Layer with int8 codes and one scale for each row, or for the whole matrix."""
 
     codes: Tensor
     scale: Tensor
@@ -48,7 +49,7 @@ class ByRow(FusedLinear):
 
 
 class ByGroup(FusedLinear):
-    """4-bit integers, two in a byte, with a scale for every group of inputs."""
+    """Layer with 4-bit integers, two in a byte, and a scale for every group of inputs."""
 
     packed: Tensor
     scale: Tensor
@@ -67,7 +68,7 @@ class ByGroup(FusedLinear):
 
 
 class ByTable(FusedLinear):
-    """4-bit indices into a table of 16 values, with a scale for every block of weights."""
+    """Layer with 4-bit indices into a table of 16 values, and a scale for every block of weights."""
 
     packed: Tensor
     scale: Tensor
@@ -91,7 +92,7 @@ class ByTable(FusedLinear):
 
 
 def placed(skeleton: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:
-    """The model in bfloat16, with these layers in the places of their names."""
+    """Cast the model to bfloat16 and put these layers in the places of their names."""
     cast(skeleton, torch.bfloat16)
     for name, layer in layers.items():
         skeleton.set_submodule(name, layer)

@@ -1,15 +1,30 @@
-"""A linear layer with 4-bit weights and bfloat16 activations. Imported where a model is decoded."""
+"""4-bit codes, and a linear layer with 4-bit weights and bfloat16 activations.
+
+Imported where a model is encoded or decoded: it needs PyTorch.
+"""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+LARGEST_CODE = 7
 ROWS = 16
 """The kernel takes a multiple of so many outputs."""
 
 
+def pack(codes: Tensor) -> Tensor:
+    """Pack (out, in) int8 codes in [-8, 7] as (out, in / 2) uint8: code + 8, the even columns in the low half."""
+    shifted = (codes + 8).to(torch.uint8)
+    return shifted[:, ::2] | (shifted[:, 1::2] << 4)
+
+
+def unpack(stored: Tensor) -> Tensor:
+    """Return the (out, in) int8 codes that `pack` packed."""
+    return torch.stack([stored & 15, stored >> 4], dim=-1).flatten(1).to(torch.int8) - 8
+
+
 class Int4Linear(nn.Module):
-    """PyTorch's own kernel for weights of 4 bits in groups; on a CPU it is fast for bfloat16 alone."""
+    """Linear layer on PyTorch's own kernel for 4-bit weights in groups; on a CPU it is fast for bfloat16 only."""
 
     packed: Tensor
     scale_and_zero: Tensor
@@ -28,7 +43,7 @@ class Int4Linear(nn.Module):
         self.bias = bias
 
     def forward(self, input: Tensor) -> Tensor:
-        """(..., in) to (..., out), bfloat16."""
+        """Map (..., in) to (..., out), bfloat16."""
         tokens = pad(input.reshape(-1, self.in_features), (0, self.padding)).contiguous()
         output = torch._weight_int4pack_mm_for_cpu(tokens, self.packed, self.group_size, self.scale_and_zero)
         output = output[:, : self.out_features]

@@ -2,14 +2,12 @@
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from effcomp.quant.base import (
+from effcomp.quant.base import Granularity, Quant
+from effcomp.quant.lowering import TensorLowering, lowers
+from effcomp.quant.tensors import (
     CODES,
     SCALE,
-    Arithmetic,
-    Granularity,
-    Kind,
-    Quant,
-    Way,
+    ParameterGroup,
     linear_layers,
     load_floats,
     split_codes,
@@ -19,11 +17,14 @@ from effcomp.quant.base import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+MATRICES: tuple[ParameterGroup, ...] = ("embeddings", "linear", "head")
+TOLERANCE = 0.05
+
 
 class Int8Scratch(Quant):
     """Every matrix in int8 codes, embeddings too: a quarter of the float file.
 
-    With float32 activations the weights are dequantised at load: that saves disk and download, neither time nor
+    With float32 activations the weights are dequantized at load: that saves disk and download, but neither time nor
     memory. With int8 activations linear layers stay in codes and multiply in int8 (`Int8Linear`). Under cuda_graphs
     weights stay in codes and activations are bfloat16 in either case.
     """
@@ -32,58 +33,74 @@ class Int8Scratch(Quant):
     granularity: Granularity
     activations: Literal["float32", "int8"]
 
-    @property
-    def ways(self) -> dict[str, Way]:
-        touches: tuple[Kind, ...] = ("embeddings", "linear", "head")
-        way = Way(touches)
-        if self.activations == "int8":  # a GPU's int8 products take no head of two classes
-            way = Way(touches, ("_int_mm",), ("cpu",))
-        return {**dict.fromkeys(("torch", "compile"), way), "cuda_graphs": Way(touches, arithmetic="bfloat16")}
 
-    @property
-    def arithmetic(self) -> Arithmetic:
-        return self.activations
+def encode(quant: Int8Scratch, model: "nn.Module") -> "dict[str, Tensor]":
+    from effcomp.quant.int8_linear import quantize
 
-    def encode(self, model: "nn.Module") -> "dict[str, Tensor]":
-        from effcomp.quant.int8_linear import quantize
-
-        tensors: dict[str, Tensor] = {}
-        for name, tensor in stored_state(model).items():
-            if tensor.is_floating_point() and tensor.ndim == 2:
-                tensors[name + CODES], tensors[name + SCALE] = quantize(tensor, self.granularity)
-            else:
-                tensors[name] = tensor
-        return tensors
-
-    def decode(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-        from effcomp.quant.int8_linear import Int8Linear
-
-        for name, (pair, bias) in load_dequantised(skeleton, tensors, but_linear=self.activations == "int8").items():
-            skeleton.set_submodule(name, Int8Linear(*pair, bias))
-        return skeleton
-
-    def decode_fused(self, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-        from effcomp.quant.fused_linear import ByRow, placed
-
-        products = load_dequantised(skeleton, tensors, but_linear=True)
-        return placed(skeleton, {name: ByRow(*pair, bias) for name, (pair, bias) in products.items()})
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in stored_state(model).items():
+        if tensor.is_floating_point() and tensor.ndim == 2:
+            tensors[name + CODES], tensors[name + SCALE] = quantize(tensor, quant.granularity)
+        else:
+            tensors[name] = tensor
+    return tensors
 
 
-def load_dequantised(
-    skeleton: "nn.Module", tensors: "dict[str, Tensor]", *, but_linear: bool
+def decode(quant: Int8Scratch, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+    from effcomp.quant.int8_linear import Int8Linear
+
+    in_codes = load_dequantized(skeleton, tensors, except_linear=quant.activations == "int8")
+    for name, (pair, bias) in in_codes.items():
+        skeleton.set_submodule(name, Int8Linear(*pair, bias))
+    return skeleton
+
+
+def decode_fused(quant: Int8Scratch, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+    from effcomp.quant.fused_linear import ByRow, placed
+
+    in_codes = load_dequantized(skeleton, tensors, except_linear=True)
+    return placed(skeleton, {name: ByRow(*pair, bias) for name, (pair, bias) in in_codes.items()})
+
+
+def load_dequantized(
+    skeleton: "nn.Module", tensors: "dict[str, Tensor]", *, except_linear: bool
 ) -> "dict[str, tuple[tuple[Tensor, Tensor], Tensor | None]]":
-    """Put the stored tensors in their places, dequantised.
+    """Put the stored tensors in their places, dequantized.
 
     Args:
-        but_linear: leave the linear layers out, and return them: {name: ((codes, scale), bias)}. A head that is tied to
-            the embeddings has no codes of its own and stays float.
+        except_linear: leave the linear layers out and return them. A head that is tied to the embeddings has no codes
+            of its own and stays float.
+
+    Returns:
+        {name: ((codes, scale), bias)} of the linear layers that are left out.
     """
     from effcomp.quant.int8_linear import dequantize
 
     coded, floats = split_codes(tensors)
     layers = {
-        name: layer for name, layer in linear_layers(skeleton).items() if but_linear and f"{name}.weight" in coded
+        name: layer for name, layer in linear_layers(skeleton).items() if except_linear and f"{name}.weight" in coded
     }
-    products = {name: coded.pop(f"{name}.weight") for name in layers}
+    in_codes = {name: coded.pop(f"{name}.weight") for name in layers}
     load_floats(skeleton, floats | {name: dequantize(*pair) for name, pair in coded.items()})
-    return {name: (pair, layers[name].bias) for name, pair in products.items()}
+    return {name: (pair, layers[name].bias) for name, pair in in_codes.items()}
+
+
+@lowers(Int8Scratch, "torch", "compile")
+def to_torch(quant: Int8Scratch) -> TensorLowering:
+    int8 = quant.activations == "int8"
+    return TensorLowering(
+        applies_to=MATRICES,
+        expected_kernels=("_int_mm",) if int8 else (),
+        devices=("cpu",) if int8 else ("cpu", "cuda"),  # a GPU's int8 products take no head of two classes
+        compute_dtype=quant.activations,
+        tolerance=TOLERANCE,
+        encode=encode,
+        decode=decode,
+    )
+
+
+@lowers(Int8Scratch, "cuda_graphs")
+def to_cuda_graphs(quant: Int8Scratch) -> TensorLowering:
+    return TensorLowering(
+        applies_to=MATRICES, compute_dtype="bfloat16", tolerance=TOLERANCE, encode=encode, decode=decode_fused
+    )

@@ -11,12 +11,13 @@ Imported where a model is encoded or decoded: it needs PyTorch.
 import torch
 from torch import Tensor, nn
 
-from effcomp.quant.base import Granularity, nonzero_scale
+from effcomp.quant.base import Granularity
+from effcomp.quant.tensors import nonzero_scale
 
 LARGEST_CODE = 127
 SMALLEST = torch.finfo(torch.float32).tiny
 FEWEST_ON_A_GPU = 17
-"""Rows that cuBLAS's int8 product wants at least."""
+"""Fewest rows that cuBLAS's int8 product takes."""
 
 
 def quantize(weight: Tensor, granularity: Granularity) -> tuple[Tensor, Tensor]:
@@ -49,11 +50,11 @@ def dequantize(codes: Tensor, scale: Tensor) -> Tensor:
 
 
 class Int8Linear(nn.Module):
-    """y = s_x * s_w * (q_x @ q_w^T) + b, the products and sums in integers: vector-wise quantisation (Dettmers et al.
-    2022, "LLM.int8()", section 3.1).
+    """Layer that computes y = s_x * s_w * (q_x @ q_w^T) + b, the products and sums in integers: vector-wise
+    quantization (Dettmers et al. 2022, "LLM.int8()", section 3.1).
 
-    Each token's activations get a scale of their own at run time, s_x = max|x| / 127: what stands beside it in a batch
-    changes nothing.
+    Each token's activations get a scale of their own at run time, s_x = max|x| / 127, so the other tokens of a batch do
+    not matter.
     """
 
     codes: Tensor
@@ -68,7 +69,7 @@ class Int8Linear(nn.Module):
         self.bias = bias
 
     def forward(self, input: Tensor) -> Tensor:
-        """(..., in) to (..., out), the input's dtype."""
+        """Map (..., in) to (..., out), the input's dtype."""
         tokens = input.reshape(-1, self.in_features)
         scale = (tokens.abs().amax(dim=-1, keepdim=True).float() / LARGEST_CODE).clamp(min=SMALLEST)
         values = (tokens / scale).round().to(torch.int8)

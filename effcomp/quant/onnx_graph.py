@@ -8,8 +8,10 @@ if TYPE_CHECKING:
 
 
 def read_graph(file: Path) -> "ModelProto":
-    """A graph to rewrite, without the exporter's shapes: these stop a quantiser's own inference of them, and do not fit
-    its operators."""
+    """Read a graph without the exporter's shapes.
+
+    These stop a quantizer from inferring shapes itself, and do not fit the operators that it puts in.
+    """
     import onnx
 
     model = onnx.load(file)

@@ -1,6 +1,7 @@
 """Linear layers that read the same input, computed as one: query, key and value; gate and up.
 
-One token's product is over in a few microseconds, and starting it takes as long. Imported where a model is decoded.
+One token's product takes a few microseconds, and so does its launch. Imported where a model is decoded: it needs
+PyTorch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from effcomp.models.blocks import ARCHITECTURES, parts
 
 
 class Stack(nn.Module):
-    """What one layer computes for several."""
+    """One layer that computes the outputs of several."""
 
     def __init__(self, whole: nn.Module, sizes: Sequence[int]) -> None:
         """sizes: the outputs of each."""
@@ -22,14 +23,14 @@ class Stack(nn.Module):
 
 
 class Slice(nn.Module):
-    """One of the layers. A model calls them in their order with the same input: the first computes for all."""
+    """One of the stacked layers. A model calls them in order with the same input; the first computes for all."""
 
     def __init__(self, stack: Stack, index: int) -> None:
         super().__init__()
         self.stack, self.index = stack, index
 
     def forward(self, input: Tensor) -> Tensor:
-        """(..., in) to (..., out of this layer).
+        """Map (..., in) to (..., out of this layer).
 
         Raises:
             IndexError: it is called before the first.
@@ -43,7 +44,7 @@ class Slice(nn.Module):
 
 
 def same_input(model: PreTrainedModel) -> Iterator[list[str]]:
-    """The names of layers that a block of the model calls one after the other with the same input."""
+    """Yield the names of layers that a block of the model calls one after another with the same input."""
     if model.config.model_type not in ARCHITECTURES:
         return
     names = {module: name for name, module in model.named_modules()}
@@ -52,7 +53,7 @@ def same_input(model: PreTrainedModel) -> Iterator[list[str]]:
 
 
 def stack(model: PreTrainedModel, names: Sequence[str], whole: nn.Module, sizes: Sequence[int]) -> None:
-    """Put `whole`, which has all of their outputs, in the place of these layers."""
+    """Replace these layers by `whole`, which computes all of their outputs."""
     together = Stack(whole, sizes)
     for index, name in enumerate(names):
         model.set_submodule(name, Slice(together, index))

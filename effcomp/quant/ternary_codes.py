@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from effcomp.quant.base import nonzero_scale
+from effcomp.quant.tensors import nonzero_scale
 
 PER_BYTE = 4
 

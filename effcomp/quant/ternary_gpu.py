@@ -22,13 +22,13 @@ from effcomp.quant.stacked import same_input, stack
 from effcomp.quant.ternary_codes import PER_BYTE, pack_by_planes
 
 FEW_TOKENS = 4
-"""Up to so many, each reads the weights for itself: the units for products would be all but empty."""
+"""Up to this many tokens, each reads the weights for itself: the matrix units would be almost empty."""
 BLOCK_OUTPUTS, BLOCK_BYTES = 128, 64
-"""A block of the GPU takes so many rows of weights, and so many bytes of each at a time; zeros fill rows up."""
+"""Rows of weights that a block of the GPU takes, and bytes of each at a time; zeros pad the rows."""
 SMALLEST_BLOCK, LARGEST_BLOCK = 16, 128
-"""The tokens that a block computes."""
+"""Tokens that a block computes."""
 UNIT = 64
-"""What a code of 1 is in the highest two bits of a byte. A sum over up to 2^31 / (64 * 127) = 264,208 inputs fits."""
+"""Value of code 1 in the highest two bits of a byte. A sum over up to 2^31 / (64 * 127) = 264,208 inputs fits."""
 WORD = 4
 """Bytes that are read as one integer."""
 WIDE = 4096
@@ -37,7 +37,7 @@ WIDE = 4096
 
 @triton.jit
 def dot4(codes, values, sums):  # type: ignore[no-untyped-def]
-    """sums + the products of four int8 in each 32-bit word of codes and values."""
+    """Return sums + the products of four int8 in each 32-bit word of codes and values."""
     return tl.inline_asm_elementwise(
         "dp4a.s32.s32 $0, $1, $2, $3;", "=r,r,r,r", [codes, values, sums], dtype=tl.int32, is_pure=True, pack=1
     )
@@ -45,7 +45,7 @@ def dot4(codes, values, sums):  # type: ignore[no-untyped-def]
 
 @triton.jit
 def highest(stored):  # type: ignore[no-untyped-def]
-    """The highest two bits of each byte, where they are; four bytes lie in a register."""
+    """Return the highest two bits of each byte, in place; four bytes lie in a register."""
     return tl.inline_asm_elementwise(
         "and.b32 $0, $1, 0xC0C0C0C0;", "=r,r", [stored], dtype=tl.int8, is_pure=True, pack=4
     )
@@ -53,7 +53,7 @@ def highest(stored):  # type: ignore[no-untyped-def]
 
 @triton.jit
 def next_plane(stored):  # type: ignore[no-untyped-def]
-    """Bytes with the next two bits highest. The lowest are then those that came over from the neighbour."""
+    """Shift the next two bits of each byte to the top. The lowest bits then come from the neighbouring byte."""
     return tl.inline_asm_elementwise("shl.b32 $0, $1, 2;", "=r,r", [stored], dtype=tl.uint8, is_pure=True, pack=4)
 
 
@@ -70,7 +70,7 @@ def few_tokens_kernel(  # type: ignore[no-untyped-def]
     WORDS: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """ROWS outputs of one token. values: (tokens, 4, words) int32, packed: (outputs, words) int32."""
+    """Compute ROWS outputs of one token. values: (tokens, 4, words) int32, packed: (outputs, words) int32."""
     token, rows = tl.program_id(1), tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     columns = tl.arange(0, WORDS)
     there, inside = rows < outputs, columns < words
@@ -104,7 +104,7 @@ def product_kernel(  # type: ignore[no-untyped-def]
     BYTES: tl.constexpr,
     GROUP: tl.constexpr,
 ):
-    """A block of ROWS x TOKENS outputs; GROUP blocks of tokens share what they read of the weights in the cache.
+    """Compute a block of ROWS x TOKENS outputs; GROUP blocks of tokens share the weights in the cache.
 
     values: (tokens, 4, width) int8, packed: (outputs, width) uint8. The weights become int8 in registers.
     """
@@ -134,7 +134,7 @@ def product_kernel(  # type: ignore[no-untyped-def]
 
 @torch.library.custom_op("effcomp::ternary_product", mutates_args=())
 def ternary_product(values: Tensor, token_scale: Tensor, packed: Tensor, scale: Tensor) -> Tensor:
-    """y = token_scale * scale * (values @ (UNIT * codes)^T), the sums in integers.
+    """Return y = token_scale * scale * (values @ (UNIT * codes)^T), the sums in integers.
 
     Args:
         values: (tokens, in) int8.
@@ -192,7 +192,7 @@ def _(values: Tensor, token_scale: Tensor, packed: Tensor, scale: Tensor) -> Ten
 
 
 class PackedTernaryLinear(nn.Module):
-    """What `Int8Linear` computes with ternary codes, from two bits a weight."""
+    """Layer that computes what `Int8Linear` does with ternary codes, from two bits a weight."""
 
     packed: Tensor
     scale: Tensor
@@ -208,7 +208,7 @@ class PackedTernaryLinear(nn.Module):
         self.register_buffer("bias", None if bias is None else bias.detach().bfloat16())
 
     def forward(self, input: Tensor) -> Tensor:
-        """(..., in) to (..., out), bfloat16."""
+        """Map (..., in) to (..., out), bfloat16."""
         tokens = input.reshape(-1, self.in_features).float()
         token_scale = (tokens.abs().amax(dim=-1) / LARGEST_CODE).clamp(min=SMALLEST)
         values = nn.functional.pad((tokens / token_scale[:, None]).round().to(torch.int8), (0, self.missing))
@@ -223,7 +223,7 @@ Coded = tuple[Tensor, Tensor, Tensor | None]
 
 
 def pack_layers(model: PreTrainedModel, coded: Mapping[str, Coded]) -> None:
-    """Put packed layers in the places of these, in place; the ones that read the same input become one."""
+    """Replace these layers by packed ones, in place; layers that read the same input become one."""
     together = [names for names in same_input(model) if set(names) <= set(coded)]
     alone = set(coded).difference(*together)
     for names in [*together, *([name] for name in sorted(alone))]:

@@ -30,8 +30,7 @@ WARM_UPS = 2
 
 
 class CudaGraphs(Compiled):
-    """Weights that are stored in codes are made bfloat16 by compiled kernels in each call, or multiplied as they are
-    (`Quant.decode_fused`)."""
+    """torch.compile and CUDA graphs; compiled kernels dequantize weights in each call, or multiply codes."""
 
     id: ClassVar[str] = "runtime/cuda_graphs"
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
@@ -54,9 +53,9 @@ class CudaGraphs(Compiled):
 
     def load(self, artifact: Path, device: Device) -> Loaded:
         from effcomp.artifact.description import read_description
-        from effcomp.artifact.folder import load_fused
+        from effcomp.artifact.folder import load_artifact
 
-        model = load_fused(artifact).to(device.torch_name)
+        model = load_artifact(artifact, self.name).to(device.torch_name)
         model.config.use_cache = False
         padding = getattr(model.config, "pad_token_id", None) or 0
         return GraphedModel(self.prepared(model), read_description(artifact).head, device.torch_name, padding)

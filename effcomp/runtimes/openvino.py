@@ -14,6 +14,7 @@ from effcomp.core.component import from_spec
 from effcomp.core.device import Device
 from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
+from effcomp.quant.lowering import OpenVinoLowering, lowering
 from effcomp.runtimes.base import Loaded, Ran, Runtime
 from effcomp.runtimes.graph import GraphModel
 
@@ -35,8 +36,10 @@ class OpenVinoRuntime(Runtime):
         from effcomp.artifact.description import read_description
 
         description = read_description(artifact)
+        lowered = lowering(from_spec(description.quant, Quant), self.name, OpenVinoLowering)
         settings = {
-            **from_spec(description.quant, Quant).openvino_settings(),
+            "INFERENCE_PRECISION_HINT": lowered.inference_precision,
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(lowered.activation_group_size),
             "INFERENCE_NUM_THREADS": str(device.threads),
             "NUM_STREAMS": "1",
             "ENABLE_CPU_PINNING": "NO",  # two measured processes would be put on the same cores

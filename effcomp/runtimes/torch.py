@@ -19,6 +19,7 @@ from effcomp.core.device import Device
 from effcomp.core.errors import UserError
 from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
+from effcomp.quant.lowering import TensorLowering, lowering
 from effcomp.runtimes.base import Loaded, Ran, Runtime
 from effcomp.runtimes.decoding import Decoded, decode, never, with_positions
 
@@ -58,7 +59,8 @@ class Torch(Runtime):
         from effcomp.artifact.folder import load_artifact
 
         description = read_description(artifact)
-        model = from_spec(description.quant, Quant).moved(load_artifact(artifact), device.torch_name)
+        lowered = lowering(from_spec(description.quant, Quant), self.name, TensorLowering)
+        model = lowered.move(load_artifact(artifact, self.name), device.torch_name)
         return self.loaded(self.prepared(model), description.head, device.torch_name)
 
 

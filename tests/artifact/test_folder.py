@@ -1,6 +1,8 @@
 """Every number format: its artifact loads in a fresh process and says what the model said, within its tolerance."""
 
 import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,64 +14,50 @@ from effcomp.artifact.description import read_description
 from effcomp.artifact.folder import load_artifact, write_artifact
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
+from effcomp.docs.formats import choices
 from effcomp.measure.client import Side, Worker
 from effcomp.models.base import load_checkpoint
 from effcomp.models.bitnet import ternary
-from effcomp.quant.base import HEADS, Quant, linear_layers
+from effcomp.quant.base import Quant
+from effcomp.quant.lowering import TensorLowering, lowerings
+from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 from effcomp.quant.ternary import Ternary
 from effcomp.runtimes.base import Runtime
 from effcomp.runtimes.torch import Torch
-from tests.conftest import MOVIES, ROOT, compose_parts
+from tests.conftest import MOVIES, compose_parts
 from tests.training import new_job
 
 HEAD = "sequence_classification"
 TEXTS = ["a warm and funny film", "every scene is a chore from start to finish", "dull"]
 DATA = [f"task.data_dir={MOVIES}", "task.test_size=20"]
 CPU = Device(name="cpu", kind="cpu", threads=1)
+CUDA = Device(name="cuda", kind="cuda", threads=1)
 TORCH = Torch(name="torch")
 
-# Largest allowed difference of a logit, as a share of the logits' range, by format and runtime: every pair there is.
-TOLERANCE = {
-    ("none", "torch"): 1e-5,
-    ("none", "compile"): 1e-5,
-    ("none", "onnxruntime"): 1e-5,
-    ("none", "openvino"): 1e-5,
-    ("bf16", "torch"): 0.05,
-    ("bf16", "compile"): 0.05,
-    ("bf16", "openvino"): 0.05,
-    ("fp16", "torch"): 0.05,
-    ("fp16", "compile"): 0.05,
-    ("int8_scratch", "torch"): 0.05,
-    ("int8_scratch", "compile"): 0.05,
-    ("int8_dynamic", "torch"): 0.10,
-    ("int8_dynamic", "compile"): 0.10,
-    ("int8_dynamic", "onnxruntime"): 0.10,
-    ("int8_dynamic", "openvino"): 0.10,
-    ("int8_static", "onnxruntime"): 0.10,
-    ("int8_static", "openvino"): 0.10,
-    ("int8_bnb", "torch"): 0.10,
-    ("nf4", "torch"): 0.40,
-    ("fp4", "torch"): 0.50,
-    ("int4", "torch"): 0.40,
-    ("int4", "onnxruntime"): 0.40,
-    ("int4", "openvino"): 0.40,
-    ("int3", "torch"): 0.80,
-    ("int3", "compile"): 0.80,
-    ("ternary", "torch"): 0.10,
-    ("ternary", "compile"): 0.10,
-}
-MEASURED = [(name, runtime) for name, runtime in TOLERANCE if runtime != "compile" or name == "int8_dynamic"]
-"""torch.compile reads the folders that eager PyTorch reads, and takes half a minute for each: one stands for all (and
-tests/runtimes/test_decoding.py for float32)."""
-SAFETENSORS = sorted({name for name, runtime in TOLERANCE if runtime == "torch"})
+RUNTIMES = {runtime.name: runtime for runtime in choices("runtime", Runtime)}
+QUANTS = {quant.name: quant for quant in choices("quant", Quant)}
+TENSOR_QUANTS = [
+    name for name, quant in QUANTS.items() if any(isinstance(one, TensorLowering) for one in lowerings(quant).values())
+]
+PAIRS = [(name, runtime) for name, quant in QUANTS.items() for runtime in lowerings(quant)]
+COMPILED = "int8_dynamic"
+"""torch.compile takes half a minute a format on a processor. There this one stands for all whose lowering is that
+of eager PyTorch, which is tested (and tests/runtimes/test_decoding.py for float32)."""
+GPU = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")]
+
+
+def measured_on() -> Iterator[object]:
+    """Yield every pair with each device that executes it."""
+    for name, runtime in PAIRS:
+        devices = {*lowerings(QUANTS[name])[runtime].devices} & {*RUNTIMES[runtime].devices}
+        if "cpu" in devices and (runtime != "compile" or name == COMPILED):
+            yield pytest.param(name, runtime, CPU, id=f"{name}-{runtime}-cpu")
+        if "cuda" in devices:
+            yield pytest.param(name, runtime, CUDA, marks=GPU, id=f"{name}-{runtime}-cuda")
 
 
 def quant_named(name: str, *overrides: str) -> Quant:
     return compose_parts(f"quant={name}", *overrides).quant
-
-
-def runtime_named(name: str) -> Runtime:
-    return compose_parts(f"runtime={name}").runtime
 
 
 def write(tiny_bert: Path, folder: Path, quant: Quant, runtime: Runtime = TORCH) -> tuple[np.ndarray, dict]:
@@ -82,7 +70,7 @@ def write(tiny_bert: Path, folder: Path, quant: Quant, runtime: Runtime = TORCH)
     with torch.no_grad():
         model.classifier.weight.normal_(0, 1)
         if isinstance(quant, Ternary):  # it is for models that were trained so
-            for layer in linear_layers(model, skip=HEADS).values():
+            for layer in linear_layers(model, skip=HEAD_MODULES).values():
                 layer.weight.copy_(ternary(layer.weight))
     prune = NoPrune(name="none")
     encoded = tokenizer(TEXTS)
@@ -94,28 +82,31 @@ def write(tiny_bert: Path, folder: Path, quant: Quant, runtime: Runtime = TORCH)
     return logits, encoded
 
 
-def test_every_pair_of_conf_has_a_tolerance() -> None:
-    quants = [quant_named(file.stem) for file in (ROOT / "conf/quant").glob("*.yaml")]
-    pairs = {(quant.name, runtime) for quant in quants for runtime in quant.ways}
-    assert set(TOLERANCE) == {(name, runtime) for name, runtime in pairs if "cpu" in runtime_named(runtime).devices}
+@pytest.mark.parametrize("name", [name for name, runtime in PAIRS if runtime == "compile"])
+def test_a_compiled_format_is_the_eager_one(name: str) -> None:
+    found = lowerings(QUANTS[name])
+    assert found["compile"] == found["torch"], "measure it by itself on a processor too"
 
 
-@pytest.mark.parametrize(("name", "engine"), MEASURED)
-def test_a_fresh_process_says_what_the_model_said(name: str, engine: str, tiny_bert: Path, tmp_path: Path) -> None:
-    runtime, quant = runtime_named(engine), quant_named(name, *(["quant.samples=6"] if name == "int8_static" else []))
+@pytest.mark.parametrize(("name", "engine", "device"), measured_on())
+def test_a_fresh_process_says_what_the_model_said(
+    name: str, engine: str, device: Device, tiny_bert: Path, tmp_path: Path
+) -> None:
+    runtime, quant = RUNTIMES[engine], quant_named(name, *(["quant.samples=6"] if name == "int8_static" else []))
     expected, encoded = write(tiny_bert, tmp_path / "artifact", quant, runtime)
     padding = dict.fromkeys(encoded, 0)
     pack({column: encoded[column] for column in encoded}, padding).save(tmp_path / "tokens")
-    with Worker(Side(tmp_path / "artifact", runtime), tmp_path / "tokens", CPU) as worker:
+    with Worker(Side(tmp_path / "artifact", runtime), tmp_path / "tokens", device) as worker:
         worker.wait_until_started()
         worker.load()
         worker.ask("evaluate", file=str(tmp_path / "logits"), batch_size=3 if engine == "compile" else 2)
         ran = [one["name"] for one in worker.ask("kernels", batch=[0])["kernels"]]
         needed = worker.ask("floor", shapes=[[1, 8]])
-    logits = load_file(tmp_path / "logits")["outputs"].numpy()
-    assert np.abs(logits - expected).max() <= TOLERANCE[name, engine] * np.ptp(expected)
-    promises = quant.ways[engine].promises
-    assert not promises or any(part in one for part in promises for one in ran), ran
+    logits, lowered = load_file(tmp_path / "logits")["outputs"].numpy(), lowerings(quant)[engine]
+    assert np.abs(logits - expected).max() <= lowered.tolerance * np.ptp(expected)
+    assert not lowered.expected_kernels or any(
+        re.search(part, one) for part in lowered.expected_kernels for one in ran
+    ), ran
     tables = 4 * read_description(tmp_path / "artifact").parameters_by_kind["embeddings"]
     assert 0 < needed["bytes"] < 4 * read_description(tmp_path / "artifact").parameters - tables + 100_000
 
@@ -165,7 +156,7 @@ def test_a_model_with_nan_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
         model.classifier.bias[0] = float("nan")
     from effcomp.prune.base import NoPrune
 
-    for name in SAFETENSORS:
+    for name in TENSOR_QUANTS:
         with pytest.raises(ValueError, match=r"classifier\.bias holds NaN or infinity"):
             write_artifact(
                 model, tokenizer, HEAD, NoPrune(name="none"), quant_named(name), TORCH.format, [], [], tmp_path

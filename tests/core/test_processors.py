@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from effcomp.core.processors import INSTRUCTION_SETS, Arithmetic, emulation, is_int8_product, multiplied
+from effcomp.core.processors import INSTRUCTION_SETS, ComputeDtype, emulation, is_int8_product, multiplied
 from tests.conftest import DATA
 
 SEEN: list[dict[str, Any]] = json.loads((DATA / "kernels.json").read_text())
@@ -44,7 +44,9 @@ def test_every_class_of_processor_has_kernels_that_were_seen() -> None:
         (("asimd", "asimdhp", "asimddp"), {"float32", "int8", "float16"}),
     ],
 )
-def test_a_processor_multiplies_what_its_instruction_sets_do(flags: tuple[str, ...], expected: set[Arithmetic]) -> None:
+def test_a_processor_multiplies_what_its_instruction_sets_do(
+    flags: tuple[str, ...], expected: set[ComputeDtype]
+) -> None:
     assert multiplied(flags) == expected
 
 

@@ -9,7 +9,7 @@ from effcomp.artifact.folder import load_artifact
 from effcomp.core.errors import UserError
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
-from effcomp.quant.base import HEADS, linear_layers
+from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 from tests.conftest import MOVIES, compose_parts, write_small
 from tests.training import train
 
@@ -40,7 +40,7 @@ def test_it_learns_and_two_bits_hold_what_it_learned(
     with torch.inference_mode():
         expected, stored = trained.eval()(**inputs).logits, load_artifact(folder)(**inputs).logits
     assert (stored - expected).abs().max() < 0.05 * float(expected.abs().max()), "activations alone are rounded"
-    for name, layer in linear_layers(trained, skip=HEADS).items():
+    for name, layer in linear_layers(trained, skip=HEAD_MODULES).items():
         assert layer.weight.unique().numel() <= 3, name
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from effcomp.artifact.folder import load_artifact, write_artifact
 from effcomp.artifact.safetensors import Safetensors
 from effcomp.core.errors import UserError
+from effcomp.docs.formats import choices
 from effcomp.finetune.base import Job
 from effcomp.models.base import load_checkpoint
 from effcomp.models.blocks import counts, dense_counts, parts
@@ -18,11 +19,13 @@ from effcomp.models.heads import Head
 from effcomp.models.linear import matrix, unify_linear
 from effcomp.prune.importance import magnitude, taylor
 from effcomp.prune.structured import Structured, share
-from tests.compress.test_artifact import SAFETENSORS, TOLERANCE, quant_named
+from effcomp.quant.base import Quant
+from effcomp.quant.lowering import TensorLowering, lowering, lowerings
 from tests.conftest import DATA, MOVIES, compose_parts
 from tests.training import new_job
 
 CLASSIFIER: Head = "sequence_classification"
+QUANTS = [quant for quant in choices("quant", Quant) if "torch" in lowerings(quant)]
 
 
 def overrides(fixture: str, head: Head, request: pytest.FixtureRequest) -> list[str]:
@@ -116,9 +119,9 @@ def test_pruned_twice_at_the_same_ratio_is_pruned_once(request: pytest.FixtureRe
 
 
 @pytest.mark.parametrize("fixture", ["tiny_gpt2", "tiny_bitnet"])
-@pytest.mark.parametrize("name", [name for name in SAFETENSORS if name != "ternary"])
+@pytest.mark.parametrize("quant", [quant for quant in QUANTS if quant.name != "ternary"], ids=lambda quant: quant.name)
 def test_every_number_format_stores_what_is_left(
-    name: str, fixture: str, request: pytest.FixtureRequest, tmp_path: Path
+    quant: Quant, fixture: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     head: Head = "causal_lm"
     job = job_for(fixture, head, request, tmp_path)
@@ -132,15 +135,14 @@ def test_every_number_format_stores_what_is_left(
             job.model.save_pretrained(tmp_path / folder)
         model, _ = load_checkpoint(tmp_path / folder, head)
         (tmp_path / f"{folder} artifact").mkdir()
-        write_artifact(
-            model, None, head, prune, quant_named(name), Safetensors(), [], [], tmp_path / f"{folder} artifact"
-        )
+        write_artifact(model, None, head, prune, quant, Safetensors(), [], [], tmp_path / f"{folder} artifact")
         sizes[folder] = (tmp_path / f"{folder} artifact/model.safetensors").stat().st_size
     assert sizes["pruned"] < 0.9 * sizes["dense"]
     with torch.inference_mode():
         expected = model.eval()(**inputs).logits
         logits = load_artifact(tmp_path / "pruned artifact")(**inputs).logits.float()
-    assert (logits - expected).abs().max() <= TOLERANCE[name, "torch"] * (expected.max() - expected.min())
+    tolerance = lowering(quant, "torch", TensorLowering).tolerance
+    assert (logits - expected).abs().max() <= tolerance * (expected.max() - expected.min())
 
 
 @pytest.mark.parametrize("fixture", ["tiny_distilbert", "tiny_gptneo", "tiny_llama"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from effcomp.artifact.folder import load_artifact, load_fused
+from effcomp.artifact.folder import load_artifact
 from effcomp.models.base import load_checkpoint
 from tests.conftest import write_small
 
@@ -14,8 +14,8 @@ from tests.conftest import write_small
 def test_rotary_frequencies_stay_float32(name: str, tiny_llama: Path, tmp_path: Path) -> None:
     model, _ = load_checkpoint(tiny_llama, "causal_lm")
     artifact = write_small(tiny_llama, tmp_path / name, "causal_lm", quant=name)
-    for load in (load_artifact, load_fused):
-        loaded = load(artifact)
+    for runtime in ("torch", "cuda_graphs"):
+        loaded = load_artifact(artifact, runtime)
         frequencies = {name: buffer for name, buffer in loaded.named_buffers() if name.endswith("inv_freq")}
         assert frequencies
         for buffer_name, buffer in frequencies.items():

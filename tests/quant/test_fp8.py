@@ -3,8 +3,9 @@
 import torch
 from hypothesis import given
 
-from effcomp.quant.base import HEADS, linear_layers
 from effcomp.quant.fp8_linear import LARGEST, quantize_fp8
+from effcomp.quant.lowering import TensorLowering, writer
+from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 from tests.conftest import compose_parts
 from tests.quant.test_int8 import MATRICES
 
@@ -26,8 +27,9 @@ def test_layers_that_the_products_cannot_take_stay_bfloat16() -> None:
 
     config = BertConfig(vocab_size=20, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=40)
     model = BertForSequenceClassification(config)
-    tensors = compose_parts("quant=fp8", "runtime=cuda_graphs").quant.encode(model)
-    attention = [name for name in linear_layers(model, skip=HEADS) if "attention" in name]
+    quant = compose_parts("quant=fp8").quant
+    tensors = writer(quant, TensorLowering).encode(quant, model)
+    attention = [name for name in linear_layers(model, skip=HEAD_MODULES) if "attention" in name]
     assert {f"{name}.codes" for name in attention} <= set(tensors)
     assert tensors["bert.encoder.layer.0.intermediate.dense.weight"].dtype == torch.bfloat16
     assert tensors["classifier.weight"].dtype == torch.bfloat16

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from effcomp.artifact.folder import load_artifact, load_fused, write_artifact
+from effcomp.artifact.folder import load_artifact, write_artifact
 from effcomp.models.base import load_checkpoint
 from effcomp.quant.fused_linear import FusedLinear
+from effcomp.quant.lowering import TensorLowering, lowering
 from tests.conftest import compose_parts
 
 FORMATS = ("int8_scratch", "int8_bnb", "nf4", "fp4", "int4")
@@ -21,12 +22,12 @@ def test_the_fused_model_says_what_the_artifact_says(name: str, tiny_gpt2: Path,
     ids = torch.arange(1, 25)[None]
     with torch.inference_mode():
         expected = load_artifact(tmp_path)(ids).logits.float()
-        fused = load_fused(tmp_path)
+        fused = load_artifact(tmp_path, "cuda_graphs")
         found = fused(ids).logits.float()
     weights = [layer.weight() for layer in fused.modules() if isinstance(layer, FusedLinear)]
     assert weights
-    computed_in = parts.quant.ways["cuda_graphs"].arithmetic or parts.quant.arithmetic  # what its floor is counted by
-    assert {weight.dtype for weight in weights} == {getattr(torch, computed_in)}
+    compute_dtype = lowering(parts.quant, "cuda_graphs", TensorLowering).compute_dtype
+    assert {weight.dtype for weight in weights} == {getattr(torch, compute_dtype)}
     assert (found - expected).abs().max() < 0.03 * expected.abs().max()
 
 
@@ -35,5 +36,5 @@ def test_a_format_without_codes_is_decoded_as_ever(name: str, tiny_gpt2: Path, t
     parts = compose_parts("model=gpt2", f"quant={name}")
     model, tokenizer = load_checkpoint(tiny_gpt2, "causal_lm")
     write_artifact(model, tokenizer, "causal_lm", parts.prune, parts.quant, parts.runtime.format, [], [], tmp_path)
-    one, other = (dict(load(tmp_path).named_parameters()) for load in (load_artifact, load_fused))
+    one, other = (dict(load_artifact(tmp_path, name).named_parameters()) for name in ("torch", "cuda_graphs"))
     assert all(torch.equal(one[key], other[key]) for key in one)

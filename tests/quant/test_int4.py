@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from effcomp.quant.int4 import LARGEST_CODE, packed, quantise_groups, unpacked
-from effcomp.quant.int4_linear import Int4Linear
+from effcomp.quant.groups import quantize_groups
+from effcomp.quant.int4_linear import LARGEST_CODE, Int4Linear, pack, unpack
 from tests.quant.test_int8 import MATRICES
 
 torch.manual_seed(0)
@@ -16,7 +16,7 @@ torch.manual_seed(0)
 @pytest.mark.parametrize(("inputs", "group_size"), [(128, 32), (100, 32), (64, 64), (72, 128)])
 def test_the_rounding_error_is_at_most_half_a_step_of_the_group(inputs: int, group_size: int) -> None:
     weight = torch.randn(24, inputs) * torch.logspace(-3, 1, 24)[:, None]
-    codes, scale = quantise_groups(weight, group_size, LARGEST_CODE)
+    codes, scale = quantize_groups(weight, group_size, LARGEST_CODE)
     assert codes.abs().max() <= LARGEST_CODE
     restored = (codes.unflatten(1, (-1, group_size)) * scale[..., None]).flatten(1)
     error = (restored[:, :inputs] - weight).abs()
@@ -28,7 +28,7 @@ def test_the_rounding_error_is_at_most_half_a_step_of_the_group(inputs: int, gro
 @given(MATRICES, st.sampled_from([32, 64, 128]))
 def test_whatever_is_finite_comes_back_within_half_a_step_of_its_group(weight: torch.Tensor, group_size: int) -> None:
     weight = weight.clamp(-1e38, 1e38)
-    codes, scale = quantise_groups(weight, group_size, LARGEST_CODE)
+    codes, scale = quantize_groups(weight, group_size, LARGEST_CODE)
     assert codes.shape == (len(weight), scale.shape[1] * group_size)
     assert (codes.abs() <= LARGEST_CODE).all()
     step = scale.repeat_interleave(group_size, dim=1)
@@ -37,31 +37,31 @@ def test_whatever_is_finite_comes_back_within_half_a_step_of_its_group(weight: t
     error = (restored.double() - weight.double()).abs()
     denormal = weight.abs() <= LARGEST_CODE * torch.finfo(torch.float32).tiny
     assert (denormal | (error <= allowed)).all()
-    again, _ = quantise_groups(restored, group_size, LARGEST_CODE)
+    again, _ = quantize_groups(restored, group_size, LARGEST_CODE)
     assert torch.equal(again, codes), "what was quantised is quantised to itself"
 
 
 @given(st.integers(1, 5), st.integers(1, 9), st.data())
 def test_what_is_packed_is_unpacked(rows: int, bytes_in_a_row: int, data: st.DataObject) -> None:
     codes = data.draw(arrays("int8", (rows, 2 * bytes_in_a_row), elements=st.integers(-8, 7)).map(torch.from_numpy))
-    assert torch.equal(unpacked(packed(codes)), codes)
+    assert torch.equal(unpack(pack(codes)), codes)
 
 
 def test_two_codes_lie_in_a_byte() -> None:
     codes = torch.randint(-8, 8, (5, 64), dtype=torch.int8)
-    assert packed(codes).nbytes == codes.nbytes / 2
-    assert torch.equal(unpacked(packed(codes)), codes)
+    assert pack(codes).nbytes == codes.nbytes / 2
+    assert torch.equal(unpack(pack(codes)), codes)
 
 
 @pytest.mark.parametrize("value", [0.0, -3.5, 1e30])
 def test_constant_weights_come_back(value: float) -> None:
-    codes, scale = quantise_groups(torch.full((4, 32), value), 32, LARGEST_CODE)
+    codes, scale = quantize_groups(torch.full((4, 32), value), 32, LARGEST_CODE)
     assert torch.allclose(codes * scale, torch.full((4, 32), value), rtol=1e-6)
 
 
 @pytest.mark.parametrize(("outputs", "inputs", "tokens"), [(40, 64, 3), (17, 100, 1), (2, 384, 5)])
 def test_the_layer_multiplies_the_codes_whatever_their_shape(outputs: int, inputs: int, tokens: int) -> None:
-    codes, scale = quantise_groups(torch.randn(outputs, inputs), 32, LARGEST_CODE)
+    codes, scale = quantize_groups(torch.randn(outputs, inputs), 32, LARGEST_CODE)
     bias = torch.randn(outputs).bfloat16()
     x = torch.randn(2, tokens, inputs).bfloat16()
     dense = (codes.unflatten(1, (-1, 32)) * scale.bfloat16().float()[..., None]).flatten(1)[:, :inputs]

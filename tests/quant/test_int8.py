@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch import nn
 
+from effcomp.quant.base import Quant
+from effcomp.quant.dynamic_linear import dynamic_linear
 from effcomp.quant.int8 import Int8Scratch
-from effcomp.quant.int8_dynamic import Int8Dynamic, dynamic_linear
+from effcomp.quant.int8_dynamic import Int8Dynamic
 from effcomp.quant.int8_linear import Int8Linear, dequantize, quantize
+from effcomp.quant.lowering import TensorLowering, lowering, writer
 
 torch.manual_seed(0)
 WEIGHT = torch.randn(48, 96) * torch.logspace(-3, 1, 48)[:, None]
@@ -101,10 +104,14 @@ def test_the_dynamic_layer_multiplies_the_codes_it_was_given(granularity: str) -
     assert difference.abs().max() > 0, "the activations are int8 too"
 
 
+def encoded(quant: Quant, model: nn.Module) -> dict[str, torch.Tensor]:
+    return writer(quant, TensorLowering).encode(quant, model)
+
+
 def test_scratch_codes_every_matrix_and_dynamic_the_linear_layers() -> None:
     model = nn.Sequential(nn.Embedding(10, 8), nn.Linear(8, 4), nn.LayerNorm(4))
-    scratch = Int8Scratch(name="int8_scratch", granularity="per_channel", activations="float32").encode(model)
-    dynamic = Int8Dynamic(name="int8_dynamic", granularity="per_channel").encode(model)
+    scratch = encoded(Int8Scratch(name="int8_scratch", granularity="per_channel", activations="float32"), model)
+    dynamic = encoded(Int8Dynamic(name="int8_dynamic", granularity="per_channel"), model)
     assert {name for name in scratch if name.endswith(".codes")} == {"0.weight.codes", "1.weight.codes"}
     assert {name for name in dynamic if name.endswith(".codes")} == {"1.weight.codes"}
     assert scratch["2.weight"].dtype == torch.float32
@@ -139,7 +146,8 @@ def test_int8_activations_keep_the_linear_layers_in_codes() -> None:
 
     model = nn.Sequential(nn.Embedding(10, 8), nn.Linear(8, 4), nn.LayerNorm(4))
     quant = Int8Scratch(name="int8_scratch", granularity="per_channel", activations="int8")
-    decoded = quant.decode(deepcopy(model), quant.encode(model))
+    lowered = lowering(quant, "torch", TensorLowering)
+    decoded = lowered.decode(quant, deepcopy(model), encoded(quant, model))
     assert isinstance(decoded[1], Int8Linear)
     assert decoded[1].codes.dtype == torch.int8
     ids = torch.arange(10)

@@ -11,6 +11,7 @@ from effcomp.core.batches import Batch
 from effcomp.core.device import Device
 from effcomp.models.base import load_checkpoint
 from effcomp.models.heads import Head
+from effcomp.quant.lowering import lowerings
 from effcomp.runtimes.cuda_graphs import GraphedModel, bucket
 from effcomp.runtimes.torch import TorchModel
 from tests.conftest import compose_parts
@@ -42,7 +43,7 @@ def loaded(folder: Path, head: Head, quant: str, target: Path) -> tuple[TorchMod
     target.mkdir()
     write_artifact(model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], [], target)
     graphed = compose_parts("runtime=cuda_graphs").runtime.load(target, GPU)
-    if "torch" not in parts.quant.ways:
+    if "torch" not in lowerings(parts.quant):
         parts, target = compose_parts("quant=none"), target.parent / "float"
         target.mkdir()
         write_artifact(model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], [], target)
