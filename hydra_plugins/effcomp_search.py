@@ -132,7 +132,7 @@ def chosen(names: list[str]) -> "list[Objective]":
 def upwards(objective: "Objective") -> bool:
     """Whether more is better of what is told: times are told as paired speed-ups, which hold better than the times.
     (Not those of cuda_graphs at batch size 1: the search has their noise, the report compares them as they are.)"""
-    return objective.speedup is not None or objective.direction == "maximise"
+    return objective.speedup is not None or objective.direction == "maximize"
 
 
 def samples(swept: list[Override]) -> list[Choices]:

@@ -68,7 +68,7 @@ def test_the_table_is_that_of_the_records_in_benchmarks() -> None:
 
 def test_the_recommendation_is_that_of_the_records_in_benchmarks() -> None:
     drawn = io.StringIO()
-    goal = parse_goal(["max_accuracy_drop=0.5", "minimise=latency_p50_ms"])
+    goal = parse_goal(["max_accuracy_drop=0.5", "minimize=latency_p50_ms"])
     print_recommendation(recommend(rows(find_records(ROOT / "benchmarks/cpu/minilm_sst2.jsonl")), goal), drawn)
     assert drawn.getvalue().strip() in (ROOT / "README.md").read_text()
 

@@ -1,7 +1,7 @@
 """Name the best configuration for a goal, and why the next ones lost.
 
-effcomp recommend minimise=latency_p50_ms max_accuracy_drop=1                       of the runs in multirun
-effcomp recommend benchmarks/demo.jsonl minimise=artifact_bytes --where task=rotten_tomatoes
+effcomp recommend minimize=latency_p50_ms max_accuracy_drop=1                       of the runs in multirun
+effcomp recommend benchmarks/demo.jsonl minimize=artifact_bytes --where task=rotten_tomatoes
 
 It is the report with --recommend: `effcomp report --help` explains sources and goals.
 """
@@ -21,7 +21,7 @@ def main() -> None:
     known, options = parser.parse_known_args()
     goal = [word for word in known.words if "=" in word and "://" not in word and not Path(word).exists()]
     if not goal:
-        refuse("give a goal, say effcomp recommend minimise=latency_p50_ms max_accuracy_drop=1")
+        refuse("give a goal, say effcomp recommend minimize=latency_p50_ms max_accuracy_drop=1")
     sources = [word for word in known.words if word not in goal]
     sys.argv = ["effcomp recommend", *sources, "--recommend", *goal, *options]
     report()

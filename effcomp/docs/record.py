@@ -1,23 +1,28 @@
-"""python -m effcomp.docs.record: docs/record.md, every field of the Record with its unit and its meaning."""
+"""Generator of docs/record.md: every field of the Record, its meaning and its use.  python -m effcomp.docs.record"""
 
 import re
 import types
 from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from effcomp.record import SCHEMA, Record
+from effcomp.record.quantity import Quantity
+from effcomp.record.row import rows_in
 
 HEADER = f"""# The Record, schema {SCHEMA}
 
 Every run ends with one Record: the last line on standard output, `record.json` in the run's folder, an artifact of the
-MLflow run (where each number is a metric under its dotted path too). Units stand in the names. An interval is 95 %,
-`value` with `low` and `high`. Written by `make docs` from effcomp/record/.
+MLflow run (where each number is a metric too). Units stand in the names. An interval is 95 %, `value` with `low` and
+`high`. "Shown as" is the label of columns, axes and messages, with the unit that people read the number in. An
+objective can be optimized and limited by the name of its field (`--recommend`, `hydra.sweeper.objectives`). Written by
+`make docs` from effcomp/record/.
 """
 
 
 def describe(model: type[BaseModel] = Record) -> str:
-    """The Markdown of this row and of all rows inside it, each once, in the order in which they are met."""
+    """Return the Markdown of this row and of all rows inside it, each once, in the order in which they are met."""
     sections, waiting, seen = [HEADER], [model], {model}
     while waiting:
         row = waiting.pop(0)
@@ -25,12 +30,12 @@ def describe(model: type[BaseModel] = Record) -> str:
             f"\n## {row.__name__}\n",
             (row.__doc__ or "").strip(),
             "",
-            "| field | type | meaning |",
-            "|---|---|---|",
+            "| field | type | meaning | shown as |",
+            "|---|---|---|---|",
         ]
         for name, field in row.model_fields.items():
             meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-            lines.append(f"| `{name}` | {spelled(field.annotation)} | {meaning} |")
+            lines.append(f"| `{name}` | {spelled(field.annotation)} | {meaning} | {shown(field)} |")
             for inner in rows_in(field.annotation):
                 if inner not in seen:
                     seen.add(inner)
@@ -39,8 +44,20 @@ def describe(model: type[BaseModel] = Record) -> str:
     return "".join(sections)
 
 
+def shown(field: FieldInfo) -> str:
+    """Return how a quantity is shown: `artifact, MiB; lower is better; objective`. Empty for other fields."""
+    words = []
+    for quantity in field.metadata:
+        if isinstance(quantity, Quantity):
+            words.append(quantity.heading)
+            words += [f"{quantity.better} is better"] if quantity.better is not None else []
+            words += ["objective"] if quantity.objective else []
+            words += [f"MLflow `{quantity.headline}`"] if quantity.headline else []
+    return "; ".join(words)
+
+
 def spelled(annotation: Any) -> str:
-    """A type as it is written: `int`, `list[Kernel]`, `float or None`."""
+    """Return a type as it is written: `int`, `list[Kernel]`, `float or None`."""
     if annotation is type(None):
         return "None"
     if get_origin(annotation) in (Union, types.UnionType):
@@ -48,12 +65,6 @@ def spelled(annotation: Any) -> str:
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     return re.sub(r"typing\.|effcomp\.record\.(\w+\.)?", "", str(annotation)).replace("|", "or")
-
-
-def rows_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [row for part in get_args(annotation) for row in rows_in(part)]
 
 
 if __name__ == "__main__":

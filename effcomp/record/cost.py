@@ -1,14 +1,35 @@
 """Cost of an artifact: size, memory, energy, training, loading."""
 
+from typing import Annotated
+
+from effcomp.record.quantity import MIB, Quantity
 from effcomp.record.row import Row
+
+SMALLER = ("smaller", "larger")
+LESS_MEMORY = ("less memory", "more memory")
 
 
 class Size(Row):
     """Bytes and parameters of the artifact."""
 
-    artifact_bytes: int
+    artifact_bytes: Annotated[
+        int,
+        Quantity(
+            "artifact",
+            "MiB",
+            scale=1 / MIB,
+            digits=1,
+            better="lower",
+            words=SMALLER,
+            objective=True,
+            column=True,
+            headline="size_mib",
+        ),
+    ]
     """Every file of the artifact folder: weights, config, tokenizer."""
-    weights_bytes: int
+    weights_bytes: Annotated[
+        int, Quantity("weights", "MiB", scale=1 / MIB, digits=1, better="lower", words=SMALLER, objective=True)
+    ]
     """The files of the weights alone."""
     baseline_artifact_bytes: int
     """The artifact folder of the float32 baseline."""
@@ -31,19 +52,39 @@ class Size(Row):
 class Memory(Row):
     """Memory of the measured process, as the kernel and PyTorch count it."""
 
-    peak_rss_bytes: int
+    peak_rss_bytes: Annotated[
+        int,
+        Quantity(
+            "peak memory",
+            "MiB",
+            scale=1 / MIB,
+            digits=1,
+            better="lower",
+            words=LESS_MEMORY,
+            objective=True,
+            column=True,
+            headline="memory_mib",
+        ),
+    ]
     """The largest resident set of the measured process, libraries included."""
     library_rss_bytes: int
     """Its resident set with the libraries loaded, before the artifact."""
-    load_added_rss_bytes: int
+    load_added_rss_bytes: Annotated[int, Quantity("+load", "MiB", scale=1 / MIB, digits=1, better="lower", column=True)]
     """Resident memory that the loaded artifact adds to the libraries, read after its first calls."""
-    inference_added_rss_bytes: int
+    inference_added_rss_bytes: Annotated[
+        int, Quantity("+calls", "MiB", scale=1 / MIB, digits=1, better="lower", column=True)
+    ]
     """Resident memory that the timed calls add at their peak to the loaded artifact."""
     baseline_peak_rss_bytes: int
     """The largest resident set of the float32 baseline's process."""
     pss_bytes: int | None = None
     """Proportional set of the loaded artifact's process: pages shared with other processes count in part."""
-    gpu_allocated_bytes: int | None = None
+    gpu_allocated_bytes: Annotated[
+        int | None,
+        Quantity(
+            "GPU memory", "MiB", scale=1 / MIB, digits=1, better="lower", words=LESS_MEMORY, objective=True, column=True
+        ),
+    ] = None
     """The peak of PyTorch's tensors; None on a CPU, as the next two."""
     gpu_reserved_bytes: int | None = None
     """The peak of what PyTorch's allocator holds."""
@@ -54,13 +95,25 @@ class Memory(Row):
 class Energy(Row):
     """Energy and power above the idle machine."""
 
-    energy_per_sample_j: float | str
+    energy_per_sample_j: Annotated[
+        float | str,
+        Quantity(
+            "energy",
+            "mJ a sample",
+            scale=1000,
+            better="lower",
+            words=("less energy", "more energy"),
+            objective=True,
+            column=True,
+            headline="energy_mj",
+        ),
+    ]
     """Energy above the idle machine, at the largest batch size; or `unavailable: ` and the reason."""
     counter: str | None = None
     """The hardware counter that was read."""
     idle_power_w: float | None = None
     """Mean power before the processes started; subtracted from the energy."""
-    peak_power_w: float | None = None
+    peak_power_w: Annotated[float | None, Quantity("peak power", "W", digits=0, better="lower", column=True)] = None
     """The highest power of the board by NVML during the energy measurement, idle power included; None where NVML does
     not report it."""
 
@@ -80,7 +133,19 @@ class Training(Row):
 class Load(Row):
     """Time until the artifact answers."""
 
-    load_time_ms: float
+    load_time_ms: Annotated[
+        float,
+        Quantity(
+            "load",
+            "ms",
+            digits=0,
+            better="lower",
+            words=("loaded faster", "loaded more slowly"),
+            objective=True,
+            column=True,
+            headline="load_ms",
+        ),
+    ]
     """From the artifact folder to a model that can be called; libraries are imported before."""
     first_call_ms: float
     """The first call of all, with translation where the runtime translates."""

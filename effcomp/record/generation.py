@@ -1,9 +1,31 @@
 """What a model writes, alone and against its baseline."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from effcomp.core.interval import Interval
+from effcomp.record.quantity import Named, Quantity
 from effcomp.record.row import Row
+
+RIGHT = ("more often right", "less often right")
+TEXT_SCORES = {
+    "strict_match": Quantity(
+        "exact match (strict)", "%", scale=100, digits=1, better="higher", words=RIGHT, objective=True
+    ),
+    "flexible_match": Quantity(
+        "exact match (flexible)",
+        "%",
+        scale=100,
+        digits=1,
+        better="higher",
+        words=RIGHT,
+        objective=True,
+        headline="exact_match",
+    ),
+    "rougeL": Quantity("ROUGE-L", "%", scale=100, digits=1, better="higher", objective=True, headline="rouge_l"),
+    "bertscore": Quantity("BERTScore", "%", scale=100, digits=1, better="higher", objective=True),
+    "perplexity_judge": Quantity("perplexity under the judge", better="lower", objective=True, column=True, brief=True),
+}
+"""Scores of texts that can be optimized, by the short names in `scores`."""
 
 
 class TextScore(Interval):
@@ -22,7 +44,7 @@ class GenerationQuality(Row):
     """Prompts: all of the test."""
     headline: str
     """The score that the verdict is about."""
-    scores: dict[str, TextScore]
+    scores: Annotated[dict[str, TextScore], Named(TEXT_SCORES)]
     """By their short names: task.metrics.scores."""
     without_score: dict[str, str]
     """Those of them that these texts do not have, each with its reason."""
@@ -37,7 +59,19 @@ class GenerationQuality(Row):
 class GenerationVersus(Row):
     """Baseline and variant behind the same prompts."""
 
-    identical_tokens: Interval
+    identical_tokens: Annotated[
+        Interval,
+        Quantity(
+            "tokens as the baseline's",
+            "%",
+            scale=100,
+            digits=1,
+            better="higher",
+            words=("nearer to the baseline", "further from the baseline"),
+            objective=True,
+            column=True,
+        ),
+    ]
     """The share of places with the same token, of the longer text's."""
     first_divergence_tokens: Interval
     """How many tokens are the same before the first that is not."""

@@ -1,9 +1,12 @@
 """What a model still knows, alone and against its baseline."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from effcomp.core.interval import Interval
+from effcomp.record.quantity import Quantity
 from effcomp.record.row import Row
+
+ACCURATE = ("more accurate", "less accurate")
 
 
 class ClassQuality(Row):
@@ -24,7 +27,9 @@ class GroupQuality(Row):
 
     examples: int
     """How many."""
-    accuracy: Interval
+    accuracy: Annotated[
+        Interval, Quantity("accuracy {key}", "%", scale=100, digits=1, better="higher", words=ACCURATE, column=True)
+    ]
     """Share of right predictions."""
     macro_f1: Interval
     """The mean of the classes' F1."""
@@ -37,9 +42,24 @@ class Quality(Row):
     """There is a number."""
     examples: int
     """Test examples that were scored: all of the split."""
-    accuracy: Interval
+    accuracy: Annotated[
+        Interval,
+        Quantity(
+            "accuracy",
+            "%",
+            scale=100,
+            digits=1,
+            better="higher",
+            words=ACCURATE,
+            objective=True,
+            column=True,
+            headline="accuracy",
+        ),
+    ]
     """Share of right predictions; BCa bootstrap over examples."""
-    macro_f1: Interval
+    macro_f1: Annotated[
+        Interval, Quantity("macro-F1", "%", scale=100, digits=1, better="higher", objective=True, headline="macro_f1")
+    ]
     """The mean of the classes' F1."""
     loss: Interval
     """Cross-entropy in nats."""
@@ -64,13 +84,17 @@ class LanguageQuality(Row):
     """Sequences that were scored: all of the test text."""
     tokens: int
     """Tokens that were predicted: all of a decoder's, the masked ones of an encoder's."""
-    loss: Interval
+    loss: Annotated[Interval, Quantity("loss", "nats a token", digits=3, better="lower", objective=True)]
     """Cross-entropy in nats a token; intervals are over blocks."""
-    perplexity: Interval
+    perplexity: Annotated[
+        Interval, Quantity("perplexity", better="lower", objective=True, column=True, headline="perplexity")
+    ]
     """exp(loss): by the model's own tokens, so not comparable between tokenizers."""
     word_perplexity: Interval | None
     """exp(loss by white-space separated words); None for masked models."""
-    bits_per_byte: Interval | None
+    bits_per_byte: Annotated[
+        Interval | None, Quantity("bits per byte", digits=3, better="lower", objective=True, column=True)
+    ]
     """Of UTF-8 text; comparable between tokenizers. None for masked models."""
 
 
@@ -86,7 +110,21 @@ class NotMeasured(Row):
 class VersusBaseline(Row):
     """Baseline and variant on the same examples."""
 
-    accuracy_difference: Interval
+    accuracy_difference: Annotated[
+        Interval,
+        Quantity(
+            "accuracy difference",
+            "points",
+            scale=100,
+            digits=1,
+            better="higher",
+            words=ACCURATE,
+            objective=True,
+            column=True,
+            signed=True,
+            headline="accuracy_difference",
+        ),
+    ]
     """Variant minus baseline, paired (Bonett and Price 2012)."""
     macro_f1_difference: Interval | None = None
     """Variant minus baseline, paired bootstrap (BCa)."""
@@ -107,7 +145,10 @@ class VersusBaseline(Row):
 class LanguageVersus(Row):
     """Baseline and variant on the same blocks, with the same tokens to predict."""
 
-    loss_difference: Interval
+    loss_difference: Annotated[
+        Interval,
+        Quantity("loss difference", "nats", digits=4, better="lower", objective=True, column=True, signed=True),
+    ]
     """Variant minus baseline in nats a token, paired over blocks; more is worse."""
     perplexity_ratio: Interval
     """Variant over baseline."""

@@ -6,7 +6,10 @@ from pydantic import Field
 
 from effcomp.core.interval import Interval
 from effcomp.record.generation import Writing
+from effcomp.record.quantity import Quantity
 from effcomp.record.row import Row
+
+FASTER = ("faster", "slower")
 
 
 class Floor(Row):
@@ -19,10 +22,13 @@ class Floor(Row):
     floor_ms: float
     """The larger of operations over the machine's rate in the format's arithmetic, and bytes over its bandwidth (of the
     last cache for those that fit into it)."""
-    share: float
+    share: Annotated[
+        float, Quantity("of the floor", "%", scale=100, digits=0, better="higher", entry="first", column=True)
+    ]
     """floor_ms over the median latency: 1 would be a perfect kernel."""
-    rates_exceeded: bool = False
-    """The call was faster than the measured rates allow, so they were too low; floor_ms is then its own time."""
+    rates_exceeded: bool | None = None
+    """True if the call was faster than the measured rates allow, so they were too low; floor_ms is then its own time.
+    None in records of schemas before 5."""
 
 
 class Generation(Row):
@@ -32,18 +38,43 @@ class Generation(Row):
     """Length of the prompt."""
     new_tokens: int
     """Tokens written behind it."""
-    prefill_ms: Interval
+    prefill_ms: Annotated[
+        Interval,
+        Quantity(
+            "prefill",
+            "ms",
+            better="lower",
+            words=FASTER,
+            objective=True,
+            speedup="prefill_speedup",
+            column=True,
+            brief=True,
+        ),
+    ]
     """From the prompt to its first token."""
+    prefill_speedup: Annotated[Interval, Quantity("speed-up, prefill", "x", better="higher", column=True)]
+    """Time of the baseline over time of this artifact, both called in turn."""
     prefill_tokens_per_s: float
     """Tokens of the prompt that are read in a second."""
-    decode_ms_per_token: Interval
+    decode_ms_per_token: Annotated[
+        Interval,
+        Quantity(
+            "decode",
+            "ms a token",
+            better="lower",
+            words=FASTER,
+            objective=True,
+            speedup="decode_speedup",
+            column=True,
+            brief=True,
+            headline="decode_ms",
+        ),
+    ]
     """The median over all written tokens but the first."""
+    decode_speedup: Annotated[Interval, Quantity("speed-up, decode", "x", better="higher", column=True)]
+    """Time of the baseline over time of this artifact for the tokens after the first, both called in turn."""
     decode_tokens_per_s: float
     """Tokens that are written in a second, the first one not counted."""
-    prefill_speedup: Interval
-    """Time of the baseline over time of this artifact, both called in turn."""
-    decode_speedup: Interval
-    """The same for the tokens behind the first."""
 
 
 class Scenarios(Row):
@@ -76,13 +107,36 @@ class BatchSpeed(Row):
     """99 of 100."""
     latency_mean_ms: float
     """The arithmetic mean."""
-    throughput_samples_per_s: float
+    throughput_samples_per_s: Annotated[
+        float,
+        Quantity(
+            "throughput at the largest batch",
+            "samples/s",
+            digits=1,
+            better="higher",
+            words=FASTER,
+            objective=True,
+            speedup="speedup",
+            headline="samples_per_s",
+        ),
+    ]
     """Batch size over the mean latency."""
-    throughput_tokens_per_s: float
+    throughput_tokens_per_s: Annotated[
+        float,
+        Quantity(
+            "throughput at the largest batch",
+            "tokens/s",
+            digits=1,
+            better="higher",
+            words=FASTER,
+            objective=True,
+            speedup="speedup",
+        ),
+    ]
     """Real tokens: padding is not counted."""
     baseline_latency_p50_ms: float
     """The float32 baseline's median on the same batches."""
-    speedup: Interval
+    speedup: Annotated[Interval, Quantity("speed-up, batch {key}", "x", better="higher", column=True)]
     """Time of the baseline over time of this artifact on the same batch, both called in turn: the median."""
     gpu_time_p50_ms: float | None = None
     """Between the GPU's own events; None on a CPU."""
@@ -93,9 +147,24 @@ class BatchSpeed(Row):
 class Speed(Row):
     """Latency and throughput by batch size, and the paired speed-up."""
 
-    latency_p50_ms: Interval
+    latency_p50_ms: Annotated[
+        Interval,
+        Quantity(
+            "latency p50",
+            "ms",
+            better="lower",
+            words=FASTER,
+            objective=True,
+            speedup="speedup",
+            column=True,
+            brief=True,
+            headline="latency_ms",
+        ),
+    ]
     """At the first batch size, as `speedup`."""
-    speedup: Interval
+    speedup: Annotated[
+        Interval, Quantity("speed-up", "x", better="higher", words=FASTER, objective=True, headline="speedup")
+    ]
     """At the first batch size."""
     by_batch_size: Annotated[dict[int, BatchSpeed], Field(min_length=1)]
     """By the number of sequences in a batch."""

@@ -3,7 +3,7 @@
 python -m effcomp.report                                           the runs in multirun
 python -m effcomp.report multirun/2026-11-22/10-00-00 --where quant=nf4,int8_dynamic
 python -m effcomp.report sqlite:///mlruns/mlflow.db --out results
-python -m effcomp.report benchmarks/demo.jsonl --recommend max_accuracy_drop=1 minimise=latency_p50_ms
+python -m effcomp.report benchmarks/demo.jsonl --recommend max_accuracy_drop=1 minimize=latency_p50_ms
 """
 
 import argparse
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "--recommend",
         nargs="+",
         metavar="NAME=VALUE",
-        help="name the best configuration, and why the next ones lost: minimise=NAME or maximise=NAME, and limits: "
+        help="name the best configuration, and why the next ones lost: minimize=NAME or maximize=NAME, and limits: "
         "max_accuracy_drop=POINTS, max_perplexity_increase=PERCENT, max_NAME=, min_NAME= (in the unit of the name)",
     )
     return parser

@@ -1,7 +1,8 @@
 """docs/record.md describes the Record that the code has."""
 
-from effcomp.docs.record import describe, rows_in
+from effcomp.docs.record import describe
 from effcomp.record import Record
+from effcomp.record.row import rows_in
 from tests.conftest import ROOT
 
 

@@ -15,10 +15,18 @@ from tests.conftest import DATA
 TEXT = (DATA / "records" / "nf4.json").read_text()
 
 
+def without_none(value: Any) -> Any:
+    """The value without the fields that are None, which a record of an older version may not have."""
+    if isinstance(value, dict):
+        return {name: without_none(inner) for name, inner in value.items() if inner is not None}
+    return [without_none(inner) for inner in value] if isinstance(value, list) else value
+
+
 def test_a_record_survives_json() -> None:
     record = Record.from_json(TEXT)
     fields = json.loads(TEXT)
-    assert json.loads(record.to_json()) == fields | {"config": with_ids(fields["config"])}
+    expected = fields | {"config": with_ids(fields["config"])}
+    assert without_none(json.loads(record.to_json())) == without_none(expected)
     assert Record.from_json(record.to_json()) == record
     assert "\n" not in record.to_json()
 

@@ -90,7 +90,7 @@ def test_records_without_a_quality_are_reported_without_figures_of_it(tmp_path: 
 
 
 def test_the_command_prints_the_table_and_the_recommendation(sweep: Path, tmp_path: Path) -> None:
-    goal = ("--recommend", "max_accuracy_drop=2", "minimise=artifact_bytes")
+    goal = ("--recommend", "max_accuracy_drop=2", "minimize=artifact_bytes")
     ran = run_effcomp(".", "--out", "elsewhere", *goal, cwd=sweep, module="effcomp.report")
     assert ran.code == 0, ran.stderr
     assert "none (baseline)" in ran.stdout

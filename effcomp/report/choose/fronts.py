@@ -65,7 +65,7 @@ def tradeoffs(rows: Sequence[Row], x: str, ys: Sequence[str] = QUALITIES) -> lis
 
 def shown_values(objective: Objective, records: Sequence[Record]) -> list[Interval | None]:
     """`comparable`, in the unit of the objective's label."""
-    values, scale = comparable(objective, records), objective.scale
+    values, scale = comparable(objective, records), objective.quantity.scale
     return values if scale == 1 else [None if one is None else one.scaled(scale) for one in values]
 
 

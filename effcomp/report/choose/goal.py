@@ -1,4 +1,4 @@
-"""What is asked of a recommendation, `max_accuracy_drop=0.5 minimise=latency_p50_ms`, and which records keep it."""
+"""What is asked of a recommendation, `max_accuracy_drop=0.5 minimize=latency_p50_ms`, and which records keep it."""
 
 import math
 from abc import ABC, abstractmethod
@@ -16,14 +16,23 @@ from effcomp.record import (
     Record,
     VersusBaseline,
 )
-from effcomp.report.choose.objectives import OBJECTIVES, exact
+from effcomp.record.quantity import exact
+from effcomp.report.choose.objectives import OBJECTIVES, Direction
 from effcomp.report.table.rows import spread
 from effcomp.report.table.words import quantity
 
 GRAMMAR = (
-    "give minimise=NAME or maximise=NAME, and any of max_accuracy_drop=POINTS, max_perplexity_increase=PERCENT, "
+    "give minimize=NAME or maximize=NAME, and any of max_accuracy_drop=POINTS, max_perplexity_increase=PERCENT, "
     f"max_headline_drop=POINTS, max_NAME=NUMBER, min_NAME=NUMBER; NAME is one of: {', '.join(OBJECTIVES)}"
 )
+
+DIRECTIONS: dict[str, Direction] = {
+    "minimize": "minimize",
+    "maximize": "maximize",
+    "minimise": "minimize",
+    "maximise": "maximize",
+}
+"""Directions by the words that are typed."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +47,12 @@ class Bound:
         """In words; None when the whole interval is within the bound."""
         objective = OBJECTIVES[self.objective]
         if value is None:
-            return f"its {objective.what} was not measured"
+            return f"its {objective.quantity.label} was not measured"
         if value.high <= self.limit if self.side == "max" else value.low >= self.limit:
             return None
         border = "at most" if self.side == "max" else "at least"
         asked, measured = quantity(objective, exact(self.limit)), quantity(objective, value)
-        return f"its {objective.what} is not {border} {asked}: {measured}"
+        return f"its {objective.quantity.label} is not {border} {asked}: {measured}"
 
 
 @dataclass(frozen=True)
@@ -159,9 +168,9 @@ def parse_goal(items: list[str]) -> Goal:
     for item in items:
         key, _, value = item.partition("=")
         side, _, name = key.partition("_")
-        if key in ("minimise", "maximise") and value in OBJECTIVES:
+        if key in DIRECTIONS and value in OBJECTIVES:
             better = OBJECTIVES[value].direction
-            if key != better:
+            if DIRECTIONS[key] != better:
                 raise UserError(f"--recommend {item}: of {value} the best is the other end; write {better}={value}")
             wanted.append(value)
         elif key in LOSSES:

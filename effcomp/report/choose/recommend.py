@@ -13,27 +13,6 @@ from effcomp.report.table.words import facts, three_digits
 
 EXPLAINED = 4
 """Configurations before the best one, and behind it, that are explained; the others are counted."""
-COMPARATIVES = {
-    "accuracy": ("more accurate", "less accurate"),
-    "macro_f1": ("better", "worse"),
-    "perplexity": ("better", "worse"),
-    "strict_match": ("more often right", "less often right"),
-    "flexible_match": ("more often right", "less often right"),
-    "rougeL": ("better", "worse"),
-    "bertscore": ("better", "worse"),
-    "perplexity_judge": ("better", "worse"),
-    "identical_tokens": ("nearer to the baseline", "further from the baseline"),
-    "latency_p50_ms": ("faster", "slower"),
-    "throughput_samples_per_s": ("faster", "slower"),
-    "throughput_tokens_per_s": ("faster", "slower"),
-    "prefill_ms": ("faster", "slower"),
-    "decode_ms_per_token": ("faster", "slower"),
-    "artifact_bytes": ("smaller", "larger"),
-    "weights_bytes": ("smaller", "larger"),
-    "peak_rss_bytes": ("less memory", "more memory"),
-    "load_time_ms": ("loaded faster", "loaded more slowly"),
-    "energy_per_sample_j": ("less energy", "more energy"),
-}
 
 
 @dataclass(frozen=True)
@@ -71,7 +50,7 @@ def recommend(rows: Sequence[Row], goal: Goal) -> Recommendation:
     if len({row.record.truth.data.fingerprint for row in rows}) > 1:
         raise UserError("--recommend: these records are of several test sets; choose one with --where task=NAME")
     objective = OBJECTIVES[goal.objective]
-    found = sorted(candidates(rows, goal), key=lambda one: one.value.value, reverse=objective.direction == "maximise")
+    found = sorted(candidates(rows, goal), key=lambda one: one.value.value, reverse=objective.direction == "maximize")
     kept = [one for one in found if not one.broken]
     if not kept:
         others = [f"{one.row.name}: {one.number} {one.unit}, but {one.broken[0]}" for one in found[:EXPLAINED]]
@@ -88,7 +67,7 @@ def recommend(rows: Sequence[Row], goal: Goal) -> Recommendation:
             *(standing(one, best, goal) for one in behind[:EXPLAINED]),
             *more(len(behind) - EXPLAINED, "keep the limits"),
             *more(len(found) - len(before) - len(kept), "come behind it and do not keep the limits"),
-            *more(len(rows) - len(found), f"have no {objective.what}"),
+            *more(len(rows) - len(found), f"have no {objective.quantity.label}"),
         ],
     )
 
@@ -120,7 +99,7 @@ def candidates(rows: Sequence[Row], goal: Goal) -> list[Candidate]:
             broken = [bound.broken_by(values[bound.objective][index]) for bound in goal.bounds]
             if not is_baseline(row.record):
                 broken += [loss.broken_by(row.record) for loss in goal.losses]
-            number, unit = three_digits(objective, value), objective.unit
+            number, unit = three_digits(objective, value), objective.quantity.unit
             if as_times and not keeps_time(objective, row.record):
                 number += " (by its ratio)"
             if as_ratios and objective.speedup is not None and (speedup := objective.speedup(row.record)):
@@ -132,15 +111,15 @@ def candidates(rows: Sequence[Row], goal: Goal) -> list[Candidate]:
 def praised(best: Candidate, objective: Objective) -> str:
     measured = f"{best.number} {best.unit}".rstrip()
     if is_baseline(best.row.record):
-        return f"{best.row.name}: no other keeps the limits and is better; {objective.what}: {measured}"
+        return f"{best.row.name}: no other keeps the limits and is better; {objective.quantity.label}: {measured}"
     words = facts(best.row)
     said = best.number if objective.speedup is not None else measured
-    return words if said in words else f"{words}; {objective.what}: {measured}"
+    return words if said in words else f"{words}; {objective.quantity.label}: {measured}"
 
 
 def standing(one: Candidate, best: Candidate, goal: Goal) -> str:
     """How a configuration stands to the best: `fp16: slower: 8.1 [7.9, 8.3] against 4.4 [4.2, 4.6] ms`."""
-    better, worse = COMPARATIVES[goal.objective]
+    better, worse = OBJECTIVES[goal.objective].quantity.words
     if one.value.low <= best.value.high and best.value.low <= one.value.high:
         word = "a tie"
     else:

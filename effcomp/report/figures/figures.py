@@ -8,16 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from effcomp.core.interval import Interval
-from effcomp.record import LanguageQuality, Quality, Record
+from effcomp.record import Quality, Record
 from effcomp.record.baseline import is_baseline
-from effcomp.report.choose.objectives import MIB, OBJECTIVES, exact
-from effcomp.report.table.columns import energy_mj
+from effcomp.record.quantity import Field
+from effcomp.report.choose.objectives import OBJECTIVES
 from effcomp.report.table.rows import Row, name
 
 BASELINE_COLOUR, COLOUR, SECOND_COLOUR, INK = "#8a8f98", "#1f6feb", "#bc4c00", "#333333"
 DPI = 150
 LONGEST_NAME = 44
 """Characters of a configuration in one line of a figure."""
+COSTS = ("artifact_bytes", "peak_rss_bytes", "energy_per_sample_j")
+"""Objectives that stand beside the speed-ups."""
 Measure = Callable[[Record], Interval | None]
 
 
@@ -95,28 +97,20 @@ def titled(figure: Figure, title: str) -> None:
     figure.suptitle(wrapped(title, int(figure.get_figwidth() * 11)), fontsize=11)
 
 
-def in_its_unit(name: str) -> tuple[str, Measure]:
-    """An objective's label, and its value in the label's unit."""
-    objective = OBJECTIVES[name]
+def in_its_unit(field: Field) -> tuple[str, Measure]:
+    """Return the label of a quantity, and a reader of its displayed number."""
 
     def value(record: Record) -> Interval | None:
-        found = objective.value(record)
-        return None if found is None else found.scaled(objective.scale)
+        found = field.of(record)
+        return None if found is None else found.scaled(field.quantity.scale)
 
-    return objective.label, value
-
-
-QUALITY_MEASURES: list[tuple[str, Measure]] = [
-    *map(in_its_unit, ("accuracy", "macro_f1")),
-    ("perplexity (less is better)", lambda r: r.quality.perplexity if isinstance(r.quality, LanguageQuality) else None),
-    ("loss, nats a token", lambda r: r.quality.loss if isinstance(r.quality, LanguageQuality) else None),
-    *map(in_its_unit, ("flexible_match", "rougeL", "bertscore", "identical_tokens", "perplexity_judge")),
-]
+    return field.heading, value
 
 
 def performance_figure(rows: Sequence[Row], about: str) -> Figure | None:
-    """Quality with its intervals; None where none was measured."""
-    drawn = [(label, value) for label, value in QUALITY_MEASURES if any(value(row.record) for row in rows)]
+    """Draw every objective of quality with its intervals; None where none was measured."""
+    qualities = [one.field for one in OBJECTIVES.values() if one.field.section in ("quality", "versus_baseline")]
+    drawn = [in_its_unit(field) for field in qualities if any(field.of(row.record) for row in rows)]
     return panels(rows, f"Quality with 95 % intervals: {about}", dots, drawn) if drawn else None
 
 
@@ -127,12 +121,8 @@ def efficiency_figure(rows: Sequence[Row], about: str) -> Figure:
         (f"speed-up at batch {size}, times", lambda record, size=size: record.speed.by_batch_size[size].speedup)  # type: ignore[misc]
         for size in shared
     ]
-    costs: list[tuple[str, Measure]] = [
-        ("artifact, MiB", lambda record: exact(record.cost.size.artifact_bytes / MIB)),
-        ("peak memory, MiB", lambda record: exact(record.cost.memory.peak_rss_bytes / MIB)),
-    ]
-    if any(energy_mj(row.record) for row in rows):
-        costs.append(("energy, mJ a sample", energy_mj))
+    fields = [OBJECTIVES[name].field for name in COSTS]
+    costs = [in_its_unit(field) for field in fields if any(field.of(row.record) for row in rows)]
     title = f"Efficiency, speed-ups with 95 % intervals: {about}"
     figure = panels(rows, title, bars, [*speedups, *costs])
     for axes in figure.axes[: len(shared)]:

@@ -71,7 +71,7 @@ def tradeoff_figure(found: Sequence[Tradeoff], about: str) -> Figure:
         frameon=False,
         ncols=legend_columns(legend),
     )
-    titled(figure, f"Quality against {found[0].x.what}, with 95 % intervals: {about}")
+    titled(figure, f"Quality against {found[0].x.quantity.label}, with 95 % intervals: {about}")
     return figure
 
 
@@ -92,7 +92,7 @@ def legend_columns(legend: list[str]) -> int:
 def scaled(axes: Axes, side: str, objective: Objective, values: Iterable[Interval]) -> None:
     """Label an axis; a logarithmic one where less is better and the values differ much."""
     axis, kept = getattr(axes, f"{side}axis"), [one.value for one in values if one.value > 0]
-    less = objective.direction == "minimise"
+    less = objective.direction == "minimize"
     axis.set_label_text(f"{objective.label} ({'less' if less else 'more'} is better)")
     if less and max(kept, default=0) > LOG_FROM * min(kept, default=1):
         getattr(axes, f"set_{side}scale")("log")

@@ -75,7 +75,7 @@ function filter() {
 // ---- the plot
 
 function paretoFront(indices, x, y) {
-  const sign = (objective) => (objective.direction === "minimise" ? 1 : -1);
+  const sign = (objective) => (objective.direction === "minimize" ? 1 : -1);
   const cost = (index, axis) => sign(axis) * points[index].at[axis.key][0];
   const sorted = [...indices].sort((a, b) => cost(a, x) - cost(b, x) || cost(a, y) - cost(b, y));
   const front = [];
@@ -122,7 +122,7 @@ function marks(indices, x, y, { name, colour, symbol, labelled }) {
 
 function axis(objective, indices) {
   const values = indices.map((index) => points[index].at[objective.key][0]).filter((value) => value > 0);
-  const less = objective.direction === "minimise";
+  const less = objective.direction === "minimize";
   const log = less && Math.max(...values) > LOG_FROM * Math.min(...values);
   const title = `${objective.label} (${less ? "less" : "more"} is better${log ? ", logarithmic" : ""})`;
   const ticks = log ? { tickvals: TICKS, ticktext: TICKS.map(String) } : {};

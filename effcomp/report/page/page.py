@@ -102,7 +102,7 @@ def plot_data(rows: list[Row]) -> dict[str, Any]:
                 "choices": row.record.choices,
                 "testSet": test_sets.index(examples(row.record)),
                 "at": {
-                    key: triple(one, OBJECTIVES[key].scale)
+                    key: triple(one, OBJECTIVES[key].quantity.scale)
                     for key, found in measured.items()
                     if (one := found[index]) is not None
                 },

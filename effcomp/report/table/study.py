@@ -14,7 +14,7 @@ import pandas as pd
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.record import LanguageQuality, NotMeasured, Quality, Record
-from effcomp.report.choose.objectives import MIB
+from effcomp.record.quantity import MIB
 from effcomp.report.table.rows import spread, subject
 
 SOURCE = "source"

@@ -74,12 +74,12 @@ def doubts(row: Row) -> list[str]:
 
 def quantity(objective: Objective, interval: Interval) -> str:
     """A value in the unit of its objective's label: `4.05 [3.98, 4.11] ms`."""
-    return f"{three_digits(objective, interval)} {objective.unit}".rstrip()
+    return f"{three_digits(objective, interval)} {objective.quantity.unit}".rstrip()
 
 
 def three_digits(objective: Objective, interval: Interval) -> str:
     """The same without the unit; as many digits behind the point as three of the value's that count."""
-    shown = interval.scaled(objective.scale)
+    shown = interval.scaled(objective.quantity.scale)
     size = math.floor(math.log10(abs(shown.value))) if shown.value else 0
     digits = max(0, 2 - size)
     return spread(shown, digits) if shown.high > shown.low else f"{shown.value:.{digits}f}"

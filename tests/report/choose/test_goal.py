@@ -29,25 +29,30 @@ def losing(low: float, value: float, high: float, examples: int = 1000) -> Recor
 
 def test_a_goal_is_an_objective_and_limits() -> None:
     goal = parse_goal(
-        ["max_accuracy_drop=0.5", "minimise=latency_p50_ms", "max_artifact_bytes=3e7", "min_accuracy=0.8"]
+        ["max_accuracy_drop=0.5", "minimize=latency_p50_ms", "max_artifact_bytes=3e7", "min_accuracy=0.8"]
     )
     assert goal.objective == "latency_p50_ms"
     assert goal.losses == [AccuracyDrop(0.5)]
     assert goal.bounds == [Bound("max", "artifact_bytes", 3e7), Bound("min", "accuracy", 0.8)]
 
 
+@pytest.mark.parametrize("item", ["minimise=latency_p50_ms", "minimize=latency_p50_ms"])
+def test_both_spellings_are_understood(item: str) -> None:
+    assert parse_goal([item]).objective == "latency_p50_ms"
+
+
 @pytest.mark.parametrize(
     ("items", "reason"),
     [
         (["max_accuracy_drop=0.5"], "give one objective, not 0"),
-        (["minimise=latency_p50_ms", "minimise=artifact_bytes"], "give one objective, not 2"),
-        (["minimise=accuracy"], "write maximise=accuracy"),
-        (["minimise=latency"], "NAME is one of: accuracy"),
-        (["minimise=latency_p50_ms", "max_latency=3"], "max_latency=3: give"),
-        (["minimise=latency_p50_ms", "max_accuracy_drop=little"], "little is no number"),
-        (["minimise=latency_p50_ms", "max_accuracy_drop=nan"], "nan is no number"),
-        (["minimise=latency_p50_ms", "max_accuracy_drop=-1"], "-1 is no number of 0 or more"),
-        (["latency_p50_ms"], "give minimise=NAME"),
+        (["minimize=latency_p50_ms", "minimize=artifact_bytes"], "give one objective, not 2"),
+        (["minimize=accuracy"], "write maximize=accuracy"),
+        (["minimize=latency"], "NAME is one of: accuracy"),
+        (["minimize=latency_p50_ms", "max_latency=3"], "max_latency=3: give"),
+        (["minimize=latency_p50_ms", "max_accuracy_drop=little"], "little is no number"),
+        (["minimize=latency_p50_ms", "max_accuracy_drop=nan"], "nan is no number"),
+        (["minimize=latency_p50_ms", "max_accuracy_drop=-1"], "-1 is no number of 0 or more"),
+        (["latency_p50_ms"], "give minimize=NAME"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(items: list[str], reason: str) -> None:
@@ -56,9 +61,9 @@ def test_what_cannot_be_asked_is_refused(items: list[str], reason: str) -> None:
 
 
 def test_a_bad_item_is_refused_before_any_record_is_read(tmp_path: Path) -> None:
-    ran = run_effcomp("missing.jsonl", "--recommend", "minimise=speed", cwd=tmp_path, module="effcomp.report")
+    ran = run_effcomp("missing.jsonl", "--recommend", "minimize=speed", cwd=tmp_path, module="effcomp.report")
     assert ran.code == 2
-    assert "minimise=speed" in ran.stderr
+    assert "minimize=speed" in ran.stderr
     assert "missing" not in ran.stderr
     assert ran.stderr.count("\n") == 1
 

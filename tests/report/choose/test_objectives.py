@@ -6,6 +6,7 @@ import pytest
 
 from effcomp.core.interval import Interval
 from effcomp.record import Record
+from effcomp.record.quantity import fields
 from effcomp.report.choose.objectives import BETWEEN_RUNS, OBJECTIVES, comparable, pareto_front
 from effcomp.report.sources import find_records
 from tests.conftest import ROOT, altered
@@ -32,7 +33,7 @@ def test_every_objective_reads_a_number_with_its_bounds_in_order() -> None:
     for key, objective in OBJECTIVES.items():
         found = [value for record in records if (value := objective.value(record)) is not None]
         assert all(value.low <= value.value <= value.high for value in found), key
-        assert found or key in {"energy_per_sample_j", "strict_match", "flexible_match"}
+        assert found or key in {"energy_per_sample_j", "strict_match", "flexible_match", "gpu_allocated_bytes"}
 
 
 def test_what_a_record_has_not_is_none_and_no_number() -> None:
@@ -46,8 +47,14 @@ def test_what_a_record_has_not_is_none_and_no_number() -> None:
 
 
 def test_a_label_is_a_name_and_a_unit() -> None:
-    assert (OBJECTIVES["artifact_bytes"].what, OBJECTIVES["artifact_bytes"].unit) == ("artifact", "MiB")
-    assert OBJECTIVES["perplexity"].unit == ""
+    assert OBJECTIVES["artifact_bytes"].label == "artifact, MiB"
+    assert OBJECTIVES["perplexity"].label == "perplexity"
+
+
+def test_every_objective_has_a_name_of_its_own_and_a_direction() -> None:
+    found = [field for field in fields(Record) if field.quantity.objective]
+    assert len({field.name for field in found}) == len(found)
+    assert all(field.quantity.better is not None for field in found)
 
 
 def test_latencies_beside_one_baseline_have_the_order_of_their_speedups() -> None:
@@ -127,14 +134,14 @@ def test_a_greater_speedup_is_a_greater_throughput() -> None:
 
 def test_a_front_holds_what_no_other_point_beats() -> None:
     points = [(1.0, 5.0), (2.0, 7.0), (3.0, 6.0), (4.0, 9.0), (1.5, 5.0)]
-    assert pareto_front(points, ("minimise", "maximise")) == [0, 1, 3]
-    assert pareto_front(points, ("minimise", "minimise")) == [0]
-    assert pareto_front(points, ("maximise", "minimise")) == [3, 2, 4]
-    assert pareto_front([], ("minimise", "minimise")) == []
+    assert pareto_front(points, ("minimize", "maximize")) == [0, 1, 3]
+    assert pareto_front(points, ("minimize", "minimize")) == [0]
+    assert pareto_front(points, ("maximize", "minimize")) == [3, 2, 4]
+    assert pareto_front([], ("minimize", "minimize")) == []
 
 
 def test_equal_points_are_on_a_front_together() -> None:
-    assert pareto_front([(1.0, 1.0), (1.0, 1.0), (1.0, 2.0)], ("minimise", "minimise")) == [0, 1]
+    assert pareto_front([(1.0, 1.0), (1.0, 1.0), (1.0, 2.0)], ("minimize", "minimize")) == [0, 1]
 
 
 def test_decoding_is_compared_by_its_own_ratios_and_among_texts_of_one_length() -> None:

@@ -6,7 +6,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.report.choose.goal import parse_goal
 from effcomp.report.choose.objectives import OBJECTIVES
-from effcomp.report.choose.recommend import COMPARATIVES, Candidate, Recommendation, recommend, standing
+from effcomp.report.choose.recommend import Candidate, Recommendation, recommend, standing
 from effcomp.report.sources import find_records
 from effcomp.report.table.rows import Row, rows
 from tests.conftest import ROOT, records
@@ -19,7 +19,7 @@ def recommended(name: str, *items: str) -> Recommendation:
 
 
 def test_the_fastest_that_is_shown_to_keep_the_limit_wins() -> None:
-    found = recommended("minilm_sst2", "max_accuracy_drop=0.5", "minimise=latency_p50_ms")
+    found = recommended("minilm_sst2", "max_accuracy_drop=0.5", "minimize=latency_p50_ms")
     assert found.best.startswith("bf16 on openvino: 3.88 [3.81, 3.96] times the baseline's speed")
     assert found.others[0] == (
         "int8_static on openvino: faster: 5.47 [5.18, 5.62] against 3.88 [3.81, 3.96] times the baseline's speed, but "
@@ -32,13 +32,13 @@ def test_the_fastest_that_is_shown_to_keep_the_limit_wins() -> None:
 
 
 def test_a_wider_limit_lets_a_faster_one_win() -> None:
-    found = recommended("minilm_sst2", "max_accuracy_drop=1", "minimise=latency_p50_ms")
+    found = recommended("minilm_sst2", "max_accuracy_drop=1", "minimize=latency_p50_ms")
     assert found.best.startswith("int8_static on openvino")
 
 
 def test_the_order_is_that_of_the_speedups_and_not_of_the_times() -> None:
     """int8_dynamic on OpenVINO was measured while the machine was slow: 8.75 ms, and 4.05 times the baseline."""
-    found = recommended("minilm_sst2", "minimise=latency_p50_ms")
+    found = recommended("minilm_sst2", "minimize=latency_p50_ms")
     behind = [line.partition(":")[0] for line in found.others]
     assert behind.index("int8_dynamic on openvino") < behind.index("int8_dynamic on onnxruntime")
 
@@ -47,7 +47,7 @@ def test_latencies_on_cuda_graphs_are_told_as_times_and_that_of_another_runtime_
     records = find_records(CPU.parent / "h100/gpt2.jsonl")
     eager, graphs = ([one for one in records if one.choices["runtime"] == name] for name in ("torch", "cuda_graphs"))
     times = {row.name: row.record.speed.latency_p50_ms.value for row in rows(graphs)}
-    found = recommend(rows([*eager, *graphs[:3]]), parse_goal(["minimise=latency_p50_ms"]))
+    found = recommend(rows([*eager, *graphs[:3]]), parse_goal(["minimize=latency_p50_ms"]))
     best = found.best.partition(":")[0]
     assert times[best] == min(list(times.values())[:3])
     for line in found.others:
@@ -56,26 +56,26 @@ def test_latencies_on_cuda_graphs_are_told_as_times_and_that_of_another_runtime_
 
 
 def test_intervals_that_overlap_are_a_tie() -> None:
-    found = recommended("minilm_sst2", "min_accuracy=0.87", "maximise=accuracy")
+    found = recommended("minilm_sst2", "min_accuracy=0.87", "maximize=accuracy")
     assert found.others[0].partition(": ")[2].startswith("a tie: ")
 
 
 def test_the_baseline_keeps_every_loss_and_wins_where_no_other_does() -> None:
-    found = recommended("minilm_sst2_pruned", "max_accuracy_drop=0", "minimise=artifact_bytes")
+    found = recommended("minilm_sst2_pruned", "max_accuracy_drop=0", "minimize=artifact_bytes")
     assert found.best == "no configuration can be shown to keep the limits"
     both = find_records(CPU / "minilm_sst2.jsonl")[:1] + find_records(CPU / "minilm_sst2_pruned.jsonl")
-    found = recommend(rows(both), parse_goal(["max_accuracy_drop=0", "minimise=artifact_bytes"]))
+    found = recommend(rows(both), parse_goal(["max_accuracy_drop=0", "minimize=artifact_bytes"]))
     assert found.best.startswith("none (baseline): no other keeps the limits and is better; artifact: 87.3 MiB")
 
 
 def test_perplexity_and_throughput_of_a_language_model() -> None:
-    found = recommended("smollm2_bbc_news", "max_perplexity_increase=1", "maximise=throughput_tokens_per_s")
+    found = recommended("smollm2_bbc_news", "max_perplexity_increase=1", "maximize=throughput_tokens_per_s")
     assert found.best.startswith("int8_dynamic on openvino")
-    found = recommended("smollm2_bbc_news", "max_perplexity_increase=1", "minimise=artifact_bytes")
+    found = recommended("smollm2_bbc_news", "max_perplexity_increase=1", "minimize=artifact_bytes")
     assert found.best.startswith("int8_dynamic on openvino")
     smaller = "int4 on openvino: smaller: 89.7 against 134 MiB"
     assert found.others[0] == f"{smaller}, but its perplexity rises by more than 1 %: +25.6 [+23.9, +27.3] %"
-    found = recommended("smollm2_bbc_news", "max_perplexity_increase=5", "minimise=decode_ms_per_token")
+    found = recommended("smollm2_bbc_news", "max_perplexity_increase=5", "minimize=decode_ms_per_token")
     assert found.best.startswith("int8_scratch")
     assert "int8_dynamic: a tie: " in found.others[0]
     assert "perplexity rises by more than 5 %: +330.7" in found.others[0]
@@ -84,7 +84,7 @@ def test_perplexity_and_throughput_of_a_language_model() -> None:
 def test_a_decoder_is_chosen_by_its_pace_of_writing() -> None:
     found = recommend(
         rows(find_records(CPU.parent / "metrics_study.jsonl")),
-        parse_goal(["minimise=decode_ms_per_token", "max_headline_drop=3"]),
+        parse_goal(["minimize=decode_ms_per_token", "max_headline_drop=3"]),
     )
     assert found.best.startswith(
         "nf4: 2.41 [2.31, 2.52] times the baseline's speed, in decoding 1.71 [1.67, 1.76] times"
@@ -94,7 +94,7 @@ def test_a_decoder_is_chosen_by_its_pace_of_writing() -> None:
 
 
 def test_those_that_are_not_explained_are_counted() -> None:
-    found = recommended("minilm_sst2", "max_accuracy_drop=0", "minimise=artifact_bytes")
+    found = recommended("minilm_sst2", "max_accuracy_drop=0", "minimize=artifact_bytes")
     explained = [line for line in found.others if not line[0].isdigit()]
     counted = [int(line.partition(" ")[0]) for line in found.others if line[0].isdigit()]
     assert len(explained) + sum(counted) == 22
@@ -103,10 +103,10 @@ def test_those_that_are_not_explained_are_counted() -> None:
 @pytest.mark.parametrize(
     ("name", "items", "reason"),
     [
-        ("minilm_sst2", ["minimise=energy_per_sample_j"], "no record has energy_per_sample_j"),
-        ("minilm_sst2", ["minimise=latency_p50_ms", "max_perplexity_increase=1"], "no record has perplexity"),
-        ("distilbert_random", ["minimise=latency_p50_ms", "max_accuracy_drop=1"], "no record has accuracy"),
-        ("minilm_sst2", ["minimise=latency_p50_ms", "max_perplexity=40"], "no record has perplexity"),
+        ("minilm_sst2", ["minimize=energy_per_sample_j"], "no record has energy_per_sample_j"),
+        ("minilm_sst2", ["minimize=latency_p50_ms", "max_perplexity_increase=1"], "no record has perplexity"),
+        ("distilbert_random", ["minimize=latency_p50_ms", "max_accuracy_drop=1"], "no record has accuracy"),
+        ("minilm_sst2", ["minimize=latency_p50_ms", "max_perplexity=40"], "no record has perplexity"),
     ],
 )
 def test_what_the_records_have_not_is_refused(name: str, items: list[str], reason: str) -> None:
@@ -117,12 +117,12 @@ def test_what_the_records_have_not_is_refused(name: str, items: list[str], reaso
 def test_several_test_sets_are_refused() -> None:
     mixed = find_records(CPU / "minilm_sst2.jsonl") + find_records(CPU / "smollm2_bbc_news.jsonl")
     with pytest.raises(UserError, match="--where task=NAME"):
-        recommend(rows(mixed), parse_goal(["minimise=latency_p50_ms"]))
+        recommend(rows(mixed), parse_goal(["minimize=latency_p50_ms"]))
 
 
 @pytest.mark.parametrize("key", OBJECTIVES)
 def test_every_objective_has_words_for_better_and_worse(key: str) -> None:
-    better, worse = COMPARATIVES[key]
+    better, worse = OBJECTIVES[key].quantity.words
     goal = parse_goal([f"{OBJECTIVES[key].direction}={key}"])
     (record,) = records("nf4")
 
@@ -130,6 +130,6 @@ def test_every_objective_has_words_for_better_and_worse(key: str) -> None:
         return Candidate(Row(name, record), Interval(value=value, low=value, high=value), str(value), "", [])
 
     low, high = candidate("low", 1.0), candidate("high", 2.0)
-    best, other = (low, high) if OBJECTIVES[key].direction == "minimise" else (high, low)
+    best, other = (low, high) if OBJECTIVES[key].direction == "minimize" else (high, low)
     assert f": {worse}: " in standing(other, best, goal)
     assert f": {better}: " in standing(best, other, goal)

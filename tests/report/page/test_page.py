@@ -33,7 +33,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = find(SOURCES[:1])
-    goal = parse_goal(["max_accuracy_drop=0.5", "minimise=latency_p50_ms"])
+    goal = parse_goal(["max_accuracy_drop=0.5", "minimize=latency_p50_ms"])
     return write(found, tmp_path_factory.mktemp("results"), ["quant=fp8: refused: no such kernel"], goal).page
 
 

@@ -30,7 +30,7 @@ def test_seeds_are_averaged_for_each_configuration() -> None:
     assert frame["over"].tolist() == ["3 seeds", "2 seeds"]
     low, high = ttest_1samp([80, 82, 87], 0).confidence_interval()
     assert frame["accuracy, %"][0] == f"83.00 [{low:.2f}, {high:.2f}]"
-    assert frame["difference, points"][0] == "-", "a baseline has no difference from itself"
+    assert frame["accuracy difference, points"][0] == "-", "a baseline has no difference from itself"
 
 
 def test_a_repeat_that_was_measured_twice_counts_once() -> None:
