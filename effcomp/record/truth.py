@@ -85,6 +85,13 @@ class Conditions(Row):
     """Clock when the measurement ended."""
     throttle_events: int
     """Thermal throttling of the processor's cores, as the kernel counts it."""
+    free_cores: float | None = None
+    """Cores that the measured processes may use, less those that other processes used; None in older records."""
+    repeated_turns: int | None = None
+    """Turns that were measured again, because other processes held the processor meanwhile; None in older records, and
+    where the kernel does not count waiting."""
+    disturbed_turns: int | None = None
+    """Turns that count although they were disturbed, because as many as may be were repeated."""
     noise: list[str]
     """Reasons why this run counts as noisy; empty where it does not."""
 
