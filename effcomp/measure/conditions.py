@@ -1,5 +1,6 @@
-"""What else the machine did while something was measured: other work, stolen time, clocks, throttling."""
+"""Other activity of the machine during a measurement: other work, stolen time, clocks, throttling."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from typing import Any
 import psutil
 
 from effcomp.core.device import Device
+from effcomp.measure.disturbance import Repeats
 from effcomp.record import Conditions
 from effcomp.record.trace import Sample
 
 BUSY_CORES = 0.15
-"""More than this of other processes, on average over the measurement, and the run is called noisy."""
+"""A run is noisy if other processes use more than this, on average over the measurement."""
 STOLEN_SHARE = 0.02
 THROTTLE_COUNTS = "devices/system/cpu/cpu*/thermal_throttle/core_throttle_count"
 SYS = Path("/sys")
@@ -23,12 +25,12 @@ SYS = Path("/sys")
 class Reading:
     seconds: float
     busy_cpu_s: float
-    """Of the whole machine, stolen time not counted."""
+    """Processor time of the whole machine, without stolen time."""
     stolen_cpu_s: float
     own_cpu_s: float
-    """Of this process and of those that it started, the ones that have ended among them."""
+    """Processor time of this process and of those that it started, also of those that have ended."""
     mhz: float | None
-    """Of the device."""
+    """Clock of the device; None where the system does not report it."""
     throttle_events: int
 
 
@@ -54,7 +56,7 @@ def read(device: Device) -> Reading:
 
 
 def guest_s(times: Any) -> float:
-    """Linux counts the time of guests in user time, and psutil gives it apart as well."""
+    """Return the time of virtual machines, which Linux counts in user time, and psutil reports apart as well."""
     return float(getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0))
 
 
@@ -79,11 +81,13 @@ HARMFUL = 0x8 | 0x20 | 0x40 | 0x80
 """NVML's bits for hardware slow-down, software thermal, hardware thermal and power-brake slow-down."""
 
 
-def between(before: Reading, after: Reading, trace: Sequence[Sample]) -> Conditions:
-    """What the machine did from one reading to the next, and whether that disturbed.
+def between(device: Device, before: Reading, after: Reading, trace: Sequence[Sample], repeats: Repeats) -> Conditions:
+    """Return the other activity of the machine from one reading to the next, and the reasons to call it noise.
 
     Args:
+        device: resolved.
         trace: of the time between: a GPU that was throttled under load is not before and after.
+        repeats: the turns that were measured between.
     """
     elapsed = max(after.seconds - before.seconds, 1e-9)
     own = after.own_cpu_s - before.own_cpu_s
@@ -96,12 +100,19 @@ def between(before: Reading, after: Reading, trace: Sequence[Sample]) -> Conditi
         noise.append(f"other processes used {others:.2f} cores")
     if stolen > STOLEN_SHARE:
         noise.append(f"{stolen:.0%} of the processor's time was stolen by other virtual machines")
+    if repeats.disturbed:
+        noise.append(
+            f"other processes held the processor in {repeats.disturbed} turns, beside {repeats.repeated} repeated"
+        )
     if throttled:
         noise.append(f"the processor was throttled {throttled} times")
     if gpu_throttled:
         noise.append("the GPU was throttled")
     return Conditions(
         other_busy_cores=others,
+        free_cores=max(0.0, len(device.cores or os.sched_getaffinity(0)) - others),
+        repeated_turns=repeats.repeated if repeats.counted else None,
+        disturbed_turns=repeats.disturbed if repeats.counted else None,
         stolen_share=stolen,
         clock_before_mhz=before.mhz,
         clock_after_mhz=after.mhz,

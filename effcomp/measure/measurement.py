@@ -15,8 +15,9 @@ from effcomp.core.statistics import median_interval, ratio_interval
 from effcomp.measure import conditions, energy, roofline
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Worker
+from effcomp.measure.disturbance import Repeats
 from effcomp.measure.kernels import executed_kernels
-from effcomp.measure.pair import Pair, PairedTimes, measure_batch
+from effcomp.measure.pair import Pair, PairedTimes, in_turn, measure_batch
 from effcomp.measure.trace import Trace
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowering
@@ -87,17 +88,18 @@ def measure(
     _, resting_rss = (worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant))
     total = bench.turns * len(bench.batch_sizes)
     times: dict[int, PairedTimes] = {}
+    repeats = Repeats(total + (bench.turns if pair.generates else 0))
     with (
         Trace(pair.variant.pid, bench.trace_interval_s, pair.device) as trace,
         tqdm(total=total, desc="measuring", unit="turn", leave=False, disable=not sys.stderr.isatty()) as bar,
     ):
         for batch_size in bench.batch_sizes:
-            times[batch_size] = measure_batch(pair, bench, batch_size, lambda: bar.update())
+            times[batch_size] = measure_batch(pair, bench, batch_size, repeats, lambda: bar.update())
     after = conditions.read(pair.device)
     peaks = [worker.ask("peak") for worker in (pair.baseline, pair.variant)]
     raw = {f"batch_{size}.{side}": getattr(t, side) for size, t in times.items() for side in ("baseline", "variant")}
     speeds = {size: summarise(paired, size, seed) for size, paired in times.items()}
-    generation, ran_scenarios = generate(pair, bench, seed, raw), scenarios(pair.variant, bench, seed)
+    generation, ran_scenarios = generate(pair, bench, seed, repeats, raw), scenarios(pair.variant, bench, seed)
     used = energy_per_sample(pair.variant, bench, pair.device, idle)
     kernels = executed_kernels(pair, quant)
     rates = rates_of(pair.baseline)
@@ -119,7 +121,7 @@ def measure(
         load=load(pair),
         machine=machine_of(pair, rates),
         kernels=kernels,
-        conditions=conditions.between(before, after, trace.samples),
+        conditions=conditions.between(pair.device, before, after, trace.samples, repeats),
         trace=trace.samples,
         raw=raw,
     )
@@ -220,8 +222,8 @@ def floor(
     return floors
 
 
-def generate(pair: Pair, bench: Bench, seed: int, raw: Times) -> Generation | None:
-    """Both sides decode behind the same prompts in turn; None for models and runtimes that do not generate."""
+def generate(pair: Pair, bench: Bench, seed: int, repeats: Repeats, raw: Times) -> Generation | None:
+    """Let both sides decode after the same prompts in turn; None for models and runtimes that do not generate."""
     if not pair.generates or bench.new_tokens == 0:
         return None
     longest = pair.sides[0].longest() or bench.prompt_tokens + bench.new_tokens
@@ -231,10 +233,9 @@ def generate(pair: Pair, bench: Bench, seed: int, raw: Times) -> Generation | No
     times: tuple[list[list[float]], list[list[float]]] = ([], [])
     for number in range(bench.turns + 1):
         prompt = prompts.batch(generator.integers(0, len(prompts), 1))["input_ids"][0].tolist()
-        for side in (0, 1) if number % 2 == 0 else (1, 0):
-            answer = (pair.baseline, pair.variant)[side].ask("generate", prompt=prompt, new_tokens=bench.new_tokens)
-            if number > 0:  # the first is the warm-up
-                times[side].append([ns / 1e6 for ns in answer["ns"]])
+        answers = in_turn(pair, number, repeats, "generate", prompt=prompt, new_tokens=bench.new_tokens)
+        for side, answer in enumerate(answers if number > 0 else []):  # the first is the warm-up
+            times[side].append([ns / 1e6 for ns in answer["ns"]])
     baseline, variant = (np.array(side) for side in times)
     raw |= {"generation.baseline": baseline, "generation.variant": variant}
     prefill, decode = median_interval(variant[:, :1], seed), median_interval(variant[:, 1:], seed)

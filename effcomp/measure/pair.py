@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from effcomp.core.batches import Ragged
 from effcomp.core.device import Device
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Side, Worker
+from effcomp.measure.disturbance import Repeats
 
 STABLE = 0.1
 MOST_WARMUPS = 20
@@ -60,8 +62,8 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairedTimes:
-    """Milliseconds of each call, (turns, calls): row t of both was taken one right after the other, on
-    the same batches."""
+    """Milliseconds of each call, (turns, calls): row t of both was taken one right after the other, on the same
+    batches."""
 
     baseline: NDArray[np.float64]
     variant: NDArray[np.float64]
@@ -73,45 +75,59 @@ class PairedTimes:
     """The variant's times between the GPU's own events; None on a CPU."""
 
 
-def measure_batch(pair: Pair, bench: Bench, batch_size: int, progress: Callable[[], object]) -> PairedTimes:
-    """Call both sides in turn on the same real examples, which one goes first alternates: at least bench.turns
-    turns, and bench.seconds."""
-
-    def turn(worker: Worker, batches: list[list[int]]) -> tuple[list[float], list[float]]:
-        answer = worker.ask("turn", batches=batches)
-        return [ns / 1e6 for ns in answer["ns"]], [ns / 1e6 for ns in answer["gpu_ns"]]
+def measure_batch(
+    pair: Pair, bench: Bench, batch_size: int, repeats: Repeats, progress: Callable[[], object]
+) -> PairedTimes:
+    """Call both sides in turn on the same real examples: at least bench.turns turns, and bench.seconds."""
 
     def draw(calls: int, number: int) -> list[list[int]]:
         generator = np.random.default_rng([batch_size, number])
         batches: list[list[int]] = generator.integers(0, len(pair.inputs), size=(calls, batch_size)).tolist()
         return batches
 
-    workers = (pair.baseline, pair.variant)
-    slowest_ms = warm_up(lambda: max(float(np.median(turn(worker, draw(2, 0))[0])) for worker in workers), bench)
-    calls = max(1, round(bench.turn_ms / slowest_ms))
-    times: tuple[list[list[float]], list[list[float]]] = ([], [])
-    gpu, tokens, widths = [], [], []
+    def slower_ms() -> float:
+        asked = (worker.ask("turn", batches=draw(2, 0)) for worker in (pair.baseline, pair.variant))
+        return max(float(np.median(answer["ns"])) / 1e6 for answer in asked)
+
+    calls = max(1, round(bench.turn_ms / warm_up(slower_ms, bench)))
+    baseline_ns, variant_ns, gpu_ns, tokens, widths = [], [], [], [], []
     end, number = time.monotonic() + bench.seconds, 0
     while number < bench.turns or time.monotonic() < end:
         batches = draw(calls, number)
         lengths = pair.inputs.lengths[np.array(batches)]
         tokens.append(lengths.sum(axis=1).mean())
         widths.append(lengths.max(axis=1).mean())
-        for side in (0, 1) if number % 2 == 0 else (1, 0):
-            wall, on_gpu = turn(workers[side], batches)
-            times[side].append(wall)
-            if side == 1:
-                gpu.append(on_gpu)
+        baseline, variant = in_turn(pair, number, repeats, "turn", batches=batches)
+        baseline_ns.append(baseline["ns"])
+        variant_ns.append(variant["ns"])
+        gpu_ns.append(variant["gpu_ns"])
         number += 1
         progress()
-    on_device = np.array(gpu) if gpu[0] else None
-    baseline, variant = (np.array(side) for side in times)
-    return PairedTimes(baseline, variant, float(np.mean(tokens)), float(np.mean(widths)), on_device)
+    return PairedTimes(
+        baseline=np.array(baseline_ns) / 1e6,
+        variant=np.array(variant_ns) / 1e6,
+        mean_tokens=float(np.mean(tokens)),
+        mean_width=float(np.mean(widths)),
+        gpu=np.array(gpu_ns) / 1e6 if gpu_ns[0] else None,
+    )
+
+
+def in_turn(pair: Pair, number: int, repeats: Repeats, command: str, **arguments: Any) -> list[dict[str, Any]]:
+    """Ask baseline and variant the same, one right after the other, and again where the turn was disturbed.
+
+    Args:
+        number: of the turn; which side goes first alternates.
+    """
+    sides = (pair.baseline, pair.variant)
+    while True:
+        answers = {side: sides[side].ask(command, **arguments) for side in ((0, 1) if number % 2 == 0 else (1, 0))}
+        if not repeats.again([answers[0]["waited_share"], answers[1]["waited_share"]]):
+            return [answers[0], answers[1]]
 
 
 def warm_up(call: Callable[[], float], bench: Bench) -> float:
     """Call until the times are stable: the last three within STABLE of their middle, after at least
-    bench.warmup_turns and at most MOST_WARMUPS calls. Returns the last time."""
+    bench.warmup_turns and at most MOST_WARMUPS calls. Return the last time."""
     times = [call() for _ in range(max(3, bench.warmup_turns))]
     while np.ptp(times[-3:]) > STABLE * np.median(times[-3:]) and len(times) < MOST_WARMUPS:
         times.append(call())

@@ -22,6 +22,7 @@ from effcomp.core.component import from_spec
 from effcomp.core.device import Device
 from effcomp.core.process import serve
 from effcomp.measure import scenarios
+from effcomp.measure.disturbance import waited_ns, waited_share
 from effcomp.measure.text_generation import write
 from effcomp.runtimes.base import Loaded, Runtime
 from effcomp.runtimes.decoding import Ending
@@ -93,19 +94,24 @@ class Server:
         }
 
     def turn(self, batches: list[list[int]]) -> dict[str, Any]:
-        """Time a call for each batch, behind one untimed call of a single row: the other process has had
-        the processor, and this one's threads and caches must wake first."""
+        """Time a call for each batch, after one untimed call of a single row: the other process has had the processor,
+        and this one's threads and caches must wake first."""
         prepared = [self.timed.batch(indices) for indices in batches]
         self.model.prepare(prepared)
         self.model(self.timed.batch(batches[0][:1]))
+        waited = waited_ns()
         times = [self.model.timed(batch) for batch in prepared]
-        return {"ns": [wall for wall, _ in times], "gpu_ns": [gpu for _, gpu in times if gpu is not None]}
+        wall_ns = [wall for wall, _ in times]
+        gpu_ns = [gpu for _, gpu in times if gpu is not None]
+        return {"ns": wall_ns, "gpu_ns": gpu_ns, "waited_share": waited_share(waited, wall_ns)}
 
     def generate(self, prompt: list[int], new_tokens: int) -> dict[str, Any]:
-        """Decode behind one prompt; the first time is that of the prompt, the others those of a token each."""
+        """Decode after one prompt; the first time is that of the prompt, the others those of a token each."""
         ids = np.array([prompt], dtype=np.int64)
         batch = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        return {"ns": self.model.decode(batch, new_tokens + 1).step_ns}
+        waited = waited_ns()
+        step_ns = self.model.decode(batch, new_tokens + 1).step_ns
+        return {"ns": step_ns, "waited_share": waited_share(waited, step_ns)}
 
     def write(self, file: str, batch_size: int, new_tokens: int, stop: list[str]) -> dict[str, Any]:
         """Write behind every prompt; what was written goes into the file (effcomp.measure.generated_texts)."""
