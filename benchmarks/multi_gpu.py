@@ -23,7 +23,8 @@ from hydra import compose, initialize_config_dir
 from effcomp.core import machine
 from effcomp.core.store import Store
 from effcomp.finetune.base import Job
-from effcomp.pipeline.compose import Parts, build, check
+from effcomp.pipeline.checks import check
+from effcomp.pipeline.compose import Components, build
 from effcomp.tasks.base import Examples
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +38,7 @@ JOINED = 8
 """Sentences to a text, so that each fills its 128 tokens."""
 
 
-def parts_of(*overrides: str) -> Parts:
+def parts_of(*overrides: str) -> Components:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         parts = build(compose("config", overrides=[f"device={DEVICE}", "tracking=none", *overrides]))
     check(parts)

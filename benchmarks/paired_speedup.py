@@ -21,6 +21,7 @@ from effcomp.core.device import Device
 from effcomp.core.statistics import ratio_interval
 from effcomp.measure.client import Side, Worker
 from effcomp.measure.pair import Pair
+from effcomp.quant.floats import Float
 from effcomp.runtimes.torch import Torch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,7 @@ def one_try(side: Side, tokens: Path, device: Device, seed: int) -> dict[str, di
 def main() -> None:
     device = Device(name="cpu", kind="cpu", threads=None).resolved()
     tokens = next((ROOT / "multirun/store/tokens").glob("*/tokens.safetensors"))
-    side, tries = Side(baseline(), Torch(name="torch")), []
+    side, tries = Side(baseline(), Torch(name="torch"), Float(name="none", dtype="float32")), []
     with subprocess.Popen([sys.executable, "-c", LOAD]) as load:
         try:
             for seed in range(TRIES):

@@ -21,6 +21,7 @@ from effcomp.measure.bench import Bench
 from effcomp.measure.client import Side
 from effcomp.measure.disturbance import Repeats
 from effcomp.measure.pair import Pair, measure_batch
+from effcomp.quant.floats import Float
 from effcomp.runtimes.torch import Torch
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +55,7 @@ def baseline() -> Path:
 
 def ratios() -> dict[str, list[dict[str, float]]]:
     """For each batch size, the ratio of the model to itself in each of PAIRS fresh pairs of processes."""
-    side = Side(baseline(), Torch(name="torch"))
+    side = Side(baseline(), Torch(name="torch"), Float(name="none", dtype="float32"))
     tokens = next((ROOT / "multirun/store/tokens").glob("*/tokens.safetensors"))
     cpu = Device(name="cpu", kind="cpu", threads=None).resolved()
     measured: dict[str, list[dict[str, float]]] = {str(size): [] for size in BENCH.batch_sizes}

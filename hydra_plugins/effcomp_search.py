@@ -18,7 +18,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from effcomp.sweep.callback import OUTCOME_FILE, SweepCallback
+from effcomp.sweep.callback import SweepCallback
+from effcomp.sweep.folder import OUTCOME_FILE
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn

@@ -20,7 +20,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from effcomp.pipeline.compose import Parts
+    from effcomp.pipeline.compose import Components
     from effcomp.record import Record
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -196,7 +196,7 @@ class Ran:
         return record
 
 
-def compose_parts(*overrides: str) -> "Parts":
+def compose_parts(*overrides: str) -> "Components":
     """The parts of a configuration, as the command line builds them; not yet checked against each other."""
     from hydra import compose, initialize_config_dir
 

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from effcomp.finetune.full import FullFinetune
-from effcomp.pipeline.compose import GROUPS, check
+from effcomp.pipeline.checks import check
+from effcomp.pipeline.compose import GROUPS
 from effcomp.pipeline.run import run
 from effcomp.record import LanguageQuality, Quality, Record, settings
 from effcomp.report.table.study import MEASURES, STUDIES, study_tables

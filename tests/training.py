@@ -5,10 +5,10 @@ from pathlib import Path
 from effcomp.core.store import Store
 from effcomp.finetune.base import Job
 from effcomp.models.heads import Head
-from effcomp.pipeline.compose import Parts
+from effcomp.pipeline.compose import Components
 
 
-def new_job(parts: Parts, head: Head, folder: Path) -> Job:
+def new_job(parts: Components, head: Head, folder: Path) -> Job:
     """The model with a new head where it has none, and what it is trained on; `folder` is where it will be written."""
     splits, store = parts.task.load(), Store(folder.parent / "store")
     parts.finetune.check_task(splits, head, 64)
@@ -24,7 +24,7 @@ def new_job(parts: Parts, head: Head, folder: Path) -> Job:
     )
 
 
-def train(parts: Parts, head: Head, folder: Path) -> None:
+def train(parts: Components, head: Head, folder: Path) -> None:
     """Fine-tune as a run does, into a new folder."""
     folder.mkdir()
     parts.finetune.write(new_job(parts, head, folder), folder)

@@ -20,7 +20,6 @@ from effcomp.core.batches import Batch
 from effcomp.core.component import from_spec
 from effcomp.models.heads import Head, model_class
 from effcomp.models.linear import unify_linear
-from effcomp.prune.base import Prune
 from effcomp.quant.base import Quant
 from effcomp.quant.floats import Float
 from effcomp.quant.lowering import TensorLowering, lowering
@@ -28,6 +27,8 @@ from effcomp.quant.tensors import count_by_group
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from effcomp.prune.base import Prune
 
 COLUMNS = ("input_ids", "attention_mask")
 """What every model reads."""
@@ -37,7 +38,7 @@ def write_artifact(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerBase | None",
     head: Head,
-    prune: Prune,
+    prune: "Prune",
     quant: Quant,
     form: Format,
     samples: list[Batch],

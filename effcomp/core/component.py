@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from effcomp.core.class_paths import id_of
-from effcomp.core.code_key import package_sources, source_key
+from effcomp.core.code_key import code_key, package_sources
 
 
 def each_once(values: list[Any]) -> list[Any]:
@@ -47,16 +47,10 @@ class Component(BaseModel):
         CLASSES[cls.id] = cls
 
     def key(self) -> dict[str, Any]:
-        """Return all that determines what this component computes: its class, its fields, and its source text.
-
-        The source is the file of the class and of each base class, so a changed line makes old results stale without
-        anyone having to raise a version number.
-        """
-        own = [cls for cls in type(self).__mro__ if cls.__module__.startswith("effcomp.") and cls is not Component]
-        spec = self.spec()
+        """Return all that determines what this component computes: its class, its fields, and the sources of its module
+        and of all that this imports."""
         inner = {name: value.key() for name, value in self if isinstance(value, Component)}
-        source = source_key(*{cls.__module__ for cls in own})
-        return {"id": spec["id"], "fields": spec["fields"] | inner, "source": source}
+        return {"id": self.id, "fields": self.spec()["fields"] | inner, "code": code_key(type(self).__module__)}
 
     def spec(self) -> dict[str, Any]:
         """Return the component as plain JSON, for another process or an artifact; `from_spec` builds it again."""

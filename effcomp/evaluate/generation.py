@@ -1,5 +1,6 @@
 """Scores of what a model wrote, alone and against what its baseline wrote."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,26 +19,31 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The prompts that both models answered, and all that reading the answers takes."""
+
+    task: GenerationTask
+    test: Examples
+    tokenizer: "PreTrainedTokenizerBase"
+    """Tokenizer of both models."""
+    store: Store
+    """Store that may keep the weights of the judging model."""
+
+
 def judge_texts(
-    task: GenerationTask,
-    test: Examples,
-    tokenizer: "PreTrainedTokenizerBase",
-    baseline: Written,
-    variant: Written,
-    store: Store,
-    margin: float,
-    seed: int,
+    asked: Asked, baseline: Written, variant: Written, margin: float, seed: int
 ) -> tuple[GenerationQuality, GenerationVersus, list[dict[str, str]]]:
-    """The variant's scores, how its texts differ from the baseline's behind the same prompts, and the texts themselves.
+    """Return the variant's scores, how its texts differ from the baseline's after the same prompts, and the texts.
 
     Args:
-        tokenizer: of both.
-        store: where the judge's weights may be kept.
         margin: how much lower the headline may be and still count as not worse.
     """
-    readers, names = Readers(task.metrics, list(test.references), store), task.metrics.scores
+    task, test = asked.task, asked.test
+    readers, names = Readers(task.metrics, list(test.references), asked.store), task.metrics.scores
+    references = readers.references
     before, after = (
-        Outputs(list(test.texts), one.texts(tokenizer, task.stop), readers.references, one.losses_and_counts, readers)
+        Outputs(list(test.texts), one.texts(asked.tokenizer, task.stop), references, one.losses_and_counts, readers)
         for one in (baseline, variant)
     )
     (old, _), (new, missing) = scored(before, names), scored(after, names)

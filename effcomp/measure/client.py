@@ -10,6 +10,7 @@ from effcomp.core.component import foreign_modules
 from effcomp.core.device import Device
 from effcomp.core.process import Process
 from effcomp.models.heads import longest_sequence
+from effcomp.quant.base import Quant
 from effcomp.runtimes.base import Runtime
 
 
@@ -18,8 +19,8 @@ class Side(NamedTuple):
 
     artifact: Path
     runtime: Runtime
-    modules: tuple[str, ...] = ()
-    """Modules outside effcomp that define the artifact's number format."""
+    quant: Quant
+    """The artifact's number format."""
 
     def longest(self) -> int | None:
         """Return how many tokens the model can read; None where its config does not say."""
@@ -42,7 +43,7 @@ class Worker(Process):
             os.sched_setaffinity(self.pid, device.cores)
         self.send(
             "start",
-            modules=[*side.modules, *foreign_modules(side.runtime)],
+            modules=foreign_modules(side.runtime, side.quant),
             artifact=str(side.artifact),
             inputs=str(inputs),
             runtime=side.runtime.spec(),

@@ -5,7 +5,6 @@ from collections import Counter
 
 from effcomp.core import processors
 from effcomp.measure.pair import Pair
-from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import Kernel, Kernels
 
@@ -13,11 +12,11 @@ MOST_KERNELS = 8
 """How many the record names, the longest first."""
 
 
-def executed_kernels(pair: Pair, quant: Quant) -> Kernels:
+def executed_kernels(pair: Pair) -> Kernels:
     """Profile one call of the variant, and look for the number format's expected kernels in it."""
     answer = pair.variant.ask("kernels", batch=[0])
-    ran, runtime = answer["kernels"], pair.sides[1].runtime.name
-    expected = lowering(quant, runtime, Lowering).expected_kernels
+    side = pair.sides[1]
+    ran, expected = answer["kernels"], lowering(side.quant, side.runtime.name, Lowering).expected_kernels
     names, total = [one["name"] for one in ran], sum(one["seconds"] for one in ran) or 1.0
     providers = Counter[str]()
     for one in ran:

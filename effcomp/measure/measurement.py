@@ -19,7 +19,6 @@ from effcomp.measure.disturbance import Repeats
 from effcomp.measure.kernels import executed_kernels
 from effcomp.measure.pair import Pair, PairedTimes, in_turn, measure_batch
 from effcomp.measure.trace import Trace
-from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import (
     BatchSpeed,
@@ -75,7 +74,7 @@ def watch_idle(bench: Bench, pair: Pair) -> Idle:
 
 
 def measure(
-    pair: Pair, bench: Bench, quant: Quant, rates_of: Callable[[Worker], dict[str, float]], idle: Idle, seed: int
+    pair: Pair, bench: Bench, rates_of: Callable[[Worker], dict[str, float]], idle: Idle, seed: int
 ) -> Measured:
     """Time both sides in turn at each batch size; then all the rest of the variant.
 
@@ -101,9 +100,10 @@ def measure(
     speeds = {size: summarise(paired, size, seed) for size, paired in times.items()}
     generation, ran_scenarios = generate(pair, bench, seed, repeats, raw), scenarios(pair.variant, bench, seed)
     used = energy_per_sample(pair.variant, bench, pair.device, idle)
-    kernels = executed_kernels(pair, quant)
+    kernels = executed_kernels(pair)
     rates = rates_of(pair.baseline)
-    compute_dtype = lowering(quant, pair.sides[1].runtime.name, Lowering).compute_dtype
+    side = pair.sides[1]
+    compute_dtype = lowering(side.quant, side.runtime.name, Lowering).compute_dtype
     floors = floor(pair.variant, times, speeds, compute_dtype, rates)
     speeds = {size: speed.model_copy(update={"floor": floors[size]}) for size, speed in speeds.items()}
     first = speeds[bench.batch_sizes[0]]

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator
 
-from effcomp.core.code_key import source_key
+from effcomp.core.code_key import code_key
 from effcomp.core.errors import UserError
 from effcomp.core.hub.repository import Repository, commit, named
 from effcomp.core.store import Store
@@ -114,7 +114,7 @@ class PackedBitNet(HubModel):
         from effcomp.models import bitnet
 
         packed = self.source_folder()
-        key = {"repository": self.repository, "revision": self.revision, "code": source_key(bitnet.__name__)}
+        key = {"repository": self.repository, "revision": self.revision, "code": code_key(bitnet.__name__)}
         return store.get("converted", key, lambda folder: bitnet.unpack_folder(packed, folder)).path
 
 

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
-from effcomp.core.code_key import source_key
+from effcomp.core.code_key import code_key
 from effcomp.core.errors import UserError
 from effcomp.core.packages import package_folder, require
 from effcomp.core.store import Store, file_sha256
@@ -64,7 +64,7 @@ class PackagedGguf(Packaged):
 
     def source(self, store: Store) -> Path:
         weights = self.verified()
-        key = {"gguf": self.sha256, "code": source_key(type(self).__module__), "transformers": version("transformers")}
+        key = {"gguf": self.sha256, "code": code_key(type(self).__module__), "transformers": version("transformers")}
 
         def build(folder: Path) -> None:
             from transformers import AutoModelForCausalLM, AutoTokenizer

@@ -1,15 +1,25 @@
-"""Whether model, data, settings and GPU fit one another, which only the model's config and the data can say: refused
-before anything is computed or written."""
+"""All checks of a configuration: of its components against each other, then of model, data, settings and GPU.
 
+Each raises UserError before anything is computed or written.
+"""
+
+import os
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effcomp.core.errors import UserError
-from effcomp.core.store import Store
+from effcomp.core import machine
+from effcomp.core.errors import Skipped, UserError
+from effcomp.core.packages import require
 from effcomp.finetune.base import Finetune
 from effcomp.models.heads import HEADS, Head, longest_sequence, model_class
-from effcomp.pipeline import stages
-from effcomp.pipeline.compose import Parts
+from effcomp.pipeline import tokens
+from effcomp.pipeline.emulation import check_emulated
+from effcomp.prune.base import Pruner
+from effcomp.quant.base import Quant
+from effcomp.quant.lowering import Lowering, lowering
+from effcomp.runtimes.base import Runtime
 from effcomp.tasks.base import Examples, Splits
 from effcomp.tasks.blocks import blocks
 from effcomp.tasks.generation import GenerationTask
@@ -17,24 +27,115 @@ from effcomp.tasks.generation import GenerationTask
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+    from effcomp.pipeline.compose import Components
+    from effcomp.pipeline.prepare import Run
 
-def check_fit(parts: Parts, store: Store, splits: Splits) -> None:
-    """Raises UserError for a length that the model does not reach, for too few examples or tokens, for a model that is
-    to be used as it is and has learned nothing for this task, and for a teacher with other tokens."""
-    head = HEADS[parts.task.objective, parts.model.kind]
+
+def check(parts: "Components", in_sweep: bool = False) -> None:
+    """Check the components against each other and against this machine, in seconds; nothing is written.
+
+    Args:
+        in_sweep: leave out what the processor emulates, unless device.emulated=true.
+
+    Raises:
+        UserError: a pair that does not exist, a package that is missing, data or a device that is not there.
+    """
+    quant, runtime, task, model = parts.quant, parts.runtime, parts.task, parts.model
+    if (task.objective, model.kind) not in HEADS:
+        raise Skipped(f"task={task.name} has texts to write, which model={model.name}, an {model.kind}, does not")
+    if task.objective == "generation":
+        if not runtime.generates:
+            raise Skipped(
+                f"task={task.name} has texts to write, which runtime={runtime.name} does not; use torch or compile"
+            )
+        if parts.fold is not None:
+            raise UserError(f"fold={parts.fold}: the prompts of task={task.name} are its test, not training examples")
+    lowering(quant, runtime.name, Lowering)
+    if parts.device.kind != "auto":
+        check_runs_on(parts.device.kind, f"device={parts.device.kind}", quant, runtime)
+    for package in quant.packages:
+        require(package, package, f"quant={quant.name}")
+    check_folder(parts.store, "store")
+    parts.tracking.check()
+    runtime.check()
+    model.check(HEADS[task.objective, model.kind], as_it_is=not parts.finetune.trains)
+    task.check()
+    parts.finetune.check()
+    parts.finetune.check_model(model)
+    parts.prune.check(model)
+    parts.device.check()
+    resolved = parts.device.resolved()
+    check_runs_on(resolved.kind, f"{resolved.kind}, which device=auto found", quant, runtime)
+    if resolved.kind == "cuda":
+        import torch
+
+        gpu = torch.cuda.get_device_name(resolved.index)
+        check_capability(torch.cuda.get_device_capability(resolved.index), gpu, quant, runtime)
+    parts.finetune.check_device(resolved)
+    parts.prune.check_device(resolved)
+    check_emulated(quant, runtime, resolved, machine.cpu_info()[1], in_sweep)
+
+
+def check_runs_on(kind: str, called: str, quant: Quant, runtime: Runtime) -> None:
+    """Raise Skipped where a kind of device does not run the runtime, or the number format on it."""
+    for what, devices in (
+        (f"runtime={runtime.name}", runtime.devices),
+        (f"quant={quant.name} on runtime={runtime.name}", lowering(quant, runtime.name, Lowering).devices),
+    ):
+        if kind not in devices:
+            raise Skipped(f"{what} does not run on {called}; it runs on: {', '.join(devices)}")
+
+
+def check_capability(there: tuple[int, int], gpu: str, quant: Quant, runtime: Runtime) -> None:
+    """Raise Skipped where the number format or the runtime needs a younger GPU than this one."""
+    needs = lowering(quant, runtime.name, Lowering).capability
+    for what, needed in ((f"quant={quant.name}", needs), (f"runtime={runtime.name}", runtime.capability)):
+        if there < needed:
+            raise Skipped(
+                f"{what} needs a GPU of compute capability {needed[0]}.{needed[1]}, and {gpu} has "
+                f"{there[0]}.{there[1]}; choose another, or device=cpu"
+            )
+
+
+def check_folder(folder: Path, setting: str) -> None:
+    """Raise UserError when a folder that a setting names cannot be made or written to; what is made to find out is
+    taken away again."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise UserError(f"{setting}={folder}: this folder cannot be written to; give another one")
+    except OSError as error:
+        raise UserError(f"{setting}={folder}: {error.strerror or error}; give another folder") from error
+    finally:
+        for made in missing:
+            with suppress(OSError):
+                made.rmdir()
+
+
+def check_fit(run: "Run") -> None:
+    """Check what only the model's config and the data can say.
+
+    Raises:
+        UserError: the model does not reach a length; there are too few examples or tokens; a model that is to be used
+            as it is has learned nothing for this task; a teacher has other tokens.
+    """
+    parts, store, splits, head = run.components, run.store, run.splits, run.head
+    if isinstance(parts.prune, Pruner):
+        parts.prune.check_config(parts.model.shape(store))
+    parts.finetune.check_task(splits, head, parts.task.max_length)
+    parts.prune.check_task(splits, head, parts.task.max_length)
     check_lengths(parts, head, longest_sequence(parts.model.shape(store).to_dict()))
     check_counts(parts, splits)
-    device = parts.device.resolved()
-    if device.kind == "cuda":
+    if run.device.kind == "cuda":
         import torch
 
         parameters = count_parameters(head, parts.model.shape(store))
-        check_gpu_memory(
-            parts.model.name, parts.finetune, parameters, torch.cuda.get_device_properties(device.index).total_memory
-        )
+        memory_bytes = torch.cuda.get_device_properties(run.device.index).total_memory
+        check_gpu_memory(parts.model.name, parts.finetune, parameters, memory_bytes)
     tokenizer = parts.model.tokenizer(store)
     check_samples(parts, splits.train, tokenizer, head)
-    check_tokens(parts, store, splits, head)
+    check_tokens(run)
     if parts.model.weights == "random":
         return
     if parts.task.objective == "language_modelling" and tokenizer is not None:
@@ -47,7 +148,7 @@ def check_fit(parts: Parts, store: Store, splits: Splits) -> None:
 
 
 def count_parameters(head: Head, config: "PretrainedConfig") -> int:
-    """Of the architecture with a head, tied ones once; takes no memory for them."""
+    """Count the parameters of the architecture with a head, tied ones once; takes no memory for them."""
     from accelerate import init_empty_weights
 
     with init_empty_weights():
@@ -72,8 +173,12 @@ def check_gpu_memory(model: str, finetune: Finetune, parameters: int, memory_byt
             raise UserError(f"{reason}; {way_on}, or another GPU")
 
 
-def check_lengths(parts: Parts, head: Head, longest: int | None) -> None:
-    """longest: what the model reads; None where its config does not say."""
+def check_lengths(parts: "Components", head: Head, longest: int | None) -> None:
+    """Check the lengths that are asked for.
+
+    Args:
+        longest: how many tokens the model reads; None where its config does not say.
+    """
     if longest is None:
         return
     if isinstance(parts.task, GenerationTask):
@@ -87,8 +192,8 @@ def check_lengths(parts: Parts, head: Head, longest: int | None) -> None:
         raise UserError(f"bench.new_tokens={parts.bench.new_tokens}: {reason}; give {longest - 2} or fewer")
 
 
-def check_counts(parts: Parts, splits: Splits) -> None:
-    """Intervals need two examples; of each language, where there are several."""
+def check_counts(parts: "Components", splits: Splits) -> None:
+    """Check that there are two test examples, which an interval needs; of each language, where there are several."""
     if parts.task.objective == "language_modelling":
         return  # its blocks count
     groups = Counter(splits.test.groups or ["test"] * len(splits.test))
@@ -96,8 +201,10 @@ def check_counts(parts: Parts, splits: Splits) -> None:
         raise UserError(f"task={parts.task.name}: {alone[0]} has 1 example, and an interval needs at least 2: add some")
 
 
-def check_samples(parts: Parts, train: Examples, tokenizer: "PreTrainedTokenizerBase | None", head: Head) -> None:
-    """What the number format is fitted to: training examples, or blocks of documents."""
+def check_samples(
+    parts: "Components", train: Examples, tokenizer: "PreTrainedTokenizerBase | None", head: Head
+) -> None:
+    """Check that there are enough training examples, or blocks of documents, to fit the number format to."""
     asked, there, what = parts.quant.calibration_samples, len(train), "examples"
     if asked and head != "sequence_classification" and tokenizer is not None:
         there, what = count_blocks(train, tokenizer, parts.task.max_length, head, asked), "blocks"
@@ -105,12 +212,12 @@ def check_samples(parts: Parts, train: Examples, tokenizer: "PreTrainedTokenizer
         raise UserError(f"quant.samples={asked}: the task has {there} training {what} to fit the scales to")
 
 
-def check_tokens(parts: Parts, store: Store, splits: Splits, head: Head) -> None:
-    """Whether each prompt is short enough, and the test long enough for one sequence of the length that is timed."""
-    length = parts.bench.fixed_length
-    if length is None and parts.task.objective != "generation":
+def check_tokens(run: "Run") -> None:
+    """Check that each prompt is short enough, and the test long enough for one sequence of the length that is timed."""
+    length = run.components.bench.fixed_length
+    if length is None and run.components.task.objective != "generation":
         return
-    there = int(stages.inputs(store, parts.model, parts.task, splits, head).lengths.sum())
+    there = int(tokens.inputs(run).lengths.sum())
     if length is not None and there < length:
         raise UserError(f"bench.fixed_length={length}: the test has {there} tokens; give so many or fewer")
 
@@ -126,7 +233,7 @@ def check_blocks(max_length: int, test: Examples, tokenizer: "PreTrainedTokenize
 def count_blocks(
     examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int, head: Head, enough: int
 ) -> int:
-    """How many blocks the examples make; no more of them are read than make `enough`."""
+    """Count the blocks that the examples make; no more examples are read than make `enough`."""
     first = 1  # documents: most are longer than a block
     while (count := len(blocks(examples.take(list(range(first))), tokenizer, max_length, head))) < enough:
         if first == len(examples):

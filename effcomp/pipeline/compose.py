@@ -1,26 +1,19 @@
-"""From a composed config to parts that are checked, alone and against each other, before any heavy work."""
+"""From a composed config to its components, each checked alone when it is built."""
 
-import os
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effcomp.core import machine
 from effcomp.core.class_paths import with_ids
 from effcomp.core.component import Component
 from effcomp.core.device import Device
-from effcomp.core.errors import Skipped, UserError
-from effcomp.core.packages import require
+from effcomp.core.errors import UserError
 from effcomp.finetune.base import Finetune, NoFinetune
 from effcomp.measure.bench import Bench
 from effcomp.models.base import Model
-from effcomp.models.heads import HEADS
-from effcomp.pipeline.emulation import check_emulated
 from effcomp.prune.base import Prune
 from effcomp.quant.base import Quant
-from effcomp.quant.lowering import Lowering, lowering
 from effcomp.runtimes.base import Runtime
 from effcomp.tasks.base import Task
 from effcomp.tracking.base import Tracking
@@ -45,7 +38,7 @@ PINNED = {"revision", "test"}
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """One choice of each config group."""
 
     model: Model
@@ -68,7 +61,7 @@ class Parts:
     """The config they were built from, with `choices`: the name of each group's choice."""
 
 
-def build(config: "DictConfig", in_product: bool = False) -> Parts:
+def build(config: "DictConfig", in_product: bool = False) -> Components:
     """The parts that a composed config names.
 
     Args:
@@ -105,11 +98,11 @@ def build(config: "DictConfig", in_product: bool = False) -> Parts:
     if not isinstance(plain["store"], str) or not plain["store"]:
         raise UserError(f"store={plain['store']}: give a folder, say store=multirun/store")
     own = {"seed": seed, "fold": fold, "folds": folds, "store": Path(plain["store"])}
-    return Parts(**parts, **own, remeasure=plain["remeasure"], config=plain)  # type: ignore[arg-type]
+    return Components(**parts, **own, remeasure=plain["remeasure"], config=plain)  # type: ignore[arg-type]
 
 
-def pin(parts: Parts) -> Parts:
-    """Return the parts with each revision of the Hub resolved to its commit, which the config then names.
+def pin(parts: Components) -> Components:
+    """Return the components with each revision of the Hub resolved to its commit, which the config then names.
 
     Raises:
         UserError: there is no such revision, or the Hub cannot be asked.
@@ -180,85 +173,3 @@ def build_tracking(config: "DictConfig") -> Tracking:
     tracking = build_component("tracking", Tracking, OmegaConf.to_container(config.tracking, resolve=True))
     assert isinstance(tracking, Tracking)
     return tracking
-
-
-def check(parts: Parts, in_sweep: bool = False) -> None:
-    """Refuse, in seconds, whatever cannot work; nothing is written. `pipeline.run` looks into the data first of all.
-
-    Args:
-        in_sweep: leave out what the processor emulates, unless device.emulated=true.
-
-    Raises:
-        UserError: a pair that does not exist, a package that is missing, data or a device that is not there.
-    """
-    quant, runtime, task, model = parts.quant, parts.runtime, parts.task, parts.model
-    if (task.objective, model.kind) not in HEADS:
-        raise Skipped(f"task={task.name} has texts to write, which model={model.name}, an {model.kind}, does not")
-    if task.objective == "generation":
-        if not runtime.generates:
-            raise Skipped(
-                f"task={task.name} has texts to write, which runtime={runtime.name} does not; use torch or compile"
-            )
-        if parts.fold is not None:
-            raise UserError(f"fold={parts.fold}: the prompts of task={task.name} are its test, not training examples")
-    lowering(quant, runtime.name, Lowering)
-    if parts.device.kind != "auto":
-        check_runs_on(parts.device.kind, f"device={parts.device.kind}", quant, runtime)
-    for package in quant.packages:
-        require(package, package, f"quant={quant.name}")
-    check_folder(parts.store, "store")
-    parts.tracking.check()
-    runtime.check()
-    model.check(HEADS[task.objective, model.kind], as_it_is=not parts.finetune.trains)
-    task.check()
-    parts.finetune.check()
-    parts.finetune.check_model(model)
-    parts.prune.check(model)
-    parts.device.check()
-    resolved = parts.device.resolved()
-    check_runs_on(resolved.kind, f"{resolved.kind}, which device=auto found", quant, runtime)
-    if resolved.kind == "cuda":
-        import torch
-
-        gpu = torch.cuda.get_device_name(resolved.index)
-        check_capability(torch.cuda.get_device_capability(resolved.index), gpu, quant, runtime)
-    parts.finetune.check_device(resolved)
-    parts.prune.check_device(resolved)
-    check_emulated(quant, runtime, resolved, machine.cpu_info()[1], in_sweep)
-
-
-def check_runs_on(kind: str, called: str, quant: Quant, runtime: Runtime) -> None:
-    """Raise Skipped where a kind of device does not run the runtime, or the number format on it."""
-    for what, devices in (
-        (f"runtime={runtime.name}", runtime.devices),
-        (f"quant={quant.name} on runtime={runtime.name}", lowering(quant, runtime.name, Lowering).devices),
-    ):
-        if kind not in devices:
-            raise Skipped(f"{what} does not run on {called}; it runs on: {', '.join(devices)}")
-
-
-def check_capability(there: tuple[int, int], gpu: str, quant: Quant, runtime: Runtime) -> None:
-    """Raise Skipped where the number format or the runtime needs a younger GPU than this one."""
-    needs = lowering(quant, runtime.name, Lowering).capability
-    for what, needed in ((f"quant={quant.name}", needs), (f"runtime={runtime.name}", runtime.capability)):
-        if there < needed:
-            raise Skipped(
-                f"{what} needs a GPU of compute capability {needed[0]}.{needed[1]}, and {gpu} has "
-                f"{there[0]}.{there[1]}; choose another, or device=cpu"
-            )
-
-
-def check_folder(folder: Path, setting: str) -> None:
-    """Raise UserError when a folder that a setting names cannot be made or written to; what is made to find out is
-    taken away again."""
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise UserError(f"{setting}={folder}: this folder cannot be written to; give another one")
-    except OSError as error:
-        raise UserError(f"{setting}={folder}: {error.strerror or error}; give another folder") from error
-    finally:
-        for made in missing:
-            with suppress(OSError):
-                made.rmdir()

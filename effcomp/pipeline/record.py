@@ -8,7 +8,7 @@ from effcomp.artifact.description import read_description
 from effcomp.artifact.file_format import Format
 from effcomp.artifact.folder import artifact_bytes
 from effcomp.core import machine
-from effcomp.pipeline.stages import TIMING_FILE
+from effcomp.pipeline.training import TIMING_FILE
 from effcomp.quant.tensors import ParameterGroup
 from effcomp.record import Data, Size, Software, Training
 from effcomp.tasks.base import Splits

@@ -24,21 +24,15 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from effcomp.core.errors import EXIT_CODE, Skipped, UserError
+from effcomp.core.errors import EXIT_CODE, UserError
 from effcomp.core.process import ProcessFailed, take_stdout
-from effcomp.core.store import key_hash, write_at_once
+from effcomp.core.store import write_at_once
 from effcomp.record import RECORD_FILE
+from effcomp.sweep.folder import OUTCOME_FILE, OVERRIDES_FILE, SWEEP_FILE, in_order
 from effcomp.sweep.job import JobProcess
 from effcomp.tracking.base import Tracking, Unreachable
 
 log = logging.getLogger(__name__)
-
-SWEEP_FILE = "sweep.json"
-OUTCOME_FILE = "outcome.json"
-CLAIMS_FOLDER = "claims"
-"""Holds a file for each configuration, by its hash, with the number of the one that runs it."""
-OVERRIDES_FILE = ".hydra/overrides.yaml"
-"""Hydra writes it into a configuration's folder when it begins."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +123,8 @@ def begin(config: DictConfig) -> Sweep:
     Raises:
         UserError: the tracking store cannot be used, or the sweep's folder cannot be made.
     """
-    from effcomp.pipeline.compose import build_tracking, check_folder
+    from effcomp.pipeline.checks import check_folder
+    from effcomp.pipeline.compose import build_tracking
 
     folder, typed = Path(config.hydra.sweep.dir), list(config.hydra.overrides.task)
     tracking = build_tracking(config)
@@ -205,12 +200,6 @@ def cut_off(sweep: Sweep) -> list[dict[str, Any]]:
     return [{"overrides": typed, "status": "failed", "reason": "it was cut off"} for typed in silent]
 
 
-def in_order(folder: Path, name: str) -> list[Path]:
-    """The files of this name in the folders of the configurations, as these were numbered."""
-    files = folder.glob(f"*/{name}")
-    return sorted(files, key=lambda file: (len(number := file.relative_to(folder).parts[0]), number))
-
-
 def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
     """One configuration of a sweep, in the process of its own; whatever keeps it from a record becomes a line of the
     sweep's report."""
@@ -227,29 +216,3 @@ def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
     log.warning("configuration %s: %s: %s", folder.name, outcome["status"], outcome["reason"])
     overrides = list(hydra_config.overrides.task)
     write_at_once(folder / OUTCOME_FILE, json.dumps({"overrides": overrides, **outcome}) + "\n")
-
-
-def claim(sweep: Path, folder: Path, config: dict[str, Any]) -> None:
-    """Note in the sweep's folder that this configuration is in it.
-
-    Raises:
-        Skipped: another folder of the sweep has the same.
-    """
-    claims = sweep / CLAIMS_FOLDER
-    claims.mkdir(exist_ok=True)
-    file, own = claims / key_hash(config), claims / folder.name
-    own.write_text(folder.name)
-    try:
-        os.link(own, file)  # at once with its content, and only where there is none
-    except FileExistsError as error:
-        first = file.read_text()
-        if first != folder.name:  # its own: the launcher has started it again
-            raise Skipped(f"the same configuration as number {first}", same_as=first) from error
-
-
-def parent_run(folder: Path | None) -> str | None:
-    """The MLflow parent run of a sweep's folder; None outside a sweep or where nothing is tracked."""
-    if folder is None:
-        return None
-    parent: str | None = json.loads((folder / SWEEP_FILE).read_text())["parent_run"]
-    return parent

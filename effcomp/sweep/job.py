@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.core.errors import UserError
 from effcomp.core.process import Process, serve
+from effcomp.sweep.folder import claim, parent_run
 from effcomp.tracking.base import Unreachable
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def quieten() -> None:
 
 
 def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
-    """Build and check the parts, run them, and leave the result in the folder and in MLflow.
+    """Build and check the components, run them, and leave the result in the folder and in MLflow.
 
     Args:
         sweep: the folder of the sweep that the configuration belongs to.
@@ -45,8 +46,8 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
     Raises:
         UserError: the configuration cannot work, or the sweep holds it already.
     """
-    from effcomp.pipeline.compose import build, check, pin
-    from effcomp.sweep.callback import claim, parent_run
+    from effcomp.pipeline.checks import check
+    from effcomp.pipeline.compose import build, pin
 
     # What libraries will change in their next version is for those who write them.
     warnings.simplefilter("ignore", FutureWarning)

@@ -13,7 +13,7 @@ from effcomp.core.store import Store, write_at_once
 from effcomp.record import RECORD_FILE
 from effcomp.record.result import SERIES_FILE, Result, run_folders
 from effcomp.report.build import FOLDER
-from effcomp.sweep.callback import OUTCOME_FILE, SWEEP_FILE
+from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE
 from effcomp.tracking.mlflow_runs import MlflowTracking
 
 log = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from effcomp.core.batches import IGNORED, Ragged, pack
+from effcomp.core.errors import UserError
 from effcomp.models.heads import Head
 from effcomp.tasks.base import Examples
 
@@ -79,3 +80,19 @@ def encode_blocks(
         labels.append(target)
     columns = {"input_ids": ids, "attention_mask": [[1] * len(block) for block in ids], "labels": labels}
     return pack(columns, {"input_ids": tokenizer.pad_token_id or 0, "attention_mask": 0, "labels": IGNORED})
+
+
+def encode_prompts(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Ragged:
+    """Encode each prompt after the token that a text begins with; an empty prompt is that token alone.
+
+    Raises:
+        UserError: a prompt has more than max_length tokens.
+    """
+    encoded = tokenizer(list(examples.texts), add_special_tokens=False)["input_ids"]
+    ids = [[first_token(tokenizer), *tokens] for tokens in encoded]
+    if (longest := max(map(len, ids))) > max_length:
+        raise UserError(
+            f"task.max_length={max_length}: a prompt has {longest} tokens; give as many, or shorter prompts"
+        )
+    columns = {"input_ids": ids, "attention_mask": [[1] * len(tokens) for tokens in ids]}
+    return pack(columns, {"input_ids": tokenizer.pad_token_id or 0, "attention_mask": 0})

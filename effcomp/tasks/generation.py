@@ -1,21 +1,16 @@
 """Tasks whose answer is a text: the model writes behind a prompt, and what it wrote is judged."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from effcomp.core.batches import Ragged, pack
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.metrics.choice import Score, TextMetrics
 from effcomp.models.heads import Objective
 from effcomp.tasks.base import Examples, Splits, Task, subset
-from effcomp.tasks.blocks import first_token
 from effcomp.tasks.documents import DocumentsTask
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 SUBSET_SEED = 0
 """Of the test examples that `test_size` leaves: the same in every run, whatever its seed."""
@@ -121,19 +116,3 @@ class Continuation(GenerationTask):
             tuple(" ".join(words[: self.prompt_words]) for words in documents),
             references=tuple(" ".join(words[self.prompt_words : end]) for words in documents),
         )
-
-
-def encode_prompts(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Ragged:
-    """Token ids of each prompt, behind the token that a text begins with; an empty prompt is that token alone.
-
-    Raises:
-        UserError: a prompt has more than max_length tokens.
-    """
-    encoded = tokenizer(list(examples.texts), add_special_tokens=False)["input_ids"]
-    ids = [[first_token(tokenizer), *tokens] for tokens in encoded]
-    if (longest := max(map(len, ids))) > max_length:
-        raise UserError(
-            f"task.max_length={max_length}: a prompt has {longest} tokens; give as many, or shorter prompts"
-        )
-    columns = {"input_ids": ids, "attention_mask": [[1] * len(tokens) for tokens in ids]}
-    return pack(columns, {"input_ids": tokenizer.pad_token_id or 0, "attention_mask": 0})

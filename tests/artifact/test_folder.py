@@ -96,7 +96,7 @@ def test_a_fresh_process_says_what_the_model_said(
     expected, encoded = write(tiny_bert, tmp_path / "artifact", quant, runtime)
     padding = dict.fromkeys(encoded, 0)
     pack({column: encoded[column] for column in encoded}, padding).save(tmp_path / "tokens")
-    with Worker(Side(tmp_path / "artifact", runtime), tmp_path / "tokens", device) as worker:
+    with Worker(Side(tmp_path / "artifact", runtime, quant), tmp_path / "tokens", device) as worker:
         worker.wait_until_started()
         worker.load()
         worker.ask("evaluate", file=str(tmp_path / "logits"), batch_size=3 if engine == "compile" else 2)

@@ -97,5 +97,5 @@ def test_the_key_changes_with_every_field_and_holds_the_source() -> None:
     first = Int8Scratch(name="int8_scratch", activations="float32", granularity="per_tensor").key()
     second = Int8Scratch(name="int8_scratch", activations="float32", granularity="per_channel").key()
     assert first != second
-    assert first["source"] == second["source"]
-    assert len(first["source"]) == 64
+    assert first["code"] == second["code"]
+    assert len(first["code"]) == 64

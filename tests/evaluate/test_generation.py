@@ -7,7 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from effcomp.core.store import Store
-from effcomp.evaluate.generation import judge_texts
+from effcomp.evaluate.generation import Asked, judge_texts
 from effcomp.measure.generated_texts import Written
 from effcomp.record import GenerationQuality, GenerationVersus
 from effcomp.tasks.base import Examples
@@ -48,7 +48,7 @@ def judged(task: GenerationTask, vocabulary: Path, store: Path, baseline: list[s
         return Written(tokens, losses, [True] * len(tokens), 4, 100.0, 10.0)
 
     test = Examples(PROMPTS, references=REFERENCES)
-    return judge_texts(task, test, tokenizer, written(baseline), written(variant), Store(store), 0.005, seed=0)
+    return judge_texts(Asked(task, test, tokenizer, Store(store)), written(baseline), written(variant), 0.005, seed=0)
 
 
 def test_the_same_texts_differ_in_nothing(task: GenerationTask, tiny_gpt2: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
-from effcomp.pipeline.compose import check
+from effcomp.pipeline.checks import check
 from effcomp.tracking.mlflow_runs import MlflowTracking
 from tests.conftest import compose_parts
 from tests.faults.conftest import Undisturbed

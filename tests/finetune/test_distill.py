@@ -10,7 +10,7 @@ import torch
 from effcomp.core.errors import UserError
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
-from effcomp.pipeline.compose import check
+from effcomp.pipeline.checks import check
 from tests.conftest import DATA, MOVIES, compose_parts
 from tests.training import train
 

@@ -22,7 +22,7 @@ from effcomp.finetune.distributed import train_in_processes
 from effcomp.finetune.sampler import LengthGrouped, Share
 from effcomp.models.base import load_checkpoint
 from effcomp.models.heads import Head
-from effcomp.pipeline.compose import check
+from effcomp.pipeline.checks import check
 from tests.conftest import DATA, MOVIES, ROOT, compose_parts
 from tests.training import new_job, train
 

@@ -10,7 +10,7 @@ from effcomp.core.store import Store
 from effcomp.finetune.base import read_curve
 from effcomp.finetune.lora import LoraFinetune
 from effcomp.models.base import load_checkpoint
-from effcomp.pipeline.compose import check
+from effcomp.pipeline.checks import check
 from tests.conftest import DATA, MOVIES, compose_parts
 from tests.training import train
 

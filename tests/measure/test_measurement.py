@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from effcomp.core.statistics import ratio_interval
-from effcomp.pipeline.compose import check
+from effcomp.pipeline.checks import check
 from effcomp.pipeline.run import run
 from effcomp.record.result import RAW_FILE, Result
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in

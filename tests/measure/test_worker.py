@@ -14,12 +14,14 @@ from effcomp.core.batches import pack
 from effcomp.core.device import Device
 from effcomp.core.process import ProcessFailed
 from effcomp.measure.client import Side, Worker
+from effcomp.quant.floats import Float
 from effcomp.runtimes.torch import Torch
 from tests.conftest import write_small
 
 HEAD = "sequence_classification"
 CPU = Device(name="cpu", kind="cpu", threads=1)
 EAGER = Torch(name="torch")
+FLOAT32 = Float(name="none", dtype="float32")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def folder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(folder: Path) -> Worker:
-    return Worker(Side(folder / "artifact", EAGER), folder / "tokens", CPU)
+    return Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", CPU)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def test_the_measuring_process_sleeps_while_it_waits(worker: Worker) -> None:
 def test_it_runs_on_the_cores_that_it_was_given(folder: Path) -> None:
     core = min(os.sched_getaffinity(0))
     pinned = Device(name="cpu", kind="cpu", cores=[core], threads=1)
-    with Worker(Side(folder / "artifact", EAGER), folder / "tokens", pinned) as worker:
+    with Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", pinned) as worker:
         worker.wait_until_started()
         assert os.sched_getaffinity(worker.pid) == {core}
 
@@ -83,7 +85,7 @@ def test_it_runs_on_the_cores_that_it_was_given(folder: Path) -> None:
 def test_an_exception_in_it_comes_back_with_its_words(folder: Path, tmp_path: Path) -> None:
     with (
         pytest.raises(ProcessFailed, match=r"FileNotFoundError.*artifact\.json"),
-        Worker(Side(tmp_path, EAGER), folder / "tokens", CPU) as worker,
+        Worker(Side(tmp_path, EAGER, FLOAT32), folder / "tokens", CPU) as worker,
     ):
         worker.wait_until_started()
         worker.load()

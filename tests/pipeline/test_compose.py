@@ -3,7 +3,7 @@
 import pytest
 
 from effcomp.core.errors import Skipped
-from effcomp.pipeline.compose import check_capability
+from effcomp.pipeline.checks import check_capability
 from tests.conftest import compose_parts
 
 T4, A100, L4 = (7, 5), (8, 0), (8, 9)

@@ -1,10 +1,13 @@
 """A number format and a fine-tuning method from the user's own module, through the real command."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import run_effcomp
+from tests.conftest import ROOT, run_effcomp
 
 FORMATS = """
 from effcomp.quant.floats import Float
@@ -46,3 +49,30 @@ def test_they_are_trained_with_compressed_with_and_measured(own: Path, tiny: lis
     assert config["quant"]["id"] == "own_formats:Halves"
     assert config["finetune"]["id"] == "own_training:Twice"
     assert ran.record["cost"]["bits_per_parameter"] < 20
+
+
+TRAIN = """
+import sys
+from effcomp.pipeline.prepare import prepare
+from effcomp.pipeline.training import checkpoint
+from tests.conftest import compose_parts
+
+print(checkpoint(prepare(compose_parts(*sys.argv[1:]))).created)
+"""
+
+
+def test_a_class_that_was_edited_trains_again(own: Path, tiny: list[str], tmp_path: Path) -> None:
+    def trains() -> bool:
+        command = [sys.executable, "-c", TRAIN, *tiny, *OWN, f"store={tmp_path / 'store'}"]
+        path = os.pathsep.join([str(ROOT), str(own)])
+        done = subprocess.run(
+            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=True
+        )
+        return done.stdout.split()[-1] == "True"
+
+    assert trains()
+    assert not trains()
+    (own / "own_training.py").write_text(TRAINING.replace("FACTOR = 2", "FACTOR = 3"))
+    assert trains()
+    (own / "beside.py").write_text("STEP = 1\n")
+    assert not trains(), "a file that it does not import does not matter"

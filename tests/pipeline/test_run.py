@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from effcomp.pipeline.compose import check
+from effcomp.pipeline.checks import check
 from effcomp.pipeline.run import run
 from effcomp.record import (
     GenerationQuality,

@@ -9,7 +9,7 @@ from effcomp.core.errors import UserError
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
 from effcomp.models.heads import Head
-from effcomp.pipeline.compose import check
+from effcomp.pipeline.checks import check
 from effcomp.prune.base import Pruner
 from effcomp.prune.sparse import matrices
 from tests.conftest import MOVIES, compose_parts, run_effcomp

@@ -14,7 +14,7 @@ import pytest
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.record import Record
-from effcomp.sweep.callback import SWEEP_FILE
+from effcomp.sweep.folder import SWEEP_FILE
 from effcomp.sweep.upload import upload
 from effcomp.tracking.mlflow_runs import MlflowTracking
 from tests.conftest import records, run_effcomp

@@ -1,19 +1,15 @@
-"""From predictions of baseline and variant to their scores."""
+"""From the answers of baseline and variant to their scores."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from effcomp.core import device_lock
-from effcomp.core.store import Store
 from effcomp.evaluate.classification import compare, score
-from effcomp.evaluate.generation import judge_texts
+from effcomp.evaluate.generation import Asked, judge_texts
 from effcomp.evaluate.language import compare_blocks, score_blocks
 from effcomp.measure.generated_texts import Written
-from effcomp.models.heads import Head
-from effcomp.pipeline.compose import Parts
 from effcomp.record import (
     GenerationQuality,
     GenerationVersus,
@@ -24,47 +20,51 @@ from effcomp.record import (
     VersusBaseline,
     Writing,
 )
-from effcomp.tasks.base import Splits
 from effcomp.tasks.blocks import text_size
 from effcomp.tasks.generation import GenerationTask
 
-Answers = NDArray[Any] | Written
-"""Logits of classes (examples, classes), losses of blocks (blocks, 2), or texts."""
+if TYPE_CHECKING:
+    from effcomp.pipeline.predictions import Answers
+    from effcomp.pipeline.prepare import Run
 
 
 @dataclass(frozen=True)
 class Judged:
-    """How good the variant's answers are, alone and against the baseline's."""
+    """Scores of the variant's answers, alone and against the baseline's."""
 
     quality: Quality | LanguageQuality | GenerationQuality | NotMeasured
     versus: VersusBaseline | LanguageVersus | GenerationVersus | NotMeasured
     texts: list[dict[str, str]] = field(default_factory=list)
-    """What both wrote (effcomp.evaluate.generation), where the answers are texts."""
+    """Texts of both (effcomp.evaluate.generation), where the answers are texts."""
     writing: Writing | None = None
 
 
-def judge(parts: Parts, store: Store, splits: Splits, head: Head, before: Answers, after: Answers) -> Judged:
-    """The variant's scores, and how they differ from the baseline's."""
-    margin, seed, test = parts.bench.noninferiority_margin, parts.seed, splits.test
+UNTRAINED = NotMeasured(reason="model.weights=random: the model has learned nothing")
+NOTHING_TO_JUDGE = Judged(UNTRAINED, UNTRAINED)
+
+
+def judge(run: "Run", before: "Answers", after: "Answers") -> Judged:
+    """Score the variant's answers, and compare them with the baseline's."""
+    parts, test, seed = run.components, run.splits.test, run.components.seed
+    margin = parts.bench.noninferiority_margin
     if isinstance(before, Written) and isinstance(after, Written):
         assert isinstance(parts.task, GenerationTask), "no other task is answered with texts"
-        tokenizer = parts.model.tokenizer(store)
+        tokenizer = parts.model.tokenizer(run.store)
         assert tokenizer is not None, "what has weights has a tokenizer"
-        with device_lock.shared(parts.device.resolved()):  # an encoder and a judge read the texts
-            quality_of_texts, versus, texts = judge_texts(
-                parts.task, test, tokenizer, before, after, store, margin, seed
-            )
+        asked = Asked(parts.task, test, tokenizer, run.store)
+        with device_lock.shared(run.device):  # an encoder and a judge read the texts
+            quality_of_texts, versus, texts = judge_texts(asked, before, after, margin, seed)
         return Judged(quality_of_texts, versus, texts, writing(before, after))
     assert isinstance(before, np.ndarray) and isinstance(after, np.ndarray), "both sides answer the same task"
-    if head == "sequence_classification":
-        quality = score(after, test, splits.label_names, seed)
+    if run.head == "sequence_classification":
+        quality = score(after, test, run.splits.label_names, seed)
         return Judged(quality, compare(before, after, test.labels, margin, seed))
-    size = text_size(test) if head == "causal_lm" else None
+    size = text_size(test) if run.head == "causal_lm" else None
     return Judged(score_blocks(after, size, seed), compare_blocks(before, after, margin, seed))
 
 
 def writing(before: Written, after: Written) -> Writing:
-    """The pace of both."""
+    """Return the pace of both in writing."""
     return Writing(
         batch_size=after.batch_size,
         prefill_tokens_per_s=after.prefill_tokens_per_s,

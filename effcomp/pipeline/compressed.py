@@ -1,0 +1,41 @@
+"""The compressed model: an artifact folder (effcomp.artifact.folder) that the store keeps."""
+
+import logging
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from effcomp.artifact.folder import write_artifact
+from effcomp.core import device_lock
+from effcomp.core.code_key import code_key
+from effcomp.core.store import Entry
+from effcomp.models.base import load_checkpoint
+from effcomp.pipeline.tokens import calibration, few
+from effcomp.quant.lowering import Lowering, lowering
+
+if TYPE_CHECKING:
+    from effcomp.pipeline.prepare import Run
+
+log = logging.getLogger(__name__)
+
+
+def artifact(run: "Run", checkpoint: Entry) -> Entry:
+    """Compress the fine-tuned or pruned model into the number format, in the file format that the runtime reads."""
+    prune, quant, runtime = run.components.prune, run.components.quant, run.components.runtime
+    form, writes = runtime.format, lowering(quant, runtime.name, Lowering).writes
+    samples, examples = calibration(run), few(run)  # the checkpoint's hash and the format's fields say which they are
+    key = {
+        "checkpoint": checkpoint.hash,
+        "quant": quant.key(),
+        "format": form.name,
+        "code": code_key(__name__, type(form).__module__, writes.__module__),
+        "libraries": {name: version(name) for name in ("torch", "transformers", *form.packages, *quant.packages)},
+    }
+
+    def build(folder: Path) -> None:
+        log.info("compressing: prune=%s, quant=%s, as %s", prune.name, quant.name, form.name)
+        model, tokenizer = load_checkpoint(checkpoint.path, run.head)
+        with device_lock.shared(run.device):
+            write_artifact(model, tokenizer, run.head, prune, quant, form, samples, examples, folder)
+
+    return run.store.get("artifact", key, build)

@@ -1,0 +1,53 @@
+"""From components to a Run: the device resolved, the data loaded, and both checked against the model."""
+
+from dataclasses import dataclass, replace
+
+from effcomp.core.device import Device
+from effcomp.core.store import Store
+from effcomp.models.heads import HEADS, Head
+from effcomp.pipeline.checks import check_fit
+from effcomp.pipeline.compose import Components
+from effcomp.prune.base import NoPrune
+from effcomp.quant.floats import Float
+from effcomp.runtimes.torch import Torch
+from effcomp.tasks.base import Splits, fold_split
+
+
+@dataclass(frozen=True)
+class Run:
+    """One configuration, ready to be computed. Each stage is a function of it and of the stage before."""
+
+    components: Components
+    store: Store
+    device: Device
+    """Resolved: not `auto`."""
+    head: Head
+    splits: Splits
+
+    def baseline(self) -> "Run":
+        """Return the run of the float32 baseline: the same trained model, not pruned, in eager PyTorch."""
+        parts = replace(
+            self.components,
+            prune=NoPrune(name="none"),
+            quant=Float(name="none", dtype="float32"),
+            runtime=Torch(name="torch"),
+        )
+        return replace(self, components=parts)
+
+
+def prepare(components: Components) -> Run:
+    """Load the data and resolve the device.
+
+    Raises:
+        UserError: model, data, settings and GPU do not fit one another.
+    """
+    splits = components.task.load()
+    if components.fold is not None:
+        splits = Splits(*fold_split(splits.train, components.folds, components.fold), splits.label_names)
+    store, model = Store(components.store), components.model
+    if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
+        splits = splits.with_labels(model.labels_order(splits.label_names, store))
+    head = HEADS[components.task.objective, model.kind]
+    run = Run(components, store, components.device.resolved(), head, splits)
+    check_fit(run)
+    return run

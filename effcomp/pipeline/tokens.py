@@ -1,0 +1,71 @@
+"""Token ids of the test and of calibration examples."""
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from effcomp.core.batches import Batch, Ragged
+from effcomp.core.code_key import code_key
+from effcomp.core.store import Entry
+from effcomp.tasks.base import Examples, encode, subset
+from effcomp.tasks.blocks import encode_blocks, encode_prompts
+from effcomp.tasks.synthetic import synthetic_tokens
+
+if TYPE_CHECKING:
+    from effcomp.pipeline.prepare import Run
+
+TOKENS_FILE = "tokens.safetensors"
+FEW = 3
+MASK_SEED = 0
+"""Seed of the masked positions; fixed so that all runs share them."""
+
+
+def tokens(run: "Run") -> Entry:
+    """Store the token ids of the test examples, in their order: a folder with TOKENS_FILE."""
+    model, task = run.components.model, run.components.task
+    key = {
+        "model": model.identity(run.store),
+        "data": run.splits.fingerprint(),
+        "max_length": task.max_length,
+        "head": run.head,
+        "objective": task.objective,
+        "code": code_key(__name__, type(model).__module__),
+        "transformers": version("transformers"),
+    }
+    return run.store.get("tokens", key, lambda folder: inputs(run).save(folder / TOKENS_FILE))
+
+
+def inputs(run: "Run") -> Ragged:
+    """Encode the test examples as the model reads them: prompts alone, where the task is to write texts."""
+    task, tokenizer = run.components.task, run.components.model.tokenizer(run.store)
+    if task.objective == "generation" and tokenizer is not None:
+        return encode_prompts(run.splits.test, tokenizer, task.max_length)
+    return token_ids(run, run.splits.test)
+
+
+def token_ids(run: "Run", examples: Examples) -> Ragged:
+    """Encode examples as the model reads them: a sequence for each in classification, blocks of them all in language
+    modelling, random ids where the model has no tokenizer."""
+    model, max_length = run.components.model, run.components.task.max_length
+    tokenizer = model.tokenizer(run.store)
+    if tokenizer is None:
+        return synthetic_tokens(examples, model.config(run.store).vocab_size, max_length, MASK_SEED)
+    if run.head == "sequence_classification":
+        return encode(examples, tokenizer, max_length)
+    return encode_blocks(examples, tokenizer, max_length, run.head, MASK_SEED)
+
+
+def few(run: "Run") -> list[Batch]:
+    """Encode three training examples in one padded batch and the first of them alone, without labels: the logits of an
+    artifact are compared on them with its checkpoint's."""
+    made = token_ids(run, run.splits.train.take(list(range(min(FEW, len(run.splits.train))))))
+    return [made.batch(list(range(min(FEW, len(made))))), made.batch([0])]
+
+
+def calibration(run: "Run") -> list[Batch]:
+    """Encode the training examples that the number format is fitted to, each a batch of one; of documents blocks."""
+    if (count := run.components.quant.calibration_samples) == 0:
+        return []
+    train = run.splits.train
+    examples = subset(train, count, run.components.seed) if run.head == "sequence_classification" else train
+    made = token_ids(run, examples)
+    return [made.batch([index]) for index in range(count)]

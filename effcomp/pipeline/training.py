@@ -1,0 +1,106 @@
+"""The trained model, and the pruned one: checkpoints that the store keeps."""
+
+import json
+import logging
+import shutil
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from effcomp.core import device_lock, memory
+from effcomp.core.code_key import code_key
+from effcomp.core.store import Entry, scratch_folder
+from effcomp.finetune.base import Job
+from effcomp.models.base import load_checkpoint
+from effcomp.prune.base import Pruner
+
+if TYPE_CHECKING:
+    from effcomp.pipeline.prepare import Run
+
+log = logging.getLogger(__name__)
+
+TIMING_FILE = "timing.json"
+
+
+def checkpoint(run: "Run") -> Entry:
+    """Fine-tune the model: a folder as save_pretrained writes it, with the training curve and TIMING_FILE."""
+    parts = run.components
+    model, task, finetune, seed = parts.model, parts.task, parts.finetune, parts.seed
+    precision = finetune.precision_on(run.device)
+    key: dict[str, Any] = {
+        "model": model.identity(run.store),
+        "data": run.splits.fingerprint(),
+        "max_length": task.max_length,
+        "head": run.head,
+        "finetune": finetune.key(),
+        "precision": precision,
+        "device": run.device.kind,
+        "seed": seed,
+        "code": code_key(__name__, type(model).__module__),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+    }
+    scratch = scratch_folder(run.store, "checkpoint", key)
+
+    def build(folder: Path) -> None:
+        if finetune.trains:
+            log.info("fine-tuning %s on %s (%s, %s)", model.name, task.name, finetune.name, precision)
+        job = Job(
+            model.build(run.head, run.splits.label_names, seed, run.store, as_it_is=not finetune.trains),
+            run.head,
+            model.tokenizer(run.store),
+            run.splits.train,
+            task.max_length,
+            run.device,
+            seed,
+            scratch,
+        )
+        with device_lock.shared(run.device):
+            memory.reset_gpu_peak(run.device)
+            start = time.perf_counter()
+            finetune.write(job, folder)
+            seconds = time.perf_counter() - start
+        shutil.rmtree(scratch, ignore_errors=True)
+        peak_gpu_bytes = memory.gpu_peak_bytes(run.device) if finetune.trains else None
+        timing = {"seconds": round(seconds, 3), "peak_gpu_bytes": peak_gpu_bytes}
+        (folder / TIMING_FILE).write_text(json.dumps(timing))
+
+    entry = run.store.get("checkpoint", key, build)
+    if finetune.trains and not entry.created:
+        log.info("fine-tuned before: %s", entry.path)
+    return entry
+
+
+def pruned(run: "Run", trained: Entry) -> Entry:
+    """Prune the checkpoint and recover it: a folder of the same kind, with the curve of the recovery and its seconds in
+    TIMING_FILE. Without pruning, return the checkpoint itself."""
+    prune, seed = run.components.prune, run.components.seed
+    if not isinstance(prune, Pruner):
+        return trained
+    key: dict[str, Any] = {
+        "checkpoint": trained.hash,
+        "prune": prune.key(),
+        "precision": prune.recovery.precision_on(run.device),
+        "device": run.device.kind,
+        "seed": seed,
+        "code": code_key(__name__),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+    }
+    scratch = scratch_folder(run.store, "pruned", key)
+
+    def build(folder: Path) -> None:
+        log.info("pruning: %s, then recovery: %s", prune.name, prune.recovery.name)
+        model, tokenizer = load_checkpoint(trained.path, run.head)
+        max_length = run.components.task.max_length
+        job = Job(model, run.head, tokenizer, run.splits.train, max_length, run.device, seed, scratch)
+        with device_lock.shared(run.device):
+            seconds = prune.write(job, trained.path, folder)
+        shutil.rmtree(scratch, ignore_errors=True)
+        (folder / TIMING_FILE).write_text(json.dumps({"seconds": round(seconds, 3)}))
+
+    entry = run.store.get("pruned", key, build)
+    if not entry.created:
+        log.info("pruned before: %s", entry.path)
+    return entry

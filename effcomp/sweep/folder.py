@@ -1,0 +1,52 @@
+"""The folder of a sweep, where its jobs meet: they may run in other processes.
+
+sweep.json names the parent run. Each job has a folder that holds its record.json or, where it has none, outcome.json
+with the reason.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from effcomp.core.errors import Skipped
+from effcomp.core.store import key_hash
+
+SWEEP_FILE = "sweep.json"
+OUTCOME_FILE = "outcome.json"
+CLAIMS_FOLDER = "claims"
+"""Holds a file for each configuration, by its hash, with the number of the one that runs it."""
+OVERRIDES_FILE = ".hydra/overrides.yaml"
+"""Hydra writes it into a configuration's folder when it begins."""
+
+
+def in_order(folder: Path, name: str) -> list[Path]:
+    """Return the files of this name in the folders of the configurations, as these were numbered."""
+    files = folder.glob(f"*/{name}")
+    return sorted(files, key=lambda file: (len(number := file.relative_to(folder).parts[0]), number))
+
+
+def claim(sweep: Path, folder: Path, config: dict[str, Any]) -> None:
+    """Note in the sweep's folder that this configuration is in it.
+
+    Raises:
+        Skipped: another folder of the sweep has the same.
+    """
+    claims = sweep / CLAIMS_FOLDER
+    claims.mkdir(exist_ok=True)
+    file, own = claims / key_hash(config), claims / folder.name
+    own.write_text(folder.name)
+    try:
+        os.link(own, file)  # at once with its content, and only where there is none
+    except FileExistsError as error:
+        first = file.read_text()
+        if first != folder.name:  # its own: the launcher has started it again
+            raise Skipped(f"the same configuration as number {first}", same_as=first) from error
+
+
+def parent_run(folder: Path | None) -> str | None:
+    """Return the MLflow parent run of a sweep's folder; None outside a sweep or where nothing is tracked."""
+    if folder is None:
+        return None
+    parent: str | None = json.loads((folder / SWEEP_FILE).read_text())["parent_run"]
+    return parent
