@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import shutil
 import signal
 import sys
@@ -13,22 +12,21 @@ from typing import TYPE_CHECKING
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 
 from effcomp import __version__
+from effcomp.core.callable_module import CallableModule
 from effcomp.core.command_line import refuse
 from effcomp.core.errors import UserError
 from effcomp.core.packages import CONF
 from effcomp.core.process import take_stdout
-from effcomp.pipeline.suggest import suggestion
+from effcomp.pipeline.suggest import HELP, explain
 from effcomp.sweep.callback import SweepCallback, run_in_sweep, say
 from effcomp.sweep.job import execute, quieten
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-HELP = "(--help shows the groups, --cfg job every setting)"
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -98,20 +96,7 @@ def main() -> None:
     sys.exit(SweepCallback.exit_code)
 
 
-def explain(error: Exception) -> str:
-    """What Hydra found wrong with the command, and the way on."""
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-        group, _, choice = error.missing_cfg_file.rpartition("/")
-        more = "; joblib, ray and submitit_slurm: pip install 'effcomp[cluster]'" if group == "hydra/launcher" else ""
-        return f"{group}={choice}: there is no such choice; choose one of: {', '.join(sorted(error.options))}{more}"
-    if "INTERVAL_SWEEP" in str(error):
-        return "interval(...) is drawn from by a search: add hydra/sweeper=optuna, or give choices, a,b,c"
-    if missing := re.match(r"Could not override '([\w.]+)'", str(error)):
-        key = missing.group(1)
-        return f"{key}: {suggestion(key, CONF) or f'there is no such setting {HELP}'}"
-    reason = str(error).partition("To append to your config")[0].partition("See https")[0].strip()
-    return f"{reason} {HELP}"
-
+sys.modules[__name__].__class__ = CallableModule
 
 if __name__ == "__main__":
     main()

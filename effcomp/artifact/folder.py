@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from effcomp.artifact.agreement import check_agreement, logits_of, probe
 from effcomp.artifact.description import ARTIFACT_FILE, SCHEMA, Description, read_description, skeleton
 from effcomp.artifact.file_format import Format, Source
-from effcomp.artifact.safetensors import WEIGHTS_FILE, Safetensors
+from effcomp.artifact.safetensors import Safetensors, weights_file
 from effcomp.core.batches import Batch
 from effcomp.core.component import from_spec
 from effcomp.models.heads import Head, model_class
@@ -105,7 +105,7 @@ def load_artifact(folder: Path, runtime: str = "torch") -> "PreTrainedModel":
 
     quant = from_spec(read_description(folder).quant, Quant)
     lowered = lowering(quant, runtime, TensorLowering)
-    model = lowered.decode(quant, skeleton(folder), load_file(folder / WEIGHTS_FILE)).eval()
+    model = lowered.decode(quant, skeleton(folder), load_file(weights_file(folder))).eval()
     if empty := [name for name, parameter in model.named_parameters() if parameter.is_meta]:
         raise ValueError(f"{folder} holds no tensors for {empty}")
     return model

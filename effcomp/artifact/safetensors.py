@@ -1,4 +1,9 @@
-"""model.safetensors: the tensors as the number format encodes them, for PyTorch."""
+"""Tensors as the number format encodes them, for PyTorch.
+
+model.safetensors holds floating-point weights under transformers' own names, so that from_pretrained reads it;
+codes.safetensors holds anything else: from_pretrained finds no weights then, where it would put random ones in the
+place of tensors that it does not know.
+"""
 
 import json
 from pathlib import Path
@@ -10,7 +15,7 @@ from effcomp.core.batches import Batch
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, writer
 
-WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_FILE, CODES_FILE = "model.safetensors", "codes.safetensors"
 
 
 class Safetensors(Format):
@@ -19,10 +24,13 @@ class Safetensors(Format):
     def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
         from safetensors.torch import save_file
 
-        save_file(writer(quant, TensorLowering).encode(quant, source.model), folder / WEIGHTS_FILE)
+        known = source.model.state_dict().keys()
+        tensors = writer(quant, TensorLowering).encode(quant, source.model)
+        plain = tensors.keys() <= known and all(tensor.is_floating_point() for tensor in tensors.values())
+        save_file(tensors, folder / (WEIGHTS_FILE if plain else CODES_FILE))
 
     def files(self, folder: Path) -> list[Path]:
-        return [folder / WEIGHTS_FILE]
+        return [weights_file(folder)]
 
     def bytes_read(self, folder: Path) -> int:
         from torch import nn
@@ -32,8 +40,20 @@ class Safetensors(Format):
         if model.get_output_embeddings() is not None and model.config.tie_word_embeddings:
             shared = model.get_input_embeddings()
             tables = [name for name in tables if model.get_submodule(name) is not shared]
-        with (folder / WEIGHTS_FILE).open("rb") as stored:  # the length of a header, and a header of places
+        with weights_file(folder).open("rb") as stored:  # the length of a header, and a header of places
             header = json.loads(stored.read(int.from_bytes(stored.read(8), "little")))
         header.pop("__metadata__", None)
         places = [entry["data_offsets"] for name, entry in header.items() if not name.startswith(tuple(tables))]
         return sum(end - start for start, end in places)
+
+
+def weights_file(folder: Path) -> Path:
+    """Return the file of an artifact's tensors.
+
+    Raises:
+        ValueError: the artifact was written for another runtime.
+    """
+    for name in (CODES_FILE, WEIGHTS_FILE):
+        if (folder / name).exists():
+            return folder / name
+    raise ValueError(f"{folder} holds no weights for PyTorch; effcomp.load(folder) loads it with the runtime it is for")

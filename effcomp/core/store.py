@@ -134,6 +134,7 @@ def write_manifest(folder: Path, key: Mapping[str, Any]) -> None:
     """Write manifest.json: the key, and the size and sha256 of every other file, flushed to disk."""
     files = {}
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        file.chmod(0o644)  # safetensors are written for their owner alone
         sync(file)
         files[str(file.relative_to(folder))] = {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
     manifest = folder / MANIFEST
@@ -141,16 +142,20 @@ def write_manifest(folder: Path, key: Mapping[str, Any]) -> None:
     sync(manifest)
 
 
-def find_fault(folder: Path) -> str | None:
-    """What is wrong with a folder that was stored, or copied from a store under its own name, in words; None when it
-    holds the files of its manifest, each as its checksum says, and no others."""
+def find_fault(folder: Path, renamed: bool = False) -> str | None:
+    """Say what is wrong with a folder that was stored, or copied from a store; None when it holds the files of its
+    manifest, each as its checksum says, and no others.
+
+    Args:
+        renamed: a copy may have another name than its hash.
+    """
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         files = {name: (expected["bytes"], expected["sha256"]) for name, expected in manifest["files"].items()}
         own = key_hash(manifest["key"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"its manifest cannot be read ({type(error).__name__})"
-    if own != folder.name:
+    if own != folder.name and not renamed:
         return "its manifest is another entry's"
     there = {str(file.relative_to(folder)) for file in folder.rglob("*") if not file.is_dir()} - {MANIFEST}
     if unknown := there - files.keys():

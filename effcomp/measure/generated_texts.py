@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from effcomp.core.statistics import Floats
+from effcomp.runtimes.decoding import up_to_stop
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -36,7 +37,7 @@ class Written:
     def texts(self, tokenizer: "PreTrainedTokenizerBase", stop: list[str]) -> list[str]:
         """As people read them: without special tokens, and each up to its stop string."""
         texts: list[str] = tokenizer.batch_decode(self.tokens, skip_special_tokens=True)
-        return [text[: min((at for s in stop if (at := text.find(s)) >= 0), default=None)] for text in texts]
+        return [up_to_stop(text, stop) for text in texts]
 
     def save(self, file: Path) -> None:
         from safetensors.numpy import save_file

@@ -1,6 +1,7 @@
 """The compressed model: an artifact folder (effcomp.artifact.folder) that the store keeps."""
 
 import logging
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +24,13 @@ def artifact(run: "Run", checkpoint: Entry) -> Entry:
     """Compress the fine-tuned or pruned model into the number format, in the file format that the runtime reads."""
     prune, quant, runtime = run.components.prune, run.components.quant, run.components.runtime
     form, writes = runtime.format, lowering(quant, runtime.name, Lowering).writes
+    signature = run.components.task.signature()
     samples, examples = calibration(run), few(run)  # the checkpoint's hash and the format's fields say which they are
     key = {
         "checkpoint": checkpoint.hash,
         "quant": quant.key(),
         "format": form.name,
+        "signature": asdict(signature),
         "code": code_key(__name__, type(form).__module__, writes.__module__),
         "libraries": {name: version(name) for name in ("torch", "transformers", *form.packages, *quant.packages)},
     }
@@ -37,5 +40,6 @@ def artifact(run: "Run", checkpoint: Entry) -> Entry:
         model, tokenizer = load_checkpoint(checkpoint.path, run.head)
         with device_lock.shared(run.device):
             write_artifact(model, tokenizer, run.head, prune, quant, form, samples, examples, folder)
+            signature.write(folder)
 
     return run.store.get("artifact", key, build)

@@ -1,11 +1,31 @@
-"""What may have been meant by a setting that is not there under the choices of a command."""
+"""The way on from a command that Hydra cannot compose: what may have been meant."""
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
+from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 
+from effcomp.core.packages import CONF
+
+HELP = "(--help shows the groups, --cfg job every setting)"
 NOT_SET = {"defaults", "_target_", "name"}
+
+
+def explain(error: Exception) -> str:
+    """What Hydra found wrong with the command, and the way on."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        more = "; joblib, ray and submitit_slurm: pip install 'effcomp[cluster]'" if group == "hydra/launcher" else ""
+        return f"{group}={choice}: there is no such choice; choose one of: {', '.join(sorted(error.options))}{more}"
+    if "INTERVAL_SWEEP" in str(error):
+        return "interval(...) is drawn from by a search: add hydra/sweeper=optuna, or give choices, a,b,c"
+    if missing := re.match(r"Could not override '([\w.]+)'", str(error)):
+        key = missing.group(1)
+        return f"{key}: {suggestion(key, CONF) or f'there is no such setting {HELP}'}"
+    reason = str(error).partition("To append to your config")[0].partition("See https")[0].strip()
+    return f"{reason} {HELP}"
 
 
 def suggestion(key: str, conf: Path) -> str | None:

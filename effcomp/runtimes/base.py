@@ -69,6 +69,8 @@ class Loaded(ABC):
 class Runtime(Component):
     format: ClassVar[Format]
     """What it reads."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Libraries that loading an artifact needs, beside PyTorch, by import name."""
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     capability: ClassVar[tuple[int, int]] = (0, 0)
     """The compute capability that a GPU must have."""

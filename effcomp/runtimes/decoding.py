@@ -35,6 +35,11 @@ class Ending:
         return bool(self.stop) and any(string in self.tokenizer.decode(tokens) for string in self.stop)
 
 
+def up_to_stop(text: str, stop: list[str]) -> str:
+    """Cut a written text before the first of these strings."""
+    return text[: min((at for string in stop if (at := text.find(string)) >= 0), default=None)]
+
+
 def never(tokens: list[int]) -> bool:
     """An ending for what is timed: as many tokens as are asked for."""
     return False

@@ -26,6 +26,7 @@ PROVIDERS = ["CPUExecutionProvider"]
 class OnnxRuntime(Runtime):
     id: ClassVar[str] = "runtime/onnxruntime"
     format: ClassVar[Format] = Onnx()
+    packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
 
     def start(self, artifact: Path, device: Device) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 class OpenVinoRuntime(Runtime):
     id: ClassVar[str] = "runtime/openvino"
     format: ClassVar[Format] = OpenVino()
+    packages: ClassVar[tuple[str, ...]] = ("openvino",)
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
 
     def start(self, artifact: Path, device: Device) -> str:

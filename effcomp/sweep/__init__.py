@@ -1,1 +1,7 @@
 """What surrounds the configurations of a multirun."""
+
+import sys
+
+from effcomp.core.callable_module import CallableModule
+
+sys.modules[__name__].__class__ = CallableModule

@@ -14,6 +14,7 @@ from effcomp.core.component import Component
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.models.heads import Objective
+from effcomp.tasks.signature import Signature
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -95,6 +96,10 @@ class Task(Component):
     @abstractmethod
     def load(self) -> Splits:
         """The train and test examples, the same at every call."""
+
+    def signature(self) -> Signature:
+        """Return what a model of this task takes and answers."""
+        return Signature(self.objective, self.max_length)
 
     def scoring_key(self, store: Store) -> dict[str, Any]:
         """What of the task's settings changes the scores, beside the data."""

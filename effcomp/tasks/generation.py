@@ -11,6 +11,7 @@ from effcomp.metrics.choice import Score, TextMetrics
 from effcomp.models.heads import Objective
 from effcomp.tasks.base import Examples, Splits, Task, subset
 from effcomp.tasks.documents import DocumentsTask
+from effcomp.tasks.signature import Signature
 
 SUBSET_SEED = 0
 """Of the test examples that `test_size` leaves: the same in every run, whatever its seed."""
@@ -41,6 +42,9 @@ class GenerationTask(Task):
                 f"task.headline={self.headline} is not computed: it is none of task.metrics.scores "
                 f"({', '.join(self.metrics.scores)})"
             )
+
+    def signature(self) -> Signature:
+        return Signature(self.objective, self.max_length, new_tokens=self.new_tokens, stop=tuple(self.stop))
 
     def check_reach(self, longest: int | None) -> None:
         """longest: how many tokens the model reads; None where its config does not say.

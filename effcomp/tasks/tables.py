@@ -12,6 +12,7 @@ from effcomp.tasks.base import Examples, Splits
 from effcomp.tasks.files import find_file, read_rows
 from effcomp.tasks.hub_examples import Columns, class_names, read_examples
 from effcomp.tasks.published import PublishedTask
+from effcomp.tasks.signature import Signature
 
 
 class TableTask(PublishedTask):
@@ -32,6 +33,9 @@ class TableTask(PublishedTask):
     @property
     def label_names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(self.labels.values()))
+
+    def signature(self) -> Signature:
+        return Signature(self.objective, self.max_length, tuple(self.text), self.pair)
 
     def check(self) -> None:
         if self.data_dir is None:

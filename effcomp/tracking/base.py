@@ -37,8 +37,8 @@ class Tracking(Component):
         """
 
     @abstractmethod
-    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> None:
-        """Log one finished run, under its parent where there is one.
+    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> str | None:
+        """Log one finished run, under its parent where there is one; return the id of the model that it logged, if any.
 
         Args:
             artifact: the folder of the compressed model; None where it is no longer in the store.
@@ -74,8 +74,8 @@ class NoTracking(Tracking):
     def start_sweep(self, name: str) -> str | None:
         return None
 
-    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> None:
-        return
+    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> str | None:
+        return None
 
     def end_sweep(self, parent: str | None, results: Path | None, failed: bool) -> None:
         return

@@ -4,12 +4,15 @@ import json
 import tempfile
 import time
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from effcomp.artifact.description import read_description
+from effcomp.core.component import from_spec
+from effcomp.quant.base import Quant
 from effcomp.record import Quality, Record, settings
 from effcomp.record.result import Result
+from effcomp.runtimes.base import Runtime
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -66,26 +69,24 @@ def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
         client.log_artifacts(run_id, scratch)
 
 
-def log_model(client: "MlflowClient", run_id: str, experiment: str, record: Record, artifact: Path) -> None:
-    """The artifact as an MLflow model (see effcomp.tracking.served), an output of the run."""
+def log_model(client: "MlflowClient", run_id: str, experiment: str, record: Record, artifact: Path) -> str:
+    """Log the artifact as an MLflow model (see effcomp.tracking.served), an output of the run; return its id."""
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
-    from mlflow.pyfunc import save_model
+
+    from effcomp.tracking.served import save_served
 
     settings_of_runtime = dict(record.config["runtime"])
-    runtime = {"id": settings_of_runtime.pop("id"), "fields": settings_of_runtime}
+    runtime = from_spec({"id": settings_of_runtime.pop("id"), "fields": settings_of_runtime}, Runtime)
+    quant = from_spec(read_description(artifact).quant, Quant)
     name = "-".join(record.choices[group] for group in ("model", "task", "quant", "prune", "runtime"))
     model = client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=record.choices)
+    described = Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location)
     with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
         folder = Path(scratch) / "model"
-        save_model(
-            folder,
-            loader_module="effcomp.tracking.served",
-            data_path=str(artifact),
-            model_config={"runtime": runtime},
-            pip_requirements=[f"effcomp=={version('effcomp')}", f"torch=={version('torch').partition('+')[0]}"],
-            mlflow_model=Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location),
-        )
+        save_served(artifact, runtime, quant.packages, described, folder)
         client.log_model_artifacts(model.model_id, str(folder))
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+    model_id: str = model.model_id
+    return model_id

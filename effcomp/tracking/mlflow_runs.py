@@ -152,7 +152,7 @@ class MlflowTracking(Tracking):
             tags = {"kind": "sweep", PROCESS_TAG: process_name(os.getpid())}
             return str(client.create_run(experiment.experiment_id, run_name=name[:LONGEST_NAME], tags=tags).info.run_id)
 
-    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> None:
+    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> str | None:
         from effcomp.record.baseline import is_baseline
         from effcomp.tracking.contents import log_files, log_model, log_numbers
 
@@ -174,7 +174,8 @@ class MlflowTracking(Tracking):
                 log_numbers(client, run_id, result)
                 log_files(client, run_id, result)
                 if self.models and artifact is not None:
-                    log_model(client, run_id, experiment.experiment_id, record, artifact)
+                    return log_model(client, run_id, experiment.experiment_id, record, artifact)
+        return None
 
     def find(self, record_text: str, parent: str | None) -> bool:
         """Return True if a run with this Record is there; put one that was logged without its parent under it.

@@ -1,77 +1,102 @@
-"""A logged artifact as an MLflow model: texts in, labels or losses out.
+"""A logged artifact as an MLflow model: the columns of a table in, labels, losses or written texts out.
 
 MLflow finds `_load_pyfunc` by this module's name, which stands in the model's own description: nothing is pickled.
-`mlflow.pyfunc.load_model(URI).predict(["a text", ...])`, or `mlflow models serve`.
+`mlflow.pyfunc.load_model(URI).predict(table)`, or `mlflow models serve`.
 """
 
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effcomp.artifact.description import read_description
-from effcomp.core.batches import LABELS
 from effcomp.core.component import from_spec
-from effcomp.core.device import Device
+from effcomp.core.packages import PACKAGE
 from effcomp.core.store import find_fault
 from effcomp.runtimes.base import Runtime
+from effcomp.runtimes.predictor import Predictor
+from effcomp.tasks.signature import Signature, read_signature
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow.models import Model, ModelSignature
 
-    from effcomp.core.batches import Batch
+LIBRARIES = (
+    *("accelerate", "filelock", "numpy", "pandas", "psutil", "pydantic", "safetensors", "scipy", "torch"),
+    "transformers",
+)
+"""Packages that every artifact needs to be loaded, by the names of the package index."""
+EXAMPLE = "The service was quick and friendly."
 
 
 class Served:
     """An artifact folder, loaded by the runtime that it was written for, on the CPU."""
 
     def __init__(self, artifact: Path, runtime: Runtime) -> None:
-        """
+        """Load the artifact.
+
         Raises:
             ValueError: the folder is not what was stored.
         """
-        from transformers import AutoConfig, AutoTokenizer
-
         if (fault := find_fault(artifact)) is not None:
             raise ValueError(f"the artifact {artifact} was changed since it was stored: {fault}")
-        device = Device(name="cpu", kind="cpu", threads=None).resolved()
-        self.head, self.config = read_description(artifact).head, AutoConfig.from_pretrained(artifact)
-        self.tokenizer = AutoTokenizer.from_pretrained(artifact)
-        self.longest = min(self.tokenizer.model_max_length, getattr(self.config, "max_position_embeddings", 2**20))
-        runtime.start(artifact, device)
-        self.model = runtime.load(artifact, device)
+        self.predictor = Predictor(artifact, runtime)
 
     def predict(self, texts: Any, params: dict[str, Any] | None = None) -> "pd.DataFrame":
-        """A row for each text: of a classifier its label and the probability of each; of a language model that
-        predicts the next token the mean loss (nats a token) and the number of tokens that it was asked for.
+        """Return a row for each text (see `Predictor`).
 
         Args:
-            texts: texts, or a table whose first column holds them (two columns: pairs of texts).
-
-        Raises:
-            ValueError: the model fills masks, which takes more than a text.
+            texts: a table with the columns of the model's signature, or texts.
         """
         import pandas as pd
 
-        table = texts if isinstance(texts, pd.DataFrame) else pd.DataFrame({"text": list(texts)})
-        if self.head == "masked_lm":
-            raise ValueError("this model predicts masked tokens: give it to a pipeline of transformers")
-        columns = [column.astype(str) for _, column in table.items()][:2]
-        row = self.classify if self.head == "sequence_classification" else self.weigh
-        return pd.DataFrame([row(self.encode(words)) for words in zip(*columns, strict=True)])
-
-    def encode(self, words: tuple[str, ...]) -> "Batch":
-        return dict(self.tokenizer(*words, truncation=True, max_length=self.longest, return_tensors="np"))
-
-    def classify(self, batch: "Batch") -> dict[str, Any]:
-        from scipy.special import softmax
-
-        chances = softmax(self.model(batch)[0])
-        labels = [self.config.id2label[index] for index in range(len(chances))]
-        return {"label": labels[int(chances.argmax())], **dict(zip(labels, chances.tolist(), strict=True))}
-
-    def weigh(self, batch: "Batch") -> dict[str, Any]:
-        total, tokens = self.model.token_losses({**batch, LABELS: batch["input_ids"]})[0].tolist()
-        return {"loss": total / tokens if tokens else 0.0, "tokens": int(tokens)}
+        rows: Sequence[Any] = list(texts)
+        if isinstance(texts, pd.DataFrame):
+            rows = texts.astype(str).to_dict("records")
+        return pd.DataFrame(self.predictor(rows))
 
 
 def _load_pyfunc(path: str, model_config: dict[str, Any]) -> Served:
     return Served(Path(path), from_spec(model_config["runtime"], Runtime))
+
+
+def save_served(artifact: Path, runtime: Runtime, packages: Sequence[str], model: "Model", folder: Path) -> None:
+    """Write an artifact as an MLflow model: its files, its signature with an example, what it needs to be loaded, and
+    effcomp's own sources, because no package index has them.
+
+    Args:
+        packages: libraries of the number format.
+        model: MLflow's description, with the ids of the run and the model.
+        folder: made by this.
+    """
+    import pandas as pd
+    from mlflow.pyfunc import save_model
+
+    signature = read_signature(artifact)
+    needed = sorted({*LIBRARIES, *runtime.packages, *packages})
+    save_model(
+        folder,
+        loader_module="effcomp.tracking.served",
+        data_path=str(artifact),
+        code_paths=[str(PACKAGE)],
+        model_config={"runtime": runtime.spec()},
+        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in needed],
+        mlflow_model=model,
+        signature=model_signature(signature, artifact) if signature is not None else None,
+        input_example=pd.DataFrame([dict.fromkeys(signature.columns, EXAMPLE)]) if signature is not None else None,
+    )
+
+
+def model_signature(signature: Signature, artifact: Path) -> "ModelSignature":
+    """Return the columns that the model takes and gives, as MLflow checks them."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    if signature.objective == "classification":
+        names = json.loads((artifact / "config.json").read_text())["id2label"]
+        outputs = [ColSpec("string", "label"), *(ColSpec("double", names[key]) for key in sorted(names, key=int))]
+    elif signature.objective == "generation":
+        outputs = [ColSpec("string", "text"), ColSpec("long", "tokens")]
+    else:
+        outputs = [ColSpec("double", "loss"), ColSpec("long", "tokens")]
+    return ModelSignature(Schema([ColSpec("string", name) for name in signature.columns]), Schema(outputs))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 
 from effcomp.core.errors import UserError
@@ -127,7 +128,7 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Pat
     mlflow.set_tracking_uri(f"sqlite:///{tracking.database}")
     served = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
     texts = [text for text, _ in zip(parts.task.load().test.texts, range(20), strict=False)]
-    answers = served.predict(texts)
+    answers = served.predict(pd.DataFrame({"text": texts}))
     labels = parts.task.load().label_names
     right = [labels[label] for label in parts.task.load().test.labels[:20]]
     assert (answers["label"] == right).mean() == pytest.approx(result.record.quality.accuracy.value)
