@@ -60,7 +60,7 @@ class Predictor:
             require(
                 package, f"effcomp[{self.runtime.format.name}]", f"{artifact}, an artifact for {self.runtime.name},"
             )
-        place = Device(name=device, kind=device, threads=None).resolved()  # type: ignore[arg-type]  # pydantic checks it
+        place = Device(name=device, kind=device, threads=None).resolved()
         description, self.config = read_description(artifact), AutoConfig.from_pretrained(artifact)
         if description.head == "masked_lm":
             raise UserError(f"{artifact} predicts masked tokens: give it to the fill-mask pipeline of transformers")
