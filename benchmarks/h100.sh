@@ -1,6 +1,6 @@
 #!/bin/sh
 # Compression on an NVIDIA GPU; the tables of h100.md. Random weights: speed, memory and energy do not depend on them.
-#   benchmarks/h100.sh TABLE ...      TABLE: distilbert, gpt2, bitnet, finetuning, products
+#   benchmarks/h100.sh TABLE ...      TABLE: distilbert, gpt2, bitnet, writing, finetuning, products
 # Writes benchmarks/h100/TABLE.jsonl, one Record a line, or TABLE.json.
 set -eu
 here=$(dirname "$0")

@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from effcomp.quant.tensors import cast
 
+FEW_TOKENS = 4
+"""Up to so many tokens read the weights for themselves; beyond, a library's product is faster."""
+
 
 class FusedLinear(nn.Module):
     """Base class of layers that compute y = W x + b in bfloat16, with W from its codes."""
@@ -28,8 +31,30 @@ class FusedLinear(nn.Module):
         """Return the weight, (out, in) bfloat16."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Map (..., in) to (..., out), bfloat16."""
+        """Multiply (..., in) to (..., out), bfloat16.
+
+        A few tokens are multiplied with the codes as they are stored, where there is a kernel for that.
+        """
+        tokens = input.shape[:-1]
+        if input.is_cuda and tokens.numel() <= FEW_TOKENS:
+            return self.few_tokens(input.flatten(0, -2)).unflatten(0, tokens)
         return nn.functional.linear(input, self.weight(), self.bias)
+
+    def few_tokens(self, input: Tensor) -> Tensor:
+        """Multiply (tokens, in) to (tokens, out), bfloat16."""
+        return nn.functional.linear(input, self.weight(), self.bias)
+
+
+class FloatLinear(nn.Linear):
+    """A linear layer that has a kernel of its own for a few tokens on a GPU."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        tokens = input.shape[:-1]
+        if not input.is_cuda or tokens.numel() > FEW_TOKENS:
+            return super().forward(input)
+        from effcomp.quant.few_tokens_gpu import few_tokens_rows
+
+        return few_tokens_rows(input.flatten(0, -2), self.weight, None, self.bias).unflatten(0, tokens)
 
 
 class ByRow(FusedLinear):
@@ -46,6 +71,11 @@ class ByRow(FusedLinear):
 
     def weight(self) -> Tensor:
         return (self.codes.float() * self.scale).bfloat16()
+
+    def few_tokens(self, input: Tensor) -> Tensor:
+        from effcomp.quant.few_tokens_gpu import few_tokens_rows
+
+        return few_tokens_rows(input, self.codes, self.scale.expand(len(self.codes), 1).flatten(), self.bias)
 
 
 class ByGroup(FusedLinear):
@@ -65,6 +95,15 @@ class ByGroup(FusedLinear):
         codes = torch.stack([self.packed & 15, self.packed >> 4], dim=-1).flatten(1).float() - 8
         groups = codes.unflatten(1, (self.scale.shape[1], -1)) * self.scale[..., None]
         return groups.flatten(1)[:, : self.in_features].bfloat16()
+
+    def few_tokens(self, input: Tensor) -> Tensor:
+        from effcomp.quant.few_tokens_gpu import few_tokens_groups
+
+        columns = 2 * self.packed.shape[1]
+        if columns % 8 or columns // self.scale.shape[1] % 8:  # a word of codes has one scale
+            return super().few_tokens(input)
+        planes = nn.functional.pad(input, (0, columns - self.in_features)).unflatten(1, (-1, 8)).transpose(1, 2)
+        return few_tokens_groups(planes, self.packed, self.scale, self.bias)
 
 
 class ByTable(FusedLinear):

@@ -6,6 +6,7 @@ PyTorch.
 
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -57,3 +58,18 @@ def stack(model: PreTrainedModel, names: Sequence[str], whole: nn.Module, sizes:
     together = Stack(whole, sizes)
     for index, name in enumerate(names):
         model.set_submodule(name, Slice(together, index))
+
+
+def stack_floats(model: PreTrainedModel) -> None:
+    """Stack the plain linear layers of a model that read the same input, in place."""
+    for names in list(same_input(model)):
+        layers = [model.get_submodule(name) for name in names]
+        if any(type(layer) is not nn.Linear for layer in layers):
+            continue
+        linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+        sizes, biases = [layer.out_features for layer in linear], [layer.bias for layer in linear]
+        whole = nn.Linear(linear[0].in_features, sum(sizes), bias=biases[0] is not None, device="meta")
+        whole.weight = nn.Parameter(torch.cat([layer.weight.detach() for layer in linear]), requires_grad=False)
+        if biases[0] is not None:
+            whole.bias = nn.Parameter(torch.cat([bias.detach() for bias in biases]), requires_grad=False)
+        stack(model, names, whole, sizes)

@@ -5,7 +5,7 @@ for every shape at once; then each number of rows and bucket of lengths is recor
 milliseconds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,16 +17,17 @@ from effcomp.core.batches import Batch
 from effcomp.core.device import Device
 from effcomp.models.heads import Head
 from effcomp.runtimes.base import Loaded
+from effcomp.runtimes.decoding import Decoded, never
 from effcomp.runtimes.torch import Compiled, CompiledModel
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from effcomp.runtimes.recorded_decoding import RecordedDecoders
+
 BUCKET = 32
 """Lengths are padded to a multiple of so many tokens; below that, to a power of two."""
-WARM_UPS = 2
-"""Calls before one is recorded: the first compiles, the second finds its memory."""
 
 
 class CudaGraphs(Compiled):
@@ -34,16 +35,23 @@ class CudaGraphs(Compiled):
 
     id: ClassVar[str] = "runtime/cuda_graphs"
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
-    generates: ClassVar[bool] = False  # what is recorded has one length, and a cache grows
     capability: ClassVar[tuple[int, int]] = (8, 0)  # bfloat16
 
     def prepared(self, model: "nn.Module") -> "nn.Module":
         import torch._dynamo
         import torch._inductor.config
+        from torch import nn
 
+        from effcomp.quant.fused_linear import FloatLinear
+        from effcomp.quant.stacked import stack_floats
         from effcomp.runtimes.one_token import use_one_token_attention
+        from effcomp.runtimes.static_cache import use_cached_blocks
 
-        blocks = repeated_blocks(model)
+        stack_floats(model)
+        for layer in model.modules():
+            if type(layer) is nn.Linear:
+                layer.__class__ = FloatLinear
+        blocks = use_cached_blocks(model)
         torch._dynamo.config.recompile_limit = 8 * len(blocks)  # pruned blocks have shapes of their own
         torch._inductor.config.triton.enable_pdl = True  # from Hopper on a kernel starts while the one before it ends
         use_one_token_attention(model)
@@ -59,13 +67,6 @@ class CudaGraphs(Compiled):
         model.config.use_cache = False
         padding = getattr(model.config, "pad_token_id", None) or 0
         return GraphedModel(self.prepared(model), read_description(artifact).head, device.torch_name, padding)
-
-
-def repeated_blocks(model: "nn.Module") -> "list[nn.Module]":
-    """The transformer layers: they share the code that is compiled, and what is around them is a few small calls."""
-    from torch import nn
-
-    return [block for module in model.modules() if isinstance(module, nn.ModuleList) for block in module]
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class GraphedModel(CompiledModel):
         self.padding = padding
         self.recorded: dict[tuple[tuple[str, ...], int, int], Recorded] = {}
         self.pool = torch.cuda.graph_pool_handle()
+        self.decoders: RecordedDecoders | None = None
 
     def prepare(self, batches: Iterable[Batch]) -> None:
         for batch in batches:
@@ -135,21 +137,24 @@ class GraphedModel(CompiledModel):
             pinned[index, :, text] = batch[name]
         return recorded()
 
+    def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
+        from effcomp.runtimes.recorded_decoding import RecordedDecoders, slots_for
+
+        if self.decoders is None:
+            self.decoders = RecordedDecoders(self.forward, self.pool)
+        rows, width = batch["input_ids"].shape
+        tokens = max(2, bucket(width))
+        return self.decoders.of(rows, slots_for(tokens + new_tokens)).decode(batch, tokens, new_tokens, ended)
+
     def record(self, columns: tuple[str, ...], rows: int, length: int) -> Recorded:
         """Record the model's call with this shape."""
         import torch
 
+        from effcomp.runtimes.recorded_decoding import capture
+
         inputs = torch.ones(len(columns), rows, length, dtype=torch.int64, device=self.place)
         inputs[:, 0, 0] = 0  # transformers looks into a mask before it is recorded, and takes another way without gaps
         named = dict(zip(columns, inputs, strict=True))
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.inference_mode(), torch.cuda.stream(stream):
-            for _ in range(WARM_UPS):
-                self.logits(named)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.inference_mode(), torch.cuda.graph(graph, pool=self.pool):
-            outputs = self.logits(named).float()
+        graph, outputs = capture(lambda: self.logits(named).float(), self.pool)
         on_host = torch.empty(inputs.shape, dtype=torch.int64).pin_memory()
         return Recorded(graph, on_host, inputs, outputs, torch.empty(outputs.shape).pin_memory())

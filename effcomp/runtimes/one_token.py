@@ -1,8 +1,11 @@
 """Attention of a single query, for a compiler: two small sums in place of a kernel made for many queries."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
 NAME = "effcomp_one_token"
@@ -17,10 +20,24 @@ def use_one_token_attention(model: "nn.Module") -> None:
         AttentionInterface.register(NAME, attention)
         AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
         model.set_attn_implementation(NAME)  # type: ignore[operator]
+    for layer in model.modules():
+        if type(layer).__name__ == "GPTNeoSelfAttention":  # its attention cannot be chosen by name
+            layer._attn = partial(gptneo_attention, layer._attn)  # type: ignore[assignment, arg-type]
+
+
+def gptneo_attention(
+    many: "Callable[..., Any]", query: "Tensor", key: "Tensor", value: "Tensor", attention_mask: "Tensor | None" = None
+) -> "tuple[Tensor, Tensor | None]":
+    """Attend as GPTNeoSelfAttention._attn, which is `many`: unscaled. Whatever a window leaves out is not among keys of
+    a single query, or masked."""
+    if query.shape[2] != 1 or attention_mask is None:
+        found: tuple[Tensor, Tensor] = many(query, key, value, attention_mask)
+        return found
+    return attention(None, query, key, value, attention_mask, scaling=1.0)[0].transpose(1, 2), None
 
 
 def attention(
-    module: "nn.Module",
+    module: "nn.Module | None",
     query: "Tensor",
     key: "Tensor",
     value: "Tensor",
@@ -47,6 +64,11 @@ def attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **more
         )
         return found
+    if query.is_cuda and attention_mask is not None and key.shape[2] > 1:
+        from effcomp.runtimes.one_token_gpu import attend_to_cache
+
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        return attend_to_cache(query, key, value, attention_mask, scale)[:, None], None
     grouped = query.unflatten(1, (key.shape[1], -1))  # (batch, key heads, heads of each, 1, features)
     scores = (grouped.float() * key[:, :, None].float()).sum(dim=-1)
     scores = scores * (query.shape[-1] ** -0.5 if scaling is None else scaling)

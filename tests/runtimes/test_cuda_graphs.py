@@ -95,3 +95,19 @@ def test_a_decoder_says_the_same_of_a_token_and_of_texts(
         texts = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         expected, found = eager(texts), graphed(texts)
         assert np.abs(expected - found).max() < tolerance * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("folder", [marked("tiny_gpt2"), marked("tiny_llama"), marked("tiny_gptneo")])
+def test_it_writes_what_the_eager_runtime_writes(folder: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    eager, graphed = loaded(request.getfixturevalue(folder), "causal_lm", "none", tmp_path / "float32")
+    for rows, width in ((1, 3), (3, 9), (3, 40), (8, 17)):
+        ids = np.random.default_rng(width).integers(5, 15, (rows, width))
+        mask = np.ones_like(ids)
+        mask[0, : width // 3] = 0
+        prompts = {"input_ids": ids, "attention_mask": mask}
+        expected, found = eager.decode(prompts, 16), graphed.decode(prompts, 16)
+        assert found.tokens == expected.tokens
+        assert np.allclose(found.losses, expected.losses, rtol=1e-3)
+        assert len(found.step_ns) == 16
+    short = graphed.decode(prompts, 16, lambda tokens: len(tokens) == 5)
+    assert short.tokens == [tokens[:5] for tokens in expected.tokens]
