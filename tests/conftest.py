@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -281,7 +281,9 @@ def records(*names: str) -> list["Record"]:
     return [Record.read(DATA / "records" / f"{name}.json") for name in names]
 
 
-def write_small(source: Path, folder: Path, head: str, quant: str = "none", runtime: str = "torch") -> Path:
+def write_small(
+    source: Path, folder: Path, head: str, quant: str = "none", runtime: str = "torch", settings: Sequence[str] = ()
+) -> Path:
     """The artifact of a small model, as a run writes it."""
     import numpy as np
     import torch
@@ -292,7 +294,7 @@ def write_small(source: Path, folder: Path, head: str, quant: str = "none", runt
 
     folder.mkdir()
     torch.manual_seed(0)  # of a head that the model does not have
-    parts = compose_parts(f"quant={quant}", f"runtime={runtime}")
+    parts = compose_parts(f"quant={quant}", f"runtime={runtime}", *settings)
     model, tokenizer = load_checkpoint(source, head)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = 0

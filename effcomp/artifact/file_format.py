@@ -14,7 +14,7 @@ from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 POSITIONS = "positions"
 """Input of a graph that predicts the next token: the positions whose logits are wanted, (positions,) int64. A server
@@ -56,6 +56,13 @@ class Format(ABC):
 
         Args:
             samples: `quant.calibration_samples` training examples, each a batch of one.
+        """
+
+    def check_model(self, config: "PretrainedConfig", head: Head, reshaped: bool) -> None:  # noqa: B027
+        """Raise Skipped when the format cannot hold a model; most hold any.
+
+        Args:
+            reshaped: whether pruning will remove heads and neurons.
         """
 
     @abstractmethod

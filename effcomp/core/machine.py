@@ -11,7 +11,7 @@ from effcomp.core import processors
 from effcomp.core.device import Device
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-LIBRARIES = ("torch", "transformers", "bitsandbytes", "onnxruntime", "openvino", "nncf", "numpy", "mlflow")
+LIBRARIES = ("torch", "transformers", "bitsandbytes", "onnxruntime", "openvino", "nncf", "xllamacpp", "numpy", "mlflow")
 
 
 @cache

@@ -60,12 +60,13 @@ INT8_PRODUCTS = {
         r"aten::_int_mm|quantized::linear|onednn::qlinear"
         r"|^(MatMulInteger|DynamicQuantizeMatMul|QLinearMatMul|QGemm|QAttention)"
         rf"|{OPENVINO_INT8}"
+        r"|^MUL_MAT I?[QT]Q?\d"
     ),
     "cuda": re.compile(r"aten::_int_mm|int8_linear_matmul|igemm|imma|i8i32|gemm_s8|few_tokens_kernel|product_kernel"),
 }
-"""Names of kernels that multiply int8 by int8, by kind of device. On a processor: operators of PyTorch, operators of
-ONNX Runtime, nodes of OpenVINO. bitsandbytes' operators do not count there, because without AVX-512 they multiply in
-float32."""
+"""Names of kernels that multiply int8 by int8, by kind of device. On a processor: operators of PyTorch, of ONNX Runtime
+and of llama.cpp, nodes of OpenVINO. bitsandbytes' operators do not count there, because without AVX-512 they multiply
+in float32."""
 
 
 def multiplied(flags: Collection[str]) -> set[ComputeDtype]:

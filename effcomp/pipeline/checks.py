@@ -17,6 +17,7 @@ from effcomp.models.heads import HEADS, Head, longest_sequence, model_class
 from effcomp.pipeline import tokens
 from effcomp.pipeline.emulation import check_emulated
 from effcomp.prune.base import Pruner
+from effcomp.prune.structured import Structured
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.runtimes.base import Runtime
@@ -126,6 +127,7 @@ def check_fit(run: "Run") -> None:
     parts.finetune.check_task(splits, head, parts.task.max_length)
     parts.prune.check_task(splits, head, parts.task.max_length)
     check_lengths(parts, head, longest_sequence(parts.model.shape(store).to_dict()))
+    parts.runtime.format.check_model(parts.model.shape(store), head, reshaped=isinstance(parts.prune, Structured))
     check_counts(parts, splits)
     if run.device.kind == "cuda":
         import torch
