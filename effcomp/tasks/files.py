@@ -1,19 +1,32 @@
-"""Rows of published data files: .tsv, .csv and .jsonl, plain or gzipped; a fault is named by file and row."""
+"""Rows of data files: .tsv, .csv and .jsonl, plain or gzipped. Whatever is ambiguous is refused by file and row."""
 
 import csv
 import gzip
 import json
+import logging
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import IO, Any
 
 from effcomp.core.errors import UserError
 
+log = logging.getLogger(__name__)
+
 Row = dict[str, str]
 DAMAGED = (UnicodeDecodeError, EOFError, OSError, zlib.error, csv.Error)
-"""What reading a damaged file raises."""
+"""Exceptions that reading a damaged file raises."""
+UTF8 = "utf-8-sig"
+"""UTF-8, with or without the byte-order mark that Excel writes."""
+DELIMITERS = (",", ";", "\t", "|")
+"""Characters that divide the cells of a .csv, where its header shows which."""
+QUOTED = re.compile(r'"(?:[^"]|"")*"')
+NUMBER = re.compile(r"[-+.\d]*")
+LARGEST_CELL = 2**31 - 1
+"""Characters of a cell; the csv module alone stops at 131,072."""
 
 
 def find_file(folder: Path, name: str, setting: str) -> Path:
@@ -29,7 +42,7 @@ def find_file(folder: Path, name: str, setting: str) -> Path:
 
 
 @contextmanager
-def opened(file: Path, newline: str, encoding: str = "utf-8") -> Iterator[IO[str]]:
+def opened(file: Path, newline: str, encoding: str = UTF8) -> Iterator[IO[str]]:
     if file.suffix == ".gz":
         with gzip.open(file, "rt", encoding=encoding, newline=newline) as stream:
             yield stream
@@ -38,37 +51,43 @@ def opened(file: Path, newline: str, encoding: str = "utf-8") -> Iterator[IO[str
             yield stream
 
 
-def read_text(file: Path, encoding: str = "utf-8") -> str:
-    """The whole text of a file.
+def read_text(file: Path, encoding: str = UTF8) -> str:
+    """Return the whole text of a file, with line feeds for line ends.
 
     Raises:
         UserError: it is not in that encoding, or a damaged .gz.
     """
     try:
         with opened(file, newline="\n", encoding=encoding) as stream:
-            return stream.read()
+            return stream.read().replace("\r\n", "\n")
     except DAMAGED as error:
         raise UserError(f"{file}: {fault(error)}") from error
 
 
-def read_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Iterator[tuple[int, Row]]:
-    """Each row with its number (the first line is 1), as {column: text}.
+def read_rows(
+    file: Path, columns: Sequence[str] | None, needed: Sequence[str], delimiter: str | None = None
+) -> Iterator[tuple[int, Row]]:
+    """Yield each row with its number (the first line is 1), as {column: text}.
 
     Args:
-        columns: the columns in their published order. A first row that holds all `needed` names is a header and
-            gives the order instead.
+        columns: the columns in their published order; None for a file with a header. A first row that holds all
+            `needed` names is a header and gives the order instead.
         needed: the columns that the task reads.
+        delimiter: the character between cells; None: a tab in .tsv, a comma in .csv or what its header shows.
 
     Raises:
-        UserError: a column is missing, a row is short, the text is not UTF-8, or the file is damaged or of another
-            kind.
+        UserError: a column is missing or stands there twice, a row is short or long, a cell is no text, a quote does
+            not close, the text is not UTF-8, or the file is damaged or of another kind.
     """
-    readers = {".tsv": tsv_rows, ".csv": csv_rows, ".jsonl": jsonl_rows}
     kind, number = Path(file.name.removesuffix(".gz")).suffix, 0
-    if kind not in readers:
-        raise UserError(f"{file}: rows are read from {', '.join(readers)}, plain or .gz")
-    rows = readers[kind](file, columns, needed)
+    if kind not in {".tsv", ".csv", ".jsonl"}:
+        raise UserError(f"{file}: rows are read from .tsv, .csv and .jsonl, plain or .gz")
     try:
+        if kind == ".jsonl":
+            rows = jsonl_rows(file, needed)
+        else:
+            read = csv_rows if kind == ".csv" else tsv_rows
+            rows = named(file, read(file, needed, delimiter), columns, needed, exact=kind == ".csv")
         for number, row in rows:
             missing = [name for name in needed if row.get(name) is None]
             if missing:
@@ -79,53 +98,151 @@ def read_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Iter
 
 
 def fault(error: Exception) -> str:
-    """What is wrong, and the way on."""
+    """Return what is wrong, and the fix."""
     if isinstance(error, UnicodeDecodeError):
         return f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
     if isinstance(error, EOFError):
         return "the .gz file is cut off; fetch it again"
     if isinstance(error, gzip.BadGzipFile | zlib.error):
         return f"{error}; fetch the file again, or name it without .gz"
+    if isinstance(error, csv.Error) and "unexpected end" in str(error):
+        return "a quote opens a cell and never closes; double the quotes inside a cell"
+    if isinstance(error, csv.Error) and "expected after" in str(error):
+        return "text follows the quote that closes a cell; double the quotes inside a cell"
     return str(error)
 
 
-def tsv_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Iterator[tuple[int, Row]]:
-    """Split on tabs and on line feeds alone: a quote is a character like any other, and so is U+001D."""
+def tsv_rows(file: Path, needed: Sequence[str], delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of each line, divided by tabs and by line feeds alone: a quote is a character like any other.
+
+    A file whose quotes can only be those of a CSV writer (pandas, Excel) has its cells unquoted.
+    """
     with opened(file, newline="\n") as stream:
-        lines = (line.rstrip("\n").removesuffix("\r").split("\t") for line in stream)
-        yield from named(file, enumerate(lines, start=1), columns, needed)
+        lines = [line.rstrip("\n").removesuffix("\r").split(delimiter or "\t") for line in stream]
+    quoted = is_quoted(lines)
+    if quoted:
+        log.info("%s: quoted cells are unquoted", file)
+    for number, cells in enumerate(lines, start=1):
+        yield number, [unquoted(cell) for cell in cells] if quoted else cells
 
 
-def csv_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Iterator[tuple[int, Row]]:
+def is_quoted(rows: list[list[str]]) -> bool:
+    """Tell whether a CSV writer has quoted these cells: each quote belongs to a well-formed quoted cell, and some cell
+    doubles the quotes inside it, or every cell but numbers is quoted."""
+    cells = [cell for row in rows for cell in row]
+    with_quotes = [cell for cell in cells if '"' in cell]
+    if not with_quotes or not all(QUOTED.fullmatch(cell) for cell in with_quotes):
+        return False
+    doubled = any('""' in cell[1:-1] for cell in with_quotes)
+    return doubled or all('"' in cell or NUMBER.fullmatch(cell) for cell in cells)
+
+
+def unquoted(cell: str) -> str:
+    return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell
+
+
+def csv_rows(file: Path, needed: Sequence[str], delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(LARGEST_CELL)
+    if delimiter is None:
+        delimiter = shown_delimiter(file, needed)
     with opened(file, newline="") as stream:
-        reader = csv.reader(stream)
-        yield from named(file, ((reader.line_num, cells) for cells in reader), columns, needed)
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        yield from ((reader.line_num, cells) for cells in reader)
+
+
+def shown_delimiter(file: Path, needed: Sequence[str]) -> str:
+    """Return the character that divides a header with all needed names; a comma where there is no header."""
+    with opened(file, newline="") as stream:
+        first = stream.readline()
+    return next((one for one in DELIMITERS if set(needed) <= set(next(csv.reader([first], delimiter=one), []))), ",")
 
 
 def named(
-    file: Path, rows: Iterator[tuple[int, list[str]]], columns: Sequence[str], needed: Sequence[str]
+    file: Path,
+    rows: Iterator[tuple[int, list[str]]],
+    columns: Sequence[str] | None,
+    needed: Sequence[str],
+    *,
+    exact: bool,
 ) -> Iterator[tuple[int, Row]]:
+    """Yield the rows by column.
+
+    Args:
+        exact: no row may have more cells than there are columns; else as many as the first one (MultiNLI's files have
+            one that is not read).
+    """
+    width = 0
     for position, (number, cells) in enumerate(rows):
-        if position == 0 and set(needed) <= set(cells):
-            columns = cells
-            continue
-        if position == 0 and (part := set(needed) & set(cells)):
-            missing = ", ".join(name for name in needed if name not in part)
-            raise UserError(f"{file}, row {number}: the header has no column {missing}; it has: {', '.join(cells)}")
+        if position == 0:
+            header = is_header(file, number, cells, needed)
+            if header:
+                columns = cells
+            elif columns is None:
+                raise UserError(f"{file}, row {number}: no header names {', '.join(needed)}; give task.columns")
+            width = len(columns or ()) if exact or header else max(len(columns or ()), len(cells))
+            if header:
+                continue
         if cells in ([], [""]):
             continue
-        yield number, dict(zip(columns, cells, strict=False))
+        if len(cells) > width:
+            reason = f"{len(cells)} cells, and there are {width} columns"
+            raise UserError(f"{file}, row {number}: {reason}; quote a cell that holds the delimiter")
+        yield number, dict(zip(columns or (), cells, strict=False))
 
 
-def jsonl_rows(file: Path, columns: Sequence[str], needed: Sequence[str]) -> Iterator[tuple[int, Row]]:
+def is_header(file: Path, number: int, cells: list[str], needed: Sequence[str]) -> bool:
+    """Tell whether a first row names the columns.
+
+    Raises:
+        UserError: it names a part of those that are needed, or one of them twice.
+    """
+    if not (there := set(needed) & set(cells)):
+        return False
+    if missing := [name for name in needed if name not in there]:
+        has = ", ".join(cells)
+        raise UserError(f"{file}, row {number}: the header has no column {', '.join(missing)}; it has: {has}")
+    if twice := [name for name in needed if cells.count(name) > 1]:
+        raise UserError(f"{file}, row {number}: the column {twice[0]} stands there twice; remove or rename one")
+    return True
+
+
+def jsonl_rows(file: Path, needed: Sequence[str]) -> Iterator[tuple[int, Row]]:
     with opened(file, newline="\n") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue
             try:
-                fields: Any = json.loads(line)
+                pairs: Any = json.loads(line, object_pairs_hook=Pairs)
             except (ValueError, RecursionError) as error:  # brackets, or digits, in thousands
                 raise UserError(f"{file}, row {number}: not JSON ({error}); give a JSON object on each line") from error
-            if not isinstance(fields, dict):
+            if not isinstance(pairs, Pairs):
                 raise UserError(f"{file}, row {number}: not a JSON object; give one on each line")
-            yield number, {name: str(value) for name, value in fields.items() if value is not None}
+            names = [name for name, _ in pairs]
+            if twice := [name for name in needed if names.count(name) > 1]:
+                raise UserError(f"{file}, row {number}: the field {twice[0]} stands there twice; remove one")
+            fields = {name: value for name, value in pairs if value is not None and name in needed}
+            yield number, {name: text_of(file, number, name, value) for name, value in fields.items()}
+
+
+class Pairs(list[tuple[str, Any]]):
+    """A JSON object as the pairs that it was written in."""
+
+
+def text_of(file: Path, number: int, name: str, value: object) -> str:
+    """Return a JSON value as text.
+
+    Raises:
+        UserError: it is a list, an object, NaN or infinity, or text with half a character.
+    """
+    if isinstance(value, list):
+        kind = "an object" if isinstance(value, Pairs) else "a list"
+        raise UserError(f"{file}, row {number}: {name} is {kind}; give text")
+    if isinstance(value, float) and not isfinite(value):
+        raise UserError(f"{file}, row {number}: {name} is {value}, no text; remove the row, or give its text")
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ascii(text[error.start])
+        raise UserError(f"{file}, row {number}: {name} holds {half}, half a character; write it whole") from error
+    return text

@@ -8,36 +8,61 @@ from pydantic import Field
 from effcomp.core.component import EACH_ONCE
 from effcomp.core.errors import UserError
 from effcomp.models.heads import Objective
-from effcomp.tasks.base import Examples, Splits
-from effcomp.tasks.files import find_file, read_rows
+from effcomp.tasks.base import Examples, Splits, stratified_split
+from effcomp.tasks.files import find_file
 from effcomp.tasks.hub_examples import Columns, class_names, read_examples
 from effcomp.tasks.published import PublishedTask
+from effcomp.tasks.rows import Numbered, Reading, by_side, found_labels, say_rows, to_examples
 from effcomp.tasks.signature import Signature
+
+SPLIT_SEED = 0
+"""Seed of a test split that is drawn: runs with other seeds are tested on the same rows."""
 
 
 class TableTask(PublishedTask):
-    """One table for training and one for the test, their columns named in the YAML."""
+    """One table for training and one for the test, or one that is split."""
 
     id: ClassVar[str] = "task/table"
     objective: ClassVar[Objective] = "classification"
-    columns: list[str]
-    """The columns in their published order, for files without a header."""
+    columns: list[str] | None = None
+    """The columns in their order, for files without a header; null: each file has one."""
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
+    """The character between cells; null: a tab in .tsv, a comma in .csv or what the header shows."""
     text: Annotated[list[str], Field(min_length=1)]
     """The columns that make the text, joined by a space."""
     pair: str | None = None
     """The column of the second sentence."""
     label: str
-    labels: Annotated[dict[str, str], Field(min_length=2)]
-    """What stands in the label column -> the label's name; the order of the names is that of the logits."""
+    """The column of the label."""
+    labels: dict[str, str] | None = None
+    """What stands in the label column -> the label's name; the order of the names is that of the logits. null: the
+    labels that stand in the files, in sorted order."""
+    test_files: list[str] = Field(default_factory=list)
+    """The files of the test; none where the training files hold it (test_share, split)."""
+    test_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """The share of the training files' rows that is held out for the test, stratified by label."""
+    split: str | None = None
+    """The column of the training files that says `train` or `test`; rows that say something else are not used."""
 
     @property
     def label_names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(self.labels.values()))
+        return tuple(dict.fromkeys((self.labels or {}).values()))
+
+    def check_settings(self) -> None:
+        """Raise UserError for settings that contradict one another."""
+        if self.labels is not None and len(self.label_names) < 2:
+            raise UserError(f"task.labels={self.labels}: name at least 2 labels, or leave it out")
+        if self.labels is None and self.data_dir is None:
+            raise UserError("task.labels=null: the labels are found in files alone; name them, or give task.data_dir")
+        given = [bool(self.test_files), self.test_share is not None, self.split is not None]
+        if sum(given) != 1 and self.data_dir is not None:
+            raise UserError("task.test_files, task.test_share and task.split: give one of them, for the test's rows")
 
     def signature(self) -> Signature:
         return Signature(self.objective, self.max_length, tuple(self.text), self.pair)
 
     def check(self) -> None:
+        self.check_settings()
         if self.data_dir is None:
             source = self.on_hub()
             self.check_splits(source.train, source.subset, "task.hub.train")
@@ -50,34 +75,38 @@ class TableTask(PublishedTask):
         if self.data_dir is None:
             source = self.on_hub()
             train, test = (self.from_hub(split, source.subset) for split in (source.train, source.test))
+            return Splits(train, test, self.label_names)
+        self.check_settings()
+        rows = self.reading().rows(self.data_dir, self.train_files)
+        tested = self.reading().rows(self.data_dir, self.test_files)
+        if self.split is not None:
+            read, (rows, tested) = rows, by_side(rows, self.split)
+            say_rows(read, rows + tested)
         else:
-            train, test = (self.from_files(self.data_dir, names) for names in (self.train_files, self.test_files))
-        return Splits(train, test, self.label_names)
+            say_rows(rows + tested, rows + tested)
+        labels = self.labels or found_labels(rows + tested, self.label)
+        train, test = self.examples(rows, labels), self.examples(tested, labels)
+        if self.test_share is not None:
+            source_name = f"task.test_share={self.test_share}: {self.data_dir}"
+            train, test = stratified_split(train, round(self.test_share * len(train)), SPLIT_SEED, source_name)
+        return Splits(train, test, tuple(dict.fromkeys(labels.values())))
+
+    def reading(self) -> Reading:
+        needed = [*self.text, *([self.pair] if self.pair else []), self.label, *([self.split] if self.split else [])]
+        return Reading(self.columns, needed, self.delimiter)
+
+    def examples(self, rows: list[Numbered], labels: dict[str, str]) -> Examples:
+        return to_examples(rows, self.text, self.pair, self.label, labels)
 
     def from_files(self, folder: Path, names: list[str]) -> Examples:
-        """The examples of these files, one after another.
+        """Return the examples of these files, one after another, with the labels that are listed.
 
         Raises:
             UserError: a file is missing, damaged or empty, or has an unknown label; with file and row.
         """
-        needed = [*self.text, *([self.pair] if self.pair else []), self.label]
-        order = {name: i for i, name in enumerate(self.label_names)}
-        texts: list[str] = []
-        pairs: list[str] = []
-        labels: list[int] = []
-        for name in names:
-            file, before = find_file(folder, name, "task.data_dir"), len(texts)
-            for number, row in read_rows(file, self.columns, needed):
-                if row[self.label] not in self.labels:
-                    known = ", ".join(self.labels)
-                    raise UserError(f"{file}, row {number}: the label {row[self.label]!r} is none of {known}")
-                texts.append(" ".join(row[column].strip() for column in self.text))
-                labels.append(order[self.labels[row[self.label]]])
-                if self.pair:
-                    pairs.append(row[self.pair].strip())
-            if len(texts) == before:
-                raise UserError(f"{file} has no rows: give it some, or fetch it again")
-        return Examples(tuple(texts), tuple(labels), tuple(pairs))
+        rows = self.reading().rows(folder, names)
+        say_rows(rows, rows)
+        return self.examples(rows, self.labels or {})
 
     def from_hub(self, split: str, subset: str | None) -> Examples:
         """Return the examples of a Hub split. Its integer labels are read by their names there, never by their order.
@@ -91,7 +120,7 @@ class TableTask(PublishedTask):
         columns.check(data, where)
         order = {name: i for i, name in enumerate(self.label_names)}
         if (names := class_names(data, columns.label)) is None:  # as in the files
-            order = {text: order[name] for text, name in self.labels.items()}
+            order = {text: order[name] for text, name in (self.labels or {}).items()}
         elif {name.casefold() for name in names} != {name.casefold() for name in order}:
             raise UserError(f"{source.name}: its labels {', '.join(names)} are not {', '.join(order)}")
         return read_examples(data, columns, order, where)
@@ -105,6 +134,8 @@ class CrossLingualTask(TableTask):
     """
 
     id: ClassVar[str] = "task/cross_lingual"
+    labels: Annotated[dict[str, str], Field(min_length=2)]
+    test_files: Annotated[list[str], Field(min_length=1)]
     languages: Annotated[list[str], Field(min_length=1), EACH_ONCE]
     known_languages: list[str]
 

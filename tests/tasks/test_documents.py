@@ -53,3 +53,13 @@ def test_an_encoder_has_the_same_masks_for_the_same_seed(tiny_bert: Path) -> Non
 def test_words_and_bytes_are_of_the_text() -> None:
     size = text_size(Examples(("zwei Wörter", "one")))
     assert (size.words, size.utf8_bytes) == (3, 15)
+
+
+def test_documents_with_windows_line_ends_and_a_byte_order_mark_are_the_same(tmp_path: Path) -> None:
+    for name in ("wiki.train.tokens", "wiki.test.raw"):
+        content = (DATA / "wikitext2" / name).read_bytes()
+        (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n"))
+    plain = compose_parts("task=wikitext2", f"task.data_dir={DATA}/wikitext2").task.load()
+    windows = compose_parts("task=wikitext2", f"task.data_dir={tmp_path}").task.load()
+    assert len(plain.test) > 1
+    assert windows.fingerprint() == plain.fingerprint()

@@ -1,0 +1,126 @@
+"""Rows of a user's table as examples: labels by name, one file or several, how many rows were read and used."""
+
+import csv
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from effcomp.core.errors import UserError
+from effcomp.tasks.base import Examples
+from effcomp.tasks.files import Row, find_file, read_rows
+
+log = logging.getLogger(__name__)
+
+
+class Numbered(NamedTuple):
+    """A row, and where it stands."""
+
+    file: Path
+    number: int
+    row: Row
+
+
+class Reading(NamedTuple):
+    """Settings by which the files of a table are read."""
+
+    columns: Sequence[str] | None
+    needed: Sequence[str]
+    delimiter: str | None
+
+    def rows(self, folder: Path, names: Iterable[str]) -> list[Numbered]:
+        """Return the rows of these files, one file after another.
+
+        Raises:
+            UserError: a file is missing, damaged or empty.
+        """
+        found: list[Numbered] = []
+        for name in names:
+            file = find_file(folder, name, "task.data_dir")
+            rows = [Numbered(file, *row) for row in read_rows(file, self.columns, self.needed, self.delimiter)]
+            if not rows:
+                raise UserError(f"{file} has no rows: give it some, or fetch it again")
+            found += rows
+        return found
+
+
+def found_labels(rows: list[Numbered], column: str) -> dict[str, str]:
+    """Return the labels that stand in the data, in sorted order, each under its own name.
+
+    Raises:
+        UserError: there are fewer than two.
+    """
+    labels = {label: label.strip() for label in sorted({row[column] for _, _, row in rows})}
+    if len(set(labels.values())) < 2:
+        raise UserError(
+            f"{rows[0].file}: the column {column} holds {rows[0].row[column]!r} alone; give 2 labels or more"
+        )
+    log.info("labels found in the column %s: %s", column, ", ".join(dict.fromkeys(labels.values())))
+    return labels
+
+
+def check_labels(rows: list[Numbered], column: str, labels: dict[str, str]) -> None:
+    """Raise UserError for labels that are not listed, all at once, and for rows that an open quote has swallowed."""
+    unknown = [one for one in rows if one.row[column] not in labels]
+    for file, number, row in rows:
+        if swallowed(row, column, labels):
+            reason = "a quoted cell holds lines that are rows of their own"
+            raise UserError(f"{file}, row {number}: {reason}; close the quote, or double it")
+    if unknown:
+        file, number, _ = unknown[0]
+        names = sorted({row[column] for _, _, row in unknown})
+        what = f"the label {names[0]!r} is" if len(names) == 1 else f"the labels {', '.join(map(repr, names))} are"
+        raise UserError(f"{file}, row {number}: {what} none of {', '.join(labels)}")
+
+
+def swallowed(row: Row, column: str, labels: dict[str, str]) -> bool:
+    """Tell whether a cell holds a line that is a whole row with a known label."""
+    names = list(row)
+    for place, cell in enumerate(row.values()):
+        for position, line in enumerate(cell.split("\n")[:-1]):
+            before = [""] * place if position == 0 else []
+            cells = before + next(csv.reader([line.rstrip("\r")]), [])
+            if len(cells) == len(names) > 1 and cells[names.index(column)] in labels:
+                return True
+    return False
+
+
+def to_examples(
+    rows: list[Numbered], text: Sequence[str], pair: str | None, label: str, labels: dict[str, str]
+) -> Examples:
+    """Return rows as examples, their text columns joined by a space.
+
+    Args:
+        labels: what stands in the label column -> the label's name; numbered in the order of the names.
+
+    Raises:
+        UserError: a label is none of these.
+    """
+    check_labels(rows, label, labels)
+    order = {name: i for i, name in enumerate(dict.fromkeys(labels.values()))}
+    return Examples(
+        tuple(" ".join(row[column].strip() for column in text) for _, _, row in rows),
+        tuple(order[labels[row[label]]] for _, _, row in rows),
+        tuple(row[pair].strip() for _, _, row in rows) if pair else (),
+    )
+
+
+def by_side(rows: list[Numbered], column: str) -> tuple[list[Numbered], list[Numbered]]:
+    """Return the rows whose split column says train, and those that it says test of; others are not used.
+
+    Raises:
+        UserError: one side has none.
+    """
+    sides = tuple([one for one in rows if one.row[column].strip().casefold() == side] for side in ("train", "test"))
+    if not all(sides):
+        there = ", ".join(sorted({row[column] for _, _, row in rows}))
+        raise UserError(f"task.split={column}: it has to say train and test; in {rows[0].file} it says {there}")
+    return sides[0], sides[1]
+
+
+def say_rows(read: list[Numbered], used: list[Numbered]) -> None:
+    """Log how many rows of each file were read and used."""
+    kept = Counter(file for file, _, _ in used)
+    for file, count in Counter(file for file, _, _ in read).items():
+        log.info("%s: %d rows read, %d used", file, count, kept[file])

@@ -1,0 +1,152 @@
+"""Tables as users have them: what is ambiguous is refused by file and row, what is only unusual is read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from effcomp.core.errors import UserError
+from effcomp.tasks.base import Splits
+from effcomp.tasks.tables import TableTask
+
+ROWS = [("a warm film", "0"), ("a dull film", "1"), ("a long, long film", "1"), ("a film", "0")]
+LISTED = {"labels": {"0": "good", "1": "bad"}}
+
+
+def table(folder: Path, train: str, **settings: Any) -> TableTask:
+    fields: dict[str, Any] = {"train_files": [train], "test_files": [train], "text": ["text"], "label": "label"}
+    return TableTask(name="mine", data_dir=folder, max_length=16, **{**fields, **settings})
+
+
+def load(folder: Path, content: str | bytes, name: str = "rows.csv", **settings: Any) -> Splits:
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    task = table(folder, name, **settings)
+    task.check()
+    return task.load()
+
+
+def csv_text(delimiter: str = ",") -> str:
+    rows = [("text", "label"), *ROWS]
+    return "".join(delimiter.join(f'"{cell}"' if delimiter in cell else cell for cell in row) + "\n" for row in rows)
+
+
+def read(splits: Splits) -> list[tuple[str, str]]:
+    return [(text, splits.label_names[i]) for text, i in zip(splits.train.texts, splits.train.labels, strict=True)]
+
+
+NAMED = [(text, LISTED["labels"][label]) for text, label in ROWS]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_header_shows_the_columns_and_their_delimiter_with_and_without_a_byte_order_mark(
+    delimiter: str, mark: bytes, tmp_path: Path
+) -> None:
+    assert read(load(tmp_path, mark + csv_text(delimiter).encode(), **LISTED)) == NAMED
+
+
+def test_a_delimiter_is_given_where_no_header_shows_it(tmp_path: Path) -> None:
+    content = "".join(f"{text};{label}\n" for text, label in ROWS)
+    assert read(load(tmp_path, content, columns=["text", "label"], delimiter=";", **LISTED)) == NAMED
+    with pytest.raises(UserError, match=r"rows\.csv, row 1: no header names text, label; give task\.columns"):
+        load(tmp_path, content, **LISTED)
+
+
+def test_labels_that_are_not_listed_are_those_of_the_data_in_sorted_order(tmp_path: Path) -> None:
+    splits = load(tmp_path, "text,label\na,wrong\nb,right\nc,wrong\n")
+    assert splits.label_names == ("right", "wrong")
+    assert splits.train.labels == (1, 0, 1)
+    with pytest.raises(UserError, match="holds 'same' alone"):
+        load(tmp_path, "text,label\na,same\n")
+
+
+def test_all_unknown_labels_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"row 3: the labels '7', 'x' are none of 0, 1"):
+        load(tmp_path, "text,label\na,0\nb,x\nc,7\nd,x\n", **LISTED)
+
+
+def test_labels_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="name at least 2 labels"):
+        load(tmp_path, csv_text(), labels={"0": "same", "1": "same"})
+
+
+def test_one_file_is_split_by_a_share_or_by_a_column(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    rows = "".join(f"film {i},{i % 2},{('train', 'test', 'validation')[i % 3]}\n" for i in range(60))
+    shared = load(tmp_path, "text,label,side\n" + rows, test_files=[], test_share=0.25)
+    assert (len(shared.train), len(shared.test)) == (45, 15)
+    assert not set(shared.train.texts) & set(shared.test.texts)
+    by_column = load(tmp_path, "text,label,side\n" + rows, test_files=[], split="side")
+    assert by_column.test.texts == tuple(f"film {i}" for i in range(60) if i % 3 == 1)
+    assert "rows.csv: 60 rows read, 40 used" in caplog.text
+    with pytest.raises(UserError, match="give one of them"):
+        load(tmp_path, csv_text(), test_files=[], **LISTED)
+
+
+REFUSED = {
+    "header twice": ("text,label,label\na,0,1\n", "the column label stands there twice"),
+    "more cells": ("text,label\na long, long film,0\n", "row 2: 3 cells, and there are 2 columns; quote a cell"),
+    "quote that ends with the file": ('text,label\na,0\n"b,1\nc,0\n', "after row 2: a quote opens a cell and never"),
+    "quote that ends in another row": ('text,label\n"a,0\nb,1\n"c" d,0\n', "text follows the quote that closes"),
+    "rows inside a quote": ('text,label\n"a,0\nb,1\nc",1\n', "holds lines that are rows of their own"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_ambiguous_table_is_refused(name: str, tmp_path: Path) -> None:
+    content, words = REFUSED[name]
+    with pytest.raises(UserError, match=words) as caught:
+        load(tmp_path, content, **LISTED)
+    assert str(tmp_path / "rows.csv") in str(caught.value)
+
+
+def test_a_long_cell_and_a_text_of_several_lines_are_read(tmp_path: Path) -> None:
+    long = "word " * 40_000
+    splits = load(tmp_path, f'text,label\n{long},0\n"one, two\nthree",1\n', **LISTED)
+    assert splits.train.texts == (long.strip(), "one, two\nthree")
+
+
+def test_a_tsv_that_pandas_wrote_is_unquoted_and_a_published_one_is_not(tmp_path: Path) -> None:
+    written = 'text\tlabel\n"he said ""no"" twice"\t0\nplain\t1\n'
+    assert load(tmp_path, written, "rows.tsv", **LISTED).train.texts == ('he said "no" twice', "plain")
+    all_quoted = '"text"\t"label"\n"a film"\t0\n"plain"\t1\n'
+    assert load(tmp_path, all_quoted, "rows.tsv", **LISTED).train.texts == ("a film", "plain")
+    published = 'text\tlabel\n"a film"\t0\n"an open quote\t1\nhe said ""no""\t1\n'
+    texts = ('"a film"', '"an open quote', 'he said ""no""')
+    assert load(tmp_path, published, "rows.tsv", **LISTED).train.texts == texts
+
+
+def test_a_tsv_without_a_header_may_have_a_column_that_is_not_read_and_no_more(tmp_path: Path) -> None:
+    columns = {"columns": ["text", "label"], **LISTED}
+    assert load(tmp_path, "a\t0\tmnli\nb\t1\tmnli\n", "rows.tsv", **columns).train.texts == ("a", "b")
+    with pytest.raises(UserError, match=r"rows\.tsv, row 2: 4 cells, and there are 3 columns"):
+        load(tmp_path, "a\t0\tmnli\nb\t1\tmnli\tmore\n", "rows.tsv", **columns)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("NaN", "text is nan, no text"),
+        ("-Infinity", "text is -inf, no text"),
+        ('["a", "b"]', "text is a list; give text"),
+        ('{"a": 1}', "text is an object; give text"),
+        ('"\\ud83d"', r"text holds '\\ud83d', half a character"),
+        ('"a", "text": "b"', "the field text stands there twice"),
+    ],
+)
+def test_a_json_value_that_is_no_text_is_refused(value: str, words: str, tmp_path: Path) -> None:
+    rows = json.dumps({"text": "a", "label": 0}) + f'\n{{"text": {value}, "label": 1}}\n'
+    with pytest.raises(UserError, match=f"row 2: {words}"):
+        load(tmp_path, rows, "rows.jsonl", **LISTED)
+
+
+def test_an_empty_text_is_one_token_for_a_decoder(tiny_gpt2: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from effcomp.tasks.base import Examples, encode
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
+    tokens = encode(Examples(("", "a film")), tokenizer, 16)
+    assert tokens.batch([0])["input_ids"].tolist() == [[tokenizer.eos_token_id]]
+    assert tokens.batch([0])["attention_mask"].tolist() == [[1]]
