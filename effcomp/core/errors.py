@@ -26,4 +26,11 @@ class Skipped(UserError):
         self.same_as = same_as
 
 
+class NotFinite(UserError):
+    """A configuration that computes NaN or infinity: a finding about its format and runtime. A sweep counts it as
+    failed and goes on."""
+
+    status: ClassVar[str] = "failed"
+
+
 EXIT_CODE = 2

@@ -6,8 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from effcomp.core.component import foreign_modules
+from effcomp.artifact.description import read_description
+from effcomp.core.component import foreign_modules, from_spec
 from effcomp.core.device import Device
+from effcomp.core.errors import NotFinite
 from effcomp.core.process import Process
 from effcomp.models.heads import longest_sequence
 from effcomp.quant.base import Quant
@@ -35,6 +37,7 @@ class Worker(Process):
 
     def __init__(self, side: Side, inputs: Path, device: Device, fixed_length: int | None = None) -> None:
         """Start the process; it imports its libraries while this one goes on. Wait for it with `wait_until_started`."""
+        self.side = side
         # Inductor keeps compiled code in a folder of its own: a fresh one, or the first call would be a later run's.
         self.scratch = tempfile.TemporaryDirectory(prefix="effcomp-")
         environment = device.environment() | {"TORCHINDUCTOR_CACHE_DIR": self.scratch.name}
@@ -64,8 +67,25 @@ class Worker(Process):
 
         Raises:
             ProcessFailed: it could not be loaded.
+            NotFinite: its first answer holds NaN or infinity.
         """
-        self.loaded = self.ask("load")
+        self.loaded = self.finite("load")
+
+    def finite(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Send a command that lets the model answer, and wait for what it reports.
+
+        Raises:
+            ProcessFailed: the command raised an exception there, or the process died.
+            NotFinite: the model's outputs hold NaN or infinity.
+        """
+        answer = self.ask(command, **arguments)
+        if "not_finite" in answer:
+            quant = from_spec(read_description(self.side.artifact).quant, Quant).name
+            layer = answer["not_finite"]
+            begins = f", first in {layer}" if layer else ""
+            reason = f"quant={quant} on runtime={self.side.runtime.name} computes NaN or infinity{begins}"
+            raise NotFinite(f"{reason}; choose another format or runtime")
+        return answer
 
     def close(self) -> None:
         try:

@@ -1,5 +1,6 @@
 """Everything that is measured of a pair, in one order: speed, memory, generation, scenarios, energy, kernels."""
 
+import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ from effcomp.record import (
     Speed,
 )
 from effcomp.record.trace import Sample
+
+log = logging.getLogger(__name__)
 
 SCENARIO_SECONDS = 2.0
 POWER_INTERVAL_S = 0.1
@@ -105,7 +108,7 @@ def measure(
     side = pair.sides[1]
     compute_dtype = lowering(side.quant, side.runtime.name, Lowering).compute_dtype
     floors = floor(pair.variant, times, speeds, compute_dtype, rates)
-    speeds = {size: speed.model_copy(update={"floor": floors[size]}) for size, speed in speeds.items()}
+    speeds = {size: speed.model_copy(update={"floor": floors.get(size)}) for size, speed in speeds.items()}
     first = speeds[bench.batch_sizes[0]]
     return Measured(
         speed=Speed(
@@ -201,14 +204,17 @@ def floor(
     compute_dtype: ComputeDtype,
     rates: dict[str, float],
 ) -> dict[int, Floor]:
-    """Return the least time of a call at each batch size, and how near the variant comes to it.
+    """Return the least time of a call at each batch size, and how near the variant comes to it; none where the
+    arithmetic cannot be counted.
 
     A call that is faster than the rates allow shows that they were too low: its own time is then the floor, and the
     row says so.
     """
     shapes = [(size, round(paired.mean_width)) for size, paired in times.items()]
-    needed = worker.ask("floor", shapes=shapes)
-    floors = {}
+    floors, needed = dict[int, Floor](), worker.ask("floor", shapes=shapes)
+    if "reason" in needed:
+        log.warning("the floor is not measured: its arithmetic cannot be counted (%s)", needed["reason"])
+        return floors
     for (size, _), operations in zip(shapes, needed["operations"], strict=True):
         least = 1000 * roofline.least_seconds(operations, needed["bytes"], compute_dtype, rates)
         median = speeds[size].latency_p50_ms.value

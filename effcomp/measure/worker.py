@@ -24,6 +24,7 @@ from effcomp.core.process import serve
 from effcomp.measure import scenarios
 from effcomp.measure.disturbance import waited_ns, waited_share
 from effcomp.measure.text_generation import write
+from effcomp.models.folder import first_line
 from effcomp.runtimes.base import Loaded, Runtime
 from effcomp.runtimes.decoding import Ending
 
@@ -73,16 +74,17 @@ class Server:
     def load(self) -> dict[str, Any]:
         """Load the artifact; report what that took and what it added to memory.
 
-        The memory after loading is read behind a first call: files are mapped, and a weight counts as
-        resident once it has been touched.
+        The memory after loading is read after a first call: files are mapped, and a weight counts as resident once it
+        has been touched. A model whose first answer is not finite is not timed.
         """
         before = memory.rss_bytes()
         memory.reset_peak()
         start = time.perf_counter_ns()
         self.model = self.runtime.load(self.artifact, self.device)
         loaded = time.perf_counter_ns()
-        calls = [self.model.timed(self.timed.batch([0]))[0] for _ in range(3)]
-        return {
+        first = self.timed.batch([0])
+        calls = [self.model.timed(first)[0] for _ in range(3)]
+        answer = {
             "load_ns": loaded - start,
             "first_call_ns": calls[0],
             "later_call_ns": min(calls[1:]),
@@ -92,6 +94,9 @@ class Server:
             "peak_rss": memory.peak_rss_bytes(),
             "cpu_capability": self.capability,
         }
+        if not np.isfinite(self.model(first)).all():
+            return {"not_finite": self.model.first_not_finite(first)}
+        return answer
 
     def turn(self, batches: list[list[int]]) -> dict[str, Any]:
         """Time a call for each batch, after one untimed call of a single row: the other process has had the processor,
@@ -118,7 +123,11 @@ class Server:
         from transformers import AutoTokenizer
 
         ended = Ending(AutoTokenizer.from_pretrained(self.artifact), stop)
-        write(self.model, self.inputs, batch_size, new_tokens, ended).save(Path(file))
+        written = write(self.model, self.inputs, batch_size, new_tokens, ended)
+        finite = np.isfinite(written.losses)
+        if not finite.all():
+            return {"not_finite": self.model.first_not_finite(self.inputs.batch([int(finite.argmin())]))}
+        written.save(Path(file))
         return {}
 
     def scenario(self, name: str, **arguments: Any) -> dict[str, Any]:
@@ -151,11 +160,15 @@ class Server:
         return {"peak_rss": memory.peak_rss_bytes(), "gpu": gpu}
 
     def floor(self, shapes: list[tuple[int, int]]) -> dict[str, Any]:
-        """The arithmetic of a call with a batch of each shape, and the bytes that each has to read."""
+        """Return the arithmetic of a call with a batch of each shape, and the bytes that each has to read; `reason` in
+        their place where they cannot be counted."""
         from effcomp.measure import roofline as floor
 
-        operations = [floor.operations(self.artifact, (rows, tokens)) for rows, tokens in shapes]
-        return {"operations": operations, "bytes": self.runtime.format.bytes_read(self.artifact)}
+        try:
+            operations = [floor.operations(self.artifact, (rows, tokens)) for rows, tokens in shapes]
+            return {"operations": operations, "bytes": self.runtime.format.bytes_read(self.artifact)}
+        except Exception as error:  # whatever an architecture raises on tensors that hold nothing
+            return {"reason": f"{type(error).__name__}: {first_line(error)}"}
 
     def machine_rates(self) -> dict[str, Any]:
         from effcomp.measure import roofline as floor
@@ -164,13 +177,16 @@ class Server:
 
     def evaluate(self, file: str, batch_size: int) -> dict[str, Any]:
         """Predict every input, in batches of like length; write the outputs in the order of the inputs: the logits
-        of the classes, or of each block the losses (their sum, their number)."""
+        of the classes, or of each block the losses (their sum, their number). Outputs that are not finite end it, and
+        the answer names the layer where they begin."""
         from safetensors.numpy import save_file
 
         outputs, order = [], []
         for indices in batches_by_length(self.inputs.lengths, batch_size):
             batch = self.inputs.batch(indices, labels=True)
             outputs.append(self.model.token_losses(batch) if self.inputs.has_labels else self.model(batch))
+            if not np.isfinite(outputs[-1]).all():
+                return {"not_finite": self.model.first_not_finite(self.inputs.batch(indices))}
             order.append(indices)
         found = np.concatenate(outputs)
         restored = np.empty_like(found)

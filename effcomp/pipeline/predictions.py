@@ -56,7 +56,7 @@ def answers(run: "Run", worker: Worker, built: Entry, inputs: Entry) -> Answers:
 
         def write(folder: Path) -> None:
             log.info("writing %d tokens after each prompt", task.new_tokens)
-            worker.ask("write", file=str(folder / WRITTEN_FILE), **settings)
+            worker.finite("write", file=str(folder / WRITTEN_FILE), **settings)
 
         return Written.load(run.store.get("written", key | settings, write, again).path / WRITTEN_FILE)
 
@@ -65,7 +65,7 @@ def answers(run: "Run", worker: Worker, built: Entry, inputs: Entry) -> Answers:
     batch_size = EVALUATION_BATCH[run.head]
 
     def predict(folder: Path) -> None:
-        worker.ask("evaluate", file=str(folder / OUTPUTS_FILE), batch_size=batch_size)
+        worker.finite("evaluate", file=str(folder / OUTPUTS_FILE), batch_size=batch_size)
 
     stored = run.store.get("outputs", key | {"batch_size": batch_size}, predict, again)
     found: NDArray[Any] = load_file(stored.path / OUTPUTS_FILE)["outputs"]

@@ -61,6 +61,11 @@ class Loaded(ABC):
         does not say it apart from the operators."""
         return []
 
+    def first_not_finite(self, batch: Batch) -> str | None:
+        """Return the name of the first layer whose output for this batch holds NaN or infinity; None where the runtime
+        does not show what its layers compute."""
+        return None
+
     @abstractmethod
     def token_losses(self, batch: Batch) -> NDArray[np.float64]:
         """Language models: cross-entropy in nats of each sequence's labels, summed, and their number: (batch, 2)."""

@@ -78,3 +78,23 @@ class OnnxModel(GraphModel):
                 calls[key] += 1
                 microseconds[key] += event["dur"]
         return [Ran(name, calls[name, who], microseconds[name, who] / 1e6, who) for name, who in calls]
+
+    def first_not_finite(self, batch: Batch) -> str | None:
+        """Run the graph with the output of every node; masks hold infinity on purpose, so NaN is looked for."""
+        import onnx
+        import onnxruntime
+
+        graph = onnx.load(self.file)
+        names = [name for node in graph.graph.node for name in node.output if name]
+        known = {output.name for output in graph.graph.output}
+        graph.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=PROVIDERS)
+        answers = dict(zip(names, session.run(names, self.last(batch)), strict=True))
+        return next((name for name, array in answers.items() if holds_nan(array)), None)
+
+
+def holds_nan(array: object) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype.kind == "f" and bool(np.isnan(array).any())

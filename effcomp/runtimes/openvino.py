@@ -75,3 +75,28 @@ class OpenVinoModel(GraphModel):
                 calls[name] += 1
                 seconds[name] += node.real_time.total_seconds()
         return [Ran(name, calls[name], seconds[name]) for name in calls]
+
+    def first_not_finite(self, batch: Batch) -> str | None:
+        """Run the graph with the output of every floating-point operator; masks hold infinity on purpose, so NaN is
+        looked for."""
+        import openvino
+
+        core = openvino.Core()
+        model = core.read_model(self.file)
+        answers_already = {one.get_node().input_value(0).get_node().get_friendly_name() for one in model.outputs}
+        shown = [
+            node
+            for node in model.get_ordered_ops()
+            if node.get_type_name() not in {"Constant", "Parameter", "Result"}
+            and node.get_friendly_name() not in answers_already
+            and node.get_output_size() == 1
+            and node.get_output_element_type(0).is_real()
+        ]
+        first = len(model.outputs)
+        model.add_outputs([node.output(0) for node in shown])
+        answers = core.compile_model(model, "CPU", self.settings)(self.last(batch))
+        for place, node in enumerate(shown, start=first):
+            if np.isnan(answers[place]).any():
+                name: str = node.get_friendly_name()
+                return name
+        return None

@@ -155,6 +155,30 @@ class TorchModel(Loaded):
     def instructions(self, batch: Batch) -> list[str]:
         return onednn_implementations(lambda: self(batch))
 
+    def first_not_finite(self, batch: Batch) -> str | None:
+        import torch
+
+        model = getattr(self.forward, "_orig_mod", self.forward)  # torch.compile shows no layers
+        if not isinstance(model, torch.nn.Module):
+            return None
+        found: list[str] = []
+
+        def watch(name: str) -> Callable[..., None]:
+            def look(layer: "nn.Module", inputs: object, output: object) -> None:
+                if isinstance(output, torch.Tensor) and output.is_floating_point() and not output.isfinite().all():
+                    found.append(name)
+
+            return look
+
+        hooks = [layer.register_forward_hook(watch(name)) for name, layer in model.named_modules() if name]
+        try:
+            with torch.inference_mode():
+                model(**self.tensors(batch))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return found[0] if found else None
+
     def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
         return decode(self.forward, self.tensors(batch), new_tokens, ended)
 
