@@ -18,10 +18,11 @@ from hydra.types import RunMode
 from effcomp import __version__
 from effcomp.core.callable_module import CallableModule
 from effcomp.core.command_line import refuse
-from effcomp.core.errors import UserError
+from effcomp.core.errors import NotLogged, UserError
 from effcomp.core.packages import CONF
 from effcomp.core.process import take_stdout
 from effcomp.pipeline.suggest import HELP, explain
+from effcomp.record import RECORD_FILE
 from effcomp.sweep.callback import SweepCallback, run_in_sweep, say
 from effcomp.sweep.job import execute, quieten
 
@@ -45,7 +46,15 @@ def job(config: "DictConfig") -> str:
         if params := hydra_config.sweeper.get("params"):
             raise UserError(f"this is a sweep over {', '.join(params)}: add -m")
         records = take_stdout()
-        print(execute(config, folder, None).record.to_json(), file=records, flush=True)
+        failure = None
+        try:
+            execute(config, folder, None)
+        except NotLogged as error:
+            failure = error
+        print((folder / RECORD_FILE).read_text(), end="", file=records, flush=True)
+        if failure is not None:
+            print(f"error: {failure}", file=sys.stderr)
+            sys.exit(1)
     except UserError as error:
         remove(folder, Path(hydra_config.runtime.cwd))
         refuse(str(error))

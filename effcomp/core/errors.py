@@ -33,4 +33,8 @@ class NotFinite(UserError):
     status: ClassVar[str] = "failed"
 
 
+class NotLogged(Exception):
+    """A configuration that is measured and kept, and could not be shown or logged: the command ends with 1."""
+
+
 EXIT_CODE = 2

@@ -147,7 +147,7 @@ def numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
     """The numbers in nested dicts with their dotted paths; an interval's value stands under its own path."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            below = path if name == "value" else f"{path}.{name}".lstrip(".")
+            below = path if name == "value" and not isinstance(inner, dict) else f"{path}.{name}".lstrip(".")
             yield from numbers(inner, below)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield path, float(value)

@@ -11,12 +11,14 @@ import atexit
 import logging
 import logging.config
 import os
+import traceback
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from effcomp.core.errors import UserError
+from effcomp.core.errors import NotLogged, UserError
 from effcomp.core.process import Process, serve
+from effcomp.models.folder import first_line
 from effcomp.sweep.folder import claim, parent_run
 from effcomp.tracking.base import Unreachable
 
@@ -45,6 +47,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
 
     Raises:
         UserError: the configuration cannot work, or the sweep holds it already.
+        NotLogged: it is measured, and its record is in the folder; what comes after that failed.
     """
     from effcomp.pipeline.checks import check
     from effcomp.pipeline.compose import build, pin
@@ -62,12 +65,16 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
 
     result = run(parts)
     result.write(folder)
-    summarise(result, folder)
-    artifact = Store(parts.store).find("artifact", result.record.truth.artifact)
+    later = f"to send it later: effcomp upload {folder}"
     try:
+        summarise(result, folder)
+        artifact = Store(parts.store).find("artifact", result.record.truth.artifact)
         parts.tracking.log(result, artifact, parent_run(sweep))
     except Unreachable as error:
-        log.warning("not logged: %s; to send it later: effcomp upload %s", error, folder)
+        log.warning("not logged: %s; %s", error, later)
+    except Exception as error:  # the result is kept, whatever fails after it
+        traceback.print_exc()
+        raise NotLogged(f"measured and kept in {folder}, not logged ({first_line(error)}); {later}") from error
     return result
 
 
@@ -129,6 +136,8 @@ class Server:
             execute(OmegaConf.create(config), Path(folder), Path(sweep))
         except UserError as error:
             return {"status": error.status, "reason": str(error), "same_as": error.same_as}
+        except NotLogged as error:
+            return {"status": "failed", "reason": str(error), "same_as": None}
         return {"status": "done"}
 
 

@@ -13,6 +13,7 @@ from effcomp.quant.base import Quant
 from effcomp.record import Quality, Record, settings
 from effcomp.record.result import Result
 from effcomp.runtimes.base import Runtime
+from effcomp.tracking.names import metric_name, model_name
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -35,7 +36,7 @@ def log_numbers(client: "MlflowClient", run_id: str, result: Result) -> None:
     now = int(time.time() * 1000)
     measured = result.record.metrics()
     headlines = {name: measured[name] for name in HEADLINES if name in measured}
-    metrics = [Metric(name, value, now, 0) for name, value in (headlines | measured).items()]
+    metrics = [Metric(metric_name(name), value, now, 0) for name, value in (headlines | measured).items()]
     for kind, curve in (("training", result.training_curve), ("recovery", result.recovery_curve)):
         for row in curve:
             for name in ("loss", "learning_rate", "eval_loss"):
@@ -47,7 +48,10 @@ def log_numbers(client: "MlflowClient", run_id: str, result: Result) -> None:
         metrics.append(Metric("trace.cpu_percent", sample.cpu_percent, now, step))
         for name, value in (asdict(sample.gpu) if sample.gpu is not None else {}).items():
             metrics.append(Metric(f"trace.gpu_{name}", float(value), now, step))
-    parameters = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in settings(result.record.config).items()]
+    parameters = [
+        Param(metric_name(name), str(value)[:LONGEST_PARAMETER])
+        for name, value in settings(result.record.config).items()
+    ]
     for start in range(0, len(metrics), 1000):  # the most that a server takes at once
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
     client.log_batch(run_id, params=parameters)
@@ -80,7 +84,7 @@ def log_model(client: "MlflowClient", run_id: str, experiment: str, record: Reco
     runtime = from_spec({"id": settings_of_runtime.pop("id"), "fields": settings_of_runtime}, Runtime)
     quant = from_spec(read_description(artifact).quant, Quant)
     name = "-".join(record.choices[group] for group in ("model", "task", "quant", "prune", "runtime"))
-    model = client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=record.choices)
+    model = client.create_logged_model(experiment, name=model_name(name), source_run_id=run_id, tags=record.choices)
     described = Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location)
     with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
         folder = Path(scratch) / "model"

@@ -1,5 +1,6 @@
 """MLflow: one run per configuration, the configurations of a sweep under one parent run."""
 
+import json
 import logging
 import os
 import socket
@@ -14,7 +15,7 @@ from pydantic import field_validator
 from effcomp.core.errors import UserError
 from effcomp.core.packages import require
 from effcomp.core.store import text_hash
-from effcomp.record import Record, label
+from effcomp.record import Quality, Record, label
 from effcomp.tracking.base import Tracking, Unreachable
 from effcomp.tracking.database import (
     EXPERIMENT,
@@ -25,6 +26,7 @@ from effcomp.tracking.database import (
     open_client,
     without_credentials,
 )
+from effcomp.tracking.names import LONGEST, LONGEST_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -36,8 +38,6 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """MLflow's pages then show runs and models first, and not prompts and traces."""
-LONGEST_NAME = 250
-"""What PostgreSQL takes of a run's name."""
 PARENT_TAG = "mlflow.parentRunId"
 PROCESS_TAG = "process"
 RECORD_TAG = "record"
@@ -150,7 +150,7 @@ class MlflowTracking(Tracking):
             client, experiment = self.experiment()
             close_abandoned(client, experiment.experiment_id)
             tags = {"kind": "sweep", PROCESS_TAG: process_name(os.getpid())}
-            return str(client.create_run(experiment.experiment_id, run_name=name[:LONGEST_NAME], tags=tags).info.run_id)
+            return str(client.create_run(experiment.experiment_id, run_name=name[:LONGEST], tags=tags).info.run_id)
 
     def log(self, result: "Result", artifact: Path | None, parent: str | None) -> str | None:
         from effcomp.record.baseline import is_baseline
@@ -164,8 +164,10 @@ class MlflowTracking(Tracking):
             RECORD_TAG: text_hash(record.to_json()),
             "mlflow.source.name": "effcomp.run",
             "mlflow.source.git.commit": record.truth.software.git_commit.partition("+")[0],
-            **record.choices,
+            **{group: choice[:LONGEST_TAG] for group, choice in record.choices.items()},
         }
+        if isinstance(record.quality, Quality):
+            tags["labels"] = json.dumps(list(record.quality.per_class), ensure_ascii=False)[:LONGEST_TAG]
         if parent is not None:
             tags[PARENT_TAG] = parent
         with self.reached():
@@ -216,9 +218,7 @@ class MlflowTracking(Tracking):
 @contextmanager
 def opened(client: "MlflowClient", experiment: str, name: str, tags: dict[str, str], result: "Result") -> Iterator[str]:
     """A run that ends FINISHED when the result was, or FAILED when its block raises: none is left RUNNING."""
-    run_id = client.create_run(
-        experiment, start_time=result.started_ms, run_name=name[:LONGEST_NAME], tags=tags
-    ).info.run_id
+    run_id = client.create_run(experiment, start_time=result.started_ms, run_name=name[:LONGEST], tags=tags).info.run_id
     try:
         yield run_id
     except BaseException:

@@ -1,0 +1,25 @@
+"""One configuration: what is measured is kept, whatever fails after it."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from effcomp.core.errors import NotLogged
+from effcomp.record import RECORD_FILE, Record
+from effcomp.sweep.job import execute
+from tests.conftest import ROOT, machine_rates_in
+
+
+def test_a_run_that_cannot_be_logged_keeps_its_record_and_says_how_to_send_it(tiny: list[str], tmp_path: Path) -> None:
+    (tmp_path / "files").write_text("a file, where MLflow needs a folder")
+    own = [f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/files"]
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("config", overrides=[*tiny, *own, f"store={tmp_path}/store", "device=cpu"])
+    folder = tmp_path / "run"
+    folder.mkdir()
+    message = rf"measured and kept in {folder}, not logged \(.*; to send it later: effcomp upload {folder}"
+    with machine_rates_in(tmp_path / "store"), pytest.raises(NotLogged, match=message):
+        execute(config, folder, None)
+    record = Record.read(folder / RECORD_FILE)
+    assert (tmp_path / "store" / "artifact" / record.truth.artifact).is_dir()
