@@ -7,6 +7,7 @@ Hydra loads sweepers from the namespace hydra_plugins alone, at every start: wha
 import json
 import logging
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,8 @@ class ParetoSearch(Sweeper):
         for name, value, least in (("trials", self.trials, 1), ("parallel", self.parallel, 1), ("seed", self.seed, 0)):
             if not isinstance(value, int) or not least <= value < 2**32:
                 raise HydraException(f"hydra.sweeper.{name}={value}: give a whole number of {least} or more")
+        if find_spec("optuna") is None:
+            raise HydraException("hydra/sweeper=optuna needs the package optuna: pip install 'effcomp[search]'")
         self.objectives = chosen(self.names)
         typed = [*(f"{name}={value}" for name, value in self.params.items()), *arguments]
         parsed = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(typed)

@@ -1,4 +1,4 @@
-"""Intervals and tests. scipy and statsmodels do the work; the pairing is ours.
+"""Intervals and tests. scipy does the work; the pairing is ours.
 
 Bootstrap intervals are BCa (Efron 1987) for means and F1, and percentile intervals over whole turns
 for latencies, because calls within one turn share the machine's mood.
@@ -97,23 +97,20 @@ def paired_difference(baseline_right: NDArray[np.bool_], variant_right: NDArray[
 def accuracy_interval(right: NDArray[np.bool_], seed: int) -> Interval:
     """The share of right predictions, with its BCa interval; Wilson's where all are right, or all wrong."""
     if right.all() or not right.any():
-        from statsmodels.stats.proportion import proportion_confint
+        from scipy.stats import binomtest
 
         value = float(right.mean())
-        low, high = proportion_confint(int(right.sum()), len(right), method="wilson")
+        low, high = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
         return Interval(value=value, low=min(float(low), value), high=max(float(high), value))  # but for rounding
     return mean_interval(right.astype(float), seed)
 
 
 def mcnemar_p(baseline_right: NDArray[np.bool_], variant_right: NDArray[np.bool_]) -> float:
-    """The p-value of McNemar's exact test on paired outcomes."""
-    from statsmodels.stats.contingency_tables import mcnemar
+    """Return the p-value of McNemar's exact test on paired outcomes: a binomial test of the pairs that differ."""
+    from scipy.stats import binomtest
 
-    table = [
-        [int((baseline_right & variant_right).sum()), int((baseline_right & ~variant_right).sum())],
-        [int((~baseline_right & variant_right).sum()), int((~baseline_right & ~variant_right).sum())],
-    ]
-    return float(mcnemar(table, exact=True).pvalue)
+    lost, won = int((baseline_right & ~variant_right).sum()), int((~baseline_right & variant_right).sum())
+    return float(binomtest(lost, lost + won).pvalue) if lost + won else 1.0
 
 
 def f1_difference(baseline: Ints, variant: Ints, labels: Ints, classes: int, seed: int) -> Interval:
@@ -126,11 +123,13 @@ def f1_difference(baseline: Ints, variant: Ints, labels: Ints, classes: int, see
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """p-values of several tests, corrected so that the chance of any false alarm among them stays under the level
+    """Correct the p-values of several tests, so that the chance of any false alarm among them stays under the level
     (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure")."""
-    from statsmodels.stats.multitest import multipletests
-
-    return [float(p) for p in multipletests(p_values, method="holm")[1]] if p_values else []
+    order = np.argsort(p_values)
+    steps = np.array(p_values)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return corrected.tolist()
 
 
 def verdict(difference: Interval, margin: float) -> Literal["not worse", "worse", "undecided"]:

@@ -10,6 +10,7 @@ from pydantic import Field
 from effcomp.core.component import Component
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
+from effcomp.core.packages import require
 from effcomp.core.statistics import Floats
 from effcomp.core.store import Store, file_sha256
 from effcomp.metrics.bertscore import bertscore
@@ -31,6 +32,13 @@ Share = Literal["strict_match", "flexible_match", "rouge1", "rouge2", "rougeL", 
 Score = Literal[Share, "bleu", "chrf", "distinct_1", "distinct_2", "perplexity_self", "perplexity_judge", "coherence"]
 LIKENESS: tuple[Score, ...] = ("rouge1", "rouge2", "rougeL", "bleu", "chrf", "bertscore")
 """Those that say how like a reference a text is, so that it can be another model's text too."""
+LIBRARIES: dict[Score, str] = {
+    **dict.fromkeys(("rouge1", "rouge2", "rougeL"), "rouge_score"),
+    **dict.fromkeys(("bleu", "chrf"), "sacrebleu"),
+    "bertscore": "bert_score",
+    "coherence": "sentencex",
+}
+"""Packages of the extra [generation] that a score needs, by import name."""
 
 
 class TextMetrics(Component):
@@ -50,7 +58,10 @@ class TextMetrics(Component):
         return not {"bertscore", "coherence"}.isdisjoint(self.scores)
 
     def check(self) -> None:
-        """Raise UserError when the encoder or the judge cannot be had; takes no time."""
+        """Raise UserError when a library, the encoder or the judge cannot be had; takes no time."""
+        for score in self.scores:
+            if score in LIBRARIES:
+                require(LIBRARIES[score], "effcomp[generation]", f"task.metrics.scores={score}")
         if self.needs_encoder and not (self.encoder_folder() / CONFIG_FILE).is_file():
             raise UserError(f"task.metrics.encoder={self.encoder} has no {CONFIG_FILE}: give an encoder's folder")
         if "perplexity_judge" in self.scores:
