@@ -1,4 +1,4 @@
-"""A file format that holds a compressed model."""
+"""Base class of the file formats that hold a compressed model."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 POSITIONS = "positions"
-"""Input of a graph that predicts the next token: the positions whose logits are wanted, (positions,) int64. A server
-wants the last one alone, which saves most of the work of a large vocabulary."""
+"""Input of a graph that predicts the next token: the positions whose logits it computes, (positions,) int64. A server
+needs the last one only, which saves most of the work of a large vocabulary."""
 
 
 def with_positions(batch: Batch, head: Head, positions: NDArray[np.int64]) -> Batch:
-    """A batch as a graph takes it: the positions are added for a model that predicts the next token."""
+    """Return a batch as a graph takes it, with the positions for a model that predicts the next token."""
     return {**batch, POSITIONS: positions} if head == "causal_lm" else batch
 
 
@@ -34,18 +34,20 @@ def every_position(batch: Batch, head: Head, names: set[str]) -> Batch:
 
 @dataclass(frozen=True)
 class Source:
-    """What an artifact's weights are written from."""
+    """Model that an artifact's weights are written from."""
 
     model: "PreTrainedModel"
     """In float32 and in eval mode."""
     head: Head
     columns: tuple[str, ...]
-    """The names of the model's inputs: input_ids, attention_mask, ..."""
+    """Names of the model's inputs: input_ids, attention_mask, ..."""
     probes: list[Probe]
     """A few examples with the checkpoint's own logits, which the float32 model that is written must reproduce."""
 
 
 class Format(ABC):
+    """Base class of file formats. A number format has a lowering for the kind of file (effcomp.quant.lowering)."""
+
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()
     """Libraries that writing it needs, by import name."""
@@ -67,12 +69,16 @@ class Format(ABC):
 
     @abstractmethod
     def files(self, folder: Path) -> list[Path]:
-        """The files that `write` wrote."""
+        """Return the files that `write` wrote."""
 
     @abstractmethod
     def bytes_read(self, folder: Path) -> int:
-        """The stored bytes that every call has to read: all weights but the embedding tables, of which a call reads a
-        few rows; a table that is the head of a language model too is read whole."""
+        """Return the stored bytes that every call has to read.
+
+        All weights count but the embedding tables, of which a call reads a few rows; a table that is also the head of a
+        language model is read whole.
+        """
 
     def weights_bytes(self, folder: Path) -> int:
+        """Return the size of the stored weights in bytes."""
         return sum(file.stat().st_size for file in self.files(folder))

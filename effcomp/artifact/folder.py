@@ -1,6 +1,6 @@
-"""The artifact: the folder that compression writes, and the only thing that is measured.
+"""The artifact: the folder that compression writes; measurements load nothing else.
 
-artifact.json     what it is: head, prune and quant with their settings, counts
+artifact.json     description: head, prune and quant with their settings, counts
 config.json       the architecture, as transformers writes it
 weights           as the runtime reads them: model.safetensors, model.onnx, or openvino_model.xml and .bin
 tokenizer files   so that the folder can be used alone
@@ -21,8 +21,7 @@ from effcomp.core.component import from_spec
 from effcomp.models.heads import Head, model_class
 from effcomp.models.linear import unify_linear
 from effcomp.quant.base import Quant
-from effcomp.quant.floats import Float
-from effcomp.quant.lowering import TensorLowering, lowering
+from effcomp.quant.lowering import TensorLowering, lowering, writer
 from effcomp.quant.tensors import count_by_group
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from effcomp.prune.base import Prune
 
 COLUMNS = ("input_ids", "attention_mask")
-"""What every model reads."""
+"""Inputs of every model."""
 
 
 def write_artifact(
@@ -47,7 +46,8 @@ def write_artifact(
 ) -> None:
     """Encode the model, and write the artifact folder.
 
-    In float32 its logits are compared with the model's own; for a graph those of the float32 graph that is quantised.
+    The logits of a float32 artifact are compared with the model's own; for a graph, those of the float32 graph before
+    it is quantized.
 
     Args:
         model: a float32 transformers model with this head.
@@ -79,13 +79,13 @@ def write_artifact(
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
     (folder / ARTIFACT_FILE).write_text(json.dumps(asdict(description), indent=1) + "\n")
-    if isinstance(form, Safetensors) and isinstance(quant, Float) and quant.dtype == "float32":
+    if isinstance(form, Safetensors) and not writer(quant, TensorLowering).applies_to:  # float32
         loaded = load_artifact(folder)
         check_agreement(probes, lambda batch: logits_of(loaded, batch), "the artifact that was written")
 
 
 def import_libraries(folder: Path) -> None:
-    """Import what `load_artifact` will need: the architecture's module, and the number format's packages."""
+    """Import the modules that `load_artifact` needs: the architecture's, and the number format's packages."""
     import accelerate  # noqa: F401
     from transformers import AutoConfig
 
@@ -112,7 +112,7 @@ def load_artifact(folder: Path, runtime: str = "torch") -> "PreTrainedModel":
 
 
 def artifact_bytes(folder: Path) -> int:
-    """The size of what must be shipped: every file of the folder but the store's manifest."""
+    """Return the bytes to ship: all files of the folder without the store's manifest."""
     from effcomp.core.store import MANIFEST
 
     return sum(file.stat().st_size for file in folder.iterdir() if file.name != MANIFEST)

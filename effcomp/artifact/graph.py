@@ -1,4 +1,7 @@
-"""A model as a function that can be traced: token ids in, logits out. Imported where a graph is made."""
+"""Models as functions that can be traced: token ids in, logits out.
+
+Imported where a graph is made: it needs PyTorch.
+"""
 
 from typing import Any
 
@@ -13,6 +16,8 @@ from effcomp.models.heads import Head
 
 
 class Graph(nn.Module):
+    """Wrapper of a transformers model that returns its logits only."""
+
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
@@ -24,7 +29,7 @@ class Graph(nn.Module):
         token_type_ids: Tensor | None = None,
         positions: Tensor | None = None,
     ) -> Tensor:
-        """Logits (batch, classes), or (batch, positions, vocabulary)."""
+        """Return logits (batch, classes), or (batch, positions, vocabulary)."""
         more: dict[str, Any] = {}
         if token_type_ids is not None:
             more["token_type_ids"] = token_type_ids
@@ -35,13 +40,13 @@ class Graph(nn.Module):
 
 
 def graph_of(model: PreTrainedModel) -> Graph:
-    """The model in eval mode, without a cache: each call is a whole one."""
+    """Wrap a model in eval mode without a cache: each call computes the whole sequence."""
     model.config.use_cache = False
     return Graph(model).eval()
 
 
 def example_inputs(source: Source) -> dict[str, Tensor]:
-    """Two sequences of eight tokens, to trace with."""
+    """Return two sequences of eight tokens to trace with."""
     inputs = {name: torch.ones((2, 8), dtype=torch.int64) for name in source.columns}
     if source.head == "causal_lm":
         inputs[POSITIONS] = torch.arange(8)
@@ -49,5 +54,5 @@ def example_inputs(source: Source) -> dict[str, Tensor]:
 
 
 def calibration_inputs(samples: list[Batch], head: Head) -> list[Batch]:
-    """Training examples as the graph takes them, all logits wanted."""
+    """Return training examples as the graph takes them, with the logits of every position."""
     return [with_positions(batch, head, np.arange(batch["input_ids"].shape[1])) for batch in samples]

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 GRAPH_FILE = "model.onnx"
 OPSET = 20
-"""The first with Gelu as one operator."""
+"""First opset that has Gelu as one operator."""
 LARGEST_BYTES = 2**31 - 2**24
-"""A protobuf file holds less than 2 GiB: larger weights lie beside it."""
+"""Largest weights in model.onnx itself: a protobuf file holds less than 2 GiB, and larger weights go into a file of
+their own."""
 
 
 class Onnx(Format):
+    """ONNX, exported by PyTorch."""
+
     name: ClassVar[str] = "onnx"
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")
 
@@ -46,7 +49,7 @@ class Onnx(Format):
             )
         assert program is not None, "the exporter returns a program, or raises"
         for node in program.model.graph:
-            node.metadata_props.clear()  # where in which Python file it came from: as large as a small model
+            node.metadata_props.clear()  # the Python lines that a node came from, as large as a small model
         stored = sum(parameter.nbytes for parameter in source.model.parameters())
         program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
         check_agreement(source.probes, answers_of(folder / GRAPH_FILE, source.head), "ONNX Runtime")

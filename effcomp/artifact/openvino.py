@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 
 GRAPH_FILE, WEIGHTS_FILE = "openvino_model.xml", "openvino_model.bin"
 UNPACKING = {"Convert", "Multiply", "Subtract", "Reshape"}
-"""What stands between a stored tensor and the operator that uses it."""
+"""Operators between a stored tensor and the operator that uses it."""
 
 
 class OpenVino(Format):
+    """OpenVINO's intermediate representation, traced by PyTorch."""
+
     name: ClassVar[str] = "openvino"
     packages: ClassVar[tuple[str, ...]] = ("openvino", "nncf")
 
     def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
-        # The converter and NNCF send word of their use over the network, unless they do not find this package.
+        # The converter and NNCF report their use over the network, unless this package is missing.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
         import torch
@@ -36,7 +38,7 @@ class OpenVino(Format):
         from effcomp.artifact.graph import calibration_inputs, example_inputs, graph_of
 
         with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of values that the trace keeps: tests call with other shapes
+            warnings.simplefilter("ignore")  # of values that the trace makes constant: tests call with other shapes
             converted = openvino.convert_model(graph_of(source.model), example_input=example_inputs(source))
         check_agreement(source.probes, answers_of(converted, source.head), "OpenVINO")
         lowered = writer(quant, OpenVinoLowering)
@@ -56,7 +58,7 @@ class OpenVino(Format):
 
 
 def users(node: "Node") -> set[str]:
-    """The types of the operators that use what a node holds."""
+    """Return the types of the operators that use a node's output."""
     found: set[str] = set()
     for output in node.outputs():
         for target in output.get_target_inputs():

@@ -19,6 +19,8 @@ WEIGHTS_FILE, CODES_FILE = "model.safetensors", "codes.safetensors"
 
 
 class Safetensors(Format):
+    """Tensors by name, in one file."""
+
     name: ClassVar[str] = "safetensors"
 
     def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Adapters on a quantised base: what is frozen is stored in few bits while the adapters are trained in float."""
+"""Adapters on a quantized base: frozen weights are stored in few bits while the adapters are trained in float."""
 
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar

@@ -1,8 +1,7 @@
 """PyTorch compiled with Inductor and recorded as CUDA graphs: a call is one launch.
 
-A small model on a large GPU spends its time launching kernels. The block that a transformer repeats is compiled once,
-for every shape at once; then each number of rows and bucket of lengths is recorded when it is first met, which takes
-milliseconds.
+A small model on a large GPU spends its time launching kernels. The block that a transformer repeats is compiled once
+with dynamic shapes; each number of rows and bucket of lengths is recorded at its first call, which takes milliseconds.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from effcomp.runtimes.recorded_decoding import RecordedDecoders
 
 BUCKET = 32
-"""Lengths are padded to a multiple of so many tokens; below that, to a power of two."""
+"""Lengths are padded to a multiple of this many tokens; shorter ones to a power of two."""
 
 
 class CudaGraphs(Compiled):
@@ -71,7 +70,7 @@ class CudaGraphs(Compiled):
 
 @dataclass(frozen=True)
 class Recorded:
-    """One shape, with the memory that its graph reads and writes."""
+    """Recorded graph of one shape, with the memory that it reads and writes."""
 
     graph: "torch.cuda.CUDAGraph"
     pinned: "Tensor"
@@ -84,7 +83,7 @@ class Recorded:
     """The same on the host, pinned."""
 
     def __call__(self) -> NDArray[np.float32]:
-        """What stands in `pinned`, computed."""
+        """Compute the logits of the inputs in `pinned`."""
         import torch
 
         self.inputs.copy_(self.pinned, non_blocking=True)
@@ -96,7 +95,7 @@ class Recorded:
 
 
 def bucket(width: int) -> int:
-    """The length that is recorded for texts of this one."""
+    """Return the recorded length for texts of this length."""
     return -(-width // BUCKET) * BUCKET if width > BUCKET else 1 << (width - 1).bit_length()
 
 
@@ -118,7 +117,7 @@ class GraphedModel(CompiledModel):
             self.recorded_for(batch)
 
     def recorded_for(self, batch: Batch) -> Recorded:
-        """The call with the batch's number of rows and bucket of lengths, recorded when it is first met."""
+        """Return the graph for the batch's number of rows and bucket of lengths, recorded at its first call."""
         columns, (rows, width) = tuple(batch), batch["input_ids"].shape
         key = columns, rows, bucket(width)
         if key not in self.recorded:
@@ -153,7 +152,7 @@ class GraphedModel(CompiledModel):
         from effcomp.runtimes.recorded_decoding import capture
 
         inputs = torch.ones(len(columns), rows, length, dtype=torch.int64, device=self.place)
-        inputs[:, 0, 0] = 0  # transformers looks into a mask before it is recorded, and takes another way without gaps
+        inputs[:, 0, 0] = 0  # transformers inspects a mask before recording, and branches on gaps
         named = dict(zip(columns, inputs, strict=True))
         graph, outputs = capture(lambda: self.logits(named).float(), self.pool)
         on_host = torch.empty(inputs.shape, dtype=torch.int64).pin_memory()

@@ -1,4 +1,4 @@
-"""Greedy decoding with a cache, in PyTorch: the loop that writes the answers is the one that is timed."""
+"""Greedy decoding with a cache, in PyTorch; one loop both generates texts and is timed."""
 
 import time
 from collections.abc import Callable
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 @dataclass
 class Decoded:
-    """What a model wrote behind a batch of prompts."""
+    """Tokens that a model generated after a batch of prompts."""
 
     tokens: list[list[int]]
-    """Of each prompt, with the token that ended it."""
+    """For each prompt, with the token that ended it."""
     losses: list[float]
-    """Of each prompt's tokens, in nats, summed: how sure the model was of what it wrote."""
+    """For each prompt, the negative log-likelihood of its generated tokens in nats, summed."""
     step_ns: list[int] = field(default_factory=list)
-    """From the prompts to their first tokens on the host, then for each token more of the batch."""
+    """Nanoseconds from the prompts to their first tokens on the host, then for each further token of the batch."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """Where a model stops: at the end-of-text token, or where its text holds one of some strings."""
+    """Stopping rule: the end-of-text token, or a text that contains one of some strings."""
 
     tokenizer: "PreTrainedTokenizerBase"
     stop: list[str]
@@ -41,25 +41,25 @@ def up_to_stop(text: str, stop: list[str]) -> str:
 
 
 def never(tokens: list[int]) -> bool:
-    """An ending for what is timed: as many tokens as are asked for."""
+    """Stopping rule for timing: generate as many tokens as are asked for."""
     return False
 
 
 def with_positions(inputs: "dict[str, Tensor]") -> "dict[str, Tensor]":
-    """A batch, with each token's position in its text: padding before it does not count."""
+    """Add each token's position in its text to a batch; padding before the text does not count."""
     return {**inputs, "position_ids": (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)}
 
 
 def decode(
     forward: Any, inputs: "dict[str, Tensor]", new_tokens: int, ended: Callable[[list[int]], bool] = never
 ) -> Decoded:
-    """Write the likeliest token, again and again, behind each prompt of a batch.
+    """Append the likeliest token, again and again, to each prompt of a batch.
 
     Args:
         forward: a decoder of transformers.
         inputs: input_ids and attention_mask, each (batch, longest), padded on the left.
-        new_tokens: the most that is written; at least 1.
-        ended: whether a text that has these tokens is finished. The batch goes on until all are.
+        new_tokens: limit of generated tokens; at least 1.
+        ended: returns True for the tokens of a finished text. The batch continues until all texts are finished.
     """
     import torch
 

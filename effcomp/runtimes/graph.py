@@ -1,4 +1,4 @@
-"""What the engines that execute a graph have in common."""
+"""Base class of the engines that execute a graph."""
 
 from abc import abstractmethod
 
@@ -12,7 +12,7 @@ from effcomp.runtimes.base import Loaded
 
 
 class GraphModel(Loaded):
-    """A graph from token ids to logits, as effcomp.artifact writes it."""
+    """Base class of graphs from token ids to logits, as effcomp.artifact writes them."""
 
     def __init__(self, head: Head, names: set[str]) -> None:
         """names: the graph's own inputs, which may be fewer than a tokenizer's columns."""
@@ -20,15 +20,19 @@ class GraphModel(Loaded):
 
     @abstractmethod
     def logits(self, inputs: Batch) -> NDArray[np.float32]:
-        """(batch, classes), or (batch, positions, vocabulary)."""
+        """Return logits (batch, classes), or (batch, positions, vocabulary)."""
 
     def inputs(self, batch: Batch, positions: NDArray[np.int64]) -> Batch:
-        """The graph's inputs; positions: whose logits are wanted of a language model that predicts the next token."""
+        """Return the graph's inputs.
+
+        Args:
+            positions: those whose logits a language model that predicts the next token computes.
+        """
         given = with_positions(batch, self.head, positions)
         return {name: ids for name, ids in given.items() if name in self.names}
 
     def last(self, batch: Batch) -> Batch:
-        """The graph's inputs for the logits of the last position alone."""
+        """Return the graph's inputs for the logits of the last position alone."""
         return self.inputs(batch, np.array([batch["input_ids"].shape[1] - 1]))
 
     def __call__(self, batch: Batch) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Attention of a single query, for a compiler: two small sums in place of a kernel made for many queries."""
+"""Attention of a single query for a compiler: two small sums replace a kernel made for many queries."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ NAME = "effcomp_one_token"
 
 
 def use_one_token_attention(model: "nn.Module") -> None:
-    """Let a transformers model that attends by PyTorch's scaled_dot_product_attention do so through `attention`."""
+    """Replace PyTorch's scaled_dot_product_attention by `attention` in a transformers model that uses it."""
     from transformers import AttentionInterface
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
 
@@ -46,11 +46,11 @@ def attention(
     scaling: float | None = None,
     **more: Any,
 ) -> "tuple[Tensor, None]":
-    """softmax(query key^T * scaling) value, as transformers calls it.
+    """Return softmax(query key^T * scaling) value, as transformers calls it.
 
     Args:
-        query: (batch, heads, queries, features); key and value: (batch, key heads, keys, features), where as many
-            neighbouring heads share a key head as it takes.
+        query: (batch, heads, queries, features); key and value: (batch, key heads, keys, features), where
+            neighbouring heads share a key head.
         attention_mask: (batch, 1, queries, keys) bool, False where a query does not look.
 
     Returns:

@@ -24,6 +24,8 @@ PROVIDERS = ["CPUExecutionProvider"]
 
 
 class OnnxRuntime(Runtime):
+    """ONNX Runtime's CPU execution provider."""
+
     id: ClassVar[str] = "runtime/onnxruntime"
     format: ClassVar[Format] = Onnx()
     packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
@@ -42,6 +44,8 @@ class OnnxRuntime(Runtime):
 
 
 class OnnxModel(GraphModel):
+    """Session of ONNX Runtime."""
+
     def __init__(self, file: Path, head: Head, threads: int) -> None:
         self.file, self.threads = file, threads
         self.session = self.open()

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 class OpenVinoRuntime(Runtime):
+    """OpenVINO's CPU plugin."""
+
     id: ClassVar[str] = "runtime/openvino"
     format: ClassVar[Format] = OpenVino()
     packages: ClassVar[tuple[str, ...]] = ("openvino",)
@@ -49,6 +51,8 @@ class OpenVinoRuntime(Runtime):
 
 
 class OpenVinoModel(GraphModel):
+    """Compiled model of OpenVINO."""
+
     def __init__(self, file: Path, head: Head, settings: dict[str, str]) -> None:
         self.file, self.settings = file, settings
         compiled = self.compile({})

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Torch(Runtime):
-    """Eager."""
+    """Eager PyTorch."""
 
     id: ClassVar[str] = "runtime/torch"
     format: ClassVar[Format] = Safetensors()
@@ -47,11 +47,11 @@ class Torch(Runtime):
         return torch.backends.cpu.get_cpu_capability()
 
     def prepared(self, model: "nn.Module") -> Any:
-        """What is called: the model as it is."""
+        """Return the function to call: the model itself."""
         return model
 
     def loaded(self, forward: Any, head: Head, place: str) -> "TorchModel":
-        """What is prepared, as a measured process uses it; place: PyTorch's name of the device."""
+        """Wrap the prepared model for the measured process; place: PyTorch's name of the device."""
         return TorchModel(forward, head, place)
 
     def load(self, artifact: Path, device: Device) -> Loaded:
@@ -65,7 +65,7 @@ class Torch(Runtime):
 
 
 class Compiled(Torch):
-    """torch.compile with Inductor, for every batch and length at once."""
+    """torch.compile with Inductor, with dynamic shapes."""
 
     id: ClassVar[str] = "runtime/compile"
     compiles: ClassVar[bool] = True
@@ -73,13 +73,13 @@ class Compiled(Torch):
     def check(self) -> None:
         super().check()
         if not any(map(shutil.which, ("c++", "g++", "clang++"))):
-            raise UserError(f"runtime={self.name} needs a C++ compiler, and there is none: use runtime=torch")
+            raise UserError(f"runtime={self.name} needs a C++ compiler (c++, g++ or clang++); use runtime=torch")
 
     def start(self, artifact: Path, device: Device) -> str:
         import torch._dynamo
         import torch._inductor.compile_fx  # else the first call of torch.compile would import it
 
-        # Past its limit of recompilations PyTorch would go on without compiling, and say so in a log.
+        # After its limit of recompilations PyTorch would continue without compiling, with a line in a log.
         torch._dynamo.config.fail_on_recompile_limit_hit = True
         return super().start(artifact, device)
 
@@ -93,8 +93,10 @@ class Compiled(Torch):
 
 
 class TorchModel(Loaded):
+    """Model in PyTorch on one device."""
+
     keeps_cache: ClassVar[bool] = True
-    """Whether a decoder keeps what its next token needs, as a server does that reads a prompt."""
+    """True where a decoder keeps keys and values for its next token, as a server does that reads a prompt."""
 
     def __init__(self, forward: Any, head: Head, place: str) -> None:
         self.forward, self.head, self.place = forward, head, place
@@ -112,7 +114,7 @@ class TorchModel(Loaded):
         return host
 
     def logits(self, inputs: "dict[str, Tensor]") -> "Tensor":
-        """(rows, classes), or of language models one position's (rows, vocabulary)."""
+        """Return logits (rows, classes), or for language models those of one position, (rows, vocabulary)."""
         found: Tensor
         match self.head:
             case "sequence_classification":
@@ -147,7 +149,7 @@ class TorchModel(Loaded):
         events = profiler.key_averages()
         if not gpu:
             return [Ran(e.key, e.count, e.self_cpu_time_total / 1e6) for e in events]
-        # The time is that of the kernels; the host's operators that asked for them have a name and none.
+        # Only kernels have a time here; the host's operators that launch them are listed without one.
         return [
             Ran(e.key, e.count, e.self_device_time_total / 1e6 if e.device_type.name == "CUDA" else 0.0) for e in events
         ]
@@ -200,8 +202,8 @@ class TorchModel(Loaded):
 
 
 class CompiledModel(TorchModel):
-    """A decoder is translated once for prompts, in a timed call or in front of a text, and once for the tokens behind
-    them; each for one row and for several."""
+    """Compiled model. A decoder is compiled once for prompts and once for the tokens after them, each for one row and
+    for several."""
 
     def logits(self, inputs: "dict[str, Tensor]") -> "Tensor":
         return super().logits(with_positions(inputs) if self.head == "causal_lm" else inputs)
@@ -209,21 +211,21 @@ class CompiledModel(TorchModel):
     def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
         import torch
 
-        with torch.inference_mode():  # tensors from outside of it would be translated apart
+        with torch.inference_mode():  # tensors from outside of it would be compiled separately
             return decode(self.packed, self.tensors(batch), new_tokens, ended)
 
     def packed(self, **inputs: Any) -> Any:
-        """The call, behind a prompt with a cache that lies in memory as those of later tokens do: other strides would
-        be translated apart."""
+        """Call the model with a contiguous cache, as those of later tokens are: other strides would be compiled
+        separately."""
         for layer in inputs["past_key_values"].layers if "past_key_values" in inputs else []:
             layer.keys, layer.values = layer.keys.contiguous(), layer.values.contiguous()
         return self.forward(**inputs)
 
 
 def onednn_implementations(call: Callable[[], object]) -> list[str]:
-    """What oneDNN chose for the products of one call, in its own words: `matmul bf16 brg:avx512_core_bf16`.
+    """Return the implementations that oneDNN chose for the products of one call: `matmul bf16 brg:avx512_core_bf16`.
 
-    It writes to the C library's standard output, which is turned into a file for the time of the call.
+    oneDNN writes them to the C library's standard output, which is redirected to a file during the call.
     """
     import ctypes
 

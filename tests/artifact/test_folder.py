@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from effcomp.artifact.description import read_description
 from effcomp.artifact.folder import load_artifact, write_artifact
+from effcomp.artifact.safetensors import weights_file
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
 from effcomp.docs.formats import choices
@@ -118,7 +119,7 @@ def test_the_file_has_the_size_that_the_format_promises(
     sizes = {}
     for quant in ("none", name):
         write(tiny_bert, tmp_path / quant, quant_named(quant))
-        tensors = load_file(tmp_path / quant / "model.safetensors")
+        tensors = load_file(weights_file(tmp_path / quant))
         matrices = [tensor for tensor in tensors.values() if tensor.ndim == 2 and tensor.shape[1] > 1]
         sizes[quant] = sum(tensor.nbytes for tensor in matrices)
     assert sizes[name] == sizes["none"] * share
@@ -127,7 +128,7 @@ def test_the_file_has_the_size_that_the_format_promises(
 @pytest.mark.parametrize("name", ["int8_dynamic", "int8_bnb", "nf4"])
 def test_linear_layers_shrink_and_the_embeddings_stay(name: str, tiny_bert: Path, tmp_path: Path) -> None:
     write(tiny_bert, tmp_path, quant_named(name))
-    tensors = load_file(tmp_path / "model.safetensors")
+    tensors = load_file(weights_file(tmp_path))
     linear = {key: tensor for key, tensor in tensors.items() if "encoder" in key and tensor.numel() >= 64 * 64 // 2}
     assert linear
     assert {tensor.dtype for tensor in linear.values()} <= {torch.int8, torch.uint8}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from effcomp.artifact.folder import load_artifact, write_artifact
-from effcomp.artifact.safetensors import Safetensors
+from effcomp.artifact.safetensors import Safetensors, weights_file
 from effcomp.core.errors import UserError
 from effcomp.docs.formats import choices
 from effcomp.finetune.base import Job
@@ -136,7 +136,7 @@ def test_every_number_format_stores_what_is_left(
         model, _ = load_checkpoint(tmp_path / folder, head)
         (tmp_path / f"{folder} artifact").mkdir()
         write_artifact(model, None, head, prune, quant, Safetensors(), [], [], tmp_path / f"{folder} artifact")
-        sizes[folder] = (tmp_path / f"{folder} artifact/model.safetensors").stat().st_size
+        sizes[folder] = weights_file(tmp_path / f"{folder} artifact").stat().st_size
     assert sizes["pruned"] < 0.9 * sizes["dense"]
     with torch.inference_mode():
         expected = model.eval()(**inputs).logits

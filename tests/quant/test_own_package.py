@@ -45,7 +45,7 @@ def rewrite(quant, file, samples):
 SHARED = {"applies_to": ("embeddings", "linear", "head"), "compute_dtype": "float32", "tolerance": 0.05}
 
 
-@lowers(Rounded, "torch", "own")
+@lowers(Rounded, "torch")
 def to_torch(quant):
     return TensorLowering(**SHARED, encode=encode, decode=decode)
 
@@ -85,9 +85,7 @@ def run_own(own: Path, *overrides: str) -> Ran:
     return run_effcomp("--config-dir", str(own / "conf"), *overrides, cwd=own, own=own)
 
 
-@pytest.mark.parametrize(
-    ("quant", "runtime"), [("rounded", "torch"), ("rounded", "onnxruntime"), ("rounded", "own"), ("none", "own")]
-)
+@pytest.mark.parametrize(("quant", "runtime"), [("rounded", "torch"), ("rounded", "onnxruntime"), ("none", "own")])
 def test_it_runs_end_to_end(quant: str, runtime: str, own: Path, tiny: list[str]) -> None:
     ran = run_own(own, f"quant={quant}", f"runtime={runtime}", "device=cpu", *tiny)
     assert ran.code == 0, ran.stderr
