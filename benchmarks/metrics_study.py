@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from effcomp.core.interval import Interval
 from effcomp.record import GenerationQuality, GenerationVersus, Record
 from effcomp.record.quantity import MIB
-from effcomp.report.page.page import circumstances
+from effcomp.report.page.render import circumstances
 from effcomp.report.sources import find_records
 from effcomp.report.table.rows import spread
 

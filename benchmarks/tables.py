@@ -3,10 +3,10 @@
 from pathlib import Path
 from textwrap import fill
 
-from effcomp.report.page.page import circumstances
+from effcomp.report.page.render import circumstances
 from effcomp.report.sources import find_records
+from effcomp.report.table.comparison import compare, to_markdown
 from effcomp.report.table.drift import drifts
-from effcomp.report.table.table import compare, to_markdown
 from effcomp.report.table.terminal import LINE
 
 RUNTIMES = ("torch", "compile", "onnxruntime", "openvino", "cuda_graphs")

@@ -138,8 +138,8 @@ class Record(Row):
         return choices
 
     def metrics(self) -> dict[str, float]:
-        """Every number by its path, as MLflow wants them: `speed.by_batch_size.32.speedup.low`, ..."""
-        fields = self.model_dump(mode="json", include={"quality", "versus_baseline", "speed", "cost"})
+        """Return every number by its path: `speed.by_batch_size.32.speedup.low`, ..."""
+        fields = self.model_dump(mode="json", exclude={"schema_version", "config"})
         return dict(numbers(fields, ""))
 
 

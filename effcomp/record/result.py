@@ -25,8 +25,20 @@ def run_folders(folder: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
+class RecordText:
+    """A record as it was found, not parsed yet."""
+
+    place: str
+    """Its place, for messages."""
+    record: str
+    """One line of JSON."""
+    series: str | None
+    """Content of SERIES_FILE beside it, where there is one."""
+
+
+@dataclass(frozen=True)
 class Result:
-    """Everything that one configuration showed."""
+    """A finished run: its Record and everything that is kept beside it."""
 
     record: Record
     training_curve: list[dict[str, Any]]

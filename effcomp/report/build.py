@@ -12,14 +12,15 @@ from effcomp.record import Quality, Record
 from effcomp.report.choose.fronts import among, scope, tradeoffs
 from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.recommend import Recommendation, recommend
-from effcomp.report.figures import figures
+from effcomp.report.figures import bars
+from effcomp.report.figures.confusion import confusion_figure
 from effcomp.report.figures.curves import training_figure
 from effcomp.report.figures.tradeoff import throughput_figure, tradeoff_figure
-from effcomp.report.page.page import Contents, page
+from effcomp.report.page.render import Contents, page
 from effcomp.report.sources import Found, find, is_uri
+from effcomp.report.table.comparison import Comparison, compare, to_markdown
 from effcomp.report.table.further import further_tables
 from effcomp.report.table.rows import Row, subject
-from effcomp.report.table.table import Comparison, compare, to_markdown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,8 +97,8 @@ def draw_figures(found: list[Found], comparison: Comparison, target: Path) -> li
     about = subject([row.record for row in rows]) + scope(len(shown), len(rows))
     throughput = among(tradeoffs(rows, "throughput_tokens_per_s", ("perplexity",)), shown)
     drawn = {
-        "performance_comparison": figures.performance_figure(drawn_rows, about),
-        "efficiency_comparison": figures.efficiency_figure(drawn_rows, about),
+        "performance_comparison": bars.performance_figure(drawn_rows, about),
+        "efficiency_comparison": bars.efficiency_figure(drawn_rows, about),
         "training_curves": training_figure(drawn_found, drawn_rows, about),
         "throughput_perplexity": throughput_figure(throughput, about),
     }
@@ -123,5 +124,5 @@ def draw_confusions(rows: list[Row], folder: Path) -> list[Path]:
             stem = re.sub(r"[^\w.+=-]+", "_", row.name)[:LONGEST_STEM].strip("_")
             taken[stem] += 1
             files.append(folder / (f"{stem}.png" if taken[stem] == 1 else f"{stem}_{taken[stem]}.png"))
-            figures.confusion_figure(row.record, row.name).savefig(files[-1])
+            confusion_figure(row.record, row.name).savefig(files[-1])
     return files

@@ -10,21 +10,10 @@ from typing import Any
 from effcomp.core.errors import UserError
 from effcomp.record import RECORD_FILE, Record
 from effcomp.record.baseline import is_baseline
-from effcomp.record.result import SERIES_FILE, run_folders
+from effcomp.record.result import SERIES_FILE, RecordText, run_folders
 
 Curve = list[dict[str, float]]
 """Of a training: {"step", "loss", "learning_rate"} or {"step", "eval_loss"}, one for each time it was logged."""
-
-
-@dataclass(frozen=True)
-class Text:
-    """A record as it was found."""
-
-    place: str
-    """For a message."""
-    record: str
-    series: str | None
-    """What SERIES_FILE holds, where there is one."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +48,7 @@ def is_uri(source: str) -> bool:
     return "://" in source
 
 
-def texts(source: str) -> Iterator[Text]:
+def texts(source: str) -> Iterator[RecordText]:
     path, empty = Path(source), True
     if is_uri(source):
         from effcomp.tracking.reader import logged
@@ -78,19 +67,19 @@ def texts(source: str) -> Iterator[Text]:
         raise UserError(f"{source} holds no {RECORD_FILE}: give the folder of a run or a sweep, say multirun/DATE/TIME")
 
 
-def in_file(file: Path) -> Iterator[Text]:
+def in_file(file: Path) -> Iterator[RecordText]:
     for number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
-        yield Text(f"{file}:{number}", line, None)
+        yield RecordText(f"{file}:{number}", line, None)
 
 
-def in_folder(folder: Path) -> Iterator[Text]:
+def in_folder(folder: Path) -> Iterator[RecordText]:
     for run in run_folders(folder):
         file, series = run / RECORD_FILE, run / SERIES_FILE
         beside = series.read_text(errors="replace") if series.exists() else None
-        yield Text(str(file), file.read_text(errors="replace"), beside)
+        yield RecordText(str(file), file.read_text(errors="replace"), beside)
 
 
-def parsed(text: Text) -> Found:
+def parsed(text: RecordText) -> Found:
     """Raises UserError for a damaged record, and for damaged curves."""
     try:
         record = Record.from_json(text.record)

@@ -23,9 +23,12 @@ from effcomp.sweep.folder import claim, parent_run
 from effcomp.tracking.base import Unreachable
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from omegaconf import DictConfig
 
+    from effcomp.record import Record
     from effcomp.record.result import Result
+    from effcomp.tracking.base import Tracking
 
 log = logging.getLogger(__name__)
 
@@ -69,13 +72,22 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
     try:
         summarise(result, folder)
         artifact = Store(parts.store).find("artifact", result.record.truth.artifact)
-        parts.tracking.log(result, artifact, parent_run(sweep))
+        parts.tracking.log(result, artifact, figures_for(parts.tracking, result.record), parent_run(sweep))
     except Unreachable as error:
         log.warning("not logged: %s; %s", error, later)
     except Exception as error:  # the result is kept, whatever fails after it
         traceback.print_exc()
         raise NotLogged(f"measured and kept in {folder}, not logged ({first_line(error)}); {later}") from error
     return result
+
+
+def figures_for(tracking: "Tracking", record: "Record") -> "dict[str, Figure]":
+    """Draw the figures of a run that is tracked; matplotlib is not imported for one that is not."""
+    if tracking.uri is None:
+        return {}
+    from effcomp.report.figures.confusion import figures_of
+
+    return figures_of(record)
 
 
 def summarise(result: "Result", folder: Path) -> None:

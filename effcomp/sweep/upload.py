@@ -13,6 +13,7 @@ from effcomp.core.store import Store, write_at_once
 from effcomp.record import RECORD_FILE
 from effcomp.record.result import SERIES_FILE, Result, run_folders
 from effcomp.report.build import FOLDER
+from effcomp.report.figures.confusion import figures_of
 from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE
 from effcomp.tracking.mlflow_runs import MlflowTracking
 
@@ -56,7 +57,7 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
             done.there_already += 1
             continue
         done.without_model += artifact is None
-        tracking.log(result, artifact, parents[sweep])
+        tracking.log(result, artifact, figures_of(result.record), parents[sweep])
         done.sent += 1
         log.info("sent %s", folder)
     for sweep, parent in parents.items():

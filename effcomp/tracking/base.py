@@ -1,12 +1,15 @@
 """What a place that runs are logged in offers."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.core.component import Component
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from effcomp.record.result import Result
 
 
@@ -37,11 +40,14 @@ class Tracking(Component):
         """
 
     @abstractmethod
-    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> str | None:
+    def log(
+        self, result: "Result", artifact: Path | None, figures: "Mapping[str, Figure]", parent: str | None
+    ) -> str | None:
         """Log one finished run, under its parent where there is one; return the id of the model that it logged, if any.
 
         Args:
             artifact: the folder of the compressed model; None where it is no longer in the store.
+            figures: figures of the result by name, logged as NAME.png.
 
         Raises:
             Unreachable: the server does not answer.
@@ -74,7 +80,9 @@ class NoTracking(Tracking):
     def start_sweep(self, name: str) -> str | None:
         return None
 
-    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> str | None:
+    def log(
+        self, result: "Result", artifact: Path | None, figures: "Mapping[str, Figure]", parent: str | None
+    ) -> str | None:
         return None
 
     def end_sweep(self, parent: str | None, results: Path | None, failed: bool) -> None:

@@ -1,9 +1,9 @@
-"""What of a Result goes into its MLflow run: numbers, series, files, the model."""
+"""Contents of the MLflow run of a Result: numbers, series, files, the model."""
 
 import json
 import tempfile
 import time
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,54 +13,36 @@ from effcomp.quant.base import Quant
 from effcomp.record import Quality, Record, settings
 from effcomp.record.result import Result
 from effcomp.runtimes.base import Runtime
+from effcomp.tracking.metrics import metrics, series
 from effcomp.tracking.names import metric_name, model_name
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from mlflow.tracking import MlflowClient
 
 LONGEST_PARAMETER = 500
-HEADLINES = (
-    "quality.accuracy",
-    "quality.perplexity",
-    "speed.speedup",
-    "speed.latency_p50_ms",
-    "cost.size.artifact_bytes",
-)
-"""Logged first: MLflow's comparison shows the first metric that it finds."""
+MOST_METRICS = 1000
+"""Metrics that a server takes at once."""
 
 
 def log_numbers(client: "MlflowClient", run_id: str, result: Result) -> None:
-    """Parameters, metrics, the curves of training and of recovery by step, and the resource trace by milliseconds."""
+    """Log parameters, metrics and series; headline metrics first: MLflow's comparison shows the first that it finds."""
     from mlflow.entities import Metric, Param
 
     now = int(time.time() * 1000)
-    measured = result.record.metrics()
-    headlines = {name: measured[name] for name in HEADLINES if name in measured}
-    metrics = [Metric(metric_name(name), value, now, 0) for name, value in (headlines | measured).items()]
-    for kind, curve in (("training", result.training_curve), ("recovery", result.recovery_curve)):
-        for row in curve:
-            for name in ("loss", "learning_rate", "eval_loss"):
-                if name in row:
-                    metrics.append(Metric(f"{kind}.{name}", float(row[name]), now, int(row["step"])))
-    for sample in result.trace:
-        step = round(sample.seconds * 1000)
-        metrics.append(Metric("trace.rss_bytes", float(sample.rss_bytes), now, step))
-        metrics.append(Metric("trace.cpu_percent", sample.cpu_percent, now, step))
-        for name, value in (asdict(sample.gpu) if sample.gpu is not None else {}).items():
-            metrics.append(Metric(f"trace.gpu_{name}", float(value), now, step))
+    logged = [Metric(name, value, now, 0) for name, value in metrics(result.record).items()]
+    logged += [Metric(point.name, point.value, point.timestamp_ms, point.step) for point in series(result)]
     parameters = [
         Param(metric_name(name), str(value)[:LONGEST_PARAMETER])
         for name, value in settings(result.record.config).items()
     ]
-    for start in range(0, len(metrics), 1000):  # the most that a server takes at once
-        client.log_batch(run_id, metrics=metrics[start : start + 1000])
+    for start in range(0, len(logged), MOST_METRICS):
+        client.log_batch(run_id, metrics=logged[start : start + MOST_METRICS])
     client.log_batch(run_id, params=parameters)
 
 
-def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
-    """The result's own files, and the confusion matrix as a figure and as numbers."""
-    from effcomp.report.figures.figures import confusion_figure
-
+def log_files(client: "MlflowClient", run_id: str, result: Result, figures: Mapping[str, "Figure"]) -> None:
+    """Log the result's own files, the confusion matrix as numbers, and figures as NAME.png."""
     record = result.record
     with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
         folder = Path(scratch)
@@ -69,7 +51,8 @@ def log_files(client: "MlflowClient", run_id: str, result: Result) -> None:
             labels = list(record.quality.per_class)
             matrix = {"labels": labels, "rows_true_columns_predicted": record.quality.confusion_matrix}
             (folder / "confusion_matrix.json").write_text(json.dumps(matrix, indent=1) + "\n")
-            confusion_figure(record).savefig(folder / "confusion_matrix.png")
+        for name, figure in figures.items():
+            figure.savefig(folder / f"{name}.png")
         client.log_artifacts(run_id, scratch)
 
 

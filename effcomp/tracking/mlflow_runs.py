@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -29,6 +29,7 @@ from effcomp.tracking.database import (
 from effcomp.tracking.names import LONGEST, LONGEST_TAG
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from mlflow.entities import Experiment
     from mlflow.tracking import MlflowClient
 
@@ -152,7 +153,9 @@ class MlflowTracking(Tracking):
             tags = {"kind": "sweep", PROCESS_TAG: process_name(os.getpid())}
             return str(client.create_run(experiment.experiment_id, run_name=name[:LONGEST], tags=tags).info.run_id)
 
-    def log(self, result: "Result", artifact: Path | None, parent: str | None) -> str | None:
+    def log(
+        self, result: "Result", artifact: Path | None, figures: "Mapping[str, Figure]", parent: str | None
+    ) -> str | None:
         from effcomp.record.baseline import is_baseline
         from effcomp.tracking.contents import log_files, log_model, log_numbers
 
@@ -174,7 +177,7 @@ class MlflowTracking(Tracking):
             client, experiment = self.experiment()
             with opened(client, experiment.experiment_id, label(record.config), tags, result) as run_id:
                 log_numbers(client, run_id, result)
-                log_files(client, run_id, result)
+                log_files(client, run_id, result, figures)
                 if self.models and artifact is not None:
                     return log_model(client, run_id, experiment.experiment_id, record, artifact)
         return None

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from effcomp.core.errors import UserError
 from effcomp.core.packages import require
 from effcomp.record import RECORD_FILE
-from effcomp.record.result import SERIES_FILE
-from effcomp.report.sources import Text
+from effcomp.record.result import SERIES_FILE, RecordText
 from effcomp.tracking.database import EXPERIMENT, check_database, first_line, open_client, without_credentials
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ SQLITE = "sqlite:///"
 CONFIGURATIONS = "tags.kind = 'configuration' and attributes.status = 'FINISHED'"
 
 
-def logged(uri: str) -> Iterator[Text]:
+def logged(uri: str) -> Iterator[RecordText]:
     """The record of each finished configuration, as it was logged, with its series where there is one.
 
     Raises:
@@ -43,7 +42,7 @@ def logged(uri: str) -> Iterator[Text]:
         raise UserError(f"{reason}; give sqlite:///FILE, http://HOST:PORT or a folder") from error
 
 
-def texts(client: "MlflowClient", uri: str) -> Iterator[Text]:
+def texts(client: "MlflowClient", uri: str) -> Iterator[RecordText]:
     experiment = client.get_experiment_by_name(EXPERIMENT)
     if experiment is None:
         raise UserError(
@@ -57,7 +56,7 @@ def texts(client: "MlflowClient", uri: str) -> Iterator[Text]:
         page = runs.token or ""
 
 
-def fetched(client: "MlflowClient", run_id: str, place: str) -> Text:
+def fetched(client: "MlflowClient", run_id: str, place: str) -> RecordText:
     names = {file.path for file in client.list_artifacts(run_id)}
     with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
         contents = {
@@ -67,4 +66,4 @@ def fetched(client: "MlflowClient", run_id: str, place: str) -> Text:
         }
     if RECORD_FILE not in contents:
         raise UserError(f"{place} is gone: delete that run, or give the folder of the runs instead")
-    return Text(place, contents[RECORD_FILE], contents.get(SERIES_FILE))
+    return RecordText(place, contents[RECORD_FILE], contents.get(SERIES_FILE))

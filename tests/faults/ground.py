@@ -32,6 +32,8 @@ TIMED = (
     "pss",
     "_ms",
     "_s",
+    "conditions",
+    "rates",
     "notes",
 )
 """Parts of the names of columns that differ from one measurement to the next."""

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from effcomp.tracking.metrics import metrics
 from effcomp.tracking.mlflow_runs import MlflowTracking
 from tests.faults.conftest import Undisturbed
 from tests.faults.ground import Ground
-from tests.test_result import some_result
+from tests.record.test_result import some_result
 
 
 def hold(database: Path, seconds: float, held: threading.Event) -> None:
@@ -35,13 +36,13 @@ def test_a_run_is_logged_after_the_database_was_locked_for_longer_than_mlflow_wa
     tracking.prepare()
     started = time.monotonic()
     holder = start_holding(tmp_path / "mlflow.db", 23)
-    tracking.log(some_result(), None, parent=None)
+    tracking.log(some_result(), None, {}, parent=None)
     holder.join()
     assert time.monotonic() - started > 23, "it waited"
     client, experiment = tracking.experiment()
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
-    assert some_result().record.metrics().items() <= run.data.metrics.items()
+    assert metrics(some_result().record).items() <= run.data.metrics.items()
 
 
 @pytest.mark.faults

@@ -16,7 +16,7 @@ def some_result() -> Result:
         record=records("nf4")[0],
         training_curve=[{"step": 1, "loss": 0.7, "learning_rate": 1e-5}, {"step": 5, "eval_loss": 0.6}],
         recovery_curve=[],
-        trace=[Sample(0.25, 100, 99.0, gpu), Sample(0.5, 200, 98.0)],
+        trace=[Sample(0.25, 100, 99.0, gpu), Sample(1.5, 200, 98.0)],
         raw={"batch_1.variant": np.array([[1.0, 2.0]])},
         texts=[{"prompt": "Once", "reference": "upon a time", "baseline": "", "variant": "again,\nand again"}],
         started_ms=1000,

@@ -75,6 +75,20 @@ def test_the_runs_of_an_mlflow_store_are_read_as_they_were_logged(store: str) ->
     assert found.training_curve == CURVE
 
 
+def test_a_run_that_an_older_version_logged_is_read(tmp_path: Path) -> None:
+    """Its metrics have other names; the report reads the record alone."""
+    old = (DATA / "records/schema_4.json").read_text()
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = mlflow.MlflowClient(uri)
+    experiment = client.create_experiment("effcomp", artifact_location=(tmp_path / "artifacts").as_uri())
+    run = client.create_run(experiment, tags={"kind": "configuration"}).info.run_id
+    client.log_metric(run, "cost.artifact_bytes", 1.0)
+    client.log_text(run, old, "record.json")
+    client.set_terminated(run)
+    (found,) = find([uri])
+    assert found.record.cost.size.artifact_bytes == json.loads(old)["cost"]["artifact_bytes"]
+
+
 @pytest.mark.parametrize(
     ("uri", "reason"),
     [

@@ -73,9 +73,9 @@ def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> Non
     assert len(children) == 2
     child = next(run for run in children if run.data.tags["quant"] == "int8_dynamic")
     record = Record.from_json(ran.stdout.splitlines()[1])
-    assert child.data.metrics["quality.accuracy"] == record.quality.accuracy.value
-    assert child.data.metrics["speed.by_batch_size.4.speedup.low"] == record.speed.by_batch_size[4].speedup.low
-    assert child.data.metrics["cost.size.artifact_bytes"] == record.cost.size.artifact_bytes
+    assert child.data.metrics["quality/accuracy"] == record.quality.accuracy.value
+    assert child.data.metrics["speed/by_batch_size.4.speedup.low"] == record.speed.by_batch_size[4].speedup.low
+    assert child.data.metrics["cost/size.artifact_bytes"] == record.cost.size.artifact_bytes
     assert (child.data.params["quant"], child.data.params["quant.granularity"]) == ("int8_dynamic", "per_channel")
     assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
         "record.json",

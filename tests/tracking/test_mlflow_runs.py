@@ -8,12 +8,14 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import text_hash
 from effcomp.record import Record
 from effcomp.record.result import RAW_FILE, Result
 from effcomp.tracking.base import Unreachable
+from effcomp.tracking.metrics import metrics
 from effcomp.tracking.mlflow_runs import PROCESS_TAG, RECORD_TAG, MlflowTracking, opened, process_name
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in, records
 from tests.record.test_result import some_result
@@ -27,7 +29,7 @@ def log_some(folder: Path, count: int) -> None:
     tracking = local(folder)
     tracking.prepare()
     for _ in range(count):
-        tracking.log(Result(records("nf4")[0], [], [], [], {}, [], started_ms=0, ended_ms=1), None, parent=None)
+        tracking.log(Result(records("nf4")[0], [], [], [], {}, [], started_ms=0, ended_ms=1), None, {}, parent=None)
 
 
 def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> None:
@@ -41,7 +43,7 @@ def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> Non
     client, experiment = local(tmp_path).experiment()
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 16
-    expected = records("nf4")[0].metrics()
+    expected = metrics(records("nf4")[0])
     for run in runs:
         assert run.info.status == "FINISHED"
         assert expected.items() <= run.data.metrics.items()
@@ -50,7 +52,7 @@ def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> Non
 def test_a_record_comes_back_from_mlflow_and_series_stand_by_step(tmp_path: Path) -> None:
     result, tracking = some_result(), local(tmp_path)
     tracking.prepare()
-    tracking.log(result, None, parent=None)
+    tracking.log(result, None, {"drawing": Figure()}, parent=None)
 
     client, experiment = tracking.experiment()
     (run,) = client.search_runs([experiment.experiment_id])
@@ -58,13 +60,16 @@ def test_a_record_comes_back_from_mlflow_and_series_stand_by_step(tmp_path: Path
     downloaded = Path(client.download_artifacts(run.info.run_id, ""))
     assert Record.read(downloaded / "record.json") == result.record
     assert (downloaded / RAW_FILE).is_file()
+    assert (downloaded / "drawing.png").is_file()
 
     def series(name: str) -> list[tuple[int, float]]:
         return [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, name)]
 
-    assert series("training.eval_loss") == [(5, 0.6)]
-    assert series("trace.rss_bytes") == [(250, 100.0), (500, 200.0)]
-    assert series("trace.gpu_power_w") == [(250, 300.0)]
+    assert series("training/eval_loss") == [(5, 0.6)]
+    assert series("trace/rss_bytes") == [(0, 100.0), (2, 200.0)]
+    assert series("system/gpu_0_power_usage_watts") == [(0, 300.0)]
+    times = [metric.timestamp for metric in client.get_metric_history(run.info.run_id, "trace/rss_bytes")]
+    assert times == [1250, 2500], "from the start of the run"
 
 
 def test_a_run_that_a_version_of_an_older_schema_logged_is_found(tmp_path: Path) -> None:
@@ -118,7 +123,7 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Pat
     with machine_rates_in(parts.store):
         result, tracking = run(parts), local(tmp_path)
     tracking.prepare()
-    tracking.log(result, parts.store / "artifact" / result.record.truth.artifact, parent=None)
+    tracking.log(result, parts.store / "artifact" / result.record.truth.artifact, {}, parent=None)
     client, experiment = tracking.experiment()
     (model,) = client.search_logged_models([experiment.experiment_id])
     assert model.tags["quant"] == "int8_dynamic"
@@ -141,7 +146,7 @@ def test_a_server_that_is_not_there_is_said_and_refuses_nothing(caplog: pytest.L
     assert "does not answer" in caplog.text
     assert "effcomp upload" in caplog.text
     with pytest.raises(Unreachable):
-        tracking.log(replace(some_result()), None, parent=None)
+        tracking.log(replace(some_result()), None, {}, parent=None)
 
 
 @pytest.mark.parametrize("uri", ["nonsense", "file:///tmp/mlruns", "sqlite:////proc/none/mlflow.db"])

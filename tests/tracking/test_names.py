@@ -48,12 +48,12 @@ def test_a_run_with_odd_names_is_logged_with_its_true_names(tmp_path: Path) -> N
     record = odd_record()
     (tmp_path / "artifact").mkdir()
     (tmp_path / "artifact" / "weights").write_text("some")
-    tracking.log(replace(some_result(), record=record), tmp_path / "artifact", parent=None)
+    tracking.log(replace(some_result(), record=record), tmp_path / "artifact", {}, parent=None)
     client, experiment = tracking.experiment()
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
     assert json.loads(run.data.tags["labels"]) == ["C++ & 😡", "value"]
     assert run.data.tags["task"] == "tickets.v2/a"
-    assert "quality.per_class.value.f1" in run.data.metrics, "a label named value keeps its name"
+    assert "quality/per_class.value.f1" in run.data.metrics, "a label named value keeps its name"
     (model,) = client.search_logged_models([experiment.experiment_id])
     assert model.status == "READY"

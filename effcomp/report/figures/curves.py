@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from effcomp.record import settings
-from effcomp.report.figures.figures import DPI, titled, wrapped
+from effcomp.report.figures.bars import DPI, titled, wrapped
 from effcomp.report.sources import Curve, Found
 from effcomp.report.table.rows import Row, distinctions
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from effcomp.core.interval import Interval
 from effcomp.report.choose.fronts import Tradeoff
 from effcomp.report.choose.objectives import Objective
-from effcomp.report.figures.figures import (
+from effcomp.report.figures.bars import (
     COLOUR,
     DPI,
     INK,

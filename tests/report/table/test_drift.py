@@ -3,9 +3,9 @@
 import io
 
 from effcomp.record import Record
-from effcomp.report.page.page import Contents, page
+from effcomp.report.page.render import Contents, page
+from effcomp.report.table.comparison import compare
 from effcomp.report.table.drift import FEWEST, MOST, drifts
-from effcomp.report.table.table import compare
 from effcomp.report.table.terminal import print_table
 from tests.conftest import altered, records
 

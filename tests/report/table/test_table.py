@@ -5,8 +5,8 @@ import pytest
 from effcomp.core.interval import Interval
 from effcomp.record import Record, VersusBaseline
 from effcomp.report.sources import find_records
+from effcomp.report.table.comparison import compare, to_markdown
 from effcomp.report.table.rows import Row, rows, spread
-from effcomp.report.table.table import compare, to_markdown
 from effcomp.report.table.words import doubts, verdict
 from tests.conftest import ROOT, altered, records
 

@@ -8,11 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from effcomp.core.interval import Interval
-from effcomp.record import Quality, Record
+from effcomp.record import Record
 from effcomp.record.baseline import is_baseline
 from effcomp.record.quantity import Field
 from effcomp.report.choose.objectives import OBJECTIVES
-from effcomp.report.table.rows import Row, name
+from effcomp.report.table.rows import Row
 
 BASELINE_COLOUR, COLOUR, SECOND_COLOUR, INK = "#8a8f98", "#1f6feb", "#bc4c00", "#333333"
 DPI = 150
@@ -127,32 +127,4 @@ def efficiency_figure(rows: Sequence[Row], about: str) -> Figure:
     figure = panels(rows, title, bars, [*speedups, *costs])
     for axes in figure.axes[: len(shared)]:
         axes.axvline(1, color=INK, linewidth=1, linestyle=":")
-    return figure
-
-
-def confusion_figure(record: Record, title: str | None = None) -> Figure:
-    """The confusion matrix with counts; rows are the true labels. Titled by its name beside others, if it has one.
-
-    The margins are given, not laid out: there may be forty of these to draw.
-    """
-    assert isinstance(record.quality, Quality)
-    labels = [wrapped(label, 14) for label in record.quality.per_class]
-    matrix = record.quality.confusion_matrix
-    side, margin, below = 1.1 * len(labels) + 0.4, 0.85, 0.65
-    words = wrapped(title or name(record), int((side + margin) * 11))
-    above = 0.2 * (words.count("\n") + 1) + 0.15
-    size = (margin + side + 0.2, below + side + above)
-    figure = Figure(figsize=size, dpi=DPI)
-    axes = figure.add_axes((margin / size[0], below / size[1], side / size[0], side / size[1]))
-    axes.imshow(matrix, cmap="Blues", vmin=0)
-    middle = max(max(row) for row in matrix) / 2
-    for row, counts in enumerate(matrix):
-        for column, count in enumerate(counts):
-            colour = "white" if count > middle else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(labels)), labels)
-    axes.set_yticks(range(len(labels)), labels, rotation=90, va="center")
-    axes.set_xlabel("predicted, test examples")
-    axes.set_ylabel("true, test examples")
-    figure.text((margin + side / 2) / size[0], 1 - 0.1 / size[1], words, ha="center", va="top", fontsize=10)
     return figure
