@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effcomp.core.errors import UserError
-from effcomp.core.packages import CONF
 from effcomp.core.process import python_path
 
 if TYPE_CHECKING:
@@ -42,23 +41,21 @@ def run(overrides: Sequence[str] = ()) -> "Result":
     Raises:
         UserError: the configuration cannot work; the message names the value and the fix.
     """
-    from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
 
+    from effcomp.pipeline.compose import composed
+    from effcomp.pipeline.suggest import explain
     from effcomp.sweep.job import execute, quieten
 
     quieten()
     try:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = compose("config", overrides=list(overrides))
+        config = composed(overrides)
     except HydraException as error:
-        from effcomp.pipeline.suggest import explain
-
         raise UserError(explain(error)) from error
     folder = new_folder()
     folder.mkdir(parents=True)
     try:
-        return execute(config, folder, None)
+        return execute(config, folder, None).result
     finally:
         if not any(folder.iterdir()):
             folder.rmdir()

@@ -22,7 +22,7 @@ from effcomp.core.errors import NotLogged, UserError
 from effcomp.core.packages import CONF
 from effcomp.core.process import take_stdout
 from effcomp.pipeline.suggest import HELP, explain
-from effcomp.record import RECORD_FILE
+from effcomp.record import RECORD_FILE, Record
 from effcomp.sweep.callback import SweepCallback, run_in_sweep, say
 from effcomp.sweep.job import execute, quieten
 
@@ -46,12 +46,14 @@ def job(config: "DictConfig") -> str:
         if params := hydra_config.sweeper.get("params"):
             raise UserError(f"this is a sweep over {', '.join(params)}: add -m")
         records = take_stdout()
-        failure = None
+        failure, model_id = None, None
         try:
-            execute(config, folder, None)
+            model_id = execute(config, folder, None).model_id
         except NotLogged as error:
             failure = error
-        print((folder / RECORD_FILE).read_text(), end="", file=records, flush=True)
+        say_end(folder, model_id)
+        if not records.isatty():  # a person reads above where it lies
+            print((folder / RECORD_FILE).read_text(), end="", file=records, flush=True)
         if failure is not None:
             print(f"error: {failure}", file=sys.stderr)
             sys.exit(1)
@@ -62,6 +64,19 @@ def job(config: "DictConfig") -> str:
         traceback.print_exc()
         sys.exit(1)
     return str(folder)
+
+
+def say_end(folder: Path, model_id: str | None) -> None:
+    """Print the verdict of a run, its numbers and the ways on, for a person.
+
+    Args:
+        model_id: of the model that was logged to MLflow; None where none was.
+    """
+    from effcomp.pipeline.again import ways_on
+    from effcomp.report.table.ending import ending
+
+    record = Record.read(folder / RECORD_FILE)
+    print(f"\n{ending(record)}\n\n{ways_on(record, folder, model_id)}", file=sys.stderr)
 
 
 def remove(folder: Path, cwd: Path) -> None:

@@ -7,11 +7,11 @@ It is the report with --recommend: `effcomp report --help` explains sources and 
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from effcomp.core.command_line import Parser, refuse
-from effcomp.report.__main__ import main as report
+from effcomp.core.command_line import Parser, refuse, refusing
+from effcomp.report.__main__ import parser as report_parser
+from effcomp.report.__main__ import report
 
 
 def main() -> None:
@@ -23,5 +23,9 @@ def main() -> None:
     if not goal:
         refuse("give a goal, say effcomp recommend minimize=latency_p50_ms max_accuracy_drop=1")
     sources = [word for word in known.words if word not in goal]
-    sys.argv = ["effcomp recommend", *sources, "--recommend", *goal, *options]
-    report()
+    with refusing():
+        found = report(report_parser().parse_args([*sources, "--recommend", *goal, *options]))
+    if found is not None and found.winner is not None:
+        from effcomp.pipeline.again import ways_on
+
+        print(f"\n{ways_on(found.winner, None, None)}")

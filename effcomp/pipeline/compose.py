@@ -1,5 +1,6 @@
 """From a composed config to its components, each checked alone when it is built."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +10,7 @@ from effcomp.core.class_paths import with_ids
 from effcomp.core.component import Component
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
+from effcomp.core.packages import CONF
 from effcomp.finetune.base import Finetune, NoFinetune
 from effcomp.measure.bench import Bench
 from effcomp.models.base import Model
@@ -59,6 +61,26 @@ class Components:
     """Whether to measure again what the store holds the measurement of."""
     config: dict[str, Any]
     """The config they were built from, with `choices`: the name of each group's choice."""
+
+
+def composed(overrides: Sequence[str]) -> "DictConfig":
+    """Compose effcomp's own configs, also inside another Hydra application.
+
+    Raises:
+        HydraException: an override names no choice or setting.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            return compose("config", overrides=list(overrides))
+    finally:
+        GlobalHydra.instance().clear()
+        if running is not None:
+            GlobalHydra.instance().initialize(running)
 
 
 def build(config: "DictConfig", in_product: bool = False) -> Components:

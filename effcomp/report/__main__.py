@@ -10,8 +10,12 @@ import argparse
 import gc
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from effcomp.core.command_line import Parser, refusing
+
+if TYPE_CHECKING:
+    from effcomp.report.choose.recommend import Recommendation
 
 
 def main() -> None:
@@ -55,8 +59,12 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
-def report(arguments: argparse.Namespace) -> None:
-    """Raises UserError for what the command names and is not there; a bad word before any record is read."""
+def report(arguments: argparse.Namespace) -> "Recommendation | None":
+    """Write and print the report; return the recommendation, where one is asked for.
+
+    Raises:
+        UserError: what the command names is not there; for a bad word before any record is read.
+    """
     from effcomp.report.choose.goal import parse_goal
     from effcomp.report.where import matching, parse_where
 
@@ -77,6 +85,7 @@ def report(arguments: argparse.Namespace) -> None:
     print(f"figures   {written.folder}/*.png")
     if written.recommendation is not None:
         print_recommendation(written.recommendation, sys.stdout)
+    return written.recommendation
 
 
 if __name__ == "__main__":

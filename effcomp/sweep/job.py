@@ -14,7 +14,7 @@ import os
 import traceback
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from effcomp.core.errors import NotLogged, UserError
 from effcomp.core.process import Process, serve
@@ -42,7 +42,15 @@ def quieten() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
-def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
+class Finished(NamedTuple):
+    """A configuration that was measured and logged."""
+
+    result: "Result"
+    model_id: str | None
+    """Id of the model in MLflow; None where none was logged."""
+
+
+def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> Finished:
     """Build and check the components, run them, and leave the result in the folder and in MLflow.
 
     Args:
@@ -68,17 +76,19 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> "Result":
 
     result = run(parts)
     result.write(folder)
-    later = f"to send it later: effcomp upload {folder}"
+    later, model_id = f"to send it later: effcomp upload {folder}", None
     try:
-        summarise(result, folder)
+        if sweep is not None:
+            summarise(result, folder)
         artifact = Store(parts.store).find("artifact", result.record.truth.artifact)
-        parts.tracking.log(result, artifact, figures_for(parts.tracking, result.record), parent_run(sweep))
+        figures = figures_for(parts.tracking, result.record)
+        model_id = parts.tracking.log(result, artifact, figures, parent_run(sweep))
     except Unreachable as error:
         log.warning("not logged: %s; %s", error, later)
     except Exception as error:  # the result is kept, whatever fails after it
         traceback.print_exc()
         raise NotLogged(f"measured and kept in {folder}, not logged ({first_line(error)}); {later}") from error
-    return result
+    return Finished(result, model_id)
 
 
 def figures_for(tracking: "Tracking", record: "Record") -> "dict[str, Figure]":

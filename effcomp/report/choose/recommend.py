@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
+from effcomp.record import Record
 from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.objectives import OBJECTIVES, Objective, comparable, keeps_time
@@ -36,6 +37,8 @@ class Recommendation:
     """The best configuration in a sentence, or that none keeps the limits."""
     others: list[str]
     """Why the next ones lost, each in a sentence."""
+    winner: Record | None = None
+    """The record of the best configuration; None where none keeps the limits."""
 
 
 def recommend(rows: Sequence[Row], goal: Goal) -> Recommendation:
@@ -69,6 +72,7 @@ def recommend(rows: Sequence[Row], goal: Goal) -> Recommendation:
             *more(len(found) - len(before) - len(kept), "come behind it and do not keep the limits"),
             *more(len(rows) - len(found), f"have no {objective.quantity.label}"),
         ],
+        best.row.record,
     )
 
 

@@ -1,0 +1,80 @@
+"""The command that measures a record's configuration again, and the lines that load and serve its artifact."""
+
+import json
+import os
+import shlex
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from effcomp.core.store import Store
+from effcomp.pipeline.compose import build, composed
+from effcomp.record import Record, settings
+
+WIDTH = 100
+RECOVERY = "prune.recovery"
+NOWHERE = ("device.cores", "store", "remeasure", "tracking")
+"""Settings that a command for another time or place leaves out."""
+
+
+def overrides(config: dict[str, Any]) -> list[str]:
+    """Return the overrides that compose a record's config: choices that are not the default ones, and settings that
+    their files do not have.
+
+    Raises:
+        HydraException: a choice is not among effcomp's own.
+    """
+    usual = build(composed([])).config["choices"]
+    typed = [f"{group}={choice}" for group, choice in config["choices"].items() if choice != usual.get(group)]
+    recovery = (config["prune"].get("recovery") or {"name": "none"})["name"]
+    if recovery != "none":
+        typed.append(f"finetune@{RECOVERY}={recovery}")
+    found = settings(build(composed(typed)).config)
+    asked = settings(config)
+    differing = [name for name in found if name in asked and asked[name] != found[name]]
+    return typed + [f"{name}={written(asked[name])}" for name in differing if not name.startswith(NOWHERE)]
+
+
+def written(value: Any) -> str:
+    """Write a value as Hydra reads it."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":")).replace('"', "'")
+
+
+def ways_on(record: Record, folder: Path | None, model_id: str | None) -> str:
+    """Return what a person does next with a measured configuration, a line or two for each.
+
+    Args:
+        folder: of the run; None where it is not known.
+        model_id: of the model that was logged to MLflow; None where none was.
+    """
+    from hydra.errors import HydraException
+
+    artifact = Store(Path(record.config["store"])).folder("artifact", record.truth.artifact)
+    lines = []
+    try:
+        typed = [shlex.quote(word) for word in overrides(record.config)]
+        command = " ".join(["python -m effcomp.run", *typed, "remeasure=true"])
+        lines.append(("again", fill(command, WIDTH - 14, break_long_words=False, break_on_hyphens=False)))
+    except HydraException:  # a choice of the user's own: the folder of the run has the overrides
+        if folder is not None:
+            lines.append(("again", f"its overrides: {folder}/.hydra/overrides.yaml"))
+    if folder is not None:
+        lines.append(("record", f"{os.path.relpath(folder)}/record.json"))
+    if artifact.is_dir():
+        place = os.path.relpath(folder or artifact)
+        lines.append(("artifact", os.path.relpath(artifact)))
+        lines.append(("load it", f'import effcomp\npredict = effcomp.load("{place}")'))
+        lines.append(("apply it", f"effcomp predict {place} FILE.csv"))
+    if model_id is not None:
+        uri = record.config["tracking"]["uri"]
+        serve = f"mlflow models serve --env-manager local -m models:/{model_id}"
+        lines.append(("serve it", f"MLFLOW_TRACKING_URI={uri} \\\n{serve}"))
+    return "\n".join(row(name, text) for name, text in lines)
+
+
+def row(name: str, text: str) -> str:
+    """Write a name, and a text of some lines beside it; a shell's command goes on after a backslash."""
+    joined = " \\\n" if name == "again" else "\n"
+    return f"{name:10}" + joined.join(text.splitlines()).replace("\n", "\n" + " " * (12 if name == "again" else 10))
