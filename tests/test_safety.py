@@ -11,7 +11,7 @@ import yaml
 
 from effcomp.core.store import Store, find_fault
 from effcomp.runtimes.torch import Torch
-from effcomp.tracking.served import Served
+from effcomp.tracking.served import ServedModel
 from tests.conftest import ROOT, run_effcomp
 
 SOURCES = sorted(
@@ -121,7 +121,7 @@ def test_an_artifact_that_was_changed_is_not_served(stored: Path, change: str) -
         case "manifest":
             (stored / "manifest.json").write_text('{"key": {"another": 1}, "files": {}}')
     with pytest.raises(ValueError, match="was changed since it was stored"):
-        Served(stored, Torch(name="torch"))
+        ServedModel(stored, Torch(name="torch"))
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/hostname"])

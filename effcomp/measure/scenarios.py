@@ -25,7 +25,7 @@ STEPS = 6
 
 
 @dataclass(frozen=True)
-class Served:
+class SustainedRate:
     requests_per_s: float
     """The highest rate that was offered and kept the bound; 0 when even the slowest broke it."""
     p99_ms: float
@@ -55,14 +55,14 @@ def offline_samples_per_s(call: Call, inputs: Ragged, seconds: float) -> float:
     return done / (time.perf_counter() - start)
 
 
-def server(call: Call, inputs: Ragged, bound_ms: float, fastest: float, seed: int) -> Served:
+def server(call: Call, inputs: Ragged, bound_ms: float, fastest: float, seed: int) -> SustainedRate:
     """The highest rate that keeps p99 under the bound, by bisection between 0 and `fastest` (requests per second)."""
-    low, high, found = 0.0, fastest, Served(0.0, float("nan"))
+    low, high, found = 0.0, fastest, SustainedRate(0.0, float("nan"))
     for step in range(STEPS):
         rate = (low + high) / 2
         p99 = p99_at(call, inputs, rate, bound_ms, seed + step)
         if p99 <= bound_ms:
-            low, found = rate, Served(rate, p99)
+            low, found = rate, SustainedRate(rate, p99)
         else:
             high = rate
     return found

@@ -35,7 +35,7 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
 }
 
 
-class Server:
+class WorkerCommands:
     """The commands, by their names. All times are in nanoseconds, all sizes in bytes."""
 
     artifact: Path
@@ -135,7 +135,7 @@ class Server:
         offline = scenarios.OFFLINE_BATCH, len(self.timed) % scenarios.OFFLINE_BATCH
         self.prepare({*range(1, scenarios.SERVER_BATCH + 1), *offline} - {0})
         result = SCENARIOS[name](self.model, self.timed, **arguments)
-        return {"result": asdict(result) if isinstance(result, scenarios.Served) else result}
+        return {"result": asdict(result) if isinstance(result, scenarios.SustainedRate) else result}
 
     def work(self, batch_size: int, seconds: float) -> dict[str, Any]:
         """Keep the device busy for so long, for the energy counter: how many samples were computed, in what time."""
@@ -203,7 +203,7 @@ class Server:
 
 def main() -> None:
     logging.getLogger().setLevel(logging.ERROR)  # libraries that warn in every call would be timed with their warnings
-    serve(Server())
+    serve(WorkerCommands())
 
 
 if __name__ == "__main__":

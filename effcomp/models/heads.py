@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-Objective = Literal["classification", "language_modelling", "generation"]
-"""What a task asks for."""
+Problem = Literal["classification", "language_modelling", "generation"]
+"""Kind of answer that a task asks for."""
 Head = Literal["sequence_classification", "masked_lm", "causal_lm"]
 """How a model answers it: encoders fill masks, decoders predict the next token, again and again where they write."""
 Kind = Literal["encoder", "decoder"]
 
-HEADS: dict[tuple[Objective, Kind], Head] = {
+HEADS: dict[tuple[Problem, Kind], Head] = {
     ("classification", "encoder"): "sequence_classification",
     ("classification", "decoder"): "sequence_classification",
     ("language_modelling", "encoder"): "masked_lm",

@@ -42,9 +42,9 @@ def check(parts: "Components", in_sweep: bool = False) -> None:
         UserError: a pair that does not exist, a package that is missing, data or a device that is not there.
     """
     quant, runtime, task, model = parts.quant, parts.runtime, parts.task, parts.model
-    if (task.objective, model.kind) not in HEADS:
+    if (task.problem, model.kind) not in HEADS:
         raise Skipped(f"task={task.name} has texts to write, which model={model.name}, an {model.kind}, does not")
-    if task.objective == "generation":
+    if task.problem == "generation":
         if not runtime.generates:
             raise Skipped(
                 f"task={task.name} has texts to write, which runtime={runtime.name} does not; use torch or compile"
@@ -59,7 +59,7 @@ def check(parts: "Components", in_sweep: bool = False) -> None:
     check_folder(parts.store, "store")
     parts.tracking.check()
     runtime.check()
-    model.check(HEADS[task.objective, model.kind], as_it_is=not parts.finetune.trains)
+    model.check(HEADS[task.problem, model.kind], as_it_is=not parts.finetune.trains)
     task.check()
     parts.finetune.check()
     parts.finetune.check_model(model)
@@ -140,7 +140,7 @@ def check_fit(run: "Run") -> None:
     check_tokens(run)
     if parts.model.weights == "random":
         return
-    if parts.task.objective == "language_modelling" and tokenizer is not None:
+    if parts.task.problem == "language_modelling" and tokenizer is not None:
         check_blocks(parts.task.max_length, splits.test, tokenizer, head)
     if not parts.finetune.trains:
         parts.model.check_trained(head, store)
@@ -196,7 +196,7 @@ def check_lengths(parts: "Components", head: Head, longest: int | None) -> None:
 
 def check_counts(parts: "Components", splits: Splits) -> None:
     """Check that there are two test examples, which an interval needs; of each language, where there are several."""
-    if parts.task.objective == "language_modelling":
+    if parts.task.problem == "language_modelling":
         return  # its blocks count
     groups = Counter(splits.test.groups or ["test"] * len(splits.test))
     if alone := [group for group, count in groups.items() if count < 2]:
@@ -217,7 +217,7 @@ def check_samples(
 def check_tokens(run: "Run") -> None:
     """Check that each prompt is short enough, and the test long enough for one sequence of the length that is timed."""
     length = run.components.bench.fixed_length
-    if length is None and run.components.task.objective != "generation":
+    if length is None and run.components.task.problem != "generation":
         return
     there = int(tokens.inputs(run).lengths.sum())
     if length is not None and there < length:

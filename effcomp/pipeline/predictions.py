@@ -50,7 +50,7 @@ def answers(run: "Run", worker: Worker, built: Entry, inputs: Entry) -> Answers:
         "libraries": machine.library_versions(),
         "code": code_key(__name__, "effcomp.measure.worker"),
     }
-    if task.objective == "generation":
+    if task.problem == "generation":
         task = cast("GenerationTask", task)
         settings = {"batch_size": WRITING_BATCH, "new_tokens": task.new_tokens, "stop": task.stop}
 

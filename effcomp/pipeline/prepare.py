@@ -47,7 +47,7 @@ def prepare(components: Components) -> Run:
     store, model = Store(components.store), components.model
     if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
         splits = splits.with_labels(model.labels_order(splits.label_names, store))
-    head = HEADS[components.task.objective, model.kind]
+    head = HEADS[components.task.problem, model.kind]
     run = Run(components, store, components.device.resolved(), head, splits)
     check_fit(run)
     return run

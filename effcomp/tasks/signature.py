@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from effcomp.models.heads import Objective
+from effcomp.models.heads import Problem
 
 SIGNATURE_FILE = "signature.json"
 SEPARATOR = " "
@@ -18,7 +18,7 @@ SEPARATOR = " "
 
 @dataclass(frozen=True)
 class Signature:
-    objective: Objective
+    problem: Problem
     max_length: int
     """Tokens; a longer text is cut, a longer prompt refused."""
     text: tuple[str, ...] = ("text",)

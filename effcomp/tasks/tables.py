@@ -7,7 +7,7 @@ from pydantic import Field
 
 from effcomp.core.component import EACH_ONCE
 from effcomp.core.errors import UserError
-from effcomp.models.heads import Objective
+from effcomp.models.heads import Problem
 from effcomp.tasks.base import Examples, Splits, stratified_split
 from effcomp.tasks.files import find_file
 from effcomp.tasks.hub_examples import Columns, class_names, read_examples
@@ -23,7 +23,7 @@ class TableTask(PublishedTask):
     """One table for training and one for the test, or one that is split."""
 
     id: ClassVar[str] = "task/table"
-    objective: ClassVar[Objective] = "classification"
+    problem: ClassVar[Problem] = "classification"
     columns: list[str] | None = None
     """The columns in their order, for files without a header; null: each file has one."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
@@ -59,7 +59,7 @@ class TableTask(PublishedTask):
             raise UserError("task.test_files, task.test_share and task.split: give one of them, for the test's rows")
 
     def signature(self) -> Signature:
-        return Signature(self.objective, self.max_length, tuple(self.text), self.pair)
+        return Signature(self.problem, self.max_length, tuple(self.text), self.pair)
 
     def check(self) -> None:
         self.check_settings()

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from effcomp.core.errors import UserError
-from effcomp.models.heads import Objective
+from effcomp.models.heads import Problem
 from effcomp.tasks.base import Splits, Task
 from effcomp.tasks.documents import DocumentsTask
 
@@ -12,7 +12,7 @@ class TransferTask(Task):
     """The training documents of one task and the test documents of another; blocks have this task's max_length."""
 
     id: ClassVar[str] = "task/transfer"
-    objective: ClassVar[Objective] = "language_modelling"
+    problem: ClassVar[Problem] = "language_modelling"
     train: DocumentsTask
     test: DocumentsTask
 

@@ -29,7 +29,7 @@ LIBRARIES = (
 EXAMPLE = "The service was quick and friendly."
 
 
-class Served:
+class ServedModel:
     """An artifact folder, loaded by the runtime that it was written for, on the CPU."""
 
     def __init__(self, artifact: Path, runtime: Runtime) -> None:
@@ -56,8 +56,8 @@ class Served:
         return pd.DataFrame(self.predictor(rows))
 
 
-def _load_pyfunc(path: str, model_config: dict[str, Any]) -> Served:
-    return Served(Path(path), from_spec(model_config["runtime"], Runtime))
+def _load_pyfunc(path: str, model_config: dict[str, Any]) -> ServedModel:
+    return ServedModel(Path(path), from_spec(model_config["runtime"], Runtime))
 
 
 def save_served(artifact: Path, runtime: Runtime, packages: Sequence[str], model: "Model", folder: Path) -> None:
@@ -92,10 +92,10 @@ def model_signature(signature: Signature, artifact: Path) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    if signature.objective == "classification":
+    if signature.problem == "classification":
         names = json.loads((artifact / "config.json").read_text())["id2label"]
         outputs = [ColSpec("string", "label"), *(ColSpec("double", names[key]) for key in sorted(names, key=int))]
-    elif signature.objective == "generation":
+    elif signature.problem == "generation":
         outputs = [ColSpec("string", "text"), ColSpec("long", "tokens")]
     else:
         outputs = [ColSpec("double", "loss"), ColSpec("long", "tokens")]

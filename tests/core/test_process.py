@@ -16,7 +16,7 @@ from tests.conftest import ROOT
 BUSY = """
 import time
 from effcomp.core.process import serve
-class Server:
+class Commands:
     def work(self):
         open("started", "w").close()
         try:
@@ -26,7 +26,7 @@ class Server:
     def add(self, a, b):
         print("a library's words")
         return {"sum": a + b}
-serve(Server())
+serve(Commands())
 """
 PARENT = """
 from effcomp.core.process import Process

@@ -73,12 +73,12 @@ def test_bytes_in_the_cache_are_read_at_its_rate() -> None:
 def test_arithmetic_that_cannot_be_counted_is_not_measured_and_takes_nothing_with_it(
     tiny_bert: Path, tmp_path: Path
 ) -> None:
-    from effcomp.measure.worker import Server
+    from effcomp.measure.worker import WorkerCommands
     from effcomp.runtimes.torch import Torch
     from tests.architectures import write_model
 
     write_model("deberta", "sequence_classification", tiny_bert, tmp_path / "deberta")
-    server = Server()
+    server = WorkerCommands()
     server.artifact = write_small(tmp_path / "deberta", tmp_path / "artifact", "sequence_classification")
     server.runtime = Torch(name="torch")
     assert set(server.floor([(1, 8)])) == {"reason"}

@@ -11,7 +11,7 @@ from effcomp.record import Cost, Load, Record
 from effcomp.record.quantity import Quantity, fields
 from effcomp.report.choose.objectives import comparable, objectives
 from effcomp.report.table.columns import columns
-from effcomp.report.table.rows import Row
+from effcomp.report.table.rows import NamedRecord
 from tests.conftest import DATA, records
 
 
@@ -47,8 +47,8 @@ def wider() -> Record:
 
 def test_a_new_number_is_a_column(wider: Record) -> None:
     (column,) = [column for column in columns([wider]) if column.heading == "warm-up, s"]
-    assert column.text(Row("nf4", wider)) == "2.0 [1.9, 2.1]"
-    assert column.value(Row("nf4", wider)) == 2.0
+    assert column.text(NamedRecord("nf4", wider)) == "2.0 [1.9, 2.1]"
+    assert column.value(NamedRecord("nf4", wider)) == 2.0
 
 
 def test_a_new_number_is_an_objective_and_a_limit(wider: Record) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from effcomp.core.interval import Interval
 from effcomp.record import LanguageQuality, NotMeasured, Record
 from effcomp.report.choose.objectives import OBJECTIVES, Objective, comparable, pareto_front
-from effcomp.report.table.rows import Row
+from effcomp.report.table.rows import NamedRecord
 
 QUALITIES = ("accuracy", "perplexity", "flexible_match", "rougeL")
 COSTS = {"latency": "latency_p50_ms", "bytes": "artifact_bytes", "energy": "energy_per_sample_j"}
@@ -22,7 +22,7 @@ class Tradeoff:
 
     x: Objective
     y: Objective
-    rows: list[Row]
+    rows: list[NamedRecord]
     points: list[tuple[Interval, Interval]]
     """x and y of each row, in the units of their labels."""
 
@@ -44,9 +44,9 @@ def examples(record: Record) -> tuple[str, int | None]:
     return (record.truth.data.fingerprint, tokens)
 
 
-def tradeoffs(rows: Sequence[Row], x: str, ys: Sequence[str] = QUALITIES) -> list[Tradeoff]:
+def tradeoffs(rows: Sequence[NamedRecord], x: str, ys: Sequence[str] = QUALITIES) -> list[Tradeoff]:
     """The first of `ys` that was measured against x, of the rows that have both: one for each test set."""
-    sets: defaultdict[tuple[str, int | None], list[Row]] = defaultdict(list)
+    sets: defaultdict[tuple[str, int | None], list[NamedRecord]] = defaultdict(list)
     for row in rows:
         sets[examples(row.record)].append(row)
     found = []
@@ -69,7 +69,7 @@ def shown_values(objective: Objective, records: Sequence[Record]) -> list[Interv
     return values if scale == 1 else [None if one is None else one.scaled(scale) for one in values]
 
 
-def quality_tradeoffs(rows: Sequence[Row]) -> dict[str, list[Tradeoff]]:
+def quality_tradeoffs(rows: Sequence[NamedRecord]) -> dict[str, list[Tradeoff]]:
     """Quality against each cost that was measured, by the cost's name; one for each test set."""
     return {name: found for name, cost in COSTS.items() if (found := tradeoffs(rows, cost))}
 
@@ -79,7 +79,7 @@ def among(found: list[Tradeoff], names: set[str]) -> list[Tradeoff]:
     return [kept for one in found if (kept := one.among(names)).rows]
 
 
-def readable(rows: list[Row], found: dict[str, list[Tradeoff]]) -> list[Row]:
+def readable(rows: list[NamedRecord], found: dict[str, list[Tradeoff]]) -> list[NamedRecord]:
     """At most MOST_SHOWN: the first row, those on the fronts, then those that would be if these were not there, and so
     on; in the order in which they came.
 

@@ -9,7 +9,7 @@ from effcomp.record import Record
 from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.objectives import OBJECTIVES, Objective, comparable, keeps_time
-from effcomp.report.table.rows import Row, spread
+from effcomp.report.table.rows import NamedRecord, spread
 from effcomp.report.table.words import facts, three_digits
 
 EXPLAINED = 4
@@ -20,7 +20,7 @@ EXPLAINED = 4
 class Candidate:
     """A configuration and what it is judged by."""
 
-    row: Row
+    row: NamedRecord
     value: Interval
     """Of the objective, comparable between the candidates."""
     number: str
@@ -41,7 +41,7 @@ class Recommendation:
     """The record of the best configuration; None where none keeps the limits."""
 
 
-def recommend(rows: Sequence[Row], goal: Goal) -> Recommendation:
+def recommend(rows: Sequence[NamedRecord], goal: Goal) -> Recommendation:
     """The best of those that keep every limit.
 
     A limit is kept when the whole 95 % interval lies within it; the baseline loses nothing against itself. Speeds
@@ -76,7 +76,7 @@ def recommend(rows: Sequence[Row], goal: Goal) -> Recommendation:
     )
 
 
-def candidates(rows: Sequence[Row], goal: Goal) -> list[Candidate]:
+def candidates(rows: Sequence[NamedRecord], goal: Goal) -> list[Candidate]:
     """The rows that have the objective.
 
     Raises:

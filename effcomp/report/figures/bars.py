@@ -12,7 +12,7 @@ from effcomp.record import Record
 from effcomp.record.baseline import is_baseline
 from effcomp.record.quantity import Field
 from effcomp.report.choose.objectives import OBJECTIVES
-from effcomp.report.table.rows import Row
+from effcomp.report.table.rows import NamedRecord
 
 BASELINE_COLOUR, COLOUR, SECOND_COLOUR, INK = "#8a8f98", "#1f6feb", "#bc4c00", "#333333"
 DPI = 150
@@ -62,23 +62,25 @@ def wrapped(words: str, width: int = LONGEST_NAME) -> str:
     return fill(words, width, break_long_words=True)
 
 
-def colours_of(rows: Sequence[Row]) -> list[str]:
+def colours_of(rows: Sequence[NamedRecord]) -> list[str]:
     return [BASELINE_COLOUR if is_baseline(row.record) else COLOUR for row in rows]
 
 
-def named_lines(axes: Axes, rows: Sequence[Row]) -> None:
+def named_lines(axes: Axes, rows: Sequence[NamedRecord]) -> None:
     """The configurations from top to bottom on the y axis."""
     axes.set_yticks(range(len(rows)), [wrapped(row.name) for row in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.4, -0.6)
 
 
-def height(rows: Sequence[Row]) -> float:
+def height(rows: Sequence[NamedRecord]) -> float:
     """Inches for one line per configuration, of longer names more."""
     lines = sum(wrapped(row.name).count("\n") * 0.5 + 1 for row in rows)
     return 0.3 * lines + 1.7
 
 
-def panels(rows: Sequence[Row], title: str, draw: Callable[..., None], drawn: Sequence[tuple[str, Measure]]) -> Figure:
+def panels(
+    rows: Sequence[NamedRecord], title: str, draw: Callable[..., None], drawn: Sequence[tuple[str, Measure]]
+) -> Figure:
     """One panel for each measure, side by side, sharing the configurations; the baseline in grey."""
     figure = Figure(figsize=(2.9 * len(drawn) + 2.6, height(rows)), dpi=DPI, layout="constrained")
     all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
@@ -107,14 +109,14 @@ def in_its_unit(field: Field) -> tuple[str, Measure]:
     return field.heading, value
 
 
-def performance_figure(rows: Sequence[Row], about: str) -> Figure | None:
+def performance_figure(rows: Sequence[NamedRecord], about: str) -> Figure | None:
     """Draw every objective of quality with its intervals; None where none was measured."""
     qualities = [one.field for one in OBJECTIVES.values() if one.field.section in ("quality", "versus_baseline")]
     drawn = [in_its_unit(field) for field in qualities if any(field.of(row.record) for row in rows)]
     return panels(rows, f"Quality with 95 % intervals: {about}", dots, drawn) if drawn else None
 
 
-def efficiency_figure(rows: Sequence[Row], about: str) -> Figure:
+def efficiency_figure(rows: Sequence[NamedRecord], about: str) -> Figure:
     """Speed-up at each batch size that all have, artifact size, peak memory, and energy where any has it."""
     shared = sorted(set.intersection(*(set(row.record.speed.by_batch_size) for row in rows)))
     speedups: list[tuple[str, Measure]] = [

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from effcomp.record import settings
 from effcomp.report.figures.bars import DPI, titled, wrapped
 from effcomp.report.sources import Curve, Found
-from effcomp.report.table.rows import Row, distinctions
+from effcomp.report.table.rows import NamedRecord, distinctions
 
 TRAINING_SETTINGS = ("model", "task", "finetune", "seed", "fold")
 RECOVERY_SETTINGS = (*TRAINING_SETTINGS, "prune")
 
 
-def training_figure(found: Sequence[Found], rows: Sequence[Row], about: str) -> Figure | None:
+def training_figure(found: Sequence[Found], rows: Sequence[NamedRecord], about: str) -> Figure | None:
     """The loss by step, of the training and of the evaluations in it; configurations that share a training share a
     curve. A second panel for the recoveries after pruning. None where no curve was kept.
 
@@ -52,9 +52,9 @@ def draw(axes: Axes, label: str, curve: Curve, colour: str) -> None:
             axes.plot(*zip(*points, strict=True), style, color=colour, markersize=4, label=wrapped(words, 34))
 
 
-def labelled(curves: Sequence[Curve], rows: Sequence[Row], keys: Sequence[str]) -> dict[str, Curve]:
+def labelled(curves: Sequence[Curve], rows: Sequence[NamedRecord], keys: Sequence[str]) -> dict[str, Curve]:
     """The distinct curves, each by what tells the first of its configurations from those of the others."""
-    first: dict[str, tuple[Row, Curve]] = {}
+    first: dict[str, tuple[NamedRecord, Curve]] = {}
     for curve, row in zip(curves, rows, strict=True):
         if curve:
             points = [{name: point.get(name) for name in ("step", "loss", "eval_loss")} for point in curve]

@@ -23,7 +23,7 @@ from effcomp.report.figures.bars import DPI
 from effcomp.report.table.comparison import Comparison
 from effcomp.report.table.drift import drifts
 from effcomp.report.table.repeats import MEANS
-from effcomp.report.table.rows import Row, subject
+from effcomp.report.table.rows import NamedRecord, subject
 from effcomp.report.table.words import doubts, verdict
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def page(contents: Contents) -> str:
     )
 
 
-def plot_data(rows: list[Row]) -> dict[str, Any]:
+def plot_data(rows: list[NamedRecord]) -> dict[str, Any]:
     """What page.js draws and filters: for each configuration its choices and, in the units of their labels, the
     objectives that any has, each [value, low, high]."""
     records = [row.record for row in rows]
@@ -138,7 +138,7 @@ def cell(text: str) -> str:
 INTERVAL, SMALL = re.compile(r" (\[[^]=]*\])"), r" <small>\1</small>"
 
 
-def named(row: Row, words: str) -> str:
+def named(row: NamedRecord, words: str) -> str:
     """A sentence that begins with the configuration's name, which is set bold."""
     return f"<b>{escape(row.name)}</b>{escape(words.removeprefix(row.name))}"
 

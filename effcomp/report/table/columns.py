@@ -9,7 +9,7 @@ from effcomp.record import GenerationQuality, GenerationVersus, NotMeasured, Qua
 from effcomp.record.baseline import is_baseline
 from effcomp.record.generation import TEXT_SCORES
 from effcomp.record.quantity import KEY, Field, Quantity, fields
-from effcomp.report.table.rows import Row, spread
+from effcomp.report.table.rows import NamedRecord, spread
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,14 @@ class Column:
     """A column: its heading with the unit, its cell as text, and the value that it is sorted by."""
 
     heading: str
-    text: Callable[[Row], str]
-    value: Callable[[Row], float | str | None]
+    text: Callable[[NamedRecord], str]
+    value: Callable[[NamedRecord], float | str | None]
     digits: int = 2
     """Digits after the point of a mean of values."""
-    interval: Callable[[Row], Interval | None] | None = None
+    interval: Callable[[NamedRecord], Interval | None] | None = None
     """Interval of a cell that a terminal shows without it."""
 
-    def full_text(self, row: Row) -> str:
+    def full_text(self, row: NamedRecord) -> str:
         """Return the cell with its interval."""
         interval = self.interval(row) if self.interval is not None else None
         return (
@@ -39,7 +39,7 @@ def columns(records: Sequence[Record]) -> list[Column]:
     versus = [quantity_column(field) for field in shown if field.section == "versus_baseline"]
     others = [quantity_column(field) for field in shown if field.section not in ("quality", "versus_baseline")]
     unjudged = all(isinstance(record.quality, NotMeasured) for record in records)
-    doubtful = any(notes(Row("", record)) != "-" for record in records)
+    doubtful = any(notes(NamedRecord("", record)) != "-" for record in records)
     return [
         Column("configuration", lambda row: row.name, lambda row: row.name),
         *quality,
@@ -73,13 +73,13 @@ def quantity_column(field: Field) -> Column:
     """Return the column of a field: a dash, or that quality was not measured, where a record does not have it."""
     quantity, suffix = field.quantity, " x" if field.quantity.unit == "x" else ""
 
-    def shown(row: Row) -> Interval | None:
+    def shown(row: NamedRecord) -> Interval | None:
         if field.section == "versus_baseline" and is_baseline(row.record):
             return None
         found = field.of(row.record)
         return None if found is None else found.scaled(quantity.scale)
 
-    def text(row: Row) -> str:
+    def text(row: NamedRecord) -> str:
         found = shown(row)
         if found is None:
             status = row.record.quality.status
@@ -113,7 +113,7 @@ def headline_columns(records: Sequence[Record]) -> list[Column]:
     return found
 
 
-def verdict_word(row: Row) -> str:
+def verdict_word(row: NamedRecord) -> str:
     versus = row.record.versus_baseline
     return "-" if isinstance(versus, NotMeasured) or is_baseline(row.record) else versus.verdict
 
@@ -129,13 +129,13 @@ def holm_column(records: Sequence[Record]) -> Column:
     raw = [record.versus_baseline.mcnemar_p for record in tested if isinstance(record.versus_baseline, VersusBaseline)]
     corrected = {id(record): p for record, p in zip(tested, holm(raw), strict=True)}
 
-    def p_value(row: Row) -> float | None:
+    def p_value(row: NamedRecord) -> float | None:
         return corrected.get(id(row.record))
 
     return Column("McNemar p, Holm", lambda row: "-" if (p := p_value(row)) is None else f"{p:.2g}", p_value, 3)
 
 
-def notes(row: Row) -> str:
+def notes(row: NamedRecord) -> str:
     """Return why a row is doubtful, in a word or two; a dash where nothing is."""
     truth, words = row.record.truth, []
     if truth.conditions is not None and truth.conditions.noise:

@@ -8,14 +8,14 @@ import pandas as pd
 from effcomp.record import Record
 from effcomp.report.choose.fronts import Tradeoff, quality_tradeoffs, readable
 from effcomp.report.table.columns import Column, columns
-from effcomp.report.table.rows import Row, rows
+from effcomp.report.table.rows import NamedRecord, rows
 
 
 @dataclass(frozen=True)
 class Comparison:
     """What stands in the table."""
 
-    rows: list[Row]
+    rows: list[NamedRecord]
     columns: list[Column]
 
     @cached_property
@@ -23,12 +23,12 @@ class Comparison:
         return quality_tradeoffs(self.rows)
 
     @cached_property
-    def shown(self) -> list[Row]:
+    def shown(self) -> list[NamedRecord]:
         """Those that are drawn and printed: all, or where they are very many those near the Pareto fronts."""
         return readable(self.rows, self.quality)
 
     @cached_property
-    def matrices(self) -> list[Row]:
+    def matrices(self) -> list[NamedRecord]:
         """Those whose confusion matrices are drawn: all, or where they are very many those on the Pareto fronts."""
         if len(self.shown) == len(self.rows):
             return self.rows

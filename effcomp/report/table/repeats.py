@@ -10,7 +10,7 @@ import pandas as pd
 from effcomp.core.statistics import repeated_interval
 from effcomp.record import Record
 from effcomp.report.table.columns import Column, columns
-from effcomp.report.table.rows import Row, rows, spread
+from effcomp.report.table.rows import NamedRecord, rows, spread
 
 REPEATS = ("seed", "fold")
 MEANS = "means over repeats, with 95 % t intervals"
@@ -51,7 +51,7 @@ def without_repeats(name: str) -> str:
 
 def mean(column: Column, group: list[Record]) -> str | None:
     """The column's mean over the group with its interval; None where it has no numbers."""
-    values = [column.value(Row("", record)) for record in group]
+    values = [column.value(NamedRecord("", record)) for record in group]
     numbers = [value for value in values if isinstance(value, int | float)]
     if len(numbers) < len(group):
         return None

@@ -17,7 +17,7 @@ MOST_SUBJECTS = 3
 
 
 @dataclass(frozen=True)
-class Row:
+class NamedRecord:
     """A record and what it is called beside the others."""
 
     name: str
@@ -40,7 +40,7 @@ def name(record: Record) -> str:
     return words
 
 
-def rows(records: Sequence[Record]) -> list[Row]:
+def rows(records: Sequence[Record]) -> list[NamedRecord]:
     """Every record with its name, behind its model and task where there are several. Where two would have the same
     name, what tells them apart is added: `nf4, device.threads=1`, or else when each was measured."""
     several = len({model_and_task(record) for record in records}) > 1
@@ -52,7 +52,7 @@ def rows(records: Sequence[Record]) -> list[Row]:
     for twins in repeated(names):
         for index in twins:
             names[index] += f", {records[index].truth.time}"
-    return [Row(words, record) for words, record in zip(names, records, strict=True)]
+    return [NamedRecord(words, record) for words, record in zip(names, records, strict=True)]
 
 
 def repeated(names: list[str]) -> list[list[int]]:

@@ -6,10 +6,10 @@ from effcomp.core.interval import Interval
 from effcomp.record import GenerationQuality, GenerationVersus, LanguageVersus, NotMeasured, Record, VersusBaseline
 from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.objectives import Objective
-from effcomp.report.table.rows import Row, spread
+from effcomp.report.table.rows import NamedRecord, spread
 
 
-def verdict(row: Row) -> str:
+def verdict(row: NamedRecord) -> str:
     """One configuration against the baseline, in a sentence with every interval."""
     versus = row.record.versus_baseline
     if is_baseline(row.record) or isinstance(versus, NotMeasured):
@@ -24,7 +24,7 @@ def verdict(row: Row) -> str:
     return f"{facts(row)}: {judged}"
 
 
-def facts(row: Row) -> str:
+def facts(row: NamedRecord) -> str:
     """How much faster, smaller and worse than the baseline, without a judgement."""
     speedup, cost = row.record.speed.speedup, row.record.cost
     times = f"{spread(speedup, 2)} times the baseline's speed"
@@ -60,7 +60,7 @@ def change(record: Record) -> str:
             return f"{headline} {points} points, {same} % of the baseline's tokens"
 
 
-def doubts(row: Row) -> list[str]:
+def doubts(row: NamedRecord) -> list[str]:
     """Why a row's numbers should be read with care, each in a sentence."""
     truth, found = row.record.truth, []
     if truth.conditions is not None:

@@ -3,7 +3,7 @@
 from effcomp.record import Record
 from effcomp.report.choose.fronts import MOST_SHOWN, examples, quality_tradeoffs, readable, tradeoffs
 from effcomp.report.sources import find_records
-from effcomp.report.table.rows import Row, rows
+from effcomp.report.table.rows import NamedRecord, rows
 from tests.conftest import ROOT
 
 CPU = ROOT / "benchmarks/cpu"
@@ -13,7 +13,7 @@ def seeded(record: Record, seed: int) -> Record:
     return record.model_copy(update={"config": {**record.config, "seed": seed}})
 
 
-def shown(named: list[Row]) -> list[str]:
+def shown(named: list[NamedRecord]) -> list[str]:
     return [row.name for row in readable(named, quality_tradeoffs(named))]
 
 

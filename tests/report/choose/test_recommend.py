@@ -8,7 +8,7 @@ from effcomp.report.choose.goal import parse_goal
 from effcomp.report.choose.objectives import OBJECTIVES
 from effcomp.report.choose.recommend import Candidate, Recommendation, recommend, standing
 from effcomp.report.sources import find_records
-from effcomp.report.table.rows import Row, rows
+from effcomp.report.table.rows import NamedRecord, rows
 from tests.conftest import ROOT, records
 
 CPU = ROOT / "benchmarks/cpu"
@@ -127,7 +127,7 @@ def test_every_objective_has_words_for_better_and_worse(key: str) -> None:
     (record,) = records("nf4")
 
     def candidate(name: str, value: float) -> Candidate:
-        return Candidate(Row(name, record), Interval(value=value, low=value, high=value), str(value), "", [])
+        return Candidate(NamedRecord(name, record), Interval(value=value, low=value, high=value), str(value), "", [])
 
     low, high = candidate("low", 1.0), candidate("high", 2.0)
     best, other = (low, high) if OBJECTIVES[key].direction == "minimize" else (high, low)

@@ -6,14 +6,14 @@ from effcomp.core.interval import Interval
 from effcomp.record import Record, VersusBaseline
 from effcomp.report.sources import find_records
 from effcomp.report.table.comparison import compare, to_markdown
-from effcomp.report.table.rows import Row, rows, spread
+from effcomp.report.table.rows import NamedRecord, rows, spread
 from effcomp.report.table.words import doubts, verdict
 from tests.conftest import ROOT, altered, records
 
 
-def with_speedup(record: Record, low: float, value: float, high: float) -> Row:
+def with_speedup(record: Record, low: float, value: float, high: float) -> NamedRecord:
     speed = record.speed.model_copy(update={"speedup": Interval(value=value, low=low, high=high)})
-    return Row("nf4", record.model_copy(update={"speed": speed}))
+    return NamedRecord("nf4", record.model_copy(update={"speed": speed}))
 
 
 def test_every_row_has_every_cell_and_the_baseline_is_named() -> None:
