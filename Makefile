@@ -41,10 +41,11 @@ test: $(READY) ## the test suite
 faults: $(READY) ## sweeps that are killed, starved, damaged, locked out, in the long form (FAULTS_SEED=1 draws other moments)
 	$(RUN) -m pytest --dist=load -m 'faults or not faults' tests/faults
 
-lint: $(READY) ## ruff, mypy, and that no source unpickles or trusts code that comes with a model
+lint: $(READY) ## ruff, mypy, the layers of the packages, and that no source unpickles or trusts code that comes with a model
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
 	$(RUN) -m pytest -n0 --durations=0 -k unpickles tests/test_safety.py
 
 audit: ## known vulnerabilities of the pinned versions, less those answered in requirements-audited.txt (needs pypi.org)

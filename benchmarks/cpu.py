@@ -5,8 +5,8 @@ from pathlib import Path
 from tables import page
 
 from effcomp.record import Record
+from effcomp.report.rows import rows
 from effcomp.report.sources import find_records
-from effcomp.report.table.rows import rows
 
 HERE = Path(__file__).resolve().parent
 INTRODUCTION = """# Compression on a processor

@@ -8,8 +8,8 @@ from tables import page
 
 from effcomp.core.interval import Interval
 from effcomp.record import BatchSpeed
+from effcomp.report.rows import rows, spread
 from effcomp.report.sources import find_records
-from effcomp.report.table.rows import rows, spread
 
 HERE = Path(__file__).resolve().parent / "h100"
 INTRODUCTION = """# Compression on an H100

@@ -15,8 +15,8 @@ from effcomp.core.interval import Interval
 from effcomp.record import GenerationQuality, GenerationVersus, Record
 from effcomp.record.quantity import MIB
 from effcomp.report.page.render import circumstances
+from effcomp.report.rows import spread
 from effcomp.report.sources import find_records
-from effcomp.report.table.rows import spread
 
 HERE = Path(__file__).resolve().parent
 FORMATS = ("bf16", "int8_scratch", "nf4", "int4", "int3", "ternary")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
 
-    from effcomp.report.choose.objectives import Objective
+    from effcomp.report.objectives import Objective
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class ParetoSearch(Sweeper):
 
 
 def chosen(names: list[str]) -> "list[Objective]":
-    from effcomp.report.choose.objectives import OBJECTIVES
+    from effcomp.report.objectives import OBJECTIVES
 
     if not isinstance(names, Sequence) or isinstance(names, str):
         raise HydraException(f"hydra.sweeper.objectives={names}: give a list, say [accuracy,latency_p50_ms]")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from effcomp.core.interval import Interval
+from effcomp.report.rows import rows, spread
 from effcomp.report.sources import find_records
-from effcomp.report.table.rows import rows, spread
 from tests.conftest import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from effcomp.__main__ import COMMANDS
+from effcomp.command.commands import COMMANDS
 from tests.conftest import ROOT
 
 HEAVY = {"torch", "transformers", "datasets", "mlflow", "pandas", "matplotlib", "plotly", "sklearn", "optuna", "onnx"}

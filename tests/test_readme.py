@@ -10,10 +10,10 @@ import pytest
 
 from effcomp.record import Record
 from effcomp.report.choose.goal import parse_goal
-from effcomp.report.choose.objectives import OBJECTIVES
 from effcomp.report.choose.recommend import recommend
+from effcomp.report.objectives import OBJECTIVES
+from effcomp.report.rows import rows
 from effcomp.report.sources import find_records
-from effcomp.report.table.rows import rows
 from effcomp.report.table.terminal import print_recommendation, print_table
 from tests.conftest import ROOT, SMALL, run_effcomp
 

@@ -5,6 +5,7 @@ eval "$(effcomp completion)"        in ~/.bashrc, or in ~/.zshrc after `autoload
 Groups, choices and settings come from Hydra, as it completes any of its programs.
 """
 
+from effcomp.command.commands import COMMANDS
 from effcomp.core.command_line import Parser
 
 SCRIPT = """_effcomp() {
@@ -22,7 +23,5 @@ complete -o nospace -o default -F _effcomp effcomp"""
 
 def main() -> None:
     """Print the script for bash and zsh."""
-    from effcomp.__main__ import COMMANDS
-
     Parser(prog="effcomp completion", description=__doc__).parse_args()
     print(SCRIPT.replace("COMMANDS", " ".join(COMMANDS)))

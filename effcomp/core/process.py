@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from effcomp.core.packages import PACKAGE
+
 PATIENCE_S = 10
 """How long a process may take to leave what it does and end."""
 
@@ -144,8 +146,5 @@ def read(lines: "queue.SimpleQueue[str | None]") -> None:
 
 
 def python_path() -> str:
-    """The process finds effcomp wherever this one found it, whatever the working folder is."""
-    import effcomp
-
-    root = str(Path(effcomp.__file__).parent.parent)
-    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    """Return a PYTHONPATH with which a process finds effcomp where this one found it, whatever its working folder."""
+    return os.pathsep.join(filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")]))

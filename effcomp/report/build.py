@@ -17,10 +17,10 @@ from effcomp.report.figures.confusion import confusion_figure
 from effcomp.report.figures.curves import training_figure
 from effcomp.report.figures.tradeoff import throughput_figure, tradeoff_figure
 from effcomp.report.page.render import Contents, page
+from effcomp.report.rows import NamedRecord, subject
 from effcomp.report.sources import Found, find, is_uri
 from effcomp.report.table.comparison import Comparison, compare, to_markdown
 from effcomp.report.table.further import further_tables
-from effcomp.report.table.rows import NamedRecord, subject
 
 if TYPE_CHECKING:
     import pandas as pd

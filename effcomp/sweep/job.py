@@ -102,8 +102,8 @@ def figures_for(tracking: "Tracking", record: "Record") -> "dict[str, Figure]":
 
 def summarise(result: "Result", folder: Path) -> None:
     from effcomp.record import RECORD_FILE
-    from effcomp.report.table.rows import rows
-    from effcomp.report.table.words import doubts, verdict
+    from effcomp.report.rows import rows
+    from effcomp.report.words import doubts, verdict
 
     row = rows([result.record])[0]
     log.info("%s", verdict(row))

@@ -83,6 +83,12 @@ def test_a_result_does_not_depend_on_formats_that_it_does_not_use(kind: str, cop
     assert key(kind, copied) == before
 
 
+@pytest.mark.parametrize("kind", ROOTS)
+def test_no_result_depends_on_what_is_made_of_it(kind: str, copied: Path) -> None:
+    packages = {module.split(".")[1] for module in closure(sources_below(copied), frozenset(ROOTS[kind]))}
+    assert not packages & {"api", "command", "docs", "report", "run", "sweep", "tracking"}
+
+
 def test_what_cannot_matter_is_in_no_key(copied: Path) -> None:
     before = keys(copied)
     assert len(CANNOT_MATTER) <= 8

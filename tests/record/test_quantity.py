@@ -9,9 +9,9 @@ from effcomp.core.interval import Interval
 from effcomp.docs.record import describe
 from effcomp.record import Cost, Load, Record
 from effcomp.record.quantity import Quantity, fields
-from effcomp.report.choose.objectives import comparable, objectives
+from effcomp.report.objectives import comparable, objectives
+from effcomp.report.rows import NamedRecord
 from effcomp.report.table.columns import columns
-from effcomp.report.table.rows import NamedRecord
 from tests.conftest import DATA, records
 
 

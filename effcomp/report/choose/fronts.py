@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from effcomp.core.interval import Interval
 from effcomp.record import LanguageQuality, NotMeasured, Record
-from effcomp.report.choose.objectives import OBJECTIVES, Objective, comparable, pareto_front
-from effcomp.report.table.rows import NamedRecord
+from effcomp.report.objectives import OBJECTIVES, Objective, comparable, pareto_front
+from effcomp.report.rows import NamedRecord
 
 QUALITIES = ("accuracy", "perplexity", "flexible_match", "rougeL")
 COSTS = {"latency": "latency_p50_ms", "bytes": "artifact_bytes", "energy": "energy_per_sample_j"}

@@ -17,9 +17,9 @@ from effcomp.record import (
     VersusBaseline,
 )
 from effcomp.record.quantity import exact
-from effcomp.report.choose.objectives import OBJECTIVES, Direction
-from effcomp.report.table.rows import spread
-from effcomp.report.table.words import quantity
+from effcomp.report.objectives import OBJECTIVES, Direction
+from effcomp.report.rows import spread
+from effcomp.report.words import quantity
 
 GRAMMAR = (
     "give minimize=NAME or maximize=NAME, and any of max_accuracy_drop=POINTS, max_perplexity_increase=PERCENT, "

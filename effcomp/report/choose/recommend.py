@@ -8,9 +8,9 @@ from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.goal import Goal
-from effcomp.report.choose.objectives import OBJECTIVES, Objective, comparable, keeps_time
-from effcomp.report.table.rows import NamedRecord, spread
-from effcomp.report.table.words import facts, three_digits
+from effcomp.report.objectives import OBJECTIVES, Objective, comparable, keeps_time
+from effcomp.report.rows import NamedRecord, spread
+from effcomp.report.words import facts, three_digits
 
 EXPLAINED = 4
 """Configurations before the best one, and behind it, that are explained; the others are counted."""

@@ -11,8 +11,8 @@ from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.record.baseline import is_baseline
 from effcomp.record.quantity import Field
-from effcomp.report.choose.objectives import OBJECTIVES
-from effcomp.report.table.rows import NamedRecord
+from effcomp.report.objectives import OBJECTIVES
+from effcomp.report.rows import NamedRecord
 
 BASELINE_COLOUR, COLOUR, SECOND_COLOUR, INK = "#8a8f98", "#1f6feb", "#bc4c00", "#333333"
 DPI = 150

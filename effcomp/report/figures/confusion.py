@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from effcomp.record import Quality, Record
 from effcomp.report.figures.bars import DPI, wrapped
-from effcomp.report.table.rows import name
+from effcomp.report.rows import name
 
 
 def figures_of(record: Record) -> dict[str, Figure]:

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from effcomp.record import settings
 from effcomp.report.figures.bars import DPI, titled, wrapped
+from effcomp.report.rows import NamedRecord, distinctions
 from effcomp.report.sources import Curve, Found
-from effcomp.report.table.rows import NamedRecord, distinctions
 
 TRAINING_SETTINGS = ("model", "task", "finetune", "seed", "fold")
 RECOVERY_SETTINGS = (*TRAINING_SETTINGS, "prune")

@@ -9,7 +9,6 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from effcomp.core.interval import Interval
 from effcomp.report.choose.fronts import Tradeoff
-from effcomp.report.choose.objectives import Objective
 from effcomp.report.figures.bars import (
     COLOUR,
     DPI,
@@ -21,7 +20,8 @@ from effcomp.report.figures.bars import (
     whiskers,
     wrapped,
 )
-from effcomp.report.table.rows import subject
+from effcomp.report.objectives import Objective
+from effcomp.report.rows import subject
 
 MARKERS = "osD^vP*X<>hp"
 PANELS_ABREAST = 3

@@ -17,14 +17,14 @@ from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.fronts import examples, scope
-from effcomp.report.choose.objectives import OBJECTIVES, comparable, keeps_time
 from effcomp.report.choose.recommend import Recommendation
 from effcomp.report.figures.bars import DPI
+from effcomp.report.objectives import OBJECTIVES, comparable, keeps_time
+from effcomp.report.rows import NamedRecord, subject
 from effcomp.report.table.comparison import Comparison
 from effcomp.report.table.drift import drifts
 from effcomp.report.table.repeats import MEANS
-from effcomp.report.table.rows import NamedRecord, subject
-from effcomp.report.table.words import doubts, verdict
+from effcomp.report.words import doubts, verdict
 
 if TYPE_CHECKING:
     import pandas as pd

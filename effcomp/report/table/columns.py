@@ -9,7 +9,7 @@ from effcomp.record import GenerationQuality, GenerationVersus, NotMeasured, Qua
 from effcomp.record.baseline import is_baseline
 from effcomp.record.generation import TEXT_SCORES
 from effcomp.record.quantity import KEY, Field, Quantity, fields
-from effcomp.report.table.rows import NamedRecord, spread
+from effcomp.report.rows import NamedRecord, spread
 
 
 @dataclass(frozen=True)

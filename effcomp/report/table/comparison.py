@@ -7,8 +7,8 @@ import pandas as pd
 
 from effcomp.record import Record
 from effcomp.report.choose.fronts import Tradeoff, quality_tradeoffs, readable
+from effcomp.report.rows import NamedRecord, rows
 from effcomp.report.table.columns import Column, columns
-from effcomp.report.table.rows import NamedRecord, rows
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from effcomp.record import Record
-from effcomp.report.choose.objectives import setting_of_calls
-from effcomp.report.table.rows import model_and_task
+from effcomp.report.objectives import setting_of_calls
+from effcomp.report.rows import model_and_task
 
 FEWEST = 3
 """Measurements of a baseline before anything is said of it."""

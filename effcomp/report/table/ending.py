@@ -3,9 +3,9 @@
 from textwrap import fill
 
 from effcomp.record import Record
-from effcomp.report.choose.objectives import OBJECTIVES
-from effcomp.report.table.rows import rows
-from effcomp.report.table.words import doubts, quantity, verdict
+from effcomp.report.objectives import OBJECTIVES
+from effcomp.report.rows import rows
+from effcomp.report.words import doubts, quantity, verdict
 
 WIDTH = 100
 SHOWN = (

@@ -9,8 +9,8 @@ import pandas as pd
 
 from effcomp.core.statistics import repeated_interval
 from effcomp.record import Record
+from effcomp.report.rows import NamedRecord, rows, spread
 from effcomp.report.table.columns import Column, columns
-from effcomp.report.table.rows import NamedRecord, rows, spread
 
 REPEATS = ("seed", "fold")
 MEANS = "means over repeats, with 95 % t intervals"

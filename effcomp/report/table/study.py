@@ -15,7 +15,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.record import LanguageQuality, NotMeasured, Quality, Record
 from effcomp.record.quantity import MIB
-from effcomp.report.table.rows import spread, subject
+from effcomp.report.rows import spread, subject
 
 SOURCE = "source"
 """The heading of the column that says whose numbers stand in a line."""

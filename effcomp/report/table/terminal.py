@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, TextIO
 from effcomp.record import Record
 from effcomp.report.choose.fronts import MOST_SHOWN, scope
 from effcomp.report.choose.recommend import Recommendation
+from effcomp.report.rows import subject
 from effcomp.report.table.comparison import Comparison, compare
 from effcomp.report.table.drift import drifts
 from effcomp.report.table.further import further_tables
-from effcomp.report.table.rows import subject
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,8 +2,8 @@
 
 from effcomp.record import Record
 from effcomp.report.choose.fronts import MOST_SHOWN, examples, quality_tradeoffs, readable, tradeoffs
+from effcomp.report.rows import NamedRecord, rows
 from effcomp.report.sources import find_records
-from effcomp.report.table.rows import NamedRecord, rows
 from tests.conftest import ROOT
 
 CPU = ROOT / "benchmarks/cpu"

@@ -5,10 +5,10 @@ import pytest
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.report.choose.goal import parse_goal
-from effcomp.report.choose.objectives import OBJECTIVES
 from effcomp.report.choose.recommend import Candidate, Recommendation, recommend, standing
+from effcomp.report.objectives import OBJECTIVES
+from effcomp.report.rows import NamedRecord, rows
 from effcomp.report.sources import find_records
-from effcomp.report.table.rows import NamedRecord, rows
 from tests.conftest import ROOT, records
 
 CPU = ROOT / "benchmarks/cpu"

@@ -4,10 +4,10 @@ import pytest
 
 from effcomp.core.interval import Interval
 from effcomp.record import Record, VersusBaseline
+from effcomp.report.rows import NamedRecord, rows, spread
 from effcomp.report.sources import find_records
 from effcomp.report.table.comparison import compare, to_markdown
-from effcomp.report.table.rows import NamedRecord, rows, spread
-from effcomp.report.table.words import doubts, verdict
+from effcomp.report.words import doubts, verdict
 from tests.conftest import ROOT, altered, records
 
 

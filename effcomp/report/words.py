@@ -5,8 +5,8 @@ import math
 from effcomp.core.interval import Interval
 from effcomp.record import GenerationQuality, GenerationVersus, LanguageVersus, NotMeasured, Record, VersusBaseline
 from effcomp.record.baseline import is_baseline
-from effcomp.report.choose.objectives import Objective
-from effcomp.report.table.rows import NamedRecord, spread
+from effcomp.report.objectives import Objective
+from effcomp.report.rows import NamedRecord, spread
 
 
 def verdict(row: NamedRecord) -> str:

@@ -7,7 +7,7 @@ import pytest
 from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.record.quantity import fields
-from effcomp.report.choose.objectives import BETWEEN_RUNS, OBJECTIVES, comparable, pareto_front
+from effcomp.report.objectives import BETWEEN_RUNS, OBJECTIVES, comparable, pareto_front
 from effcomp.report.sources import find_records
 from tests.conftest import ROOT, altered
 

@@ -1,0 +1,22 @@
+"""Subcommands of `effcomp`."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    module: str
+    meaning: str
+    adds: tuple[str, ...] = ()
+    """Arguments that the word stands for."""
+
+
+COMMANDS = {
+    "run": Command("effcomp.run", "measure one configuration: effcomp run quant=nf4"),
+    "sweep": Command("effcomp.run", "measure every combination: effcomp sweep quant=none,bf16,nf4", ("-m",)),
+    "report": Command("effcomp.report.__main__", "compare records: table, figures, one HTML page"),
+    "recommend": Command("effcomp.command.recommend", "name the best configuration for a goal, and why others lost"),
+    "predict": Command("effcomp.command.predict", "apply an artifact to the texts of a file"),
+    "upload": Command("effcomp.command.upload", "send runs that are kept on disk to an MLflow server"),
+    "completion": Command("effcomp.command.completion", 'complete words in a shell: eval "$(effcomp completion)"'),
+}
