@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from effcomp.artifact.gguf_tensors import SUPPORTED
 from effcomp.core.batches import Batch
-from effcomp.runtimes.llama_cpp import LlamaModel, Rows, longest, read_all, read_last
 from effcomp.runtimes.llama_library import Context, Model, Settings, Size
+from effcomp.runtimes.llama_model import LlamaModel, Rows, longest, read_all, read_last
 
 ACTIVATIONS: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
     "tanh": np.tanh,
