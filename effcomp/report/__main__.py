@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         help="where to write; else results in a folder, NAME_results beside NAME.jsonl, ./results for MLflow and for "
         "several sources",
     )
+    parser.add_argument("--all-columns", action="store_true", help="print those too that need more than 120 characters")
     parser.add_argument(
         "--recommend",
         nargs="+",
@@ -80,7 +81,7 @@ def report(arguments: argparse.Namespace) -> "Recommendation | None":
     found = matching(find(arguments.sources), wanted)
     gc.freeze()  # libraries ask for a collection by themselves
     written = write(found, arguments.out or target_of(arguments.sources), [], goal)
-    print_comparison(written.comparison, written.further, sys.stdout)
+    print_comparison(written.comparison, written.further, sys.stdout, arguments.all_columns)
     print(f"page      {written.page}")
     print(f"figures   {written.folder}/*.png")
     if written.recommendation is not None:

@@ -17,20 +17,41 @@ if TYPE_CHECKING:
 
 LINE = 120
 """Characters in a line of text."""
+PREFERRED = (
+    "verdict",
+    "speed-up, batch 1",
+    "artifact",
+    "accuracy difference",
+    "decode",
+    "latency p50",
+    "peak",
+    "notes",
+)
+"""Beginnings of the headings that a line shows first, after the configuration and its quality."""
 WIDEST = 10_000
 """A table is never squeezed: a terminal that is narrower wraps or scrolls, a file keeps whole lines."""
 
 
-def print_table(records: list[Record], stream: TextIO) -> None:
+def print_table(records: list[Record], stream: TextIO, all_columns: bool = False) -> None:
     """Print the comparison of records, and the tables behind it."""
-    print_comparison(compare(records), further_tables(records), stream)
+    print_comparison(compare(records), further_tables(records), stream, all_columns)
 
 
-def print_comparison(comparison: Comparison, further: "list[tuple[str, pd.DataFrame]]", stream: TextIO) -> None:
-    """Print a comparison and its further tables; of very many configurations those near the Pareto fronts."""
+def print_comparison(
+    comparison: Comparison, further: "list[tuple[str, pd.DataFrame]]", stream: TextIO, all_columns: bool = False
+) -> None:
+    """Print a comparison and its further tables; of very many configurations those near the Pareto fronts.
+
+    Args:
+        all_columns: print those too that a line of LINE characters has no room for.
+    """
     rows, shown = comparison.rows, comparison.shown
     title = subject([row.record for row in rows]) + scope(len(shown), len(rows))
-    print_frame(title, replace(comparison, rows=shown).texts(), stream)
+    frame = replace(comparison, rows=shown).texts()
+    fitting = frame if all_columns else fitted(frame)
+    print_frame(title, fitting, stream)
+    if left := ", ".join(heading.partition(",")[0] for heading in frame.columns if heading not in fitting.columns):
+        print(f"{fill(f'with --all-columns also: {left}', LINE)}\n", file=stream)
     for sentence in drifts([row.record for row in rows]):
         print(f"{fill(sentence, LINE)}\n", file=stream)
     for caption, frame in further:
@@ -45,19 +66,36 @@ def print_recommendation(recommendation: Recommendation, stream: TextIO) -> None
         print(fill(line, LINE, initial_indent=f"{mark:6}", subsequent_indent=" " * 6), file=stream)
 
 
+def fitted(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Leave out columns that LINE characters have no room for: preferred ones are taken first, then from the left."""
+    headings = list(frame.columns)
+    ranks = [next((rank for rank, start in enumerate(PREFERRED) if name.startswith(start)), None) for name in headings]
+    order = sorted(range(2, len(headings)), key=lambda at: (ranks[at] is None, ranks[at] or 0, at))
+    kept = headings[:2]
+    for at in order:
+        wider = [name for name in headings if name in kept or name == headings[at]]
+        if max(map(len, drawn(frame[wider]))) <= LINE:
+            kept = wider
+    return frame[kept]
+
+
 def print_frame(title: str, frame: "pd.DataFrame", stream: TextIO) -> None:
-    """Print a table; a heading takes two lines (what, unit), a cell one."""
+    """Print a table under its title."""
+    print("\n".join(["", *wrap(title, LINE), *drawn(frame)]), file=stream)
+
+
+def drawn(frame: "pd.DataFrame") -> list[str]:
+    """Return the lines of a table; a heading takes two lines (what, unit), a cell one."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, heading in enumerate(frame.columns):
-        drawn.add_column(heading.replace(", ", "\n"), justify="right" if index else "left", no_wrap=True)
+        table.add_column(heading.replace(", ", "\n"), justify="right" if index else "left", no_wrap=True)
     for row in frame.values.tolist():
-        drawn.add_row(*row)
+        table.add_row(*row)
     console = Console(width=WIDEST, color_system=None)
     with console.capture() as captured:
-        console.print(drawn)
-    lines = ["", *wrap(title, LINE), *captured.get().splitlines()]
-    print("\n".join(line.rstrip() for line in lines), file=stream)
+        console.print(table)
+    return [line.rstrip() for line in captured.get().splitlines()]

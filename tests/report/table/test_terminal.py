@@ -1,0 +1,31 @@
+"""The table in a terminal: as wide as a line, or with all columns."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from effcomp.report.sources import find_records
+from effcomp.report.table.terminal import LINE, print_table
+from tests.conftest import ROOT
+
+FILES = ["demo.jsonl", "cpu/smollm2_bbc_news.jsonl", "h100/gpt2.jsonl", "real_data/gsm8k_h100.jsonl"]
+
+
+def printed(file: Path, all_columns: bool = False) -> str:
+    stream = io.StringIO()
+    print_table(find_records(file), stream, all_columns)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_table_is_as_wide_as_a_line_and_names_what_it_leaves_out(name: str) -> None:
+    file = ROOT / "benchmarks" / name
+    text, whole = printed(file), printed(file, all_columns=True)
+    table = text[: text.index("with --all-columns also")]
+    assert max(map(len, table.splitlines())) <= LINE
+    for heading in ("speed-up", "artifact"):
+        assert heading in table
+    assert "with --all-columns" not in whole
+    assert max(map(len, whole.splitlines())) > LINE
+    assert "+load" in whole and "+load" not in table
