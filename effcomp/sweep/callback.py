@@ -1,4 +1,4 @@
-"""What surrounds the configurations of a multirun: the parent run before them, the report after them.
+"""Sweep callback: opens the parent run before the configurations of a multirun, writes the report after them.
 
 The sweepers (hydra_plugins/) call `SweepCallback.begin` when they have composed every configuration, and Hydra calls
 the rest of it (conf/config.yaml). The jobs of a sweep may run in other processes, so they meet in the sweep's folder:
@@ -84,7 +84,7 @@ class SweepCallback(Callback):
 
     @classmethod
     def finish(cls) -> None:
-        """The report of what there is; also where the launcher itself has failed."""
+        """Report on the configurations that finished, also where the launcher itself has failed."""
         assert cls.sweep is not None, "a sweep that did not begin does not end"
         try:
             cls.exit_code = finish(cls.sweep)
@@ -155,7 +155,7 @@ def close_parent(sweep: Sweep, results: Path | None, failed: bool) -> None:
 
 
 def sweep_name(overrides: list[str]) -> str:
-    """What a sweep is called: what varies in it, or all that was typed where that is elsewhere."""
+    """Return the name of a sweep: the overrides that vary, or all that were typed where none does."""
     parsed = OverridesParser.create().parse_overrides(overrides)
     varied = [typed for typed, override in zip(overrides, parsed, strict=True) if override.is_sweep_override()]
     return " ".join(varied or overrides)
@@ -193,7 +193,7 @@ def finish(sweep: Sweep) -> int:
 
 
 def cut_off(sweep: Sweep) -> list[dict[str, Any]]:
-    """The configurations that began and left neither a record nor a word: their launcher's process was killed."""
+    """Return the configurations that left neither a record nor a reason: their launcher's process was killed."""
     ended = {file.parent for name in (RECORD_FILE, OUTCOME_FILE) for file in in_order(sweep.folder, name)}
     begun = in_order(sweep.folder, OVERRIDES_FILE)
     silent = [list(OmegaConf.load(file)) for file in begun if file.parents[1] not in ended]
@@ -201,7 +201,7 @@ def cut_off(sweep: Sweep) -> list[dict[str, Any]]:
 
 
 def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
-    """One configuration of a sweep, in the process of its own; whatever keeps it from a record becomes a line of the
+    """Run one configuration of a sweep in a process of its own; the reason for a missing record becomes a line of the
     sweep's report."""
     folder, sweep = Path(hydra_config.runtime.output_dir), Path(hydra_config.sweep.dir)
     plain = OmegaConf.to_container(config, resolve=True)
