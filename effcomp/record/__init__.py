@@ -67,11 +67,11 @@ __all__ = [
 
 RECORD_FILE = "record.json"
 CHOSEN = {"model", "task", "quant", "prune", "device", "runtime", "finetune", "bench", "tracking"}
-"""The groups that every config has a choice of."""
+"""Groups that every config has a choice of."""
 
 
 class Record(Row):
-    """Everything that one configuration showed."""
+    """All numbers of one configuration."""
 
     schema_version: int = SCHEMA
     """Written as `schema`."""
@@ -79,15 +79,15 @@ class Record(Row):
     """The whole composed config; `config["choices"]` names the choice of each group, and `config["study"]` the line of
     a published study that a preset stands for, with the numbers printed there."""
     quality: Quality | LanguageQuality | GenerationQuality | NotMeasured
-    """The variant's, on the whole test split."""
+    """Quality of the variant on the whole test split."""
     versus_baseline: VersusBaseline | LanguageVersus | GenerationVersus | NotMeasured
-    """Against the float32 baseline, on the same examples."""
+    """Comparison with the float32 baseline on the same examples."""
     speed: Speed
-    """Latency, throughput, speed-up."""
+    """Latency, throughput and speed-up."""
     cost: Cost
-    """Bytes, memory, time to load, energy."""
+    """Size, memory, energy, training and load time."""
     truth: Truth
-    """Under what circumstances all this holds."""
+    """Circumstances of the measurement."""
 
     @field_validator("config")
     @classmethod
@@ -100,7 +100,7 @@ class Record(Row):
         return config
 
     def to_json(self) -> str:
-        """One line of JSON."""
+        """Return one line of JSON."""
         fields = self.model_dump(mode="json")
         return json.dumps({"schema": fields.pop("schema_version"), **fields}, allow_nan=False)
 
@@ -133,7 +133,7 @@ class Record(Row):
 
     @property
     def choices(self) -> dict[str, str]:
-        """The choice of each config group: {"model": "minilm", "quant": "nf4", ...}."""
+        """Choice of each config group: {"model": "minilm", "quant": "nf4", ...}."""
         choices: dict[str, str] = self.config["choices"]
         return choices
 

@@ -1,4 +1,4 @@
-"""What a model writes, alone and against its baseline."""
+"""Quality and pace of generated texts, alone and against the baseline."""
 
 from typing import Annotated, Literal
 
@@ -32,32 +32,33 @@ class TextScore(Interval):
     """A score of texts with its 95 % interval over them."""
 
     metric: str
-    """In full, with all that changes the number: the library and its version or signature, encoder, layer, judge."""
+    """Full name of the metric, with everything that changes the number: library and version or signature, encoder,
+    layer, judge."""
 
 
 class GenerationQuality(Row):
-    """What the compressed model writes behind the test's prompts, greedily."""
+    """Texts that the compressed model writes after the test's prompts, by greedy decoding."""
 
     status: Literal["measured"] = "measured"
-    """There is a number."""
+    """Quality was measured."""
     examples: int
-    """Prompts: all of the test."""
+    """Prompts of the test; all are used."""
     headline: str
-    """The score that the verdict is about."""
+    """Score that the verdict is about."""
     scores: Annotated[dict[str, TextScore], Named(TEXT_SCORES)]
-    """By their short names: task.metrics.scores."""
+    """Scores by their short names (task.metrics.scores)."""
     without_score: dict[str, str]
-    """Those of them that these texts do not have, each with its reason."""
+    """Scores that these texts do not have, each with its reason."""
     empty: int
-    """Texts without a character."""
+    """Texts without any character."""
     ended_share: float
-    """Texts that ended by themselves, before task.new_tokens."""
+    """Share of texts that ended before task.new_tokens."""
     mean_tokens: float
-    """Tokens of a text."""
+    """Mean number of tokens in a text."""
 
 
 class GenerationVersus(Row):
-    """Baseline and variant behind the same prompts."""
+    """Texts of baseline and variant after the same prompts."""
 
     identical_tokens: Annotated[
         Interval,
@@ -72,25 +73,26 @@ class GenerationVersus(Row):
             column=True,
         ),
     ]
-    """The share of places with the same token, of the longer text's."""
+    """Share of positions with the same token, over the positions of the longer text."""
     first_divergence_tokens: Interval
-    """How many tokens are the same before the first that is not."""
+    """Tokens before the first one that differs."""
     identical_share: Interval
-    """Texts that are the same to the end."""
+    """Share of texts that are equal to the end."""
     likeness: dict[str, TextScore]
-    """The scores that compare with a reference, with the baseline's text for it."""
+    """Scores that compare with a reference, where the baseline's text is the reference."""
     differences: dict[str, Interval]
     """Variant minus baseline of each score, paired over prompts."""
     mcnemar_p: float | None
     """McNemar's exact test, where the headline is right or wrong; else None."""
     margin: float
-    """How much lower the headline may be and still count as not worse (0.005: half a point)."""
+    """Margin of non-inferiority: the largest drop of the headline that still counts as not worse (0.005: half a
+    point)."""
     verdict: Literal["not worse", "worse", "undecided"]
     """`not worse`: the whole interval of the headline's difference lies above -margin; `worse`: below it."""
 
 
 class Writing(Row):
-    """The pace at which all prompts of the test were written on, not in turn with the baseline."""
+    """Pace of generation over all prompts of the test; not interleaved with the baseline."""
 
     batch_size: int
     """Prompts of like length, padded on the left, in one batch, which goes on until its longest text has ended."""
@@ -99,6 +101,6 @@ class Writing(Row):
     decode_tokens_per_s: float | None
     """New tokens but the first of each text, over the time they took; None where there are none."""
     baseline_prefill_tokens_per_s: float
-    """The float32 baseline's."""
+    """Pace of the float32 baseline."""
     baseline_decode_tokens_per_s: float | None
-    """The float32 baseline's."""
+    """Pace of the float32 baseline."""

@@ -1,4 +1,4 @@
-"""What a model still knows, alone and against its baseline."""
+"""Quality of a model, alone and against its baseline."""
 
 from typing import Annotated, Literal
 
@@ -10,12 +10,12 @@ ACCURATE = ("more accurate", "less accurate")
 
 
 class ClassQuality(Row):
-    """One class of a classifier."""
+    """Scores of a single class."""
 
     precision: float
-    """Of those that were called this class, the share that is."""
+    """Share of the examples predicted as this class that belong to it."""
     recall: float
-    """Of those that are this class, the share that was called so."""
+    """Share of the examples of this class that were predicted as such."""
     f1: float
     """Harmonic mean of precision and recall."""
     examples: int
@@ -23,10 +23,10 @@ class ClassQuality(Row):
 
 
 class GroupQuality(Row):
-    """A part of the test examples, say one language."""
+    """Scores of a part of the test examples, say one language."""
 
     examples: int
-    """How many."""
+    """Examples of this part."""
     accuracy: Annotated[
         Interval, Quantity("accuracy {key}", "%", scale=100, digits=1, better="higher", words=ACCURATE, column=True)
     ]
@@ -36,12 +36,12 @@ class GroupQuality(Row):
 
 
 class Quality(Row):
-    """What the compressed model still knows, on the test examples."""
+    """Quality of a classifier on the test examples."""
 
     status: Literal["measured"] = "measured"
-    """There is a number."""
+    """Quality was measured."""
     examples: int
-    """Test examples that were scored: all of the split."""
+    """Test examples; the whole split is scored."""
     accuracy: Annotated[
         Interval,
         Quantity(
@@ -66,9 +66,9 @@ class Quality(Row):
     calibration_error: float
     """Expected calibration error, 15 bins (Guo et al. 2017, section 2)."""
     per_class: dict[str, ClassQuality]
-    """By the label's name, in the order of the logits."""
+    """Classes by label, in the order of the logits."""
     per_group: dict[str, GroupQuality]
-    """XNLI: each language. Empty where the task has no groups."""
+    """Groups by name (XNLI: each language); empty where the task has none."""
     group_mean_accuracy: float | None
     """The mean of the groups' accuracies; None where the task has no groups."""
     confusion_matrix: list[list[int]]
@@ -76,14 +76,14 @@ class Quality(Row):
 
 
 class LanguageQuality(Row):
-    """How well the compressed model predicts the test text."""
+    """Quality of a language model on the test text."""
 
     status: Literal["measured"] = "measured"
-    """There is a number."""
+    """Quality was measured."""
     blocks: int
-    """Sequences that were scored: all of the test text."""
+    """Sequences of the test text; all are scored."""
     tokens: int
-    """Tokens that were predicted: all of a decoder's, the masked ones of an encoder's."""
+    """Predicted tokens: all for a decoder, the masked ones for an encoder."""
     loss: Annotated[Interval, Quantity("loss", "nats a token", digits=3, better="lower", objective=True)]
     """Cross-entropy in nats a token; intervals are over blocks."""
     perplexity: Annotated[
@@ -95,20 +95,20 @@ class LanguageQuality(Row):
     bits_per_byte: Annotated[
         Interval | None, Quantity("bits per byte", digits=3, better="lower", objective=True, column=True)
     ]
-    """Of UTF-8 text; comparable between tokenizers. None for masked models."""
+    """Bits per byte of UTF-8 text; comparable between tokenizers. None for masked models."""
 
 
 class NotMeasured(Row):
-    """Quality has no meaning here, and why: there is no number that could be mistaken for one."""
+    """Reason why no quality is given; no number can be mistaken for one."""
 
     status: Literal["not measured"] = "not measured"
-    """There is none."""
+    """Quality was not measured."""
     reason: str
-    """Why."""
+    """The reason."""
 
 
 class VersusBaseline(Row):
-    """Baseline and variant on the same examples."""
+    """Comparison of baseline and variant on the same examples."""
 
     accuracy_difference: Annotated[
         Interval,
@@ -137,13 +137,13 @@ class VersusBaseline(Row):
     flipped_to_right: int
     """Examples that only the variant gets right."""
     margin: float
-    """How much lower the accuracy may be and still count as not worse (0.005: half a point)."""
+    """Margin of non-inferiority: the largest drop of accuracy that still counts as not worse (0.005: half a point)."""
     verdict: Literal["not worse", "worse", "undecided"]
     """`not worse`: the whole interval lies above -margin; `worse`: below it."""
 
 
 class LanguageVersus(Row):
-    """Baseline and variant on the same blocks, with the same tokens to predict."""
+    """Comparison of baseline and variant on the same blocks, with the same tokens to predict."""
 
     loss_difference: Annotated[
         Interval,
@@ -153,6 +153,6 @@ class LanguageVersus(Row):
     perplexity_ratio: Interval
     """Variant over baseline."""
     margin: float
-    """How many nats a token more still count as not worse."""
+    """Margin of non-inferiority: the largest rise of the loss, in nats a token, that still counts as not worse."""
     verdict: Literal["not worse", "worse", "undecided"]
     """`not worse`: the whole interval of the loss difference lies below the margin."""

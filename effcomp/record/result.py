@@ -43,13 +43,13 @@ class Result:
     record: Record
     training_curve: list[dict[str, Any]]
     recovery_curve: list[dict[str, Any]]
-    """Of the training after pruning; empty without."""
+    """Curve of the training after pruning; empty without one."""
     trace: list[Sample]
-    """Of the measured process."""
+    """Resource trace of the measured process."""
     raw: dict[str, NDArray[np.float64]]
-    """Every single call's milliseconds, (turns, calls), by what was called."""
+    """Milliseconds of every call, (turns, calls), by what was called."""
     texts: list[dict[str, str]]
-    """Of a task that writes: each prompt with its reference, and what baseline and variant wrote; else empty."""
+    """Generation tasks: each prompt, its reference, and the texts of baseline and variant; else empty."""
     started_ms: int
     """When the run began, Unix time."""
     ended_ms: int
@@ -72,7 +72,7 @@ class Result:
 
     @classmethod
     def read(cls, folder: Path) -> "Result":
-        """What `write` wrote.
+        """Read the files that `write` wrote.
 
         Raises:
             OSError: a file is missing.

@@ -1,4 +1,4 @@
-"""How fast a model is."""
+"""Speed of a model."""
 
 from typing import Annotated
 
@@ -32,12 +32,12 @@ class Floor(Row):
 
 
 class Generation(Row):
-    """One token after another, with a cache, behind one prompt at batch size 1."""
+    """Token by token generation with a cache, after one prompt at batch size 1."""
 
     prompt_tokens: int
     """Length of the prompt."""
     new_tokens: int
-    """Tokens written behind it."""
+    """Tokens written after it."""
     prefill_ms: Annotated[
         Interval,
         Quantity(
@@ -83,17 +83,17 @@ class Scenarios(Row):
     single_stream_p90_ms: float | None = None
     """The 90th percentile of the latency of one request after another."""
     offline_samples_per_s: float | None = None
-    """Everything is there at once, sorted by length, 32 at a time."""
+    """All samples are available at once, sorted by length, 32 at a time."""
     server_requests_per_s: float | None = None
     """The highest Poisson rate at which p99 from arrival to answer keeps the bound; 0: none does."""
     server_p99_ms: float | None = None
-    """At that rate."""
+    """The 99th percentile at that rate."""
     server_bound_ms: float | None = None
     """The bound that was asked for."""
 
 
 class BatchSpeed(Row):
-    """One batch size. Times are of a whole batch, padding included, from token ids to logits."""
+    """Speed at a batch size. Times are of a whole batch, padding included, from token ids to logits."""
 
     calls: int
     """Timed calls."""
@@ -141,7 +141,7 @@ class BatchSpeed(Row):
     gpu_time_p50_ms: float | None = None
     """Between the GPU's own events; None on a CPU."""
     floor: Floor | None = None
-    """How near this comes to what the machine can do; None in records of schema 1."""
+    """Least time on this machine; None in records of schema 1."""
 
 
 class Speed(Row):
@@ -161,11 +161,11 @@ class Speed(Row):
             headline="latency_ms",
         ),
     ]
-    """At the first batch size, as `speedup`."""
+    """Latency at the first batch size, as `speedup`."""
     speedup: Annotated[
         Interval, Quantity("speed-up", "x", better="higher", words=FASTER, objective=True, headline="speedup")
     ]
-    """At the first batch size."""
+    """Speed-up at the first batch size."""
     by_batch_size: Annotated[dict[int, BatchSpeed], Field(min_length=1)]
     """By the number of sequences in a batch."""
     fixed_length: int | None = None
@@ -173,6 +173,6 @@ class Speed(Row):
     generation: Generation | None = None
     """Decoders alone."""
     scenarios: Scenarios | None = None
-    """None: none was asked for."""
+    """Scenarios that were asked for; None without any."""
     writing: Writing | None = None
     """Tasks that write alone; None in records of schema 1 and 2."""

@@ -9,7 +9,7 @@ class GpuSample:
     temperature_c: float
     power_w: float
     memory_bytes: int
-    """Of the whole board."""
+    """Memory in use on the whole board."""
     throttle_reasons: int = 0
     """NVML's bits of the reasons for which its clock is lower than it could be."""
 

@@ -1,4 +1,4 @@
-"""Write the whole report of some records into a folder."""
+"""Report of records: tables, figures and page in a folder."""
 
 import re
 from collections import Counter
@@ -32,7 +32,7 @@ LONGEST_STEM = 100
 
 @dataclass(frozen=True)
 class Report:
-    """What was written."""
+    """A written report."""
 
     comparison: Comparison
     """The baseline first, then as they were measured."""
@@ -64,7 +64,7 @@ def target_of(sources: Sequence[str]) -> Path:
 
 
 def write(found: list[Found], target: Path, left_out: list[str], goal: Goal | None) -> Report:
-    """Tables, figures and page into a folder, which is made.
+    """Write tables, figures and page into a folder, which is created.
 
     Raises:
         UserError: the folder cannot be made, or the goal of the recommendation does not fit the records.
@@ -90,7 +90,7 @@ def write(found: list[Found], target: Path, left_out: list[str], goal: Goal | No
 
 
 def draw_figures(found: list[Found], comparison: Comparison, target: Path) -> list[Path]:
-    """Every figure that these records have something for, as NAME.png."""
+    """Draw every figure that these records have data for, as NAME.png."""
     rows, drawn_rows = comparison.rows, comparison.shown
     shown = {row.name for row in drawn_rows}
     drawn_found = [one for one, row in zip(found, rows, strict=True) if row.name in shown]

@@ -1,4 +1,4 @@
-"""What a record is called beside others."""
+"""Names of records beside one another."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from effcomp.record.baseline import is_baseline
 
 BASELINE_NAME = "none (baseline)"
 WITHOUT_EFFECT = ("store", "tracking", "remeasure", "study")
-"""Settings that say where things are kept and what they stand for: no configuration differs by them."""
+"""Settings that do not affect the measurement."""
 MOST_SUBJECTS = 3
 
 
 @dataclass(frozen=True)
 class NamedRecord:
-    """A record and what it is called beside the others."""
+    """A record with its name beside the others."""
 
     name: str
     record: Record
@@ -41,8 +41,10 @@ def name(record: Record) -> str:
 
 
 def rows(records: Sequence[Record]) -> list[NamedRecord]:
-    """Every record with its name, behind its model and task where there are several. Where two would have the same
-    name, what tells them apart is added: `nf4, device.threads=1`, or else when each was measured."""
+    """Name every record, with its model and task first where there are several.
+
+    Where two would have one name, the settings that differ are added (`nf4, device.threads=1`), or else the time.
+    """
     several = len({model_and_task(record) for record in records}) > 1
     names = [f"{model_and_task(record)}: {name(record)}" if several else name(record) for record in records]
     for twins in repeated(names):
@@ -56,7 +58,7 @@ def rows(records: Sequence[Record]) -> list[NamedRecord]:
 
 
 def repeated(names: list[str]) -> list[list[int]]:
-    """The places of each name that stands more than once."""
+    """Return the indices of each name that occurs more than once."""
     places: defaultdict[str, list[int]] = defaultdict(list)
     for index, words in enumerate(names):
         places[words].append(index)
@@ -80,7 +82,7 @@ def model_and_task(record: Record) -> str:
 
 
 def subject(records: Sequence[Record]) -> str:
-    """What the records have in common: `minilm on rotten_tomatoes`."""
+    """Return what the records have in common: `minilm on rotten_tomatoes`."""
     subjects = list(dict.fromkeys(model_and_task(record) for record in records))
     if len(subjects) > MOST_SUBJECTS:
         return f"{len(subjects)} pairs of model and task"

@@ -1,4 +1,4 @@
-"""Where records come from: folders, files with a record on each line, MLflow."""
+"""Sources of records: folders, files with a record on each line, MLflow."""
 
 import json
 from collections import defaultdict
@@ -13,12 +13,12 @@ from effcomp.record.baseline import is_baseline
 from effcomp.record.result import SERIES_FILE, RecordText, run_folders
 
 Curve = list[dict[str, float]]
-"""Of a training: {"step", "loss", "learning_rate"} or {"step", "eval_loss"}, one for each time it was logged."""
+"""Training curve: {"step", "loss", "learning_rate"} or {"step", "eval_loss"} for each time it was logged."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A record, and the curves of its trainings where they were kept."""
+    """A record with the curves of its trainings, where they were kept."""
 
     record: Record
     training_curve: Curve
@@ -80,7 +80,11 @@ def in_folder(folder: Path) -> Iterator[RecordText]:
 
 
 def parsed(text: RecordText) -> Found:
-    """Raises UserError for a damaged record, and for damaged curves."""
+    """Parse a record and its curves.
+
+    Raises:
+        UserError: the record or the curves are damaged.
+    """
     try:
         record = Record.from_json(text.record)
     except ValueError as error:

@@ -20,7 +20,7 @@ def parse_where(items: list[str]) -> dict[str, list[str]]:
 
 
 def matching(found: list[Found], wanted: dict[str, list[str]]) -> list[Found]:
-    """Those whose settings (a group's choice, or any setting as it is typed) have one of the wanted values each.
+    """Return the records whose settings (choices of groups, or settings as they are typed) have the wanted values.
 
     Raises:
         UserError: no record has such a setting or such a value, or none has all of them.
@@ -48,7 +48,7 @@ def matching(found: list[Found], wanted: dict[str, list[str]]) -> list[Found]:
 
 
 def typed(found: Found) -> dict[str, str]:
-    """A record's settings as they are typed on the command line."""
+    """Return a record's settings as they are typed on the command line."""
     return {key: text(value) for key, value in settings(found.record.config).items()}
 
 

@@ -1,4 +1,4 @@
-"""A configuration in a sentence, and a number with its unit."""
+"""Sentences about a configuration, and numbers with their units."""
 
 import math
 
@@ -10,7 +10,7 @@ from effcomp.report.rows import NamedRecord, spread
 
 
 def verdict(row: NamedRecord) -> str:
-    """One configuration against the baseline, in a sentence with every interval."""
+    """Compare a configuration with the baseline in a sentence with every interval."""
     versus = row.record.versus_baseline
     if is_baseline(row.record) or isinstance(versus, NotMeasured):
         return facts(row)
@@ -25,7 +25,7 @@ def verdict(row: NamedRecord) -> str:
 
 
 def facts(row: NamedRecord) -> str:
-    """How much faster, smaller and worse than the baseline, without a judgement."""
+    """State how much faster, smaller and worse than the baseline it is, without a verdict."""
     speedup, cost = row.record.speed.speedup, row.record.cost
     times = f"{spread(speedup, 2)} times the baseline's speed"
     if is_baseline(row.record):
@@ -44,7 +44,7 @@ def facts(row: NamedRecord) -> str:
 
 
 def change(record: Record) -> str:
-    """What became of the quality."""
+    """State the change of quality."""
     match record.versus_baseline:
         case NotMeasured() as versus:
             return f"quality {versus.status}"
@@ -61,7 +61,7 @@ def change(record: Record) -> str:
 
 
 def doubts(row: NamedRecord) -> list[str]:
-    """Why a row's numbers should be read with care, each in a sentence."""
+    """Return why a row's numbers should be read with care, each reason in a sentence."""
     truth, found = row.record.truth, []
     if truth.conditions is not None:
         found += [f"{row.name}: noisy: {reason}" for reason in truth.conditions.noise]
@@ -73,12 +73,12 @@ def doubts(row: NamedRecord) -> list[str]:
 
 
 def quantity(objective: Objective, interval: Interval) -> str:
-    """A value in the unit of its objective's label: `4.05 [3.98, 4.11] ms`."""
+    """Return a value in the unit of its objective's label: `4.05 [3.98, 4.11] ms`."""
     return f"{three_digits(objective, interval)} {objective.quantity.unit}".rstrip()
 
 
 def three_digits(objective: Objective, interval: Interval) -> str:
-    """The same without the unit; as many digits behind the point as three of the value's that count."""
+    """Return a value without its unit, with three significant digits."""
     shown = interval.scaled(objective.quantity.scale)
     size = math.floor(math.log10(abs(shown.value))) if shown.value else 0
     digits = max(0, 2 - size)

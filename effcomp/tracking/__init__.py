@@ -1,1 +1,1 @@
-"""Where runs are logged: MLflow, or nowhere."""
+"""Tracking of runs: MLflow, or none."""

@@ -1,4 +1,4 @@
-"""What a place that runs are logged in offers."""
+"""Interface of tracking: where runs are logged."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ class Unreachable(Exception):
 
 
 class Tracking(Component):
-    """Where runs are logged."""
+    """Base class of places that runs are logged in."""
 
     uri: str | None = None
-    """Of the tracking store; None where there is none."""
+    """URI of the tracking store; None where there is none."""
 
     @abstractmethod
     def check(self) -> None:
@@ -63,7 +63,7 @@ class Tracking(Component):
 
     @abstractmethod
     def how_to_open(self) -> str:
-        """Where the data is and what opens it, for a person."""
+        """Return where the data is and the command that opens it, for a person."""
 
 
 class NoTracking(Tracking):

@@ -1,4 +1,4 @@
-"""What stands behind a tracking URI, whatever is logged there: a client, an SQLite file that is MLflow's and whole.
+"""Access to a tracking store: a client, and a check that an SQLite file is MLflow's and complete.
 
 MLflow alone is patient with a server that is not there (minutes), impatient with a database that another process holds
 (20 seconds), and makes its tables in whatever file it is given.
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "effcomp"
-"""Of all runs."""
+"""Experiment of all runs."""
 PATIENCE_S = 120
-"""How long a write waits for another process to leave the SQLite file."""
+"""Seconds that a write waits for another process to release the SQLite file."""
 CREDENTIALS = re.compile(
     r"https?://.*@|(?!sqlite)\w[\w+]*://[^@]*:.*@|.*[?&][^=&]*(pass|token|secret|key)[^=&]*=", re.IGNORECASE
 )
-"""A URI with a user or a password before the host, or with a token behind it."""
+"""A URI with a user or a password before the host, or with a token after it."""
 
 
 def check_database(file: Path, whose: str) -> None:

@@ -1,4 +1,4 @@
-"""The records that were logged to an MLflow tracking store."""
+"""Records that were logged to an MLflow tracking store."""
 
 import sqlite3
 import tempfile
@@ -20,7 +20,7 @@ CONFIGURATIONS = "tags.kind = 'configuration' and attributes.status = 'FINISHED'
 
 
 def logged(uri: str) -> Iterator[RecordText]:
-    """The record of each finished configuration, as it was logged, with its series where there is one.
+    """Yield the record of each finished configuration as it was logged, with its series where there is one.
 
     Raises:
         UserError: the store does not answer, nothing of effcomp is in it, or its URI holds credentials.

@@ -1,4 +1,4 @@
-"""Quality against what it costs: which configurations no other beats, and which are nearest to those."""
+"""Pareto fronts of quality against cost, and the configurations nearest to them."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ MOST_SHOWN = 40
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """One number against another, of configurations that can be compared."""
+    """Two objectives of configurations that can be compared."""
 
     x: Objective
     y: Objective
@@ -33,13 +33,13 @@ class Tradeoff:
         return pareto_front(values, (self.x.direction, self.y.direction))
 
     def among(self, names: set[str]) -> "Tradeoff":
-        """Of these rows alone."""
+        """Return the tradeoff of these rows alone."""
         kept = [index for index, row in enumerate(self.rows) if row.name in names]
         return replace(self, rows=[self.rows[i] for i in kept], points=[self.points[i] for i in kept])
 
 
 def examples(record: Record) -> tuple[str, int | None]:
-    """What has to be the same for two qualities to be comparable: the test set, and for a perplexity the tokens."""
+    """Return what must be equal for two qualities to be comparable: the test set, and for a perplexity the tokens."""
     tokens = record.quality.tokens if isinstance(record.quality, LanguageQuality) else None
     return (record.truth.data.fingerprint, tokens)
 
@@ -70,18 +70,18 @@ def shown_values(objective: Objective, records: Sequence[Record]) -> list[Interv
 
 
 def quality_tradeoffs(rows: Sequence[NamedRecord]) -> dict[str, list[Tradeoff]]:
-    """Quality against each cost that was measured, by the cost's name; one for each test set."""
+    """Return quality against each measured cost, by the name of the cost; one for each test set."""
     return {name: found for name, cost in COSTS.items() if (found := tradeoffs(rows, cost))}
 
 
 def among(found: list[Tradeoff], names: set[str]) -> list[Tradeoff]:
-    """Of these rows alone; without the test sets that have none of them."""
+    """Return the tradeoffs of these rows alone; test sets without any of them are left out."""
     return [kept for one in found if (kept := one.among(names)).rows]
 
 
 def readable(rows: list[NamedRecord], found: dict[str, list[Tradeoff]]) -> list[NamedRecord]:
-    """At most MOST_SHOWN: the first row, those on the fronts, then those that would be if these were not there, and so
-    on; in the order in which they came.
+    """Return at most MOST_SHOWN rows in their order: the first row, those on the fronts, then those that would be on
+    the fronts without these, and so on.
 
     Args:
         found: their `quality_tradeoffs`. Of those without a quality the fronts are of latency against size.
@@ -97,7 +97,7 @@ def readable(rows: list[NamedRecord], found: dict[str, list[Tradeoff]]) -> list[
 
 
 def by_layer(tradeoff: Tradeoff, most: int) -> list[tuple[int, str]]:
-    """At least `most` names, each with the number of fronts that have to be taken away before its own is reached."""
+    """Return at least `most` names, each with the number of fronts that are peeled before its own."""
     peeled: list[tuple[int, str]] = []
     layer = 0
     while tradeoff.rows and len(peeled) < most:
@@ -109,5 +109,5 @@ def by_layer(tradeoff: Tradeoff, most: int) -> list[tuple[int, str]]:
 
 
 def scope(shown: int, of: int) -> str:
-    """What a title says where not all configurations are shown; else nothing."""
+    """Return the addition to a title where not all configurations are shown; else nothing."""
     return f" ({shown} of {of:,} configurations: on the Pareto fronts, and nearest to them)" if shown < of else ""

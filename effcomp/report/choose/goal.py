@@ -1,4 +1,4 @@
-"""What is asked of a recommendation, `max_accuracy_drop=0.5 minimize=latency_p50_ms`, and which records keep it."""
+"""Goal of a recommendation, `max_accuracy_drop=0.5 minimize=latency_p50_ms`, and the check of its limits."""
 
 import math
 from abc import ABC, abstractmethod
@@ -37,14 +37,14 @@ DIRECTIONS: dict[str, Direction] = {
 
 @dataclass(frozen=True)
 class Bound:
-    """A number of the record may be at most so much, or at least; in the Record's own unit."""
+    """Limit of an objective, at most or at least; in the Record's own unit."""
 
     side: Literal["max", "min"]
     objective: str
     limit: float
 
     def broken_by(self, value: Interval | None) -> str | None:
-        """In words; None when the whole interval is within the bound."""
+        """Return the reason in words; None when the whole interval is within the bound."""
         objective = OBJECTIVES[self.objective]
         if value is None:
             return f"its {objective.quantity.label} was not measured"
@@ -57,22 +57,23 @@ class Bound:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known of a loss."""
+    """Measured loss of quality, with the size of its sample."""
 
     loss: Interval
     """More is worse, on the scale on which its interval was made."""
     limit: float
-    """On that scale."""
+    """Limit on that scale."""
     words: str
     """The loss as people read it."""
     count: int
     unit: str
-    """How many of what it was measured on."""
+    """Unit of the count."""
 
 
 @dataclass(frozen=True)
 class Loss(ABC):
-    """How much worse than its baseline a configuration may be, on the same examples; in the unit that is typed."""
+    """Base class of limits on the loss of quality against the baseline, on the same examples; in the unit that is
+    typed."""
 
     limit: float
     quality: ClassVar[str]
@@ -81,10 +82,10 @@ class Loss(ABC):
 
     @abstractmethod
     def evidence(self, record: Record) -> Evidence | None:
-        """None for a record with another kind of quality, or with none."""
+        """Return the measured loss; None for a record with another kind of quality, or with none."""
 
     def broken_by(self, record: Record) -> str | None:
-        """In words; None when the whole 95 % interval of the paired difference is within the limit.
+        """Return the reason in words; None when the whole 95 % interval of the paired difference is within the limit.
 
         The width of an interval falls with the square root of the number of examples; that says how many would be
         enough, should the middle stay where it is.
@@ -151,17 +152,21 @@ LOSSES: dict[str, type[Loss]] = {
 
 @dataclass(frozen=True)
 class Goal:
-    """The best `objective` of the configurations that keep every bound and lose no more than is allowed."""
+    """Objective to optimize among the configurations that keep every bound and every limit of loss."""
 
     text: str
-    """As it was typed."""
+    """The goal as it was typed."""
     objective: str
     bounds: list[Bound]
     losses: list[Loss]
 
 
 def parse_goal(items: list[str]) -> Goal:
-    """Raises UserError for what is not in GRAMMAR, and where there is not exactly one objective."""
+    """Parse typed items.
+
+    Raises:
+        UserError: an item is not in GRAMMAR, or there is not exactly one objective.
+    """
     wanted: list[str] = []
     bounds: list[Bound] = []
     losses: list[Loss] = []
@@ -196,6 +201,6 @@ def number(item: str) -> float:
 
 
 def two_digits(value: float) -> int:
-    """Rounded up to two digits that count: 2,357 is 2,400."""
+    """Round up to two significant digits: 2,357 is 2,400."""
     step = 10 ** max(0, math.floor(math.log10(value)) - 1)
     return math.ceil(value / step) * step

@@ -1,4 +1,4 @@
-"""The configuration that serves a goal best, and why the next ones lost."""
+"""Recommendation: the best configuration for a goal, and why the next ones lost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from effcomp.report.rows import NamedRecord, spread
 from effcomp.report.words import facts, three_digits
 
 EXPLAINED = 4
-"""Configurations before the best one, and behind it, that are explained; the others are counted."""
+"""Configurations before and after the best one that are explained; the others are counted."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A configuration and what it is judged by."""
+    """A configuration and its value of the objective."""
 
     row: NamedRecord
     value: Interval
-    """Of the objective, comparable between the candidates."""
+    """Value of the objective, comparable between the candidates."""
     number: str
     unit: str
-    """The same in words: as a speed-up where that is what was compared."""
+    """The value in words; a speed-up where speed-ups were compared."""
     broken: list[str]
-    """The limits that it is not shown to keep, each in words."""
+    """Limits that it is not shown to keep, each in words."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Recommendation:
 
 
 def recommend(rows: Sequence[NamedRecord], goal: Goal) -> Recommendation:
-    """The best of those that keep every limit.
+    """Return the best configuration of those that keep every limit.
 
     A limit is kept when the whole 95 % interval lies within it; the baseline loses nothing against itself. Speeds
     are compared by the speed-ups over the baseline, or as times (`comparable`).
@@ -77,7 +77,7 @@ def recommend(rows: Sequence[NamedRecord], goal: Goal) -> Recommendation:
 
 
 def candidates(rows: Sequence[NamedRecord], goal: Goal) -> list[Candidate]:
-    """The rows that have the objective.
+    """Return the rows that have the objective.
 
     Raises:
         UserError: none has it, or none has a number that is limited.
@@ -122,7 +122,7 @@ def praised(best: Candidate, objective: Objective) -> str:
 
 
 def standing(one: Candidate, best: Candidate, goal: Goal) -> str:
-    """How a configuration stands to the best: `fp16: slower: 8.1 [7.9, 8.3] against 4.4 [4.2, 4.6] ms`."""
+    """Compare a configuration with the best: `fp16: slower: 8.1 [7.9, 8.3] against 4.4 [4.2, 4.6] ms`."""
     better, worse = OBJECTIVES[goal.objective].quantity.words
     if one.value.low <= best.value.high and best.value.low <= one.value.high:
         word = "a tie"
@@ -132,5 +132,5 @@ def standing(one: Candidate, best: Candidate, goal: Goal) -> str:
 
 
 def more(count: int, words: str) -> list[str]:
-    """Those that are not explained, as one line; none where there are none."""
+    """Return a line for those that are not explained; none where there are none."""
     return [f"{count:,} more {words}"] if count > 0 else []

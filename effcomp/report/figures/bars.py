@@ -24,7 +24,7 @@ Measure = Callable[[Record], Interval | None]
 
 
 def bars(axes: Axes, values: list[Interval | None], colours: list[str]) -> None:
-    """Bars from zero, with intervals where there are any: for what has a meaningful zero."""
+    """Draw bars from zero, with intervals where there are any; for quantities with a meaningful zero."""
     there = [(place, one) for place, one in enumerate(values) if one is not None]
     axes.barh(
         [place for place, _ in there],
@@ -37,7 +37,7 @@ def bars(axes: Axes, values: list[Interval | None], colours: list[str]) -> None:
 
 
 def dots(axes: Axes, values: list[Interval | None], colours: list[str]) -> None:
-    """Points with intervals: for what is compared in a narrow range. The value of a single baseline is a line."""
+    """Draw points with intervals, for quantities in a narrow range; the value of a single baseline is a line."""
     for colour in dict.fromkeys(colours):
         there = [(place, one) for place, one in enumerate(values) if one is not None and colours[place] == colour]
         errors(axes, there, fmt="o", color=colour, capsize=3)
@@ -47,14 +47,14 @@ def dots(axes: Axes, values: list[Interval | None], colours: list[str]) -> None:
 
 
 def errors(axes: Axes, placed: list[tuple[int, Interval]], **style: Any) -> None:
-    """Intervals along x, each at its place on y."""
+    """Draw intervals along x, each at its place on y."""
     ends = [whiskers(one) for _, one in placed]
     both = [[end[side][0] for end in ends] for side in (0, 1)]
     axes.errorbar([one.value for _, one in placed], [place for place, _ in placed], xerr=both, **style)
 
 
 def whiskers(interval: Interval) -> list[list[float]]:
-    """The distances down and up, as matplotlib wants them."""
+    """Return the distances down and up, in the shape that matplotlib takes."""
     return [[max(0.0, interval.value - interval.low)], [max(0.0, interval.high - interval.value)]]
 
 
@@ -67,13 +67,13 @@ def colours_of(rows: Sequence[NamedRecord]) -> list[str]:
 
 
 def named_lines(axes: Axes, rows: Sequence[NamedRecord]) -> None:
-    """The configurations from top to bottom on the y axis."""
+    """Name the configurations from top to bottom on the y axis."""
     axes.set_yticks(range(len(rows)), [wrapped(row.name) for row in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.4, -0.6)
 
 
 def height(rows: Sequence[NamedRecord]) -> float:
-    """Inches for one line per configuration, of longer names more."""
+    """Return the height in inches for one line per configuration, more for longer names."""
     lines = sum(wrapped(row.name).count("\n") * 0.5 + 1 for row in rows)
     return 0.3 * lines + 1.7
 
@@ -81,7 +81,7 @@ def height(rows: Sequence[NamedRecord]) -> float:
 def panels(
     rows: Sequence[NamedRecord], title: str, draw: Callable[..., None], drawn: Sequence[tuple[str, Measure]]
 ) -> Figure:
-    """One panel for each measure, side by side, sharing the configurations; the baseline in grey."""
+    """Draw one panel for each measure, side by side, sharing the configurations; the baseline is grey."""
     figure = Figure(figsize=(2.9 * len(drawn) + 2.6, height(rows)), dpi=DPI, layout="constrained")
     all_axes = figure.subplots(1, len(drawn), sharey=True, squeeze=False)[0]
     for axes, (label, value) in zip(all_axes, drawn, strict=True):
@@ -95,7 +95,7 @@ def panels(
 
 
 def titled(figure: Figure, title: str) -> None:
-    """The title over the whole figure, in as many lines as its width asks for."""
+    """Set the title of the whole figure, in as many lines as its width needs."""
     figure.suptitle(wrapped(title, int(figure.get_figwidth() * 11)), fontsize=11)
 
 

@@ -1,4 +1,4 @@
-"""The figure of the loss over the steps of fine-tuning, and of recovery after pruning."""
+"""Figure of the loss over the steps of fine-tuning and of recovery after pruning."""
 
 import json
 from collections.abc import Sequence

@@ -28,12 +28,15 @@ PANELS_ABREAST = 3
 LEGEND_WIDTH = 34
 """Characters in a line of the legend."""
 LOG_FROM = 6.0
-"""How many times the least the greatest has to be for a logarithmic axis."""
+"""Ratio of the greatest to the least value that gives a logarithmic axis."""
 
 
 def tradeoff_figure(found: Sequence[Tradeoff], about: str) -> Figure:
-    """Quality against a cost, both with intervals; the front as the border of what is reached. A panel for each test
-    set; a configuration has one colour and mark in all of them, paler where it is behind the front."""
+    """Draw quality against a cost, both with intervals, and the Pareto front.
+
+    Each test set has a panel; a configuration has one colour and mark in all of them, paler where it is not on the
+    front.
+    """
     on_front = {one.rows[index].name for one in found for index in one.front}
     names = list(dict.fromkeys(row.name for one in found for row in one.rows))
     labels = ["Pareto front", *sorted(names, key=lambda name: name not in on_front)]
@@ -102,8 +105,8 @@ def scaled(axes: Axes, side: str, objective: Objective, values: Iterable[Interva
 
 
 def throughput_figure(found: Sequence[Tradeoff], about: str) -> Figure | None:
-    """Language models: tokens a second as bars, perplexity as points on an axis of its own, both with intervals.
-    None where there is no language model."""
+    """Draw tokens per second as bars and perplexity as points on an axis of its own, both with intervals. None without
+    a language model."""
     if not found:
         return None
     rows = [row for one in found for row in one.rows]

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: the recommendation, the plot, the table, the verdicts, the figures.
+"""Self-contained HTML page: recommendation, plot, table, verdicts, figures.
 
 page.html is the frame, page.css its look; page.js filters, sorts and draws from what this module puts in.
 """
@@ -38,13 +38,13 @@ NOISE_NOTE = "The baseline is measured against itself too, which shows the noise
 
 @dataclass(frozen=True)
 class Contents:
-    """What a page shows."""
+    """Contents of a page."""
 
     comparison: Comparison
     texts: "pd.DataFrame"
     """Its table with every interval."""
     further: "list[tuple[str, pd.DataFrame]]"
-    """Tables behind it, with their captions."""
+    """Tables after it, with their captions."""
     left_out: list[str]
     figures: list[Path]
     confusions: list[Path]
@@ -53,7 +53,7 @@ class Contents:
 
 
 def page(contents: Contents) -> str:
-    """The page as text."""
+    """Return the page as text."""
     from plotly.offline import get_plotlyjs
 
     rows = contents.comparison.rows
@@ -85,8 +85,8 @@ def page(contents: Contents) -> str:
 
 
 def plot_data(rows: list[NamedRecord]) -> dict[str, Any]:
-    """What page.js draws and filters: for each configuration its choices and, in the units of their labels, the
-    objectives that any has, each [value, low, high]."""
+    """Return the data that page.js draws and filters: for each configuration its choices and the objectives that any
+    of them has, as [value, low, high] in the units of their labels."""
     records = [row.record for row in rows]
     values = {key: comparable(objective, records) for key, objective in OBJECTIVES.items()}
     measured = {key: found for key, found in values.items() if any(found)}

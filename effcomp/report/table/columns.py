@@ -1,4 +1,4 @@
-"""Columns of the comparison table: a heading with its unit, a cell as text, and the number behind it."""
+"""Columns of the comparison table: a heading with its unit, a cell as text, and its number."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The comparison table: one row per configuration, as text, Markdown and CSV."""
+"""Comparison table: one row per configuration, as text, Markdown and CSV."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ from effcomp.report.table.columns import Column, columns
 
 @dataclass(frozen=True)
 class Comparison:
-    """What stands in the table."""
+    """Rows and columns of the table."""
 
     rows: list[NamedRecord]
     columns: list[Column]
@@ -24,12 +24,12 @@ class Comparison:
 
     @cached_property
     def shown(self) -> list[NamedRecord]:
-        """Those that are drawn and printed: all, or where they are very many those near the Pareto fronts."""
+        """Rows that are drawn and printed: all, or of very many those near the Pareto fronts."""
         return readable(self.rows, self.quality)
 
     @cached_property
     def matrices(self) -> list[NamedRecord]:
-        """Those whose confusion matrices are drawn: all, or where they are very many those on the Pareto fronts."""
+        """Rows whose confusion matrices are drawn: all, or of very many those on the Pareto fronts."""
         if len(self.shown) == len(self.rows):
             return self.rows
         fronts = [one for alike in self.quality.values() for one in alike]
@@ -37,7 +37,7 @@ class Comparison:
         return [row for row in self.rows if row.name in names]
 
     def texts(self, every_interval: bool = False) -> pd.DataFrame:
-        """The table as people read it, every cell text.
+        """Return the table for people; every cell is text.
 
         Args:
             every_interval: show those too that a terminal has no room for.
@@ -46,7 +46,7 @@ class Comparison:
         return pd.DataFrame({column.heading: [cell(column, row) for row in self.rows] for column in self.columns})
 
     def values(self) -> pd.DataFrame:
-        """The table as a program reads it: plain numbers, and behind them every metric with its bounds."""
+        """Return the table for programs: plain numbers, then every metric with its bounds."""
         frame = pd.DataFrame({column.heading: [column.value(row) for row in self.rows] for column in self.columns})
         return pd.concat([frame, pd.DataFrame([row.record.metrics() for row in self.rows])], axis=1)
 

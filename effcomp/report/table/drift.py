@@ -1,8 +1,8 @@
-"""Was the baseline as fast beside one row as beside another?
+"""Drift of the baseline between measurements.
 
-It is measured anew beside each, so a speed-up is fair to both of its sides at its time. Its interval allows for what
-two other processes would show on a steady machine (`effcomp.core.statistics.PROCESS_NOISE`), and knows of no other
-hour. The baselines of all rows do.
+The baseline is measured again beside each row, so a speed-up is fair at its time. Its interval covers the difference
+between processes on a steady machine (`effcomp.core.statistics.PROCESS_NOISE`), not the drift of the machine over
+hours. The baselines of all rows show that drift.
 """
 
 from collections import defaultdict
@@ -13,13 +13,13 @@ from effcomp.report.objectives import setting_of_calls
 from effcomp.report.rows import model_and_task
 
 FEWEST = 3
-"""Measurements of a baseline before anything is said of it."""
+"""Fewest measurements of a baseline that are compared."""
 MOST = 1.1
-"""Its time over that of its fastest measurement; more is worth a sentence."""
+"""Largest ratio of its time to its fastest one that is not reported."""
 
 
 def drifts(records: Sequence[Record]) -> list[str]:
-    """A sentence for each baseline that was not equally fast beside all records, with its times by batch size."""
+    """Return a sentence for each baseline that drifted between records, with its times by batch size."""
     groups: defaultdict[tuple[object, ...], list[Record]] = defaultdict(list)
     for record in records:
         groups[*labels(record), *setting_of_calls(record)].append(record)
@@ -30,20 +30,20 @@ def drifts(records: Sequence[Record]) -> list[str]:
         if moved := [words for size in group[0].speed.by_batch_size if (words := moves(group, size))]:
             which = "".join(f", {telling[column]}," for column in differing)
             sentences.append(
-                f"The baseline{which} was not equally fast beside all rows: {'; '.join(moved)}. A speed-up is of "
-                "its own hour: measure rows that are close again (remeasure=true)."
+                f"The baseline{which} drifted between measurements: {'; '.join(moved)}. Re-measure close rows "
+                "(remeasure=true) before ranking them."
             )
     return sentences
 
 
 def labels(record: Record) -> tuple[str, ...]:
-    """What may tell one baseline from another, in words."""
+    """Return in words what may distinguish one baseline from another."""
     seed, fold = (f"{name} {record.config.get(name)}" for name in ("seed", "fold"))
     return model_and_task(record), record.truth.machine.device, f"{record.truth.machine.threads} threads", seed, fold
 
 
 def moves(records: Sequence[Record], batch_size: int) -> str | None:
-    """How far the baseline's times at a batch size lie apart; None where there is nothing to say."""
+    """State the range of the baseline's times at a batch size; None where they agree."""
     times = [record.speed.by_batch_size[batch_size].baseline_latency_p50_ms for record in records]
     fastest = min(times)
     slower = sum(time > MOST * fastest for time in times)

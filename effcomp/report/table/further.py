@@ -1,4 +1,4 @@
-"""The tables that stand behind the comparison, for records that have something for them."""
+"""Tables after the comparison, for records that have data for them."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Runs that differ by seed or fold alone, as one row: the mean with its interval."""
+"""Means with intervals over runs that differ only by seed or fold."""
 
 import json
 from collections import defaultdict
@@ -17,7 +17,7 @@ MEANS = "means over repeats, with 95 % t intervals"
 
 
 def repeats_table(records: list[Record]) -> pd.DataFrame | None:
-    """Every number of the comparison table as a mean over repeats; None when no configuration was repeated."""
+    """Return every number of the comparison table as a mean over repeats; None when no configuration was repeated."""
     groups = [group for group in grouped(records) if len(group) > 1]
     if not groups:
         return None
@@ -30,7 +30,7 @@ def repeats_table(records: list[Record]) -> pd.DataFrame | None:
 
 
 def grouped(records: list[Record]) -> list[list[Record]]:
-    """The records that differ in nothing but seed and fold, together; in the order of the first of each."""
+    """Group the records that differ only by seed and fold, in the order of the first of each group."""
     groups: defaultdict[str, dict[tuple[Any, ...], Record]] = defaultdict(dict)
     for record in records:
         kept = {key: value for key, value in record.config.items() if key not in REPEATS}
@@ -50,7 +50,7 @@ def without_repeats(name: str) -> str:
 
 
 def mean(column: Column, group: list[Record]) -> str | None:
-    """The column's mean over the group with its interval; None where it has no numbers."""
+    """Return the column's mean over the group with its interval; None where it has no numbers."""
     values = [column.value(NamedRecord("", record)) for record in group]
     numbers = [value for value in values if isinstance(value, int | float)]
     if len(numbers) < len(group):

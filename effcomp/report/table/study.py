@@ -18,9 +18,9 @@ from effcomp.record.quantity import MIB
 from effcomp.report.rows import spread, subject
 
 SOURCE = "source"
-"""The heading of the column that says whose numbers stand in a line."""
+"""Heading of the column that names the source of a line."""
 NO_NUMBER = "-"
-"""Where a study printed none."""
+"""Cell of a number that a study did not print."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,20 @@ class Measure:
     """A number that a study printed, as a Record has it."""
 
     value: Callable[[Record], Interval | float | None]
-    """In the unit of its key in MEASURES; None: not measured."""
+    """Reader of the number in the unit of its key in MEASURES; None: not measured."""
     digits: int
     """Behind the point."""
     meaning: str = ""
-    """Which of ours it is, where the study's heading leaves that open."""
+    """Definition of our number, where the study's heading leaves it open."""
 
 
 @dataclass(frozen=True)
 class Study:
     title: str
     setting: str
-    """On what it measured, as far as it says."""
+    """Hardware and data of the study, as far as it states them."""
     columns: dict[str, str]
-    """What it measured, by the keys of MEASURES, with its own headings in its own order."""
+    """Headings of the study by the keys of MEASURES, in its own order."""
 
 
 def of_classes(read: Callable[[Quality], Interval]) -> Callable[[Record], Interval | None]:
@@ -101,7 +101,7 @@ MEASURES: dict[str, Measure] = {
     "ram_added_mb": Measure(ram_added_mb, 1, "what loading and calling add to the resident memory, in 2^20 bytes"),
     "vram_added_mb": Measure(lambda r: None, 1, "effcomp reads the peak on the GPU, not what calls add"),
 }
-"""What the studies printed, with the unit in the key."""
+"""Numbers that the studies printed, with the unit in the key."""
 
 STUDIES: dict[str, Study] = {
     "resource_efficient_sst2": Study(
@@ -154,7 +154,7 @@ STUDIES: dict[str, Study] = {
         },
     ),
 }
-"""By the name that presets give in `study.name`."""
+"""Studies by the name that presets give in `study.name`."""
 
 
 def study_tables(records: list[Record]) -> list[tuple[str, pd.DataFrame]]:
@@ -200,12 +200,12 @@ def where(record: Record) -> str:
 
 
 def printed(study: Study, numbers: dict[str, Any]) -> dict[str, str]:
-    """What the study printed, by its headings."""
+    """Return the numbers that the study printed, by its headings."""
     return {heading: str(numbers.get(key, NO_NUMBER)) for key, heading in study.columns.items()}
 
 
 def measured(study: Study, record: Record) -> dict[str, str]:
-    """What was measured here, by the study's headings."""
+    """Return the numbers that were measured here, by the study's headings."""
     return {heading: cell(MEASURES[key], record) for key, heading in study.columns.items()}
 
 
@@ -217,7 +217,7 @@ def cell(measure: Measure, record: Record) -> str:
 
 
 def caption(study: Study, records: list[Record]) -> str:
-    """Where and on what the study and we measured, and what our numbers mean."""
+    """State hardware and data of the study and of our measurement, and the meaning of our numbers."""
     by_circumstances: defaultdict[str, list[str]] = defaultdict(list)
     for record in records:
         by_circumstances[circumstances(record)].append(row_name(record))

@@ -1,4 +1,4 @@
-"""The comparison in a terminal."""
+"""Comparison in a terminal."""
 
 from dataclasses import replace
 from textwrap import fill, wrap
@@ -33,7 +33,7 @@ WIDEST = 10_000
 
 
 def print_table(records: list[Record], stream: TextIO, all_columns: bool = False) -> None:
-    """Print the comparison of records, and the tables behind it."""
+    """Print the comparison of records, and the further tables."""
     print_comparison(compare(records), further_tables(records), stream, all_columns)
 
 
