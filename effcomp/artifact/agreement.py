@@ -4,7 +4,8 @@ Weights that are loaded by other rules than the checkpoint's (tied where they di
 that an engine executes differently, would otherwise be measured without a word.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from effcomp.core.batches import Batch
 from effcomp.core.errors import UserError
+from effcomp.models.folder import first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -26,6 +28,18 @@ class Probe(NamedTuple):
     batch: Batch
     logits: NDArray[np.float32]
     """(batch, classes), or (batch, positions, vocabulary)."""
+
+
+@contextmanager
+def refusing(who: str, model: "PreTrainedModel") -> Iterator[None]:
+    """Turn whatever a converter or an engine raises for an architecture into one line."""
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        reason = f"{who} does not take the architecture {model.config.model_type} ({first_line(error)})"
+        raise UserError(f"{reason}; choose another runtime") from error
 
 
 def logits_of(model: "PreTrainedModel", batch: Batch) -> NDArray[np.float32]:

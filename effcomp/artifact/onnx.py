@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.artifact.agreement import check_agreement
+from effcomp.artifact.agreement import check_agreement, refusing
 from effcomp.artifact.file_format import POSITIONS, Format, Source, every_position
 from effcomp.core.batches import Batch
 from effcomp.models.heads import Head
@@ -36,7 +36,7 @@ class Onnx(Format):
 
         inputs, dynamic = example_inputs(source), torch.export.Dim.DYNAMIC
         shapes = {name: {0: dynamic} if name == POSITIONS else {0: dynamic, 1: dynamic} for name in inputs}
-        with torch.no_grad():
+        with torch.no_grad(), refusing("ONNX Runtime", source.model):
             program = torch.onnx.export(
                 graph_of(source.model),
                 kwargs=inputs,
@@ -52,7 +52,8 @@ class Onnx(Format):
             node.metadata_props.clear()  # the Python lines that a node came from, as large as a small model
         stored = sum(parameter.nbytes for parameter in source.model.parameters())
         program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
-        check_agreement(source.probes, answers_of(folder / GRAPH_FILE, source.head), "ONNX Runtime")
+        with refusing("ONNX Runtime", source.model):
+            check_agreement(source.probes, answers_of(folder / GRAPH_FILE, source.head), "ONNX Runtime")
         calibration = calibration_inputs(samples, source.head)
         writer(quant, OnnxLowering).rewrite(quant, folder / GRAPH_FILE, calibration)
 

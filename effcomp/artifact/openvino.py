@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.artifact.agreement import check_agreement
+from effcomp.artifact.agreement import check_agreement, refusing
 from effcomp.artifact.file_format import Format, Source, every_position
 from effcomp.core.batches import Batch
 from effcomp.models.heads import Head
@@ -37,10 +37,10 @@ class OpenVino(Format):
 
         from effcomp.artifact.graph import calibration_inputs, example_inputs, graph_of
 
-        with torch.no_grad(), warnings.catch_warnings():
+        with torch.no_grad(), warnings.catch_warnings(), refusing("OpenVINO", source.model):
             warnings.simplefilter("ignore")  # of values that the trace makes constant: tests call with other shapes
             converted = openvino.convert_model(graph_of(source.model), example_input=example_inputs(source))
-        check_agreement(source.probes, answers_of(converted, source.head), "OpenVINO")
+            check_agreement(source.probes, answers_of(converted, source.head), "OpenVINO")
         lowered = writer(quant, OpenVinoLowering)
         converted = lowered.rewrite(quant, converted, calibration_inputs(samples, source.head))
         halves = lowered.compute_dtype in {"bfloat16", "float16"}

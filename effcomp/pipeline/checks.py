@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from effcomp.artifact.architectures import check_architecture
 from effcomp.core import machine
 from effcomp.core.errors import Skipped, UserError
 from effcomp.core.packages import require
@@ -127,7 +128,9 @@ def check_fit(run: "Run") -> None:
     parts.finetune.check_task(splits, head, parts.task.max_length)
     parts.prune.check_task(splits, head, parts.task.max_length)
     check_lengths(parts, head, longest_sequence(parts.model.shape(store).to_dict()))
-    parts.runtime.format.check_model(parts.model.shape(store), head, reshaped=isinstance(parts.prune, Structured))
+    runtime, model_type = parts.runtime, parts.model.shape(store).model_type
+    check_architecture(model_type, runtime.format.name, runtime.name)
+    runtime.format.check_model(parts.model.shape(store), head, reshaped=isinstance(parts.prune, Structured))
     check_counts(parts, splits)
     if run.device.kind == "cuda":
         import torch

@@ -21,6 +21,7 @@ from effcomp.pipeline.predictions import answers
 from effcomp.pipeline.prepare import Run, prepare
 from effcomp.pipeline.rates import machine_rates
 from effcomp.pipeline.record import data_row, size_row, software_row, training_row
+from effcomp.pipeline.rehearsal import rehearse
 from effcomp.pipeline.scores import NOTHING_TO_JUDGE, judge
 from effcomp.pipeline.tokens import TOKENS_FILE, tokens
 from effcomp.pipeline.training import checkpoint, pruned
@@ -94,6 +95,7 @@ class Compressed(NamedTuple):
 
 def compress(run: Run) -> Compressed:
     """Train, prune, and write the artifacts of baseline and variant."""
+    rehearse(run)
     trained = checkpoint(run)
     recovered = pruned(run, trained)
     return Compressed(trained, recovered, artifact(run.baseline(), trained), artifact(run, recovered))
