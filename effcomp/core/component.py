@@ -3,9 +3,10 @@
 import re
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator
 
 from effcomp.core.class_paths import id_of
 from effcomp.core.code_key import code_key, package_sources
@@ -38,6 +39,17 @@ class Component(BaseModel):
 
     name: str
     """Name of the choice, as typed on the command line."""
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def expand_home(cls, value: Any) -> Any:
+        """Read `~` at the beginning of a path as the home folder, which a shell does not do after a `=`."""
+        if not isinstance(value, Path):
+            return value
+        try:
+            return value.expanduser()
+        except RuntimeError as error:
+            raise ValueError("there is no such home folder; write the path without ~") from error
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -1,6 +1,7 @@
 """Full fine-tuning: every parameter, with transformers' Trainer."""
 
 import logging
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -84,6 +85,17 @@ class FullFinetune(Finetune):
             raise UserError(
                 f"finetune.train_samples={self.train_samples}: the task has {len(splits.train)} training examples"
             )
+        if head == "sequence_classification":  # of language models the blocks count: see train
+            self.check_patience(self.examples_used(splits.train))
+
+    def check_patience(self, rows: int) -> None:
+        """Raise UserError for early stopping that never looks, because the training on so many rows ends before."""
+        steps = int(ceil(rows / (self.batch_size * self.gradient_accumulation)) * self.epochs)
+        if self.patience is not None and steps < self.checkpoint_steps:
+            reason = f"the training has {steps} steps and looks every finetune.checkpoint_steps={self.checkpoint_steps}"
+            raise UserError(
+                f"finetune.patience={self.patience}: {reason}; give {max(1, steps // 10)}, or patience=null"
+            )
 
     def adapt(self, model: "PreTrainedModel", head: Head, place: str) -> "PreTrainedModel":
         """The model as it is trained, on this device (`cuda:1`); the model itself, where every parameter is."""
@@ -110,6 +122,7 @@ class FullFinetune(Finetune):
             source = f"finetune.validation_share={self.validation_share}: the training part"
             examples, held_back = stratified_split(examples, count, job.seed, source)
         rows = self.rows(job, examples)
+        self.check_patience(len(rows))
         held_back_rows = self.rows(job, held_back) if held_back is not None else None
         if self.processes > 1:
             return train_in_processes(self, self.processes, job, rows, held_back_rows)
@@ -142,6 +155,7 @@ class FullFinetune(Finetune):
             seed=job.seed,
             logging_steps=10,
             logging_first_step=True,
+            logging_nan_inf_filter=False,
             save_strategy="steps",
             save_steps=self.checkpoint_steps,
             save_total_limit=1,

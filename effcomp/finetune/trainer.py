@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
+from math import isfinite
 from typing import Any
 
 import torch
@@ -16,7 +17,20 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from effcomp.core.batches import IGNORED
+from effcomp.core.errors import UserError
 from effcomp.finetune.sampler import LengthGrouped, Share
+
+DIVERGED = 1000
+"""Times the first loss, above which a training is given up."""
+SMALLEST_LOSS = 0.01
+"""Nats; a training that begins below has not diverged when its loss grows to this times DIVERGED."""
+
+
+def check_loss(first: float, loss: float, step: int) -> None:
+    """Raise UserError for a loss that is not finite or has grown a thousandfold."""
+    if not isfinite(loss) or loss > DIVERGED * max(first, SMALLEST_LOSS):
+        reason = f"the training diverged: its loss was {first:.3g} at first and is {loss:.3g} at step {step}"
+        raise UserError(f"{reason}; give a smaller finetune.learning_rate")
 
 
 class GroupedTrainer(Trainer):
@@ -64,8 +78,15 @@ class GroupedTrainer(Trainer):
         return batch
 
     def log(self, logs: dict[str, float], *more: Any) -> None:
-        """Each row of the curve says when it was, in seconds since this try began."""
+        """Log a row of the curve, with the seconds since this try began.
+
+        Raises:
+            UserError: the loss is not finite, or has grown a thousandfold.
+        """
         super().log({**logs, "seconds": round(time.perf_counter() - self.began, 3)}, *more)
+        if "loss" in logs:
+            first = next(row["loss"] for row in self.state.log_history if "loss" in row)
+            check_loss(float(first), float(logs["loss"]), self.state.global_step)
 
     def get_batch_samples(
         self, epoch_iterator: Iterator[dict[str, torch.Tensor]], num_batches: int, device: torch.device

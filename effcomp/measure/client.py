@@ -6,8 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from effcomp.artifact.description import read_description
-from effcomp.core.component import foreign_modules, from_spec
+from effcomp.core.component import foreign_modules
 from effcomp.core.device import Device
 from effcomp.core.errors import NotFinite
 from effcomp.core.process import Process
@@ -80,10 +79,11 @@ class Worker(Process):
         """
         answer = self.ask(command, **arguments)
         if "not_finite" in answer:
-            quant = from_spec(read_description(self.side.artifact).quant, Quant).name
             layer = answer["not_finite"]
             begins = f", first in {layer}" if layer else ""
-            reason = f"quant={quant} on runtime={self.side.runtime.name} computes NaN or infinity{begins}"
+            reason = (
+                f"quant={self.side.quant.name} on runtime={self.side.runtime.name} computes NaN or infinity{begins}"
+            )
             raise NotFinite(f"{reason}; choose another format or runtime")
         return answer
 

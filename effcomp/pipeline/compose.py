@@ -119,7 +119,7 @@ def build(config: "DictConfig", in_product: bool = False) -> Components:
         raise UserError(f"remeasure={plain['remeasure']}: give true or false")
     if not isinstance(plain["store"], str) or not plain["store"]:
         raise UserError(f"store={plain['store']}: give a folder, say store=multirun/store")
-    own = {"seed": seed, "fold": fold, "folds": folds, "store": Path(plain["store"])}
+    own = {"seed": seed, "fold": fold, "folds": folds, "store": Path(plain["store"]).expanduser()}
     return Components(**parts, **own, remeasure=plain["remeasure"], config=plain)  # type: ignore[arg-type]
 
 

@@ -4,19 +4,25 @@ import re
 from difflib import get_close_matches
 from pathlib import Path
 
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from effcomp.core.packages import CONF
 
 HELP = "(--help shows the groups, --cfg job every setting)"
+FOLDERS = {"model": "model.path", "task": "task.data_dir"}
+"""The settings that take a folder, by the group that it may be given to."""
+SIGN = re.compile(r"mismatched input '(.+?)'")
+"""Hydra's word for a character that it reads as a sign of its own."""
 NOT_SET = {"defaults", "_target_", "name"}
 
 
 def explain(error: Exception) -> str:
     """What Hydra found wrong with the command, and the way on."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
-        group, _, choice = error.missing_cfg_file.rpartition("/")
+        group, choice = asked(error.missing_cfg_file)
+        if group in FOLDERS and ("/" in choice or Path(choice).is_dir()):
+            return f"{group}={choice}: a folder is no choice; write {FOLDERS[group]}={choice}"
         more = "; joblib, ray and submitit_slurm: pip install 'effcomp[cluster]'" if group == "hydra/launcher" else ""
         return f"{group}={choice}: there is no such choice; choose one of: {', '.join(sorted(error.options))}{more}"
     if "INTERVAL_SWEEP" in str(error):
@@ -24,8 +30,21 @@ def explain(error: Exception) -> str:
     if missing := re.match(r"Could not override '([\w.]+)'", str(error)):
         key = missing.group(1)
         return f"{key}: {suggestion(key, CONF) or f'there is no such setting {HELP}'}"
+    if isinstance(error, OverrideParseException) and "=" in error.override:
+        key, _, value = error.override.partition("=")
+        sign = found.group(1).strip() if (found := SIGN.search(str(error))) else "a character of it"
+        return f"{key}={value}: Hydra reads {sign} as a sign of its own; quote the value: '{key}=\"{value}\"'"
     reason = str(error).partition("To append to your config")[0].partition("See https")[0].strip()
     return f"{reason} {HELP}"
+
+
+def asked(missing: str) -> tuple[str, str]:
+    """Return the group and the choice of a config that is not there: `model//a/b`, `hydra/launcher/x`."""
+    if missing.startswith("hydra/"):
+        group, _, choice = missing.rpartition("/")
+    else:
+        group, _, choice = missing.partition("/")
+    return group, choice
 
 
 def suggestion(key: str, conf: Path) -> str | None:

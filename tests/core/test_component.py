@@ -99,3 +99,9 @@ def test_the_key_changes_with_every_field_and_holds_the_source() -> None:
     assert first != second
     assert first["code"] == second["code"]
     assert len(first["code"]) == 64
+
+
+def test_a_path_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    model = compose_parts("model.path='~/models/mine'").model
+    assert model.path == Path("/home/me/models/mine")

@@ -102,3 +102,25 @@ def test_early_stopping_ends_before_the_last_epoch_and_keeps_the_best_weights(ti
         encoded = tokenizer(list(held_back.texts), padding=True, return_tensors="pt")
         loss = model.eval()(**encoded, labels=torch.tensor(held_back.labels)).loss
     assert float(loss) == pytest.approx(min(losses), abs=0.02), "bf16 while training, float32 here"
+
+
+def test_a_loss_that_explodes_ends_the_training(tiny_bert: Path, tmp_path: Path) -> None:
+    parts = compose_parts(*small(tiny_bert), "finetune.learning_rate=1e6", "finetune.epochs=40")
+    with pytest.raises(UserError, match=r"the training diverged: .* give a smaller finetune\.learning_rate"):
+        train(parts, HEAD, tmp_path / "checkpoint")
+    assert not list((tmp_path / "checkpoint").iterdir()), "no checkpoint is written"
+
+
+@pytest.mark.parametrize(("first", "loss"), [(0.7, 700.1), (0.001, 10.1), (0.7, float("nan")), (0.7, float("inf"))])
+def test_a_loss_that_is_not_finite_or_a_thousand_times_the_first_has_diverged(first: float, loss: float) -> None:
+    from effcomp.finetune.trainer import check_loss
+
+    check_loss(first, 9.9, 10)
+    with pytest.raises(UserError, match="at step 20; give a smaller"):
+        check_loss(first, loss, 20)
+
+
+def test_early_stopping_that_never_looks_is_refused(tiny_bert: Path) -> None:
+    parts = compose_parts(*small(tiny_bert), "finetune.patience=2", "finetune.checkpoint_steps=500")
+    with pytest.raises(UserError, match=r"finetune\.patience=2: the training has \d+ steps .*checkpoint_steps=500"):
+        parts.finetune.check_task(parts.task.load(), HEAD, 64)

@@ -32,7 +32,7 @@ def overflowing(source: Path, folder: Path, weight: float, *overrides: str) -> S
     folder.mkdir()
     form, prune = parts.runtime.format, NoPrune(name="none")
     write_artifact(model, tokenizer, HEAD, prune, parts.quant, form, [], [], folder)
-    return Side(folder, parts.runtime)
+    return Side(folder, parts.runtime, parts.quant)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_outputs_that_are_not_finite_later_fail_the_evaluation(tiny_bert: Path, 
     longer: dict[str, Any] = {"input_ids": [[2, 9, 3], [2, 9, 9, 9, 9, 3]]}
     longer["attention_mask"] = [[1] * len(row) for row in longer["input_ids"]]
     pack(longer, {"input_ids": 0, "attention_mask": 0}).save(tmp_path / "tokens")
-    with Worker(Side(tmp_path / "artifact", parts[1]), tmp_path / "tokens", CPU) as worker:
+    with Worker(Side(tmp_path / "artifact", parts[1], parts[0]), tmp_path / "tokens", CPU) as worker:
         worker.wait_until_started()
         worker.load()
         with pytest.raises(NotFinite, match="quant=none on runtime=torch"):

@@ -1,7 +1,11 @@
 """What a setting that is not there was meant to be."""
 
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+
 from effcomp.core.packages import CONF
-from effcomp.pipeline.suggest import settings, suggestion
+from effcomp.pipeline.suggest import explain, settings, suggestion
 
 
 def test_a_config_has_the_settings_of_the_one_it_is_based_on() -> None:
@@ -26,3 +30,22 @@ def test_nothing_is_made_up() -> None:
     assert [suggestion(key, CONF) for key in ("nosuch", "nosuch.turns", "quant.nosuch", "prune.recovery.epochs")] == (
         [None] * 4
     )
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (
+            "model.path=/my/models (2)",
+            "Hydra reads ( as a sign of its own; quote the value: 'model.path=\"/my/models (2)\"'",
+        ),
+        ("model.path=/my/a=b", "Hydra reads = as a sign of its own; quote the value: 'model.path=\"/my/a=b\"'"),
+        ("model.path=~/models", "quote the value: 'model.path=\"~/models\"'"),
+        ("model=/my/models", "model=/my/models: a folder is no choice; write model.path=/my/models"),
+        ("task=data/mine", "task=data/mine: a folder is no choice; write task.data_dir=data/mine"),
+    ],
+)
+def test_a_path_that_hydra_cannot_read_is_quoted_and_a_folder_has_its_setting(typed: str, words: str) -> None:
+    with initialize_config_dir(str(CONF), version_base="1.3"), pytest.raises(HydraException) as caught:
+        compose("config", overrides=[typed])
+    assert words in explain(caught.value)
