@@ -16,6 +16,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from effcomp.core.device import WAITING
 from effcomp.core.errors import NotLogged, UserError
 from effcomp.core.process import Process, serve
 from effcomp.models.folder import first_line
@@ -35,8 +36,10 @@ log = logging.getLogger(__name__)
 
 def quieten() -> None:
     """Silence what a user cannot act on: load reports for a new head, bars for reading 100 tensors, warnings of each
-    retry of a download (the last one's error ends the run). Call it before these libraries are imported, in every
-    process that will; a variable that the user set stays."""
+    retry of a download (the last one's error ends the run). Let OpenMP threads sleep while they wait. Call it
+    before these libraries are imported, in every process that will; a variable that the user set stays."""
+    for name, value in WAITING.items():
+        os.environ.setdefault(name, value)
     for library in ("TRANSFORMERS", "HF_HUB", "DATASETS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
