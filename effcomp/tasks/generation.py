@@ -8,6 +8,7 @@ from pydantic import Field
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.metrics.choice import Score, TextMetrics
+from effcomp.metrics.exact_match import strict_answer
 from effcomp.models.heads import Problem
 from effcomp.tasks.base import Examples, Splits, Task, subset
 from effcomp.tasks.documents import DocumentsTask
@@ -91,6 +92,10 @@ class Gsm8kGeneration(GenerationTask):
     def prompts(self) -> Examples:
         solved = "".join(f"{text}\n\n" for text in self.documents().texts[: self.shots])
         rows = self.source.rows("test")
+        for number, (_, answer) in enumerate(rows, start=1):
+            if strict_answer(answer) is None:
+                reason = f"row {number} of the test has no number after '#### ' in its answer ({answer[-30:]!r})"
+                raise UserError(f"task={self.name}: {reason}; write it as in '#### 18', without a currency sign")
         return Examples(
             tuple(solved + asked(question) for question, _ in rows), references=tuple(answer for _, answer in rows)
         )

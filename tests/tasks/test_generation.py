@@ -1,5 +1,6 @@
 """Prompts: what the model reads, and what is refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ from transformers import AutoTokenizer
 
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Examples
-from effcomp.tasks.generation import GenerationTask, encode_prompts
+from effcomp.tasks.blocks import encode_prompts
+from effcomp.tasks.generation import GenerationTask
 from tests.conftest import DATA, compose_parts
 
 
@@ -78,3 +80,14 @@ def test_a_model_must_reach_over_prompt_and_answer() -> None:
 def test_a_headline_that_is_not_computed_is_refused() -> None:
     with pytest.raises(UserError, match=r"task\.headline=rougeL is not computed"):
         task("task=continuation", "task.metrics.scores=[bleu]").check()
+
+
+@pytest.mark.parametrize("wrong", ["####18", "#### $18", "so it is 18"])
+def test_a_reference_without_its_number_is_refused_with_its_row(wrong: str, tmp_path: Path) -> None:
+    right = {"question": "How many?", "answer": "It makes 9 + 9. #### 18"}
+    (tmp_path / "train.jsonl").write_text(json.dumps(right) + "\n")
+    rows = [right, {**right, "answer": f"It makes 9 + 9. {wrong}"}]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = compose_parts("model=smollm2", "task=gsm8k_generation", f"task.data_dir={tmp_path}").task
+    with pytest.raises(UserError, match="row 2 of the test has no number after '#### '"):
+        task.load()
