@@ -55,6 +55,6 @@ def test_a_process_on_the_same_core_is_noticed(folder: Path) -> None:
         worker.load()
         with subprocess.Popen([sys.executable, "-c", BUSY.format(seconds=60)]) as other:
             os.sched_setaffinity(other.pid, [core])
-            answers = [worker.ask("turn", batches=[[0, 1] * 500] * 5) for _ in range(4)]
+            answers = [worker.ask("turn", batches=[[0, 1] * 200] * 4) for _ in range(3)]
             other.kill()
     assert np.median([answer["waited_share"] for answer in answers]) > 0.2
