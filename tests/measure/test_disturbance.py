@@ -12,7 +12,7 @@ from effcomp.core.device import Device
 from effcomp.measure.client import Side, Worker
 from effcomp.measure.disturbance import Repeats, waited_ns, waited_share
 from tests.measure.test_conditions import BUSY
-from tests.measure.test_worker import EAGER, folder
+from tests.measure.test_worker import EAGER, FLOAT32, folder
 
 __all__ = ["folder"]
 QUIET, BUSY_SHARE = 0.01, 0.4
@@ -50,7 +50,7 @@ def test_waiting_is_a_share_of_the_measured_time() -> None:
 def test_a_process_on_the_same_core_is_noticed(folder: Path) -> None:
     core = max(os.sched_getaffinity(0))
     pinned = Device(name="cpu", kind="cpu", cores=[core], threads=1)
-    with Worker(Side(folder / "artifact", EAGER), folder / "tokens", pinned) as worker:
+    with Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", pinned) as worker:
         worker.wait_until_started()
         worker.load()
         with subprocess.Popen([sys.executable, "-c", BUSY.format(seconds=60)]) as other:
