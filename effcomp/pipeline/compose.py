@@ -96,9 +96,9 @@ def build(config: "DictConfig", in_product: bool = False) -> Components:
     from omegaconf import OmegaConf
     from omegaconf.errors import InterpolationResolutionError
 
-    if unset := sorted(OmegaConf.missing_keys(config)):
-        raise UserError(f"{unset[0]} has no default here: give it, {unset[0]}=VALUE")
     try:
+        if unset := sorted(OmegaConf.missing_keys(config)):
+            raise UserError(f"{unset[0]} has no default here: give it, {unset[0]}=VALUE")
         plain = OmegaConf.to_container(config, resolve=True)
     except InterpolationResolutionError as error:  # of a ${...} that was typed
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}; give a value") from error

@@ -1,5 +1,6 @@
 """From components to a Run: the device resolved, the data loaded, and both checked against the model."""
 
+import logging
 from dataclasses import dataclass, replace
 
 from effcomp.core.device import Device
@@ -11,6 +12,8 @@ from effcomp.prune.base import NoPrune
 from effcomp.quant.floats import Float
 from effcomp.runtimes.torch import Torch
 from effcomp.tasks.base import Splits, fold_split
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,13 @@ def prepare(components: Components) -> Run:
     """
     splits = components.task.load()
     if components.fold is not None:
-        splits = Splits(*fold_split(splits.train, components.folds, components.fold), splits.label_names)
+        splits = Splits(*fold_split(splits.train, components.folds, components.fold), splits.label_names, splits.rows)
     store, model = Store(components.store), components.model
-    if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
-        splits = splits.with_labels(model.labels_order(splits.label_names, store))
     head = HEADS[components.task.problem, model.kind]
     run = Run(components, store, components.device.resolved(), head, splits)
     check_fit(run)
+    for file, read, used in splits.rows:
+        log.info("%s: %d rows read, %d used", file, read, used)
+    if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
+        return replace(run, splits=splits.with_labels(model.labels_order(splits.label_names, store)))
     return run

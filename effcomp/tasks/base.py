@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field
 
@@ -47,11 +47,21 @@ class Examples:
         )
 
 
+class FileRows(NamedTuple):
+    """Rows of a file that were read, and those of them that are examples."""
+
+    file: Path
+    read: int
+    used: int
+
+
 @dataclass(frozen=True)
 class Splits:
     train: Examples
     test: Examples
     label_names: tuple[str, ...] = ()
+    rows: tuple[FileRows, ...] = ()
+    """Of each file of a table."""
 
     def with_labels(self, order: list[int]) -> "Splits":
         """Return these splits with label i numbered order[i]."""
@@ -59,7 +69,7 @@ class Splits:
         train, test = (
             replace(part, labels=tuple(order[label] for label in part.labels)) for part in (self.train, self.test)
         )
-        return Splits(train, test, tuple(names))
+        return Splits(train, test, tuple(names), self.rows)
 
     def fingerprint(self) -> str:
         """The sha256 of every text, label, pair, group and reference in their order: equal only for the same split."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from effcomp.core.errors import UserError
-from effcomp.tasks.base import Examples
+from effcomp.tasks.base import Examples, FileRows
 from effcomp.tasks.files import Row, find_file, read_rows
 
 log = logging.getLogger(__name__)
@@ -119,8 +119,7 @@ def by_side(rows: list[Numbered], column: str) -> tuple[list[Numbered], list[Num
     return sides[0], sides[1]
 
 
-def say_rows(read: list[Numbered], used: list[Numbered]) -> None:
-    """Log how many rows of each file were read and used."""
+def rows_of(read: list[Numbered], used: list[Numbered]) -> tuple[FileRows, ...]:
+    """Return how many rows of each file were read and used."""
     kept = Counter(file for file, _, _ in used)
-    for file, count in Counter(file for file, _, _ in read).items():
-        log.info("%s: %d rows read, %d used", file, count, kept[file])
+    return tuple(FileRows(file, count, kept[file]) for file, count in Counter(file for file, _, _ in read).items())

@@ -12,7 +12,7 @@ from effcomp.tasks.base import Examples, Splits, stratified_split
 from effcomp.tasks.files import find_file
 from effcomp.tasks.hub_examples import Columns, class_names, read_examples
 from effcomp.tasks.published import PublishedTask
-from effcomp.tasks.rows import Numbered, Reading, by_side, found_labels, say_rows, to_examples
+from effcomp.tasks.rows import Numbered, Reading, by_side, found_labels, rows_of, to_examples
 from effcomp.tasks.signature import Signature
 
 SPLIT_SEED = 0
@@ -81,15 +81,15 @@ class TableTask(PublishedTask):
         tested = self.reading().rows(self.data_dir, self.test_files)
         if self.split is not None:
             read, (rows, tested) = rows, by_side(rows, self.split)
-            say_rows(read, rows + tested)
         else:
-            say_rows(rows + tested, rows + tested)
+            read = rows + tested
+        counts = rows_of(read, rows + tested)
         labels = self.labels or found_labels(rows + tested, self.label)
         train, test = self.examples(rows, labels), self.examples(tested, labels)
         if self.test_share is not None:
             source_name = f"task.test_share={self.test_share}: {self.data_dir}"
             train, test = stratified_split(train, round(self.test_share * len(train)), SPLIT_SEED, source_name)
-        return Splits(train, test, tuple(dict.fromkeys(labels.values())))
+        return Splits(train, test, tuple(dict.fromkeys(labels.values())), counts)
 
     def reading(self) -> Reading:
         needed = [*self.text, *([self.pair] if self.pair else []), self.label, *([self.split] if self.split else [])]
@@ -105,7 +105,6 @@ class TableTask(PublishedTask):
             UserError: a file is missing, damaged or empty, or has an unknown label; with file and row.
         """
         rows = self.reading().rows(folder, names)
-        say_rows(rows, rows)
         return self.examples(rows, self.labels or {})
 
     def from_hub(self, split: str, subset: str | None) -> Examples:
