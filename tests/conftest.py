@@ -300,6 +300,11 @@ def write_small(
         model.config.pad_token_id = 0
     prune = NoPrune(name="none")
     ids = np.arange(6, 22, dtype=np.int64).reshape(2, 8)
-    examples = [{"input_ids": ids, "attention_mask": np.ones_like(ids)}]
+    columns = [
+        "attention_mask",
+        *(tokenizer.model_input_names if tokenizer and head == "sequence_classification" else []),
+    ]
+    values = {"token_type_ids": np.zeros_like(ids), "attention_mask": np.ones_like(ids)}
+    examples = [{"input_ids": ids, **{name: values[name] for name in columns if name in values}}]
     write_artifact(model, tokenizer, head, prune, parts.quant, parts.runtime.format, [], examples, folder)
     return folder

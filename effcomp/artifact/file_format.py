@@ -22,8 +22,12 @@ needs the last one only, which saves most of the work of a large vocabulary."""
 
 
 def with_positions(batch: Batch, head: Head, positions: NDArray[np.int64]) -> Batch:
-    """Return a batch as a graph takes it, with the positions for a model that predicts the next token."""
-    return {**batch, POSITIONS: positions} if head == "causal_lm" else batch
+    """Return a batch as a graph takes it. For a model that predicts the next token it has the positions, each token's
+    place in its text (`position_ids`; padding does not count), and the row that each goes on from (`beam_idx`)."""
+    if head != "causal_lm":
+        return batch
+    places = np.maximum(batch["attention_mask"].cumsum(axis=1) - 1, 0)
+    return {**batch, POSITIONS: positions, "position_ids": places, "beam_idx": np.arange(len(places))}
 
 
 def every_position(batch: Batch, head: Head, names: set[str]) -> Batch:

@@ -5,12 +5,11 @@ Imported where a graph is made: it needs PyTorch.
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from effcomp.artifact.file_format import POSITIONS, Source, with_positions
+from effcomp.artifact.file_format import POSITIONS, Source, every_position
 from effcomp.core.batches import Batch
 from effcomp.models.heads import Head
 
@@ -53,6 +52,7 @@ def example_inputs(source: Source) -> dict[str, Tensor]:
     return inputs
 
 
-def calibration_inputs(samples: list[Batch], head: Head) -> list[Batch]:
-    """Return training examples as the graph takes them, with the logits of every position."""
-    return [with_positions(batch, head, np.arange(batch["input_ids"].shape[1])) for batch in samples]
+def calibration_inputs(samples: list[Batch], head: Head, names: set[str]) -> list[Batch]:
+    """Return training examples as the graph takes them, by the names of its inputs, with the logits of every
+    position."""
+    return [every_position(batch, head, names) for batch in samples]

@@ -54,7 +54,7 @@ class Onnx(Format):
         program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
         with refusing("ONNX Runtime", source.model):
             check_agreement(source.probes, answers_of(folder / GRAPH_FILE, source.head), "ONNX Runtime")
-        calibration = calibration_inputs(samples, source.head)
+        calibration = calibration_inputs(samples, source.head, set(inputs))
         writer(quant, OnnxLowering).rewrite(quant, folder / GRAPH_FILE, calibration)
 
     def files(self, folder: Path) -> list[Path]:

@@ -36,13 +36,18 @@ class OpenVino(Format):
         import torch
 
         from effcomp.artifact.graph import calibration_inputs, example_inputs, graph_of
+        from effcomp.artifact.stateful import stateful_model
 
         with torch.no_grad(), warnings.catch_warnings(), refusing("OpenVINO", source.model):
             warnings.simplefilter("ignore")  # of values that the trace makes constant: tests call with other shapes
-            converted = openvino.convert_model(graph_of(source.model), example_input=example_inputs(source))
+            if source.head == "causal_lm":
+                converted = stateful_model(source.model)
+            else:
+                converted = openvino.convert_model(graph_of(source.model), example_input=example_inputs(source))
             check_agreement(source.probes, answers_of(converted, source.head), "OpenVINO")
         lowered = writer(quant, OpenVinoLowering)
-        converted = lowered.rewrite(quant, converted, calibration_inputs(samples, source.head))
+        names = {name for entry in converted.inputs for name in entry.names}
+        converted = lowered.rewrite(quant, converted, calibration_inputs(samples, source.head, names))
         halves = lowered.compute_dtype in {"bfloat16", "float16"}
         openvino.save_model(converted, folder / GRAPH_FILE, compress_to_fp16=halves)
 
@@ -74,9 +79,11 @@ def answers_of(model: "Model", head: Head) -> "Callable[[Batch], NDArray[np.floa
 
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     names = {name for entry in compiled.inputs for name in entry.names}
+    request = compiled.create_infer_request()
 
     def answer(batch: Batch) -> "NDArray[np.float32]":
-        logits: NDArray[np.float32] = compiled(every_position(batch, head, names))[0]
+        request.reset_state()
+        logits: NDArray[np.float32] = request.infer(every_position(batch, head, names))[0]
         return logits.copy()
 
     return answer

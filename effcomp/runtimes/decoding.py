@@ -1,9 +1,15 @@
-"""Greedy decoding with a cache, in PyTorch; one loop both generates texts and is timed."""
+"""Greedy decoding with a cache: for PyTorch's tensors, and for engines that take arrays. One loop both generates texts
+and is timed."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from effcomp.core.batches import Batch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +26,24 @@ class Decoded:
     """For each prompt, the negative log-likelihood of its generated tokens in nats, summed."""
     step_ns: list[int] = field(default_factory=list)
     """Nanoseconds from the prompts to their first tokens on the host, then for each further token of the batch."""
+    unfinished: set[int] = field(init=False)
+    """Prompts whose texts go on."""
+
+    def __post_init__(self) -> None:
+        self.unfinished = set(range(len(self.tokens)))
+
+    @classmethod
+    def empty(cls, prompts: int) -> "Decoded":
+        """Return the beginning of so many texts."""
+        return cls([[] for _ in range(prompts)], [0.0] * prompts)
+
+    def add(self, chosen: Sequence[int], losses: Sequence[float], ended: Callable[[list[int]], bool]) -> None:
+        """Append a token and its loss to each text that goes on."""
+        for row in sorted(self.unfinished):
+            self.tokens[row].append(chosen[row])
+            self.losses[row] += losses[row]
+            if ended(self.tokens[row]):
+                self.unfinished.remove(row)
 
 
 @dataclass(frozen=True)
@@ -64,8 +88,7 @@ def decode(
     import torch
 
     mask = inputs["attention_mask"]
-    written = Decoded([[] for _ in mask], [0.0] * len(mask))
-    unfinished = set(range(len(mask)))
+    written = Decoded.empty(len(mask))
     with torch.inference_mode():
         start = time.perf_counter_ns()
         prompts = with_positions(inputs)
@@ -74,12 +97,8 @@ def decode(
             likeliest, token = (logits := outputs.logits[:, -1].float()).max(dim=-1)
             chosen, losses = token.tolist(), (logits.logsumexp(dim=-1) - likeliest).tolist()
             written.step_ns.append(time.perf_counter_ns() - start)  # a server sends each token when it has it
-            for row in sorted(unfinished):
-                written.tokens[row].append(chosen[row])
-                written.losses[row] += losses[row]
-                if ended(written.tokens[row]):
-                    unfinished.remove(row)
-            if not unfinished or len(written.step_ns) == new_tokens:
+            written.add(chosen, losses, ended)
+            if not written.unfinished or len(written.step_ns) == new_tokens:
                 return written
             mask, positions = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1), positions[:, -1:] + 1
             start = time.perf_counter_ns()
@@ -90,3 +109,39 @@ def decode(
                 past_key_values=outputs.past_key_values,
                 use_cache=True,
             )
+
+
+def decode_arrays(
+    step: Callable[[Batch], NDArray[np.float32]], batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool]
+) -> Decoded:
+    """Decode as `decode` does, with an engine that keeps its own cache.
+
+    Args:
+        step: from the new tokens (input_ids and position_ids, attention_mask of all tokens, `positions` of the last) to
+            its logits, (batch, vocabulary).
+        batch: input_ids and attention_mask, each (batch, longest), padded on the left.
+    """
+    mask, tokens = batch["attention_mask"], batch["input_ids"]
+    written, rows = Decoded.empty(len(mask)), np.arange(len(mask))
+    start = time.perf_counter_ns()
+    places = np.maximum(mask.cumsum(axis=1) - 1, 0)
+    while True:
+        last = np.array([tokens.shape[1] - 1])
+        given = {"input_ids": tokens, "attention_mask": mask, "position_ids": places, "positions": last}
+        logits = step({**given, "beam_idx": rows}).astype(np.float32)
+        chosen = logits.argmax(axis=-1)
+        losses = log_sum_exp(logits) - logits[rows, chosen]
+        written.step_ns.append(time.perf_counter_ns() - start)
+        written.add(chosen.tolist(), losses.tolist(), ended)
+        if not written.unfinished or len(written.step_ns) == new_tokens:
+            return written
+        start = time.perf_counter_ns()
+        tokens, places = chosen[:, None], places[:, -1:] + 1
+        mask = np.concatenate([mask, np.ones_like(mask[:, :1])], axis=1)
+
+
+def log_sum_exp(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return log(sum(exp(logits))) of each row."""
+    highest = logits.max(axis=1)
+    found: NDArray[np.float32] = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
+    return found

@@ -28,7 +28,10 @@ class GraphModel(Loaded):
         Args:
             positions: those whose logits a language model that predicts the next token computes.
         """
-        given = with_positions(batch, self.head, positions)
+        return self.own(with_positions(batch, self.head, positions))
+
+    def own(self, given: Batch) -> Batch:
+        """Return those of the arrays that are inputs of the graph."""
         return {name: ids for name, ids in given.items() if name in self.names}
 
     def last(self, batch: Batch) -> Batch:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from effcomp.core.batches import IGNORED, LABELS, Batch
 from effcomp.runtimes.base import Loaded, Ran
-from effcomp.runtimes.decoding import Decoded, never
+from effcomp.runtimes.decoding import Decoded, log_sum_exp, never
 from effcomp.runtimes.llama_library import Context, Model, Operator, Settings, Size, Watch, llama
 
 Rows = Sequence[NDArray[np.int32]]
@@ -149,13 +149,6 @@ def read_all(context: Context, tokens: NDArray[np.int32], place: int) -> NDArray
     """
     count = len(tokens)
     return context.call(tokens, np.arange(place, place + count), np.zeros(count, dtype=int), np.ones(count, dtype=bool))
-
-
-def log_sum_exp(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return log(sum(exp(logits))) of each row."""
-    highest = logits.max(axis=1)
-    found: NDArray[np.float32] = highest + np.log(np.exp(logits - highest[:, None]).sum(axis=1))
-    return found
 
 
 def losses_of(logits: NDArray[np.float32], targets: NDArray[np.int64]) -> tuple[float, int]:

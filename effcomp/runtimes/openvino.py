@@ -1,8 +1,9 @@
 """OpenVINO, on the CPU."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import OpenVinoLowering, lowering
 from effcomp.runtimes.base import Loaded, Ran, Runtime
+from effcomp.runtimes.decoding import Decoded, decode_arrays, never
 from effcomp.runtimes.graph import GraphModel
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ class OpenVinoRuntime(Runtime):
     format: ClassVar[Format] = OpenVino()
     packages: ClassVar[tuple[str, ...]] = ("openvino",)
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    generates: ClassVar[bool] = True
+
+    kv_cache: Literal["float", "u8"] = "float"
+    """Type of a decoder's keys and values: that of the products, or 8 bits with a scale for each token and head."""
 
     def start(self, artifact: Path, device: Device) -> str:
         import openvino
@@ -46,6 +52,7 @@ class OpenVinoRuntime(Runtime):
             "INFERENCE_NUM_THREADS": str(device.threads),
             "NUM_STREAMS": "1",
             "ENABLE_CPU_PINNING": "NO",  # two measured processes would be put on the same cores
+            "KV_CACHE_PRECISION": "u8" if self.kv_cache == "u8" else lowered.inference_precision,
         }
         return OpenVinoModel(artifact / GRAPH_FILE, description.head, settings)
 
@@ -65,8 +72,17 @@ class OpenVinoModel(GraphModel):
         return openvino.Core().compile_model(self.file, "CPU", self.settings | more)
 
     def logits(self, inputs: Batch) -> NDArray[np.float32]:
+        self.request.reset_state()
+        return self.call(inputs)
+
+    def call(self, inputs: Batch) -> NDArray[np.float32]:
+        """Return the logits of a call that goes on from the state; `logits` begins anew."""
         found: NDArray[np.float32] = self.request.infer(inputs, share_inputs=True, share_outputs=True)[0].copy()
         return found
+
+    def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
+        self.request.reset_state()
+        return decode_arrays(lambda inputs: self.call(self.own(inputs))[:, 0], batch, new_tokens, ended)
 
     def ran(self, batch: Batch) -> list[Ran]:
         request = self.compile({"PERF_COUNT": "YES"}).create_infer_request()

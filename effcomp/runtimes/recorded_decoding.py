@@ -85,8 +85,7 @@ class RecordedDecoder:
             host[column, :, tokens - width :] = torch.from_numpy(batch[name])
         answers = torch.empty(new_tokens, 2, self.rows, dtype=torch.float64).pin_memory()
         events = [torch.cuda.Event() for _ in range(new_tokens)]
-        written = Decoded([[] for _ in range(self.rows)], [0.0] * self.rows)
-        unfinished = set(range(self.rows))
+        written = Decoded.empty(self.rows)
         torch.cuda.synchronize(self.place)
 
         last = time.perf_counter_ns()
@@ -104,12 +103,8 @@ class RecordedDecoder:
             written.step_ns.append(now - last)
             last = now
             chosen, losses = answers[number].tolist()
-            for row in sorted(unfinished):
-                written.tokens[row].append(int(chosen[row]))
-                written.losses[row] += losses[row]
-                if ended(written.tokens[row]):
-                    unfinished.remove(row)
-            if not unfinished:
+            written.add([int(token) for token in chosen], losses, ended)
+            if not written.unfinished:
                 break
         torch.cuda.synchronize(self.place)  # the step that nobody reads writes to the cache
         return written
