@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from effcomp.pipeline.compose import Components
     from effcomp.record import Record
+    from tests.hub_server import HubServer
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data"
@@ -42,6 +44,38 @@ def own_threads() -> Iterator[None]:
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[HubServer]":
+    """A Hub of our own, which the clients of this process ask; its cache is empty, its patience 3 seconds."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import close_session
+
+    from effcomp.core.hub.repository import commit
+    from tests.hub_server import HubServer
+
+    with HubServer() as server:
+        settings = {
+            "ENDPOINT": server.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
+            "HF_HUB_CACHE": str(tmp_path / "cache"),
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_ETAG_TIMEOUT": 1,
+            "HF_HUB_DOWNLOAD_TIMEOUT": 1,
+        }
+        for name, value in settings.items():
+            monkeypatch.setattr(constants, name, value)
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "HF_TOKEN"):
+            monkeypatch.delenv(name, raising=False)
+        close_session()
+        commit.cache_clear()
+        yield server
+        constants.HF_HUB_OFFLINE = True  # ends the downloads that were given up
+    for thread in threading.enumerate():
+        if thread.name.startswith("waiting for"):
+            thread.join(10)
+    close_session()
 
 
 TEMPORARY = tempfile.TemporaryDirectory(prefix="effcomp-tests-")
@@ -196,14 +230,14 @@ class Ran:
         return record
 
 
-def compose_parts(*overrides: str) -> "Components":
-    """The parts of a configuration, as the command line builds them; not yet checked against each other."""
+def compose_parts(*overrides: str, in_product: bool = False) -> "Components":
+    """Return the components of a configuration, as the command line builds them; not yet checked against each other."""
     from hydra import compose, initialize_config_dir
 
     from effcomp.pipeline.compose import build
 
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build(compose("config", overrides=list(overrides)))
+        return build(compose("config", overrides=list(overrides)), in_product)
 
 
 @contextlib.contextmanager

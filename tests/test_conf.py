@@ -43,3 +43,9 @@ def test_every_experiment_composes(file: Path) -> None:
 def test_an_experiment_sweeps_over_every_file_of_its_folder(file: Path) -> None:
     swept = yaml.safe_load(file.read_text())["hydra"]["sweeper"]["params"][f"+experiment/{file.stem}"]
     assert sorted(swept.split(",")) == sorted(part.stem for part in file.with_suffix("").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("part", ["base", "finetuned"])
+def test_a_setting_of_training_goes_through_a_study_with_an_untrained_row(part: str) -> None:
+    asked = compose_parts(f"+experiment/distilbert_lm={part}", "finetune.train_samples=64", in_product=True)
+    assert asked.finetune.train_samples == (None if part == "base" else 64)

@@ -92,6 +92,7 @@ RUNS: dict[str, Words] = {
     f"{OFF} prune=structured prune.ratio=0.99": "the largest ratio possible is 0.958",
     f"{OFF} bench.fixed_length=600": "at most 512 tokens; give so many or fewer",
     f"{OFF} finetune=none": "finetune=full",
+    f"{OFF} finetune=none finetune.train_samples=64": "finetune=none trains nothing; choose finetune=full",
     f"{GSM8K} task.data_dir=DATA/gsm8k bench.new_tokens=500": "give 126 or fewer",
     f"{GSM8K} task.data_dir=DATA/gsm8k task.max_length=512": "at most 128 tokens; give so many or fewer",
     f"{OFF} quant=int8_static runtime=onnxruntime quant.samples=99999": "the task has 7030 training examples",

@@ -108,6 +108,16 @@ class NoFinetune(Finetune):
 
     id: ClassVar[str] = "finetune/none"
     trains: ClassVar[bool] = False
+    epochs: float | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    train_samples: int | None = None
+    """Settings of the other choices in a product of choices (`effcomp.pipeline.compose.build`); none here."""
+
+    def check(self) -> None:
+        for setting in ("epochs", "batch_size", "learning_rate", "train_samples"):
+            if (value := getattr(self, setting)) is not None:
+                raise UserError(f"finetune.{setting}={value}: finetune=none trains nothing; choose finetune=full, say")
 
     def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
         return

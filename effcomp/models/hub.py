@@ -8,6 +8,7 @@ import json
 import logging
 from collections.abc import Collection
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
@@ -173,6 +174,7 @@ def other_weights(names: Collection[str]) -> str:
     return "has no safetensors: give a model that has"
 
 
+@cache
 def file_names(repository: Repository) -> set[str]:
     """Return the names of the repository's files, or of those in the cache when these are a whole model.
 

@@ -35,6 +35,8 @@ GROUPS: dict[str, type[Component]] = {
     "bench": Bench,
     "tracking": Tracking,
 }
+OF_OTHERS = {"prune": ("ratio",), "finetune": ("epochs", "batch_size", "learning_rate", "train_samples")}
+"""Settings that the choice `none` of a group has for the others' sake, in a product of choices."""
 PINNED = {"revision", "test"}
 """Settings that `pinned` fills in."""
 
@@ -103,10 +105,13 @@ def build(config: "DictConfig", in_product: bool = False) -> Components:
     except InterpolationResolutionError as error:  # of a ${...} that was typed
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}; give a value") from error
     assert isinstance(plain, dict)
+    if unset := sorted(OmegaConf.missing_keys(plain)):
+        raise UserError(f"{unset[0]} has no default here: give it, {unset[0]}=VALUE")
     if missing := [name for name in (*GROUPS, "seed", "fold", "folds", "store", "remeasure") if name not in plain]:
         raise UserError(f"{missing[0]} is missing: every group needs a choice")
-    if in_product and plain["prune"]["name"] == "none":
-        plain["prune"]["ratio"] = None
+    for group, settings in OF_OTHERS.items():
+        if in_product and plain[group]["name"] == "none":
+            plain[group] |= dict.fromkeys(settings)
     parts = {group: build_component(group, kind, plain[group]) for group, kind in GROUPS.items()}
     plain = with_ids(plain, lambda path: locate(path).id)
     plain["choices"] = {group: part.name for group, part in parts.items()}

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -125,12 +126,24 @@ def subset(examples: Examples, count: int | None, seed: int) -> Examples:
     return examples.take(np.random.default_rng(seed).permutation(len(examples))[:count].tolist())
 
 
+def second_texts(pairs: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    """Return the second text of each pair, told apart from the first.
+
+    Where the tokenizer puts a special token between two texts (BERT's [SEP]), they are as they are. Where it puts none
+    (GPT-2, GPT-Neo), each begins with a line break; without it premise and hypothesis would read as one sentence.
+    """
+    between = tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False)
+    return list(pairs) if between else [f"\n{text}" for text in pairs]
+
+
 def encode(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Ragged:
     """Return the token ids of each text (and its pair), cut to max_length, with the padding that the model expects.
 
-    A text that leaves no token is its end-of-text token: a model needs one to answer.
+    A text that leaves no token is its end-of-text token: a model needs one to answer. The second text of a pair
+    follows as `second_texts` says.
     """
-    encoded = tokenizer(list(examples.texts), list(examples.pairs) or None, truncation=True, max_length=max_length)
+    pairs = second_texts(examples.pairs, tokenizer) or None
+    encoded = tokenizer(list(examples.texts), pairs, truncation=True, max_length=max_length)
     padding = {
         "input_ids": tokenizer.pad_token_id or 0,
         "attention_mask": 0,

@@ -67,7 +67,7 @@ def read_labels(data: Any, column: str, where: str) -> list[str]:
     """
     names, found = class_names(data, column), []
     for number, value in enumerate(data[column][:]):
-        cell = f"{where}, row {number}: the label {column} is {value!r:.40}"
+        cell = f"{where}, row {number}: the label is {value!r:.40} (column {column})"
         if value is None or (names is not None and not 0 <= value < len(names)):
             raise UserError(f"{cell}, which hides it; give a split with labels")
         if not isinstance(value, str | int):

@@ -11,6 +11,7 @@ from effcomp.models.heads import Problem
 from effcomp.tasks.base import Splits, Task
 from effcomp.tasks.hub_data import Layout, find_layout, read_split
 from effcomp.tasks.hub_examples import Columns, check_column, class_names, read_examples, read_labels
+from effcomp.tasks.signature import Signature
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,9 @@ class HubTable(Task):
     pair: str | None
     """The column of the second sentence."""
     label: str
+
+    def signature(self) -> Signature:
+        return Signature(self.problem, self.max_length, tuple(self.text), self.pair)
 
     @property
     def layout(self) -> Layout:

@@ -1,9 +1,12 @@
-"""The split: seeded, stratified, duplicates on one side."""
+"""The split: seeded, stratified, duplicates on one side; pairs of texts as token ids."""
+
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from effcomp.core.errors import UserError
-from effcomp.tasks.base import Examples, Splits, fold_split, stratified_split
+from effcomp.tasks.base import Examples, Splits, encode, fold_split, stratified_split
 
 TEXTS = [f"sentence number {i}" for i in range(90)] + [f"Sentence, NUMBER {i}!" for i in range(10)]
 ALL = Examples(tuple(TEXTS), tuple(i % 3 for i in [*range(90), *range(10)]))
@@ -64,3 +67,18 @@ def test_the_fingerprint_sees_text_label_order_and_side() -> None:
         Splits(base.train, base.test, ("y", "x")),
     ]
     assert len({splits.fingerprint() for splits in (base, *others)}) == 6
+
+
+def test_a_special_token_or_a_line_break_stands_between_the_texts_of_a_pair(tiny_bert: Path, tiny_gpt2: Path) -> None:
+    from transformers import AutoTokenizer
+
+    def ids(pair: Examples, tokenizer: Any, max_length: int) -> list[int]:
+        found: list[int] = encode(pair, tokenizer, max_length).batch([0])["input_ids"][0].tolist()
+        return found
+
+    pair = Examples(("a cold film",), (0,), ("a warm film",))
+    bert, gpt2 = (AutoTokenizer.from_pretrained(folder) for folder in (tiny_bert, tiny_gpt2))
+    assert bert.decode(ids(pair, bert, 32)).count("[SEP]") == 2
+    assert gpt2.decode(ids(pair, gpt2, 32)) == "a cold film\na warm film"
+    cut = gpt2.decode(ids(pair, gpt2, 8))
+    assert "\n" in cut, "a long pair loses the ends of both texts"

@@ -70,7 +70,7 @@ class Repository:
             UserError: it is not cached, and the Hub refuses it.
             Unreachable: it is not cached, and the Hub cannot be asked.
         """
-        from huggingface_hub import HfApi, RepoFile, constants, get_cached_repo_tree, snapshot_download
+        from huggingface_hub import RepoFile, get_cached_repo_tree, snapshot_download
         from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
         def cached() -> dict[str, RepoFile]:
@@ -78,17 +78,22 @@ class Repository:
             return {file.path: file for file in found}
 
         def fetch() -> dict[str, RepoFile]:
-            # One try, with a time-out: snapshot_download alone would retry for 23 s, and hide the cause.
-            HfApi().repo_info(
-                self.name, repo_type=self.kind, revision=self.commit, timeout=constants.HF_HUB_ETAG_TIMEOUT
-            )
             snapshot_download(self.name, repo_type=self.kind, revision=self.commit, allow_patterns=[])
             return cached()
 
         try:
             return cached()
         except CachedRepoTreeNotFoundError:
+            self.reach()
             return ask(fetch, "the list of files", self.name, self.kind, self.ways_on)
+
+    def reach(self) -> None:
+        """Ask the Hub once for the commit; the client's downloads would retry for 23 s and hide the cause.
+
+        Raises:
+            UserError: the Hub refuses it, or cannot be asked.
+        """
+        ask(partial(describe, self.name, self.kind, self.commit), "the commit", self.name, self.kind, self.ways_on)
 
     def fetch(self, names: Iterable[str]) -> Path:
         """Return the commit's folder, with these files in it; what is missing or damaged is fetched.
@@ -115,7 +120,8 @@ class Repository:
         from huggingface_hub import constants
 
         constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
-        listed = self.listing_or_nothing()
+        self.reach()
+        listed = self.listing()
         total_bytes = sum(listed[name].size for name in names if name in listed)
         log.info("fetching %s: %s (%.1f MB)", self.called, ", ".join(names), total_bytes / 1e6)
         progress = Progress(f"fetching {self.name}", total_bytes)
@@ -126,16 +132,17 @@ class Repository:
                 call = partial(self.download_file, name, progress.counter())
                 ask(call, name, self.name, self.kind, way_round + self.ways_on, progress)
 
-    def listing_or_nothing(self) -> "dict[str, RepoFile]":
-        try:
-            return self.listing()
-        except UserError:
-            return {}
-
     def download_file(self, name: str, counter: type[tqdm]) -> None:
         from huggingface_hub import hf_hub_download
 
         hf_hub_download(self.name, name, repo_type=self.kind, revision=self.commit, tqdm_class=counter)
+
+
+def describe(name: str, kind: Kind, revision: str | None) -> None:
+    """Ask the Hub for a revision, once, within the client's time-out; raise the client's error where it refuses."""
+    from huggingface_hub import HfApi, constants
+
+    HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
 
 
 def called(name: str, kind: Kind) -> str:
@@ -169,18 +176,18 @@ def commit(name: str, kind: Kind, revision: str | None, ways_on: str) -> str:
     """
     if revision is not None and COMMIT.fullmatch(revision):
         return revision
-    from huggingface_hub import HfApi, constants, resolve_revision
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import RevisionResolutionError
 
     def fetch() -> str:
-        HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
-        return resolve_revision(name, repo_type=kind, revision=revision).resolved
+        describe(name, kind, revision)
+        return HfApi().resolve_revision(name, repo_type=kind, revision=revision).resolved
 
     try:
         return ask(fetch, "the commit", name, kind, ways_on)
     except Unreachable:
         with suppress(RevisionResolutionError):
-            found = resolve_revision(name, repo_type=kind, revision=revision, local_files_only=True).resolved
+            found = HfApi().resolve_revision(name, repo_type=kind, revision=revision, local_files_only=True).resolved
             log.warning("%s: the Hub cannot be asked; using the cached commit %s", called(name, kind), found)
             return found
         raise

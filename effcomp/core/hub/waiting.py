@@ -91,7 +91,7 @@ def wait_for(call: Callable[[], T], what: str, patience_s: float, progress: Prog
             done.set_exception(error)
 
     began, told = time.monotonic(), False
-    Thread(target=work, daemon=True).start()
+    Thread(target=work, daemon=True, name=f"waiting for {what}").start()
     while not wait([done], timeout=POLL_S).done:
         if progress is not None:
             progress.show()
