@@ -21,7 +21,7 @@ from effcomp.core.command_line import refuse
 from effcomp.core.errors import NotLogged, UserError
 from effcomp.core.packages import CONF
 from effcomp.core.process import take_stdout
-from effcomp.pipeline.suggest import HELP, explain
+from effcomp.pipeline.suggest import HELP, explain, misplaced, several_choices
 from effcomp.record import RECORD_FILE, Record
 from effcomp.sweep.callback import SweepCallback, run_in_sweep, say
 from effcomp.sweep.job import execute, quieten
@@ -100,8 +100,10 @@ def main() -> None:
         return
     parser = get_args_parser()
     # A line in place of the usage and a line.
-    parser.error = lambda message: refuse(f"{message} {HELP}")  # type: ignore[method-assign]
-    parser.parse_args()
+    parser.error = lambda message: refuse(f"{misplaced(message)} {HELP}")  # type: ignore[method-assign]
+    for word in parser.parse_args().overrides:
+        if message := several_choices(word):
+            refuse(message)
     try:
         job()
     except BrokenPipeError:  # the reader of --help or --cfg has gone

@@ -35,7 +35,11 @@ RUNS: dict[str, Words] = {
     "prune=semi_structured_2_4 prune.ratio=0.3": ("prune.ratio", "only prune=l1_unstructured, structured have this"),
     # the command itself
     "quant": ("quant", "missing EQUAL"),
-    "quant=none,bf16": "add --multirun",
+    "quant=none,bf16": ("quant=none,bf16", "add -m"),
+    "quant=[none,nf4]": ("quant=[none,nf4]", "write -m quant=none,nf4"),
+    "seed=[1,2]": ("seed=[1, 2]", "write -m seed=1,2"),
+    "experiment=demo": ("experiment", "+experiment=NAME"),
+    "epochs=3": ("epochs", "did you mean finetune.epochs?"),
     "--nosuch": HELP,
     "--cfg=nosuch": ("nosuch", "choose from 'job'"),
     "--config-name=nosuch": ("nosuch", HELP),

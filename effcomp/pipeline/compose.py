@@ -145,7 +145,7 @@ def pin(parts: Components) -> Components:
 def whole_number(config: dict[Any, Any], name: str, smallest: int, largest: int) -> int:
     value = config[name]
     if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= largest:
-        raise UserError(f"{name}={value}: give a whole number from {smallest} to {largest}")
+        raise UserError(f"{name}={value}: give a whole number from {smallest} to {largest}{sweep_of(name, value)}")
     return value
 
 
@@ -190,7 +190,14 @@ def explain(group: str, error: "ValidationError") -> str:
     message = message[0].lower() + message[1:]
     if first["type"] == "missing":
         return f"{where}: {message}"
-    return f"{where}={first['input']}: {message}"
+    return f"{where}={first['input']}: {message}{sweep_of(where, first['input'])}"
+
+
+def sweep_of(setting: str, value: Any) -> str:
+    """Return how a sweep is written, for the message about a list where one value was expected."""
+    if not isinstance(value, list) or len(value) < 2:
+        return ""
+    return f"; for a sweep write -m {setting}={','.join(map(str, value))}"
 
 
 def build_tracking(config: "DictConfig") -> Tracking:

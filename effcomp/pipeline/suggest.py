@@ -27,6 +27,9 @@ def explain(error: Exception) -> str:
         return f"{group}={choice}: there is no such choice; choose one of: {', '.join(sorted(error.options))}{more}"
     if "INTERVAL_SWEEP" in str(error):
         return "interval(...) is drawn from by a search: add hydra/sweeper=optuna, or give choices, a,b,c"
+    if ambiguous := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'\n", str(error)):
+        key, value = ambiguous.groups()
+        return f"{key}={value}: for a sweep over these add -m; for one list write {key}=[{value}]"
     if missing := re.match(r"Could not override '([\w.]+)'", str(error)):
         key = missing.group(1)
         return f"{key}: {suggestion(key, CONF) or f'there is no such setting {HELP}'}"
@@ -52,6 +55,10 @@ def suggestion(key: str, conf: Path) -> str | None:
     where nothing like it is in the folder of configs."""
     group, _, name = key.partition(".")
     if not name:
+        if (conf / key).is_dir():
+            return f"no choice of it is made yet, so add one with a plus: +{key}=NAME"
+        if places := places_of(key, conf):
+            return f"there is no such setting; did you mean {' or '.join(places)}?"
         known = {*settings(conf / "config.yaml"), *(folder.name for folder in conf.iterdir() if folder.is_dir())}
         return nearest("", group, known)
     by_choice = {file.stem: settings(file) for file in sorted((conf / group).glob("*.yaml")) if file.stem != "none"}
@@ -59,6 +66,30 @@ def suggestion(key: str, conf: Path) -> str | None:
         verb = "has" if len(having) == 1 else "have"
         return f"only {group}={', '.join(having)} {verb} this setting; choose nothing else with it, or leave it out"
     return nearest(f"{group}.", name, {one for names in by_choice.values() for one in names})
+
+
+def places_of(name: str, conf: Path) -> list[str]:
+    """Return the settings of this name within the groups: `finetune.epochs` for `epochs`."""
+    groups = sorted(
+        folder for folder in conf.iterdir() if folder.is_dir() and folder.name not in {"hydra", "experiment"}
+    )
+    return [f"{group.name}.{name}" for group in groups if any(name in settings(file) for file in group.glob("*.yaml"))]
+
+
+def misplaced(message: str) -> str:
+    """Say where overrides stand that the parser of the options did not expect."""
+    words = message.removeprefix("unrecognized arguments: ")
+    if words == message or "=" not in words:
+        return message
+    return f"{words}: write options such as -m and --cfg before the overrides or after them, not between"
+
+
+def several_choices(word: str) -> str | None:
+    """Return the message for a list where a group takes one choice, `quant=[none,nf4]`; None for any other word."""
+    listed = re.fullmatch(r"(\w+)=\[(.*,.*)\]", word)
+    if listed is None or not (CONF / listed[1]).is_dir():
+        return None
+    return f"{word}: {listed[1]} takes one choice; for a sweep write -m {listed[1]}={listed[2]}"
 
 
 def nearest(prefix: str, name: str, known: set[str]) -> str | None:
@@ -70,6 +101,8 @@ def settings(file: Path) -> set[str]:
     """The names in a config, with those of the files that it is based on."""
     content = OmegaConf.load(file)
     assert isinstance(content, DictConfig)
-    based_on = [base for base in content.get("defaults", []) if isinstance(base, str) and base != "_self_"]
+    based_on = [
+        base for base in content.get("defaults", []) if isinstance(base, str) and not {"@", "_self_"} & {base, *base}
+    ]
     own = {str(name) for name in content} - NOT_SET
     return own.union(*(settings(file.with_name(f"{base}.yaml")) for base in based_on))
