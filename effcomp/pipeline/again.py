@@ -29,10 +29,18 @@ def overrides(config: dict[str, Any]) -> list[str]:
     recovery = (config["prune"].get("recovery") or {"name": "none"})["name"]
     if recovery != "none":
         typed.append(f"finetune@{RECOVERY}={recovery}")
-    found = settings(build(composed(typed)).config)
-    asked = settings(config)
+    found, asked = (leaves(settings(one)) for one in (build(composed(typed)).config, config))
     differing = [name for name in found if name in asked and asked[name] != found[name]]
     return typed + [f"{name}={written(asked[name])}" for name in differing if not name.startswith(NOWHERE)]
+
+
+def leaves(flat: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with those inside a dictionary under dotted names of their own: `task.hub.revision`."""
+    found: dict[str, Any] = {}
+    for name, value in flat.items():
+        inner = {f"{name}.{key}": below for key, below in value.items()} if isinstance(value, dict) else None
+        found |= {name: value} if inner is None else leaves(inner)
+    return found
 
 
 def written(value: Any) -> str:
