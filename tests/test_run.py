@@ -51,7 +51,7 @@ def test_the_folder_of_the_run_holds_the_record_and_its_config(finished) -> None
 
 WRONG = {
     "model=nosuch": "model=nosuch: there is no such choice; choose one of: ",
-    "quant=nosuch": "bf16, fp16, fp4, fp8, int3, int4, int8_bnb, int8_dynamic, int8_scratch, int8_static, nf4, none",
+    "quant=nosuch": "bf16, fp16, fp4, fp8, gguf, int3, int4, int8_bnb, int8_dynamic, int8_scratch, int8_static, nf4",
     "quant=null": "must be a string",
     "~prune": "prune is missing",
     "finetune=none": "finetune=none: ",
@@ -122,8 +122,8 @@ def test_help_shows_groups_choices_and_examples(tmp_path: Path) -> None:
     ran = run_effcomp("--help", cwd=tmp_path)
     assert ran.code == 0
     for line in (
-        "quant: bf16, fp16, fp4, fp8, int3, int4, int8_bnb, int8_dynamic, int8_scratch, int8_static, nf4, none,",
-        "runtime: compile, cuda_graphs, onnxruntime, openvino, torch",
+        "quant: bf16, fp16, fp4, fp8, gguf, int3, int4, int8_bnb, int8_dynamic, int8_scratch, int8_static, nf4,",
+        "runtime: compile, cuda_graphs, llama_cpp, onnxruntime, openvino, torch",
     ):
         assert line in ran.stdout
     assert ran.stdout.count("\n  python -m effcomp.run") == 4

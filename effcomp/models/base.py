@@ -231,6 +231,7 @@ def load_checkpoint(folder: Path, head: Head) -> "tuple[PreTrainedModel, PreTrai
     config = float_config(folder)
     has_tokenizer = any(file for pattern in VOCABULARIES for file in folder.glob(pattern))
     tokenizer = load_tokenizer(folder, config) if has_tokenizer else None
-    if tokenizer is not None:
-        settle_pad_id(config, tokenizer)
-    return load_weights(folder, head, config, str(folder), as_it_is=False), tokenizer
+    model = load_weights(folder, head, config, str(folder), as_it_is=False)
+    if tokenizer is not None:  # after the weights: the embedding of a pad id that it is made with learns nothing
+        settle_pad_id(model.config, tokenizer)
+    return model, tokenizer

@@ -105,8 +105,6 @@ def build(config: "DictConfig", in_product: bool = False) -> Components:
     except InterpolationResolutionError as error:  # of a ${...} that was typed
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}; give a value") from error
     assert isinstance(plain, dict)
-    if unset := sorted(OmegaConf.missing_keys(plain)):
-        raise UserError(f"{unset[0]} has no default here: give it, {unset[0]}=VALUE")
     if missing := [name for name in (*GROUPS, "seed", "fold", "folds", "store", "remeasure") if name not in plain]:
         raise UserError(f"{missing[0]} is missing: every group needs a choice")
     for group, settings in OF_OTHERS.items():

@@ -40,12 +40,13 @@ def run(components: Components) -> Result:
         ProcessFailed: a measured process failed; its own words are in the message.
     """
     started_ms, prepared = now_ms(), prepare(components)
+    key = result_key(prepared)
     components.tracking.prepare()  # after whatever refuses the configuration, so that nothing is left of it
 
     def build(folder: Path) -> None:
         compress_and_measure(prepared).write(folder)
 
-    stored = prepared.store.get("result", result_key(prepared), build, again=components.remeasure)
+    stored = prepared.store.get("result", key, build, again=components.remeasure)
     if not stored.created:
         log.info("measured before (remeasure=true measures again): %s", stored.path)
     result = Result.read(stored.path)

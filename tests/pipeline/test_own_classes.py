@@ -48,7 +48,7 @@ def test_they_are_trained_with_compressed_with_and_measured(own: Path, tiny: lis
     config = ran.record["config"]
     assert config["quant"]["id"] == "own_formats:Halves"
     assert config["finetune"]["id"] == "own_training:Twice"
-    assert ran.record["cost"]["bits_per_parameter"] < 20
+    assert ran.record["cost"]["size"]["bits_per_parameter"] < 20
 
 
 TRAIN = """

@@ -84,7 +84,7 @@ def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> Non
         "confusion_matrix.json",
         "confusion_matrix.png",
     }
-    assert len(client.get_metric_history(child.info.run_id, "training.loss")) >= 1
+    assert len(client.get_metric_history(child.info.run_id, "training/loss")) >= 1
     assert Path(client.download_artifacts(parent.info.run_id, "results/index.html", str(folder))).is_file()
 
 
@@ -113,8 +113,8 @@ def test_folds_are_averaged_in_the_report(tiny: list[str], tmp_path: Path) -> No
     ran = run_effcomp("-m", *tiny, "tracking=none", "folds=2", "fold=range(2)", cwd=tmp_path)
     assert ran.code == 0, ran.stderr
     truths = [Record.from_json(line).truth for line in ran.stdout.splitlines()]
-    assert truths[0].test_examples == truths[1].train_examples
-    assert truths[0].data_fingerprint != truths[1].data_fingerprint
+    assert truths[0].data.test_examples == truths[1].data.train_examples
+    assert truths[0].data.fingerprint != truths[1].data.fingerprint
     assert "means over repeats" in ran.stderr
     (means,) = tmp_path.glob("multirun/*/*/results/further_tables.md")
     assert "| 2 folds |" in means.read_text()

@@ -10,7 +10,7 @@ from mlflow.utils.validation import _validate_logged_model_name, _validate_metri
 from effcomp.record import Record
 from effcomp.tracking.mlflow_runs import MlflowTracking
 from effcomp.tracking.names import metric_name, model_name
-from tests.conftest import records
+from tests.conftest import records, write_small
 from tests.record.test_result import some_result
 
 NAMES = ["Q&A", "C++", "😡 سيئ", "良い", "tickets.v2", "a/b", "a:b", "..", "a//b", '"quoted"', "50 %", "x" * 300]
@@ -42,13 +42,12 @@ def odd_record() -> Record:
     return Record.from_json(json.dumps(fields))
 
 
-def test_a_run_with_odd_names_is_logged_with_its_true_names(tmp_path: Path) -> None:
+def test_a_run_with_odd_names_is_logged_with_its_true_names(tiny_bert: Path, tmp_path: Path) -> None:
     tracking = MlflowTracking(name="local", uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=tmp_path / "files")
     tracking.prepare()
     record = odd_record()
-    (tmp_path / "artifact").mkdir()
-    (tmp_path / "artifact" / "weights").write_text("some")
-    tracking.log(replace(some_result(), record=record), tmp_path / "artifact", {}, parent=None)
+    artifact = write_small(tiny_bert, tmp_path / "artifact", "sequence_classification")
+    tracking.log(replace(some_result(), record=record), artifact, {}, parent=None)
     client, experiment = tracking.experiment()
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
