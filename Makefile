@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-PIP := $(RUN) -m pip install -qq --disable-pip-version-check --no-compile
+PIP := $(RUN) -m pip install -qq --disable-pip-version-check
 UV := $(shell command -v uv)
-# The lock names every package, so nothing resolves again. uv takes half of pip's time where it is installed.
-PINNED := $(if $(UV),VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet,$(PIP)) --no-deps
+# The lock names every package, so nothing resolves again; uv where it is installed. Bytecode is written now: where
+# Python may not write it later (PYTHONDONTWRITEBYTECODE, a read-only folder) each process would compile its imports.
+PINNED := $(if $(UV),VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --compile-bytecode,$(PIP)) --no-deps
 # Which torch: on Linux PyPI has the CUDA build of 3 GB. For a machine without a GPU:
 # make install TORCH='--index-url https://download.pytorch.org/whl/cpu'
 TORCH ?=

@@ -82,7 +82,7 @@ def test_a_wrong_command_is_one_line_that_names_the_value_and_the_fix(
     assert answer["stdout"] == ""
     assert list((tmp_path / "work").iterdir()) == []
     assert {folder: contents(folder) for folder in folders.values()} == there
-    assert answer["imported_s"] + answer["seconds"] < 10
+    assert answer["seconds"] < answer["imported_s"], "it is refused before any heavy work"
 
 
 def contents(folder: Path) -> list[Path]:
