@@ -1,14 +1,9 @@
 """Generator of docs/formats.md:  python -m effcomp.docs.formats >docs/formats.md"""
 
 import inspect
-from typing import TypeVar
-
-from omegaconf import OmegaConf
 
 from effcomp.core import processors
-from effcomp.core.component import Component
-from effcomp.core.packages import CONF
-from effcomp.pipeline.compose import build_component
+from effcomp.pipeline.compose import choices
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import lowerings
 from effcomp.quant.tensors import ALL_PARAMETERS
@@ -32,14 +27,6 @@ PROCESSORS = """## What a processor executes
 Number types that each instruction set multiplies in hardware, and parts of the names of oneDNN's and OpenVINO's kernels
 that use it. A format in another type is emulated: a sweep leaves it out, unless `device.emulated=true`; alone it runs,
 after a warning that says what it costs."""
-P = TypeVar("P", bound=Component)
-
-
-def choices(group: str, base: type[P]) -> list[P]:
-    """Return the choices of a config group, sorted by name."""
-    files = sorted((CONF / group).glob("*.yaml"))
-    parts = [build_component(group, base, OmegaConf.to_container(OmegaConf.load(file))) for file in files]
-    return [part for part in parts if isinstance(part, base)]
 
 
 def table() -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from effcomp.core.class_paths import with_ids
 from effcomp.core.component import Component
@@ -37,6 +37,7 @@ GROUPS: dict[str, type[Component]] = {
 }
 OF_OTHERS = {"prune": ("ratio",), "finetune": ("epochs", "batch_size", "learning_rate", "train_samples")}
 """Settings that the choice `none` of a group has for the others' sake, in a product of choices."""
+P = TypeVar("P", bound=Component)
 PINNED = {"revision", "test"}
 """Settings that `pinned` fills in."""
 
@@ -168,6 +169,15 @@ def build_component(group: str, kind: type[Component], fields: Any) -> Component
         return cls(**fields)
     except ValidationError as error:
         raise UserError(explain(group, error)) from error
+
+
+def choices(group: str, base: type[P]) -> list[P]:
+    """Return the components of all files in conf/GROUP, sorted by name."""
+    from omegaconf import OmegaConf
+
+    files = sorted((CONF / group).glob("*.yaml"))
+    parts = [build_component(group, base, OmegaConf.to_container(OmegaConf.load(file))) for file in files]
+    return [part for part in parts if isinstance(part, base)]
 
 
 def locate(target: str) -> Any:

@@ -1,6 +1,7 @@
 """docs/formats.md is what the classes say."""
 
-from effcomp.docs.formats import INTRODUCTION, choices, descriptions, instruction_sets, table
+from effcomp.docs.formats import INTRODUCTION, descriptions, instruction_sets, table
+from effcomp.pipeline.compose import choices
 from effcomp.quant.base import Quant
 from tests.conftest import ROOT
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from effcomp.artifact.folder import load_artifact, write_artifact
 from effcomp.artifact.safetensors import Safetensors, weights_file
 from effcomp.core.errors import UserError
-from effcomp.docs.formats import choices
+from effcomp.pipeline.compose import choices
 from effcomp.finetune.base import Job
 from effcomp.models.base import load_checkpoint
 from effcomp.models.blocks import counts, dense_counts, parts
