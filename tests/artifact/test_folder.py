@@ -15,10 +15,10 @@ from effcomp.artifact.folder import load_artifact, write_artifact
 from effcomp.artifact.safetensors import weights_file
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
-from effcomp.pipeline.compose import choices
 from effcomp.measure.client import Side, Worker
 from effcomp.models.base import load_checkpoint
 from effcomp.models.bitnet import ternary
+from effcomp.pipeline.compose import choices
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowerings
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from effcomp.artifact.folder import load_artifact, write_artifact
 from effcomp.artifact.safetensors import Safetensors, weights_file
 from effcomp.core.errors import UserError
-from effcomp.pipeline.compose import choices
 from effcomp.finetune.base import Job
 from effcomp.models.base import load_checkpoint
 from effcomp.models.blocks import counts, dense_counts, parts
 from effcomp.models.heads import Head
 from effcomp.models.linear import matrix, unify_linear
+from effcomp.pipeline.compose import choices
 from effcomp.prune.importance import magnitude, taylor
 from effcomp.prune.structured import Structured, share
 from effcomp.quant.base import Quant
