@@ -57,9 +57,10 @@ audit: ## known vulnerabilities of the pinned versions, less those answered in r
 	    $$(sed -n 's/^\([A-Z][^ ]*\) .*/--ignore-vuln \1/p' requirements-audited.txt) || exit 1; \
 	done
 
-docs: $(READY) ## docs/record.md and docs/formats.md, from the source
+docs: $(READY) ## the generated pages of docs/, from the source
 	$(RUN) -m effcomp.docs.record >docs/record.md
 	$(RUN) -m effcomp.docs.formats >docs/formats.md
+	$(RUN) -m effcomp.docs.configuration >docs/configuration.md
 
 ui: $(READY) ## the MLflow UI on http://127.0.0.1:5000
 	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlruns/mlflow.db

@@ -76,10 +76,3 @@ def test_the_recommendation_is_that_of_the_records_in_benchmarks() -> None:
 def test_the_readme_names_every_objective() -> None:
     text = (ROOT / "README.md").read_text()
     assert [name for name in OBJECTIVES if f"`{name}`" not in text] == []
-
-
-def test_the_readme_names_every_choice() -> None:
-    text = (ROOT / "README.md").read_text()
-    for file in (ROOT / "conf").glob("*/*.yaml"):
-        if file.parent.parent.name == "conf":
-            assert f"`{file.stem}`" in text, f"{file.parent.name}={file.stem} is not in the README"

@@ -22,6 +22,7 @@ that they wait for from moving to their core (benchmarks/busy_neighbour.py measu
 class Device(Component):
     id: ClassVar[str] = "device"
     kind: Literal["auto", "cpu", "cuda"]
+    """`auto` takes a CUDA GPU where there is one, else the CPU."""
     threads: Annotated[int, Field(ge=1)] | None
     """CPU threads of the measured process; null: every core that this process may use."""
     cores: Annotated[list[int], EACH_ONCE] | None = None

@@ -109,10 +109,13 @@ class NoFinetune(Finetune):
     id: ClassVar[str] = "finetune/none"
     trains: ClassVar[bool] = False
     epochs: float | None = None
+    """Setting of the other choices; null with `none`, in a product of choices."""
     batch_size: int | None = None
+    """Setting of the other choices; null with `none`, in a product of choices."""
     learning_rate: float | None = None
+    """Setting of the other choices; null with `none`, in a product of choices."""
     train_samples: int | None = None
-    """Settings of the other choices in a product of choices (`effcomp.pipeline.compose.build`); none here."""
+    """Setting of the other choices; null with `none`, in a product of choices."""
 
     def check(self) -> None:
         for setting in ("epochs", "batch_size", "learning_rate", "train_samples"):

@@ -38,6 +38,7 @@ class DistillFinetune(FullFinetune):
     teacher: Path | None
     """A folder written by save_pretrained: a checkpoint of the store, or any trained model of this task."""
     temperature: Annotated[float, Field(gt=0)]
+    """Divisor of both models' logits before the softmax; higher is softer."""
     teacher_share: Annotated[float, Field(gt=0, le=1)]
     """Of the loss; the labels have the rest."""
 

@@ -28,6 +28,7 @@ class FullFinetune(Finetune):
     id: ClassVar[str] = "finetune/full"
     bytes_per_parameter: ClassVar[float] = 16  # float32 weights, gradients, and two moments of AdamW
     epochs: POSITIVE
+    """Passes over the training examples; a fraction is allowed."""
     batch_size: Annotated[int, Field(ge=1)]
     """Examples of a batch, whatever the number of processes: each takes its share."""
     processes: Annotated[int, Field(ge=1)]
@@ -36,7 +37,9 @@ class FullFinetune(Finetune):
     learning_rate: POSITIVE
     """Peak of AdamW's rate; it rises over the warm-up and falls linearly to 0."""
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)]
+    """Share of all steps over which the learning rate rises from 0 to its peak."""
     weight_decay: Annotated[float, Field(ge=0)]
+    """AdamW's decoupled weight decay."""
     train_samples: Annotated[int, Field(ge=1)] | None
     """Train on this many examples, drawn with the run's seed; null: all."""
     gradient_accumulation: Annotated[int, Field(ge=1)]

@@ -24,9 +24,11 @@ class LoraFinetune(FullFinetune):
     bytes_per_parameter: ClassVar[float] = 4  # the weights, which have no gradients
     keeps_zeros: ClassVar[bool] = False
     rank: Annotated[int, Field(ge=1)]
+    """Rank of the adapters: inner size of their two matrices."""
     alpha: Annotated[float, Field(gt=0)]
     """The adapters count alpha / rank times."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the inputs of an adapter that is dropped in training."""
 
     def adapt(self, model: "PreTrainedModel", head: "Head", place: str) -> "PreTrainedModel":
         from peft import LoraConfig, get_peft_model

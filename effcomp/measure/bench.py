@@ -24,8 +24,9 @@ class Bench(Component):
     fixed_length: Annotated[int, Field(ge=2)] | None
     """Time sequences of exactly so many tokens; null: the task's texts as they are."""
     prompt_tokens: Annotated[int, Field(ge=2)]
+    """Decoders: tokens of the prompt that generation is timed after."""
     new_tokens: Annotated[int, Field(ge=0)]
-    """Decoders: how many tokens are written behind a prompt of that length; 0: generation is not measured."""
+    """Decoders: tokens written after that prompt; 0: generation is not measured."""
     scenarios: Annotated[list[Literal["single_stream", "offline", "server"]], EACH_ONCE]
     """MLPerf's scenarios to run with the variant."""
     server_p99_ms: Annotated[float, Field(gt=0)]

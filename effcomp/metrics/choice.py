@@ -46,6 +46,7 @@ class TextMetrics(Component):
 
     id: ClassVar[str] = "task/text_metrics"
     scores: Annotated[list[Score], Field(min_length=1)]
+    """Scores of the written texts."""
     encoder: Path | None
     """A folder written by save_pretrained, for bertscore and coherence; null: all-MiniLM-L6-v2 from its package."""
     encoder_layer: Annotated[int, Field(ge=0)]

@@ -31,6 +31,7 @@ WAYS_ON = "use model.path=FOLDER, an installed model (model=minilm or model=smol
 
 class Model(Component):
     kind: Kind
+    """Family of the architecture."""
     path: Path | None = None
     """A folder written by save_pretrained (config, tokenizer, safetensors) to use instead of the source."""
 

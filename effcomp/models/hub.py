@@ -39,6 +39,7 @@ INDEX_FILE = "model.safetensors.index.json"
 class HubModel(Model):
     id: ClassVar[str] = "model/hub"
     repository: Annotated[str, AfterValidator(named)]
+    """Repository on the Hugging Face Hub, `ORG/NAME`."""
     revision: str | None
     """A commit in the choices that come with effcomp: a branch can change under a measurement. A branch, a tag or null
     (the default branch) is resolved to its commit when the run begins, and the commit is recorded."""
@@ -89,7 +90,7 @@ class AnyHubModel(HubModel):
 
     id: ClassVar[str] = "model/any_hub"
     kind: Kind = "encoder"
-    """Replaced by `pinned`."""
+    """Family of the architecture; read from the config of the repository."""
 
     @property
     def model_type(self) -> str | None:

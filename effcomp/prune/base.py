@@ -51,7 +51,7 @@ class NoPrune(Prune):
 
     id: ClassVar[str] = "prune/none"
     ratio: float | None = None
-    """Of the other choices in a product of choices (`effcomp.pipeline.compose.build`); none here."""
+    """Setting of the other choices; null with `none`, in a product of choices."""
 
     def check(self, model: Model) -> None:
         if self.ratio is not None:

@@ -135,7 +135,9 @@ class FourBit(Quant):
     id: ClassVar[str] = "quant/four_bit"
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
     values: Literal["nf4", "fp4"]
+    """Grid of the 16 values: quantiles of a normal distribution, or a 4-bit float."""
     block_size: Literal[64, 128]
+    """Weights that share a scale; fewer are more precise and take more bytes."""
     double_quant: bool
     """Store the scales of the blocks in 8 bit as well."""
 

@@ -23,6 +23,7 @@ class Float(Quant):
 
     id: ClassVar[str] = "quant/float"
     dtype: Literal["float32", "bfloat16", "float16"]
+    """Type of weights and activations."""
 
     @property
     def applies_to(self) -> tuple[ParameterGroup, ...]:

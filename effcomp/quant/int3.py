@@ -18,6 +18,7 @@ class Int3(Quant):
 
     id: ClassVar[str] = "quant/int3"
     group_size: Literal[32, 64, 128]
+    """Inputs of a row that share a scale; fewer are more precise and take more bytes."""
 
 
 def encode(quant: Int3, model: "nn.Module") -> "dict[str, Tensor]":

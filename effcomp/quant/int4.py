@@ -29,6 +29,7 @@ class Int4(Quant):
 
     id: ClassVar[str] = "quant/int4"
     group_size: Literal[32, 64, 128]
+    """Inputs of a row that share a scale; fewer are more precise and take more bytes."""
 
 
 def encode(quant: Int4, model: "nn.Module") -> "dict[str, Tensor]":

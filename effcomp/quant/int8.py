@@ -31,7 +31,9 @@ class Int8Scratch(Quant):
 
     id: ClassVar[str] = "quant/int8_scratch"
     granularity: Granularity
+    """Weights that share a scale: one row, or the whole matrix."""
     activations: Literal["float32", "int8"]
+    """`float32` dequantizes the weights at load; `int8` multiplies in int8, with a scale for each token."""
 
 
 def encode(quant: Int8Scratch, model: "nn.Module") -> "dict[str, Tensor]":

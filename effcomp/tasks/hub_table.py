@@ -26,11 +26,13 @@ class HubTable(Task):
     id: ClassVar[str] = "task/hub_table"
     problem: ClassVar[Problem] = "classification"
     repository: Annotated[str, AfterValidator(named)]
+    """Data set on the Hugging Face Hub, `ORG/NAME`."""
     revision: str | None
     """A commit, branch or tag; null is the default branch. Its commit is recorded."""
     subset: str | None
     """Null: the only one, or the repository's own default."""
     train: str
+    """Name of the training split."""
     test: str | None
     """Null: test, validation or dev, the first that is there."""
     text: Annotated[list[str], Field(min_length=1)]
@@ -38,6 +40,7 @@ class HubTable(Task):
     pair: str | None
     """The column of the second sentence."""
     label: str
+    """The column of the label."""
 
     def signature(self) -> Signature:
         return Signature(self.problem, self.max_length, tuple(self.text), self.pair)

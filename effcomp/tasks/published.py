@@ -20,20 +20,24 @@ class HubData(Component):
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     """A commit, never a branch."""
     subset: str | None = None
+    """Name of the configuration; null: the only one."""
     train: str
+    """Name of the training split."""
     test: str
-    """The names of its splits."""
+    """Name of the test split."""
     text: list[str] | None = None
+    """The columns that make the text; null: as the files call them."""
     label: str | None = None
-    """Its columns, where they are not called what the files call them."""
+    """The column of the label; null: as the files call it."""
 
 
 class PublishedTask(Task):
     hub: HubData | None = None
     """Null for data in files alone."""
     train_files: Annotated[list[str], Field(min_length=1)]
+    """The training files in data_dir, each as it is or as .gz."""
     test_files: Annotated[list[str], Field(min_length=1)]
-    """The files in data_dir, each as it is or as .gz."""
+    """The test files in data_dir, each as it is or as .gz."""
 
     @property
     def file_names(self) -> str:

@@ -134,9 +134,13 @@ class CrossLingualTask(TableTask):
 
     id: ClassVar[str] = "task/cross_lingual"
     labels: Annotated[dict[str, str], Field(min_length=2)]
+    """Value of the label column -> name of the label; the order of the names is that of the logits."""
     test_files: Annotated[list[str], Field(min_length=1)]
+    """The test files in data_dir; `{language}` stands for each language."""
     languages: Annotated[list[str], Field(min_length=1), EACH_ONCE]
+    """Languages to test in."""
     known_languages: list[str]
+    """Languages that the data set has."""
 
     def check(self) -> None:
         for language in self.languages:

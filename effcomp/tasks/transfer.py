@@ -14,7 +14,9 @@ class TransferTask(Task):
     id: ClassVar[str] = "task/transfer"
     problem: ClassVar[Problem] = "language_modelling"
     train: DocumentsTask
+    """Task whose training documents are learned."""
     test: DocumentsTask
+    """Task whose test documents are predicted."""
 
     def check(self) -> None:
         if self.data_dir is not None:

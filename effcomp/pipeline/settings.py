@@ -1,0 +1,139 @@
+"""Every setting of the command line, described by the docstring of its field; no component is built."""
+
+import re
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from omegaconf import OmegaConf
+from pydantic.fields import FieldInfo
+
+from effcomp.core.component import Component
+from effcomp.core.packages import CONF
+from effcomp.pipeline.compose import GROUPS, composed, locate
+
+OWN = {
+    "seed": ("whole number", "Seed of the training order, the new head and the bootstrap; the split has its own."),
+    "fold": ("whole number or null", "Fold of the training examples that is the test; null: the task's own test."),
+    "folds": ("whole number", "Number of parts that the training examples are cut into for `fold`."),
+    "store": ("folder", "Checkpoints, artifacts, predictions and records, under the hash of what determines them."),
+    "remeasure": ("true or false", "Measure and predict again, although the store holds the result."),
+}
+"""Settings outside the groups: values and meaning. Their defaults stand in conf/config.yaml."""
+BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+WORDS = {"bool": "true or false", "Path": "path", "str": "text", "int": "whole number", "float": "number"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value that can be overridden."""
+
+    key: str
+    """As typed: `quant.block_size`."""
+    values: str
+    """Type and range in words: `64 or 128`, `number, at least 0`."""
+    default: Any
+    """As the choice's YAML has it, `???` where it must be given; else the default of the class."""
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One file of a config group."""
+
+    group: str
+    name: str
+    meaning: str
+    """The comment at the top of the file."""
+    settings: tuple[Setting, ...]
+
+
+def choice_names(group: str) -> list[str]:
+    """Return the names of the choices of a group, sorted: `quant`, `experiment`, `hydra/sweeper`."""
+    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
+
+
+@cache
+def describe_choice(group: str, name: str) -> Choice:
+    """Return a choice of one of GROUPS with all of its settings, those of nested components included."""
+    config: Any = OmegaConf.to_container(composed([f"{group}={name}"])[group])
+    return Choice(group, name, comment(CONF / group / f"{name}.yaml"), tuple(settings_of(group, config)))
+
+
+def settings_of(path: str, component: dict[str, Any]) -> Iterator[Setting]:
+    """Yield the settings of a composed component, in the order of its fields.
+
+    Args:
+        path: where the component stands: `prune`, `prune.recovery`.
+        component: its composed config, with `_target_`.
+    """
+    for field, info in locate(component["_target_"]).model_fields.items():
+        value = component.get(field, None if info.is_required() else info.get_default(call_default_factory=True))
+        if isinstance(value, dict) and "_target_" in value:
+            yield from settings_of(f"{path}.{field}", value)
+        elif field != "name":
+            yield Setting(f"{path}.{field}", values_of(info), value, meaning_of(info))
+
+
+def own_settings() -> list[Setting]:
+    """Return the settings that stand in no group."""
+    config = composed([])
+    return [Setting(key, values, config[key], meaning) for key, (values, meaning) in OWN.items()]
+
+
+def find_settings(key: str) -> list[tuple[str, Setting]]:
+    """Return the setting of this key in each choice that has it, with the choice (`quant=nf4`; `` outside a group)."""
+    group = key.partition(".")[0]
+    if group not in GROUPS:
+        return [("", setting) for setting in own_settings() if setting.key == key]
+    choices = [describe_choice(group, name) for name in choice_names(group)]
+    return [(f"{group}={one.name}", setting) for one in choices for setting in one.settings if setting.key == key]
+
+
+def comment(file: Path) -> str:
+    """Return the comment at the top of a YAML file, on one line."""
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("# @package")]
+    first = next((index for index, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    return " ".join(line.removeprefix("#").strip() for line in lines[:first])
+
+
+def meaning_of(info: FieldInfo) -> str:
+    """Return the docstring of a field, on one line."""
+    return " ".join((info.description or "").split())
+
+
+def values_of(info: FieldInfo) -> str:
+    """Return the values that a field takes, in words."""
+    return with_bounds(spelled(info.annotation), info.metadata)
+
+
+def with_bounds(words: str, metadata: Any) -> str:
+    """Add the range that annotations give: `number, at least 0, below 1`."""
+    flat = [inner for one in metadata for inner in (one.metadata if isinstance(one, FieldInfo) else [one])]
+    found = [f"{word} {getattr(one, name)}" for one in flat for name, word in BOUNDS.items() if hasattr(one, name)]
+    return ", ".join([words, *found])
+
+
+def spelled(annotation: Any) -> str:
+    """Return a type in words: `whole number or null`, `list of text`, `64 or 128`."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if annotation is type(None):
+        return "null"
+    if hasattr(annotation, "__metadata__"):
+        return with_bounds(spelled(inner[0]), annotation.__metadata__)
+    if origin in (Union, types.UnionType):
+        return " or ".join(spelled(part) for part in inner)
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in inner)
+    if origin is list:
+        words = spelled(inner[0])
+        return f"list of ({words})" if " or " in words else f"list of {words}"
+    if origin is dict:
+        return "mapping"
+    if isinstance(annotation, type) and issubclass(annotation, Component):
+        return "component"
+    name = getattr(annotation, "__name__", str(annotation))
+    return WORDS.get(name, re.sub(r"\w+\.", "", name))
