@@ -32,7 +32,10 @@ RUNS: dict[str, Words] = {
     "bench.tunrs=3": ("bench.tunrs", "did you mean bench.turns?"),
     "finetune=lora finetune.learning_rat=1": ("finetune.learning_rat", "did you mean finetune.learning_rate?"),
     "quant.block_size=64": ("quant.block_size", "only quant=fp4, nf4 have this setting"),
-    "prune=semi_structured_2_4 prune.ratio=0.3": ("prune.ratio", "only prune=l1_unstructured, structured have this"),
+    "prune=semi_structured_2_4 prune.ratio=0.3": (
+        "prune.ratio",
+        "only prune=depth, l1_unstructured, structured have this",
+    ),
     # the command itself
     "quant": ("quant", "missing EQUAL"),
     "quant=none,bf16": ("quant=none,bf16", "add -m"),

@@ -1,0 +1,62 @@
+"""Whole transformer layers are removed: each that is gone saves its share of the time at any batch size."""
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from effcomp.core.errors import Skipped, UserError
+from effcomp.finetune.base import Job
+from effcomp.models.base import Model
+from effcomp.models.blocks import ARCHITECTURES
+from effcomp.prune.base import Pruner
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PretrainedConfig, PreTrainedModel
+
+
+class Depth(Pruner):
+    """Remove the layers that matter least. What is left is a shorter model of the same architecture."""
+
+    id: ClassVar[str] = "prune/depth"
+    ratio: Annotated[float, Field(gt=0, lt=1)]
+    """The share of the layers that is removed, rounded to whole layers."""
+    importance: Literal["loss", "block_influence"]
+    """`loss` removes one layer after the other, each time that without which the loss on training examples is least;
+    `block_influence` removes those that change their input least, found in one pass."""
+    samples: Annotated[int, Field(ge=1)]
+    """Training examples that are read, or blocks of text; all, where there are fewer."""
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if model.weights == "random":
+            raise Skipped(f"prune={self.name} needs a trained model; with model.weights=random use prune=structured")
+
+    def check_config(self, config: "PretrainedConfig") -> None:
+        if config.model_type not in ARCHITECTURES:
+            known = ", ".join(ARCHITECTURES)
+            raise Skipped(f"prune={self.name} does not know the architecture {config.model_type}; it knows: {known}")
+        layers = config.num_hidden_layers
+        if not 0 < removed(layers, self.ratio) < layers:
+            share = 1 / layers
+            raise UserError(
+                f"prune.ratio={self.ratio} removes {removed(layers, self.ratio)} of {layers} layers; give "
+                f"{share:.2f} for one of them, or more, and leave at least one"
+            )
+
+    def apply(self, job: Job, ratio: float) -> None:
+        from effcomp.models.depth import keep_layers  # heavy libraries: imported where the work begins
+        from effcomp.prune.harm import least_influence, least_loss
+
+        layers = job.model.config.num_hidden_layers
+        chosen = least_loss if self.importance == "loss" else least_influence
+        gone = chosen(job, self.samples, removed(layers, self.ratio))
+        keep_layers(job.model, [index for index in range(layers) if index not in gone])
+
+    def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
+        return {}
+
+
+def removed(layers: int, ratio: float) -> int:
+    """Return how many of so many layers a share is, the nearest whole number."""
+    return round(layers * ratio)

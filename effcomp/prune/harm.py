@@ -1,0 +1,92 @@
+"""Harm of removing a layer, measured on training examples."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cosine_similarity
+from transformers import PreTrainedModel, set_seed
+from transformers.tokenization_utils_base import BatchEncoding
+
+from effcomp.finetune.base import Job
+from effcomp.finetune.full import collator, training_rows
+from effcomp.models.depth import layers_of, set_layers
+from effcomp.tasks.base import subset
+
+BATCH = 16
+
+
+def least_influence(job: Job, samples: int, count: int) -> list[int]:
+    """Return the indices of `count` layers that change their input least, in order.
+
+    The block influence of a layer is 1 - cos(input, output), the mean over real tokens (Men et al. 2024, "ShortGPT:
+    Layers in Large Language Models are More Redundant Than You Expect", section 3.1). It needs one pass, and no labels.
+    """
+    model, batches = ready(job, samples)
+    influence = torch.zeros(len(layers_of(model)), dtype=torch.float64)
+    tokens = 0
+    with torch.inference_mode(), watched(model) as seen:
+        for batch in batches:
+            seen.clear()
+            model(**batch)
+            real = batch["attention_mask"].bool()
+            for index, (before, after) in seen.items():
+                influence[index] += (1 - cosine_similarity(before.float(), after.float(), dim=-1))[real].sum().cpu()
+            tokens += int(real.sum())
+    model.to("cpu")
+    return sorted((influence / tokens).argsort()[:count].tolist())
+
+
+def least_loss(job: Job, samples: int, count: int) -> list[int]:
+    """Return the indices of `count` layers, in order, chosen one after the other: each time the layer without which the
+    loss is least (Kim et al. 2024, "Shortened LLaMA: A Simple Depth Pruning for Large Language Models", section 2.2,
+    with the loss in place of its logarithm's base)."""
+    model, batches = ready(job, samples)
+    layers, left = list(layers_of(model)), list(range(len(layers_of(model))))
+    with torch.inference_mode():
+        for _ in range(count):
+            losses = {}
+            for index in left:
+                set_layers(model, [layers[other] for other in left if other != index])
+                losses[index] = sum(float(model(**batch).loss) * len(batch["input_ids"]) for batch in batches)
+            left.remove(min(left, key=lambda index: losses[index]))
+    set_layers(model, layers)
+    model.to("cpu")
+    return [index for index in range(len(layers)) if index not in left]
+
+
+def ready(job: Job, samples: int) -> tuple[PreTrainedModel, list[BatchEncoding]]:
+    """Return the model on its device, in eval mode, and batches of training examples with their labels.
+
+    Args:
+        samples: limit of examples, drawn with the run's seed; of documents the limit of blocks.
+    """
+    rows = training_rows(job, subset(job.examples, min(samples, len(job.examples)), job.seed))[:samples]
+    collate, model = collator(job), job.model.to(job.device.torch_name).eval()
+    model.config.use_cache = False
+    set_seed(job.seed)  # a masked language model's masks
+    batches = [collate(rows[start : start + BATCH]).to(model.device) for start in range(0, len(rows), BATCH)]
+    return model, batches
+
+
+@contextmanager
+def watched(model: PreTrainedModel) -> Iterator[dict[int, tuple[Tensor, Tensor]]]:
+    """Collect what each layer reads and returns in a call, each (batch, tokens, features)."""
+    seen: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def watch(index: int, layer: nn.Module) -> "torch.utils.hooks.RemovableHandle":
+        def note(_: nn.Module, values: tuple[Tensor, ...], named: dict[str, Tensor], output: object) -> None:
+            before = values[0] if values else named["hidden_states"]
+            after = output[0] if isinstance(output, tuple) else output
+            assert isinstance(after, Tensor), "a layer returns its hidden states, alone or first"
+            seen[index] = before, after
+
+        return layer.register_forward_hook(note, with_kwargs=True)
+
+    hooks = [watch(index, layer) for index, layer in enumerate(layers_of(model))]
+    try:
+        yield seen
+    finally:
+        for hook in hooks:
+            hook.remove()
