@@ -62,7 +62,7 @@ def ratios() -> dict[str, list[dict[str, float]]]:
     for _ in range(PAIRS):
         with Pair((side, side), tokens, cpu) as pair:
             for size in BENCH.batch_sizes:
-                times = measure_batch(pair, BENCH, size, Repeats(BENCH.turns), lambda: None)
+                times = measure_batch(pair, BENCH, size, Repeats(BENCH.turns), lambda _: None)
                 interval = ratio_interval(times.baseline, times.variant)
                 measured[str(size)].append({key: round(value, 4) for key, value in interval.model_dump().items()})
                 print(size, measured[str(size)][-1], file=sys.stderr)

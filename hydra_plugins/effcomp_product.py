@@ -18,7 +18,7 @@ class Product(BasicSweeper):
         batches = self.split_arguments(parser.parse_overrides([*self._parse_config(), *arguments]), self.max_batch_size)
         for batch in batches:
             self.validate_batch_is_legal(batch)
-        SweepCallback.begin(self.config)
+        SweepCallback.begin(self.config, sum(map(len, batches)))
         first = 0
         for batch in batches:
             for job in self.launcher.launch(batch, initial_job_idx=first):

@@ -73,7 +73,7 @@ class ParetoSearch(Sweeper):
             raise HydraException("hydra/sweeper=optuna has nothing to search: give choices, say quant=none,bf16,nf4")
 
         self.validate_batch_is_legal([(*fixed, *choices) for choices in samples(swept)])
-        SweepCallback.begin(self.config)
+        SweepCallback.begin(self.config, self.trials)
         self.search(fixed, space)
 
     def search(self, fixed: list[str], space: "dict[str, BaseDistribution]") -> None:

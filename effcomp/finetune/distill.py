@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
-from tqdm import tqdm
 
 from effcomp.core.batches import Ragged, batches_by_length
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
+from effcomp.core.progress import Progress
 from effcomp.core.store import file_sha256
 from effcomp.finetune.base import Job, TrainingRow
 from effcomp.finetune.full import FullFinetune
@@ -135,8 +135,9 @@ def classify(teacher: "PreTrainedModel", tokens: Ragged, device: Device) -> "NDA
     teacher = teacher.to(device.torch_name).eval()
     logits = np.empty((len(tokens), teacher.config.num_labels), dtype=np.float32)
     batches = batches_by_length(tokens.lengths, TEACHER_BATCH)
-    with torch.inference_mode():
-        for indices in tqdm(batches, desc="asking the teacher", unit="batch"):
+    with torch.inference_mode(), Progress("asking the teacher", len(tokens)) as progress:
+        for indices in batches:
             batch = {name: torch.from_numpy(ids).to(teacher.device) for name, ids in tokens.batch(indices).items()}
             logits[indices] = teacher(**batch).logits.float().cpu().numpy()
+            progress.add(len(indices))
     return logits

@@ -1,6 +1,5 @@
 """transformers' Trainer as effcomp uses it. Importing it costs seconds: it is imported where training begins."""
 
-import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -11,13 +10,13 @@ import torch
 from accelerate.data_loader import DataLoaderShard
 from torch.nn import functional
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from tqdm import tqdm
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from effcomp.core.batches import IGNORED
 from effcomp.core.errors import UserError
+from effcomp.core.progress import Progress
 from effcomp.finetune.sampler import LengthGrouped, Share
 
 DIVERGED = 1000
@@ -185,18 +184,17 @@ class KeepZeros(TrainerCallback):
 
 
 class Bar(TrainerCallback):
-    """One bar on standard error, with the loss; in a log file a line every ten seconds."""
+    """Progress of the training, with the last loss that was logged."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        interval = 0.1 if sys.stderr.isatty() else 10.0
-        self.bar = tqdm(total=state.max_steps, desc="fine-tuning", unit="step", mininterval=interval)
+        self.progress, self.loss = Progress("fine-tuning", state.max_steps), ""
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.update(state.global_step - self.bar.n)
+        self.progress.to(state.global_step, self.loss)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         if "loss" in logs:
-            self.bar.set_postfix(loss=f"{float(logs['loss']):.3f}", refresh=False)
+            self.loss = f"loss {float(logs['loss']):.3f}"
 
     def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        self.bar.close()
+        self.progress.close()

@@ -1,7 +1,6 @@
 """Everything that is measured of a pair, in one order: speed, memory, generation, scenarios, energy, kernels."""
 
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from effcomp.core import machine
 from effcomp.core.device import Device
 from effcomp.core.processors import ComputeDtype
+from effcomp.core.progress import Progress
 from effcomp.core.statistics import median_interval, ratio_interval
 from effcomp.measure import conditions, energy, roofline
 from effcomp.measure.bench import Bench
@@ -84,8 +84,6 @@ def measure(
     Args:
         rates_of: the machine's rates, asked of a worker when nothing else is to be measured in it.
     """
-    from tqdm import tqdm
-
     before = conditions.read(pair.device)
     _, resting_rss = (worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant))
     total = bench.turns * len(bench.batch_sizes)
@@ -93,10 +91,10 @@ def measure(
     repeats = Repeats(total + (bench.turns if pair.generates else 0))
     with (
         Trace(pair.variant.pid, bench.trace_interval_s, pair.device) as trace,
-        tqdm(total=total, desc="measuring", unit="turn", leave=False, disable=not sys.stderr.isatty()) as bar,
+        Progress("timing both sides in turn", len(bench.batch_sizes)) as progress,
     ):
         for batch_size in bench.batch_sizes:
-            times[batch_size] = measure_batch(pair, bench, batch_size, repeats, lambda: bar.update())
+            times[batch_size] = measure_batch(pair, bench, batch_size, repeats, progress.add)
     after = conditions.read(pair.device)
     peaks = [worker.ask("peak") for worker in (pair.baseline, pair.variant)]
     raw = {f"batch_{size}.{side}": getattr(t, side) for size, t in times.items() for side in ("baseline", "variant")}
@@ -237,11 +235,13 @@ def generate(pair: Pair, bench: Bench, seed: int, repeats: Repeats, raw: Times) 
     prompts = pair.own.cut(min(bench.prompt_tokens, longest - bench.new_tokens, int(pair.own.offsets[-1])))
     generator = np.random.default_rng(seed)
     times: tuple[list[list[float]], list[list[float]]] = ([], [])
-    for number in range(bench.turns + 1):
-        prompt = prompts.batch(generator.integers(0, len(prompts), 1))["input_ids"][0].tolist()
-        answers = in_turn(pair, number, repeats, "generate", prompt=prompt, new_tokens=bench.new_tokens)
-        for side, answer in enumerate(answers if number > 0 else []):  # the first is the warm-up
-            times[side].append([ns / 1e6 for ns in answer["ns"]])
+    with Progress("timing generation", bench.turns + 1) as progress:
+        for number in range(bench.turns + 1):
+            prompt = prompts.batch(generator.integers(0, len(prompts), 1))["input_ids"][0].tolist()
+            answers = in_turn(pair, number, repeats, "generate", prompt=prompt, new_tokens=bench.new_tokens)
+            for side, answer in enumerate(answers if number > 0 else []):  # the first is the warm-up
+                times[side].append([ns / 1e6 for ns in answer["ns"]])
+            progress.add(1)
     baseline, variant = (np.array(side) for side in times)
     raw |= {"generation.baseline": baseline, "generation.variant": variant}
     prefill, decode = median_interval(variant[:, :1], seed), median_interval(variant[:, 1:], seed)

@@ -76,9 +76,13 @@ class PairedTimes:
 
 
 def measure_batch(
-    pair: Pair, bench: Bench, batch_size: int, repeats: Repeats, progress: Callable[[], object]
+    pair: Pair, bench: Bench, batch_size: int, repeats: Repeats, progress: Callable[[float], object]
 ) -> PairedTimes:
-    """Call both sides in turn on the same real examples: at least bench.turns turns, and bench.seconds."""
+    """Call both sides in turn on the same real examples: at least bench.turns turns, and bench.seconds.
+
+    Args:
+        progress: told after each turn which share of the work it was.
+    """
 
     def draw(calls: int, number: int) -> list[list[int]]:
         generator = np.random.default_rng([batch_size, number])
@@ -91,8 +95,8 @@ def measure_batch(
 
     calls = max(1, round(bench.turn_ms / warm_up(slower_ms, bench)))
     baseline_ns, variant_ns, gpu_ns, tokens, widths = [], [], [], [], []
-    end, number = time.monotonic() + bench.seconds, 0
-    while number < bench.turns or time.monotonic() < end:
+    began, number, done = time.monotonic(), 0, 0.0
+    while number < bench.turns or time.monotonic() < began + bench.seconds:
         batches = draw(calls, number)
         lengths = pair.inputs.lengths[np.array(batches)]
         tokens.append(lengths.sum(axis=1).mean())
@@ -102,7 +106,9 @@ def measure_batch(
         variant_ns.append(variant["ns"])
         gpu_ns.append(variant["gpu_ns"])
         number += 1
-        progress()
+        of_time = (time.monotonic() - began) / bench.seconds if bench.seconds else 1.0
+        before, done = done, min(1.0, of_time, number / bench.turns)
+        progress(done - before)
     return PairedTimes(
         baseline=np.array(baseline_ns) / 1e6,
         variant=np.array(variant_ns) / 1e6,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from effcomp.core.batches import Ragged, batches_by_length
+from effcomp.core.progress import Progress
 from effcomp.measure.generated_texts import Written
 from effcomp.runtimes.base import Loaded
 
@@ -19,7 +20,11 @@ def write(
         ended: whether a text with these tokens is finished.
     """
     batches = batches_by_length(prompts.lengths, batch_size)
-    decoded = [model.decode(prompts.batch(indices, left=True), new_tokens, ended) for indices in batches]
+    decoded = []
+    with Progress("writing texts", len(prompts)) as progress:
+        for indices in batches:
+            decoded.append(model.decode(prompts.batch(indices, left=True), new_tokens, ended))
+            progress.add(len(indices))
     order = np.argsort(np.concatenate(batches))
     tokens = [of_one for batch in decoded for of_one in batch.tokens]
     losses = np.array([loss for batch in decoded for loss in batch.losses])

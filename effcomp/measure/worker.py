@@ -21,6 +21,7 @@ from effcomp.core.batches import Ragged, batches_by_length
 from effcomp.core.component import from_spec
 from effcomp.core.device import Device
 from effcomp.core.process import serve
+from effcomp.core.progress import Progress
 from effcomp.measure import scenarios
 from effcomp.measure.disturbance import waited_ns, waited_share
 from effcomp.measure.text_generation import write
@@ -182,12 +183,14 @@ class WorkerCommands:
         from safetensors.numpy import save_file
 
         outputs, order = [], []
-        for indices in batches_by_length(self.inputs.lengths, batch_size):
-            batch = self.inputs.batch(indices, labels=True)
-            outputs.append(self.model.token_losses(batch) if self.inputs.has_labels else self.model(batch))
-            if not np.isfinite(outputs[-1]).all():
-                return {"not_finite": self.model.first_not_finite(self.inputs.batch(indices))}
-            order.append(indices)
+        with Progress("answering the test", len(self.inputs)) as progress:
+            for indices in batches_by_length(self.inputs.lengths, batch_size):
+                batch = self.inputs.batch(indices, labels=True)
+                outputs.append(self.model.token_losses(batch) if self.inputs.has_labels else self.model(batch))
+                if not np.isfinite(outputs[-1]).all():
+                    return {"not_finite": self.model.first_not_finite(self.inputs.batch(indices))}
+                order.append(indices)
+                progress.add(len(indices))
         found = np.concatenate(outputs)
         restored = np.empty_like(found)
         restored[np.concatenate(order)] = found

@@ -30,6 +30,7 @@ from effcomp.core.store import write_at_once
 from effcomp.record import RECORD_FILE
 from effcomp.sweep.folder import OUTCOME_FILE, OVERRIDES_FILE, SWEEP_FILE, in_order
 from effcomp.sweep.job import JobProcess
+from effcomp.sweep.progress import say_begin, say_end
 from effcomp.tracking.base import Tracking, Unreachable
 
 log = logging.getLogger(__name__)
@@ -63,11 +64,15 @@ class SweepCallback(Callback):
             sys.exit(EXIT_CODE)
 
     @classmethod
-    def begin(cls, config: DictConfig) -> None:
+    def begin(cls, config: DictConfig, configurations: int) -> None:
         """What is before the first configuration. Until here nothing is written: a command that does not compose leaves
-        nothing behind."""
+        nothing behind.
+
+        Args:
+            configurations: how many there are; of a search the most that it measures.
+        """
         try:
-            cls.sweep = begin(config)
+            cls.sweep = begin(config, configurations)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(EXIT_CODE)
@@ -117,7 +122,7 @@ def say(error: Exception) -> None:
         traceback.print_exc()
 
 
-def begin(config: DictConfig) -> Sweep:
+def begin(config: DictConfig, configurations: int) -> Sweep:
     """Make the sweep's folder, open the parent run and leave its name there.
 
     Raises:
@@ -135,7 +140,8 @@ def begin(config: DictConfig) -> Sweep:
     OmegaConf.save(config, folder / "multirun.yaml")
     name = sweep_name(typed) or folder.name
     parent = open_parent(tracking, name)
-    write_at_once(folder / SWEEP_FILE, json.dumps({"name": name, "parent_run": parent, "uri": tracking.uri}))
+    known = {"name": name, "parent_run": parent, "uri": tracking.uri, "typed": typed, "configurations": configurations}
+    write_at_once(folder / SWEEP_FILE, json.dumps(known))
     return Sweep(folder, typed, tracking, parent, take_stdout())
 
 
@@ -204,6 +210,8 @@ def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
     """Run one configuration of a sweep in a process of its own; the reason for a missing record becomes a line of the
     sweep's report."""
     folder, sweep = Path(hydra_config.runtime.output_dir), Path(hydra_config.sweep.dir)
+    overrides = list(hydra_config.overrides.task)
+    say_begin(sweep, folder, overrides)
     plain = OmegaConf.to_container(config, resolve=True)
     logging_config = OmegaConf.to_container(hydra_config.job_logging, resolve=True)
     try:
@@ -211,8 +219,7 @@ def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
     except ProcessFailed as error:
         log.error("%s", error)
         outcome = {"status": "failed", "reason": str(error).splitlines()[0], "same_as": None}
-    if outcome["status"] == "done":
-        return
-    log.warning("configuration %s: %s: %s", folder.name, outcome["status"], outcome["reason"])
-    overrides = list(hydra_config.overrides.task)
-    write_at_once(folder / OUTCOME_FILE, json.dumps({"overrides": overrides, **outcome}) + "\n")
+    if outcome["status"] != "done":
+        log.warning("configuration %s: %s: %s", folder.name, outcome["status"], outcome["reason"])
+        write_at_once(folder / OUTCOME_FILE, json.dumps({"overrides": overrides, **outcome}) + "\n")
+    say_end(sweep, folder, overrides)

@@ -36,13 +36,14 @@ log = logging.getLogger(__name__)
 
 def quieten() -> None:
     """Silence what a user cannot act on: load reports for a new head, bars for reading 100 tensors, warnings of each
-    retry of a download (the last one's error ends the run). Let OpenMP threads sleep while they wait. Call it
+    retry of a download (the last one's error ends the run), notes on a logged model. Let OpenMP threads sleep while they wait. Call it
     before these libraries are imported, in every process that will; a variable that the user set stays."""
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     for library in ("TRANSFORMERS", "HF_HUB", "DATASETS"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 
 class Finished(NamedTuple):
@@ -106,10 +107,9 @@ def figures_for(tracking: "Tracking", record: "Record") -> "dict[str, Figure]":
 def summarise(result: "Result", folder: Path) -> None:
     from effcomp.record import RECORD_FILE
     from effcomp.report.rows import rows
-    from effcomp.report.words import doubts, verdict
+    from effcomp.report.words import doubts
 
     row = rows([result.record])[0]
-    log.info("%s", verdict(row))
     for doubt in doubts(row):
         log.warning("%s", doubt)
     log.info("record: %s", folder / RECORD_FILE)
