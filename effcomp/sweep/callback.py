@@ -31,6 +31,7 @@ from effcomp.record import RECORD_FILE
 from effcomp.sweep.folder import OUTCOME_FILE, OVERRIDES_FILE, SWEEP_FILE, in_order
 from effcomp.sweep.job import JobProcess
 from effcomp.sweep.progress import say_begin, say_end
+from effcomp.sweep.summary import summary_of
 from effcomp.tracking.base import Tracking, Unreachable
 
 log = logging.getLogger(__name__)
@@ -105,7 +106,7 @@ class SweepCallback(Callback):
         sweep, cls.sweep = cls.sweep, None
         if sweep is None:
             return
-        close_parent(sweep, None, failed=True)
+        close_parent(sweep, [], failed=True)
         if not in_order(sweep.folder, OVERRIDES_FILE):
             shutil.rmtree(sweep.folder)
             with contextlib.suppress(OSError):
@@ -153,9 +154,13 @@ def open_parent(tracking: Tracking, name: str) -> str | None:
         return None
 
 
-def close_parent(sweep: Sweep, results: Path | None, failed: bool) -> None:
+def close_parent(sweep: Sweep, outcomes: list[dict[str, Any]], failed: bool) -> None:
+    """Log the configurations that failed, and the report where there is one; close the parent run."""
     try:
-        sweep.tracking.end_sweep(sweep.parent, results, failed)
+        for outcome in outcomes:
+            if outcome["status"] == "failed":
+                sweep.tracking.log_failure(" ".join(varied(sweep, outcome)), outcome["reason"], sweep.parent)
+        sweep.tracking.end_sweep(sweep.parent, summary_of(sweep.folder), failed)
     except Unreachable as error:
         log.warning("the sweep's report was not logged: %s", error)
 
@@ -176,10 +181,7 @@ def finish(sweep: Sweep) -> int:
     for file in records:
         print(file.read_text(), end="", flush=True, file=sweep.records)
     outcomes = [*(json.loads(file.read_text()) for file in in_order(sweep.folder, OUTCOME_FILE)), *cut_off(sweep)]
-    left_out = []
-    for outcome in outcomes:
-        varied = [override for override in outcome["overrides"] if override not in sweep.typed]
-        left_out.append(f"{' '.join(varied or outcome['overrides'])}: {outcome['status']}: {outcome['reason']}")
+    left_out = [f"{' '.join(varied(sweep, one))}: {one['status']}: {one['reason']}" for one in outcomes]
     statuses = {outcome["status"] for outcome in outcomes}
     failed = "failed" in statuses
     report = write_report(sweep.folder, left_out) if records else None
@@ -187,7 +189,7 @@ def finish(sweep: Sweep) -> int:
         print_comparison(report.comparison, report.further, sys.stderr)
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
-    close_parent(sweep, report.folder if report else None, failed or report is None)
+    close_parent(sweep, outcomes, failed or report is None)
     if report is None:
         print("error: no configuration came through", file=sys.stderr)
     else:
@@ -196,6 +198,12 @@ def finish(sweep: Sweep) -> int:
         print(f"records   {os.path.relpath(sweep.folder)}/*/{RECORD_FILE}", file=sys.stderr)
         print(sweep.tracking.how_to_open(), file=sys.stderr)
     return 1 if failed else EXIT_CODE if report is None or "refused" in statuses else 0
+
+
+def varied(sweep: Sweep, outcome: dict[str, Any]) -> list[str]:
+    """Return the overrides of a configuration that are not the same in all; all of them where none varies."""
+    overrides: list[str] = outcome["overrides"]
+    return [one for one in overrides if one not in sweep.typed] or overrides
 
 
 def cut_off(sweep: Sweep) -> list[dict[str, Any]]:

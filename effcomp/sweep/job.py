@@ -36,8 +36,9 @@ log = logging.getLogger(__name__)
 
 def quieten() -> None:
     """Silence what a user cannot act on: load reports for a new head, bars for reading 100 tensors, warnings of each
-    retry of a download (the last one's error ends the run), notes on a logged model. Let OpenMP threads sleep while they wait. Call it
-    before these libraries are imported, in every process that will; a variable that the user set stays."""
+    retry of a download (the last one's error ends the run), notes on a model that is logged. Let OpenMP threads sleep
+    while they wait. Call it before these libraries are imported, in every process that will; a variable that the user
+    set stays."""
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     for library in ("TRANSFORMERS", "HF_HUB", "DATASETS"):

@@ -12,9 +12,9 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import Store, write_at_once
 from effcomp.record import RECORD_FILE
 from effcomp.record.result import SERIES_FILE, Result, run_folders
-from effcomp.report.build import FOLDER
 from effcomp.report.figures.confusion import figures_of
 from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE
+from effcomp.sweep.summary import summary_of
 from effcomp.tracking.mlflow_runs import MlflowTracking
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,7 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
         log.info("sent %s", folder)
     for sweep, parent in parents.items():
         outcomes = [json.loads(file.read_text())["status"] for file in sweep.glob(f"*/{OUTCOME_FILE}")]
-        results = sweep / FOLDER
-        tracking.end_sweep(parent, results if results.is_dir() else None, "failed" in outcomes)
+        tracking.end_sweep(parent, summary_of(sweep), "failed" in outcomes)
     return done
 
 

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -11,6 +12,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from effcomp.record.result import Result
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Report of a sweep for its parent run."""
+
+    results: Path
+    """Folder of the report."""
+    description: str
+    """Markdown: the table of the configurations."""
+    best: dict[str, float]
+    """Best value of each headline number among the configurations."""
+    front: Path | None
+    """PNG of the Pareto front."""
 
 
 class Unreachable(Exception):
@@ -54,8 +69,16 @@ class Tracking(Component):
         """
 
     @abstractmethod
-    def end_sweep(self, parent: str | None, results: Path | None, failed: bool) -> None:
-        """Close the parent run, with the files of the sweep's report where there is one.
+    def log_failure(self, name: str, reason: str, parent: str | None) -> None:
+        """Log a configuration that failed as a failed run with its reason.
+
+        Raises:
+            Unreachable: the server does not answer.
+        """
+
+    @abstractmethod
+    def end_sweep(self, parent: str | None, summary: Summary | None, failed: bool) -> None:
+        """Close the parent run, with the sweep's report where there is one.
 
         Raises:
             Unreachable: the server does not answer.
@@ -85,7 +108,10 @@ class NoTracking(Tracking):
     ) -> str | None:
         return None
 
-    def end_sweep(self, parent: str | None, results: Path | None, failed: bool) -> None:
+    def log_failure(self, name: str, reason: str, parent: str | None) -> None:
+        return
+
+    def end_sweep(self, parent: str | None, summary: Summary | None, failed: bool) -> None:
         return
 
     def how_to_open(self) -> str:

@@ -9,20 +9,85 @@ from typing import TYPE_CHECKING
 
 from effcomp.artifact.description import read_description
 from effcomp.core.component import from_spec
+from effcomp.core.store import text_hash
 from effcomp.quant.base import Quant
-from effcomp.record import Quality, Record, settings
+from effcomp.record import NotMeasured, Quality, Record, settings
+from effcomp.record.baseline import is_baseline
 from effcomp.record.result import Result
 from effcomp.runtimes.base import Runtime
+from effcomp.tracking.base import Summary
 from effcomp.tracking.metrics import metrics, series
-from effcomp.tracking.names import metric_name, model_name
+from effcomp.tracking.names import LINK_TAG, LONGEST_TAG, NOTE_TAG, RECORD_TAG, metric_name, model_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 LONGEST_PARAMETER = 500
+LONGEST_DIGEST = 36
 MOST_METRICS = 1000
 """Metrics that a server takes at once."""
+
+
+def tags_of(record: Record) -> dict[str, str]:
+    """Return the tags of a run: choices, processor or GPU, verdict."""
+    versus = record.versus_baseline
+    tags = {
+        "kind": "configuration",
+        "baseline": str(is_baseline(record)),
+        RECORD_TAG: text_hash(record.to_json()),
+        "processor": record.truth.machine.device[:LONGEST_TAG],
+        "verdict": versus.status if isinstance(versus, NotMeasured) else versus.verdict,
+        "mlflow.source.name": "effcomp.run",
+        "mlflow.source.git.commit": record.truth.software.git_commit.partition("+")[0],
+        **{group: choice[:LONGEST_TAG] for group, choice in record.choices.items()},
+    }
+    if isinstance(record.quality, Quality):
+        tags["labels"] = json.dumps(list(record.quality.per_class), ensure_ascii=False)[:LONGEST_TAG]
+    return tags
+
+
+def log_input(client: "MlflowClient", run_id: str, record: Record) -> None:
+    """Log the task's data as an input of the run, by the beginning of its fingerprint."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    data = record.truth.data
+    profile = {"train_examples": data.train_examples, "test_examples": data.test_examples}
+    dataset = Dataset(
+        name=record.choices["task"],
+        digest=data.fingerprint[:LONGEST_DIGEST],
+        source_type="effcomp",
+        source=json.dumps(record.config["task"], ensure_ascii=False),
+        profile=json.dumps(profile | {"fingerprint": data.fingerprint}),
+    )
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train and test")])])
+
+
+def log_summary(client: "MlflowClient", run_id: str, summary: Summary) -> None:
+    """Log the report of a sweep: its files, best values, the front as an image, and a description."""
+    import numpy as np
+    from matplotlib.image import imread
+
+    client.log_artifacts(run_id, str(summary.results), artifact_path=summary.results.name)
+    for name, value in summary.best.items():
+        client.log_metric(run_id, f"best/{name}", value)
+    if summary.front is not None:
+        pixels = (imread(summary.front)[..., :3] * 255).round().astype(np.uint8)
+        client.log_image(run_id, pixels, key="front", step=0)
+    client.set_tag(run_id, NOTE_TAG, described(client.get_run(run_id), summary)[:LONGEST_TAG])
+
+
+def described(run: "Run", summary: Summary) -> str:
+    """Return the description of a sweep, with links to runs of earlier sweeps that it did not measure again."""
+    links = [
+        f"- [{name}](#/experiments/{run.info.experiment_id}/runs/{tag.removeprefix(LINK_TAG)})"
+        for tag, name in sorted(run.data.tags.items())
+        if tag.startswith(LINK_TAG)
+    ]
+    earlier = ["Measured before, in the runs of an earlier sweep:", "\n".join(links)] if links else []
+    page = f"The page with plots and all numbers: artifact `{summary.results.name}/index.html`."
+    return "\n\n".join([summary.description, page, *earlier])
 
 
 def log_numbers(client: "MlflowClient", run_id: str, result: Result) -> None:

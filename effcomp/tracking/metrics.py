@@ -1,6 +1,6 @@
 """MLflow metrics of a result: headline numbers, every number of the Record by section, and series."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from effcomp.record import Record
@@ -37,6 +37,19 @@ def headlines(record: Record) -> dict[str, float]:
         number = field.of(record) if field.quantity.headline else None
         if number is not None:
             found[field.quantity.headline] = number.value * field.quantity.logged_scale
+    return found
+
+
+def best(records: Sequence[Record]) -> dict[str, float]:
+    """Return the best value of each headline number that has a direction of improvement."""
+    found = {}
+    for field in fields(Record):
+        quantity = field.quantity
+        if quantity.headline and quantity.better is not None:
+            values = [number.value for record in records if (number := field.of(record)) is not None]
+            if values:
+                better = min if quantity.better == "lower" else max
+                found[quantity.headline] = better(values) * quantity.logged_scale
     return found
 
 

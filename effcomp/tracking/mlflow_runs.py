@@ -1,6 +1,5 @@
 """MLflow: one run per configuration, the configurations of a sweep under one parent run."""
 
-import json
 import logging
 import os
 import socket
@@ -8,15 +7,15 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from effcomp.core.errors import UserError
 from effcomp.core.packages import require
 from effcomp.core.store import text_hash
-from effcomp.record import Quality, Record, label
-from effcomp.tracking.base import Tracking, Unreachable
+from effcomp.record import Record, label
+from effcomp.tracking.base import Summary, Tracking, Unreachable
 from effcomp.tracking.database import (
     EXPERIMENT,
     PATIENCE_S,
@@ -26,11 +25,11 @@ from effcomp.tracking.database import (
     open_client,
     without_credentials,
 )
-from effcomp.tracking.names import LONGEST, LONGEST_TAG
+from effcomp.tracking.names import LINK_TAG, LONGEST, LONGEST_TAG, NOTE_TAG, PARENT_TAG, RECORD_TAG
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from mlflow.entities import Experiment
+    from mlflow.entities import Experiment, Run
     from mlflow.tracking import MlflowClient
 
     from effcomp.record.result import Result
@@ -39,10 +38,7 @@ log = logging.getLogger(__name__)
 
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 """MLflow's pages then show runs and models first, and not prompts and traces."""
-PARENT_TAG = "mlflow.parentRunId"
 PROCESS_TAG = "process"
-RECORD_TAG = "record"
-"""The sha256 of the Record, by which a run that was logged is known."""
 
 
 class MlflowTracking(Tracking):
@@ -56,6 +52,10 @@ class MlflowTracking(Tracking):
     """The folder of the runs' files, for SQLite; a server knows its own."""
     models: bool = True
     """Log each artifact as an MLflow model too, so that `mlflow models serve` runs it; it is copied for that."""
+    experiment: Annotated[str, Field(min_length=1)] = EXPERIMENT
+    """Name of the MLflow experiment."""
+    tags: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    """Tags of every run: `+tracking.tags.team=search`."""
 
     @field_validator("uri")
     @classmethod
@@ -88,7 +88,7 @@ class MlflowTracking(Tracking):
 
         try:
             with self.reached():
-                _, experiment = self.experiment()
+                _, experiment = self.open_experiment()
         except Unreachable as error:
             log.warning("%s; the records are kept on disk: effcomp upload sends them", error)
             return
@@ -98,7 +98,7 @@ class MlflowTracking(Tracking):
             raise UserError(f"tracking.uri={self.uri}: {first_line(error)}; {way_on}") from error
         if experiment.lifecycle_stage != "active":
             raise UserError(
-                f"tracking.uri={self.uri}: its experiment {EXPERIMENT!r} was deleted; restore it with "
+                f"tracking.uri={self.uri}: its experiment {self.experiment!r} was deleted; restore it with "
                 f"mlflow experiments restore --experiment-id {experiment.experiment_id}"
             )
 
@@ -121,66 +121,83 @@ class MlflowTracking(Tracking):
                 raise
             raise Unreachable(f"tracking.uri={self.uri} does not answer ({first_line(error)})") from error
 
-    def experiment(self) -> "tuple[MlflowClient, Experiment]":
+    def open_experiment(self) -> "tuple[MlflowClient, Experiment]":
         """A client, and effcomp's experiment. The database is made and migrated once, under a lock: two
         processes that migrate SQLite at the same moment break it. WAL lets readers and a writer work together."""
         from filelock import FileLock
 
         if self.database is None:
             client = open_client(self.uri)
-            experiment = client.get_experiment_by_name(EXPERIMENT)
+            experiment = client.get_experiment_by_name(self.experiment)
             return client, experiment or client.get_experiment(
-                client.create_experiment(EXPERIMENT, tags=EXPERIMENT_TAGS)
+                client.create_experiment(self.experiment, tags=EXPERIMENT_TAGS)
             )
         with FileLock(f"{self.database}.lock"):
             if not self.database.exists():
                 make_database(self.database)
             client = open_client(f"sqlite:///{self.database}?timeout={PATIENCE_S}")
-            experiment = client.get_experiment_by_name(EXPERIMENT)
+            experiment = client.get_experiment_by_name(self.experiment)
             if experiment is None:
                 with sqlite3.connect(self.database) as connection:
                     connection.execute("PRAGMA journal_mode=WAL")
                 assert self.artifacts is not None, "conf/tracking/local.yaml names the folder"
                 folder = self.artifacts.absolute().as_uri()
-                number = client.create_experiment(EXPERIMENT, artifact_location=folder, tags=EXPERIMENT_TAGS)
+                number = client.create_experiment(self.experiment, artifact_location=folder, tags=EXPERIMENT_TAGS)
                 experiment = client.get_experiment(number)
         return client, experiment
 
     def start_sweep(self, name: str) -> str | None:
         with self.reached():
-            client, experiment = self.experiment()
+            client, experiment = self.open_experiment()
             close_abandoned(client, experiment.experiment_id)
-            tags = {"kind": "sweep", PROCESS_TAG: process_name(os.getpid())}
+            tags = self.own_tags() | {"kind": "sweep"}
             return str(client.create_run(experiment.experiment_id, run_name=name[:LONGEST], tags=tags).info.run_id)
+
+    def own_tags(self) -> dict[str, str]:
+        """Return the tags of every run of this process."""
+        return {name: str(value)[:LONGEST_TAG] for name, value in self.tags.items()} | {
+            PROCESS_TAG: process_name(os.getpid())
+        }
 
     def log(
         self, result: "Result", artifact: Path | None, figures: "Mapping[str, Figure]", parent: str | None
     ) -> str | None:
-        from effcomp.record.baseline import is_baseline
-        from effcomp.tracking.contents import log_files, log_model, log_numbers
+        from effcomp.tracking.contents import log_files, log_input, log_model, log_numbers, tags_of
 
         record = result.record
-        tags = {
-            "kind": "configuration",
-            "baseline": str(is_baseline(record)),
-            PROCESS_TAG: process_name(os.getpid()),
-            RECORD_TAG: text_hash(record.to_json()),
-            "mlflow.source.name": "effcomp.run",
-            "mlflow.source.git.commit": record.truth.software.git_commit.partition("+")[0],
-            **{group: choice[:LONGEST_TAG] for group, choice in record.choices.items()},
-        }
-        if isinstance(record.quality, Quality):
-            tags["labels"] = json.dumps(list(record.quality.per_class), ensure_ascii=False)[:LONGEST_TAG]
+        tags = self.own_tags() | tags_of(record)
         if parent is not None:
             tags[PARENT_TAG] = parent
         with self.reached():
-            client, experiment = self.experiment()
+            client, experiment = self.open_experiment()
+            there = self.runs_of(client, experiment.experiment_id, record.to_json())
+            if there:
+                log.info("in MLflow already: run %s", there[0].info.run_id)
+                return link(client, there[0], parent)
             with opened(client, experiment.experiment_id, label(record.config), tags, result) as run_id:
                 log_numbers(client, run_id, result)
+                log_input(client, run_id, record)
                 log_files(client, run_id, result, figures)
                 if self.models and artifact is not None:
                     return log_model(client, run_id, experiment.experiment_id, record, artifact)
         return None
+
+    def log_failure(self, name: str, reason: str, parent: str | None) -> None:
+        with self.reached():
+            client, experiment = self.open_experiment()
+            tags = self.own_tags() | {"kind": "failure", "reason": reason[:LONGEST_TAG], NOTE_TAG: reason[:LONGEST_TAG]}
+            if parent is not None:
+                tags[PARENT_TAG] = parent
+            run = client.create_run(experiment.experiment_id, run_name=name[:LONGEST], tags=tags)
+            client.set_terminated(run.info.run_id, status="FAILED")
+
+    def runs_of(self, client: "MlflowClient", experiment: str, *texts: str) -> "list[Run]":
+        """Return the finished runs that logged a Record with one of these texts."""
+        found: list[Run] = []
+        for text in dict.fromkeys(texts):
+            wanted = f"tags.{RECORD_TAG} = '{text_hash(text)}' and attributes.status = 'FINISHED'"
+            found += client.search_runs([experiment], wanted)
+        return found
 
     def find(self, record_text: str, parent: str | None) -> bool:
         """Return True if a run with this Record is there; put one that was logged without its parent under it.
@@ -189,27 +206,24 @@ class MlflowTracking(Tracking):
             record_text: the line of JSON that is stored. A version that wrote an older schema logged the hash of that
                 schema's line, this version that of the upgraded one; both are looked for.
         """
-        found = False
         with self.reached():
-            client, experiment = self.experiment()
-            for text in dict.fromkeys((record_text.strip(), Record.from_json(record_text).to_json())):
-                runs = client.search_runs(
-                    [experiment.experiment_id],
-                    f"tags.{RECORD_TAG} = '{text_hash(text)}' and attributes.status = 'FINISHED'",
-                )
-                for run in runs:
-                    if parent is not None and PARENT_TAG not in run.data.tags:
-                        client.set_tag(run.info.run_id, PARENT_TAG, parent)
-                found = found or bool(runs)
-        return found
+            client, experiment = self.open_experiment()
+            upgraded = Record.from_json(record_text).to_json()
+            found = self.runs_of(client, experiment.experiment_id, record_text.strip(), upgraded)
+            for run in found:
+                if parent is not None and PARENT_TAG not in run.data.tags:
+                    client.set_tag(run.info.run_id, PARENT_TAG, parent)
+        return bool(found)
 
-    def end_sweep(self, parent: str | None, results: Path | None, failed: bool) -> None:
+    def end_sweep(self, parent: str | None, summary: Summary | None, failed: bool) -> None:
+        from effcomp.tracking.contents import log_summary
+
         if parent is None:
             return
         with self.reached():
-            client, _ = self.experiment()
-            if results is not None:
-                client.log_artifacts(parent, str(results), artifact_path=results.name)
+            client, _ = self.open_experiment()
+            if summary is not None:
+                log_summary(client, parent, summary)
             client.set_terminated(parent, status="FAILED" if failed else "FINISHED")
 
     def how_to_open(self) -> str:
@@ -228,6 +242,20 @@ def opened(client: "MlflowClient", experiment: str, name: str, tags: dict[str, s
         give_up(client, experiment, run_id)
         raise
     client.set_terminated(run_id, status="FINISHED", end_time=result.ended_ms)
+
+
+def link(client: "MlflowClient", run: "Run", parent: str | None) -> str | None:
+    """Put a run that is there under a sweep: as its child where its own sweep failed, else as a link that the
+    description of the sweep shows. Return the id of its model, if it has one."""
+    own = run.data.tags.get(PARENT_TAG)
+    if parent is not None:
+        if own is None or client.get_run(own).info.status in {"FAILED", "KILLED"}:
+            client.set_tag(run.info.run_id, PARENT_TAG, parent)
+        else:
+            client.set_tag(parent, f"{LINK_TAG}{run.info.run_id}", run.info.run_name)
+    wanted = f"source_run_id = '{run.info.run_id}'"
+    models = client.search_logged_models([run.info.experiment_id], filter_string=wanted)
+    return str(models[0].model_id) if models else None
 
 
 def give_up(client: "MlflowClient", experiment: str, run_id: str) -> None:

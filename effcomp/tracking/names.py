@@ -9,6 +9,13 @@ from hashlib import sha256
 
 LONGEST = 250
 LONGEST_TAG = 5000
+PARENT_TAG = "mlflow.parentRunId"
+RECORD_TAG = "record"
+"""The sha256 of the Record, by which a run that was logged is known."""
+NOTE_TAG = "mlflow.note.content"
+"""Description that MLflow's pages show."""
+LINK_TAG = "run."
+"""Beginning of the tags of a sweep that name runs of an earlier one."""
 METRIC = re.compile(r"[^A-Za-z0-9_. -]")
 MODEL = re.compile(r"[^A-Za-z0-9_ -]")
 

@@ -10,13 +10,13 @@ from effcomp.core.errors import UserError
 from effcomp.core.packages import require
 from effcomp.record import RECORD_FILE
 from effcomp.record.result import SERIES_FILE, RecordText
-from effcomp.tracking.database import EXPERIMENT, check_database, first_line, open_client, without_credentials
+from effcomp.tracking.database import check_database, first_line, open_client, without_credentials
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 SQLITE = "sqlite:///"
-CONFIGURATIONS = "tags.kind = 'configuration' and attributes.status = 'FINISHED'"
+CONFIGURATIONS = "tags.kind = 'configuration' and tags.record LIKE '%' and attributes.status = 'FINISHED'"
 
 
 def logged(uri: str) -> Iterator[RecordText]:
@@ -43,17 +43,16 @@ def logged(uri: str) -> Iterator[RecordText]:
 
 
 def texts(client: "MlflowClient", uri: str) -> Iterator[RecordText]:
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        raise UserError(
-            f"{uri} has no experiment {EXPERIMENT!r}: nothing was logged there; give the store of tracking.uri"
-        )
-    page = None
+    """Yield the records of all experiments: `tracking.experiment` names each."""
+    experiments, page, any_run = [one.experiment_id for one in client.search_experiments()], None, False
     while page != "":
-        runs = client.search_runs([experiment.experiment_id], CONFIGURATIONS, page_token=page)
+        runs = client.search_runs(experiments, CONFIGURATIONS, page_token=page)
         for run in runs:
+            any_run = True
             yield fetched(client, run.info.run_id, f"{RECORD_FILE} of run {run.info.run_id} in {uri}")
         page = runs.token or ""
+    if not any_run:
+        raise UserError(f"{uri} has no run of effcomp: nothing was logged there; give the store of tracking.uri")
 
 
 def fetched(client: "MlflowClient", run_id: str, place: str) -> RecordText:

@@ -17,6 +17,7 @@ import pytest
 
 from effcomp.core.store import MANIFEST
 from effcomp.record import Record
+from effcomp.tracking.names import LINK_TAG
 from tests.conftest import Ran, run_effcomp, start_effcomp
 
 TIMED = (
@@ -124,13 +125,15 @@ class Ground:
         return [run.info.run_name for run in runs]
 
     def logged_under_last_sweep(self) -> int:
-        """How many finished runs stand under the parent of the last sweep."""
+        """How many finished runs stand under the parent of the last sweep, or are linked there."""
         client = mlflow.MlflowClient(f"sqlite:///{self.folder}/mlruns/mlflow.db")
         parent = json.loads((self.sweeps()[-1] / "sweep.json").read_text())["parent_run"]
-        assert client.get_run(parent).info.status == "FINISHED"
+        last = client.get_run(parent)
+        assert last.info.status == "FINISHED"
+        links = sum(tag.startswith(LINK_TAG) for tag in last.data.tags)
         experiment = client.get_experiment_by_name("effcomp")
         children = client.search_runs([experiment.experiment_id], f"tags.mlflow.parentRunId = '{parent}'")
-        return sum(run.info.status == "FINISHED" for run in children)
+        return links + sum(run.info.status == "FINISHED" for run in children)
 
 
 def new_ground(folder: Path, overrides: tuple[str, ...]) -> Ground:

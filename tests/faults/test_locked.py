@@ -39,7 +39,7 @@ def test_a_run_is_logged_after_the_database_was_locked_for_longer_than_mlflow_wa
     tracking.log(some_result(), None, {}, parent=None)
     holder.join()
     assert time.monotonic() - started > 23, "it waited"
-    client, experiment = tracking.experiment()
+    client, experiment = tracking.open_experiment()
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
     assert metrics(some_result().record).items() <= run.data.metrics.items()

@@ -70,7 +70,7 @@ def test_a_sweep_is_sent_once_with_its_parent_and_its_report(server: MlflowTrack
     first, second = upload(sweep, server, every=True), upload(sweep, server, every=True)
     assert (first.sent, first.there_already, first.without_model) == (2, 0, 2)
     assert (second.sent, second.there_already) == (0, 2)
-    client, experiment = server.experiment()
+    client, experiment = server.open_experiment()
     runs = client.search_runs([experiment.experiment_id])
     (parent,) = [run for run in runs if run.data.tags["kind"] == "sweep"]
     assert parent.info.run_name == "quant=none,nf4"
@@ -97,7 +97,7 @@ def test_a_run_that_could_not_be_logged_is_sent_by_the_command_that_it_names(
     (folder,) = (file.parent for file in tmp_path.glob("multirun/*/*/record.json"))
     sent = run_effcomp("upload", str(folder), "--to", server.uri, cwd=tmp_path, module="effcomp")
     assert sent.code == 0, sent.stderr
-    client, experiment = server.experiment()
+    client, experiment = server.open_experiment()
     runs = client.search_runs([experiment.experiment_id], "tags.task = 'rotten_tomatoes'")
     logged = [Record.read(Path(client.download_artifacts(run.info.run_id, "record.json"))) for run in runs]
     assert Record.from_json(ran.stdout) in logged

@@ -14,9 +14,11 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import text_hash
 from effcomp.record import Record
 from effcomp.record.result import RAW_FILE, Result
-from effcomp.tracking.base import Unreachable
+from effcomp.tracking.base import Summary, Unreachable
 from effcomp.tracking.metrics import metrics
-from effcomp.tracking.mlflow_runs import PROCESS_TAG, RECORD_TAG, MlflowTracking, opened, process_name
+from effcomp.tracking.mlflow_runs import PROCESS_TAG, MlflowTracking, opened, process_name
+from effcomp.tracking.names import NOTE_TAG, PARENT_TAG, RECORD_TAG
+from effcomp.tracking.reader import logged
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in, records
 from tests.record.test_result import some_result
 
@@ -28,8 +30,11 @@ def local(folder: Path) -> MlflowTracking:
 def log_some(folder: Path, count: int) -> None:
     tracking = local(folder)
     tracking.prepare()
-    for _ in range(count):
-        tracking.log(Result(records("nf4")[0], [], [], [], {}, [], started_ms=0, ended_ms=1), None, {}, parent=None)
+    (record,) = records("nf4")
+    for number in range(count):
+        truth = record.truth.model_copy(update={"time": f"{os.getpid()} {number}"})  # else it is there already
+        own = record.model_copy(update={"truth": truth})
+        tracking.log(Result(own, [], [], [], {}, [], started_ms=0, ended_ms=1), None, {}, parent=None)
 
 
 def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> None:
@@ -40,7 +45,7 @@ def test_several_processes_on_a_new_database_lose_nothing(tmp_path: Path) -> Non
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0] * 4
-    client, experiment = local(tmp_path).experiment()
+    client, experiment = local(tmp_path).open_experiment()
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 16
     expected = metrics(records("nf4")[0])
@@ -54,7 +59,7 @@ def test_a_record_comes_back_from_mlflow_and_series_stand_by_step(tmp_path: Path
     tracking.prepare()
     tracking.log(result, None, {"drawing": Figure()}, parent=None)
 
-    client, experiment = tracking.experiment()
+    client, experiment = tracking.open_experiment()
     (run,) = client.search_runs([experiment.experiment_id])
     assert (run.info.start_time, run.info.end_time) == (1000, 3000)
     downloaded = Path(client.download_artifacts(run.info.run_id, ""))
@@ -76,7 +81,7 @@ def test_a_run_that_a_version_of_an_older_schema_logged_is_found(tmp_path: Path)
     tracking, text = local(tmp_path), (DATA / "records/schema_4.json").read_text()
     tracking.prepare()
     assert not tracking.find(text, None)
-    client, experiment = tracking.experiment()
+    client, experiment = tracking.open_experiment()
     run = client.create_run(experiment.experiment_id, tags={RECORD_TAG: text_hash(text.strip())})
     client.set_terminated(run.info.run_id)
     assert tracking.find(text, None)
@@ -85,7 +90,7 @@ def test_a_run_that_a_version_of_an_older_schema_logged_is_found(tmp_path: Path)
 def test_a_run_whose_logging_raises_is_failed_and_not_running(tmp_path: Path) -> None:
     tracking = local(tmp_path)
     tracking.prepare()
-    client, experiment = tracking.experiment()
+    client, experiment = tracking.open_experiment()
     with (
         pytest.raises(KeyboardInterrupt),
         opened(client, experiment.experiment_id, "interrupted", {}, some_result()) as run_id,
@@ -97,7 +102,7 @@ def test_a_run_whose_logging_raises_is_failed_and_not_running(tmp_path: Path) ->
 def test_what_a_killed_process_left_open_is_closed_by_the_next_sweep(tmp_path: Path) -> None:
     tracking = local(tmp_path)
     tracking.prepare()
-    client, experiment = tracking.experiment()
+    client, experiment = tracking.open_experiment()
     own = process_name(os.getpid())
     host, pid, started = own.rsplit(" ", 2)
     left = {
@@ -124,7 +129,7 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Pat
         result, tracking = run(parts), local(tmp_path)
     tracking.prepare()
     tracking.log(result, parts.store / "artifact" / result.record.truth.artifact, {}, parent=None)
-    client, experiment = tracking.experiment()
+    client, experiment = tracking.open_experiment()
     (model,) = client.search_logged_models([experiment.experiment_id])
     assert model.tags["quant"] == "int8_dynamic"
     files = [file for file in (tmp_path / "files" / "models").rglob("*") if file.is_file()]
@@ -160,7 +165,7 @@ def test_a_store_that_cannot_be_written_is_refused(uri: str) -> None:
 def test_a_model_that_a_run_had_begun_to_log_is_not_left_pending(tmp_path: Path) -> None:
     tracking = local(tmp_path)
     tracking.prepare()
-    client, experiment = tracking.experiment()
+    client, experiment = tracking.open_experiment()
     with (
         pytest.raises(OSError, match="No space left"),
         opened(client, experiment.experiment_id, "the disk is full", {}, some_result()) as run_id,
@@ -169,3 +174,77 @@ def test_a_model_that_a_run_had_begun_to_log_is_not_left_pending(tmp_path: Path)
         raise OSError("No space left on device")
     (model,) = client.search_logged_models([experiment.experiment_id])
     assert model.status == "FAILED"
+
+
+def test_a_run_names_its_data_its_processor_and_its_verdict(tmp_path: Path) -> None:
+    result = some_result()
+    tracking = MlflowTracking(
+        name="local",
+        uri=f"sqlite:///{tmp_path}/db/mlflow.db",
+        artifacts=tmp_path / "files",
+        experiment="compression",
+        tags={"team": "search", "attempt": 2},
+    )
+    tracking.prepare()
+    tracking.log(result, None, {}, parent=None)
+    client = mlflow.MlflowClient(tracking.uri)
+    experiment = client.get_experiment_by_name("compression")
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    (run,) = client.search_runs([experiment.experiment_id])
+    truth = result.record.truth
+    assert (run.data.tags["team"], run.data.tags["attempt"]) == ("search", "2")
+    assert run.data.tags["processor"] == truth.machine.device
+    assert run.data.tags["verdict"] in {"not worse", "worse", "undecided"}
+    (data,) = run.inputs.dataset_inputs
+    assert data.dataset.name == result.record.choices["task"]
+    assert truth.data.fingerprint.startswith(data.dataset.digest)
+    (text,) = logged(tracking.uri)
+    assert Record.from_json(text.record) == result.record, "the report finds every experiment"
+
+
+def test_a_repeated_sweep_links_to_the_runs_that_are_there(tmp_path: Path) -> None:
+    tracking, result = local(tmp_path), some_result()
+    tracking.prepare()
+    first = tracking.start_sweep("first")
+    tracking.log(result, None, {}, first)
+    tracking.end_sweep(first, None, failed=False)
+    again = tracking.start_sweep("again")
+    tracking.log(result, None, {}, again)
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "index.html").write_text("<html></html>")
+    tracking.end_sweep(again, Summary(results, "| a table |", {"accuracy": 0.9}, None), failed=False)
+
+    client, experiment = tracking.open_experiment()
+    (run,) = client.search_runs([experiment.experiment_id], "tags.kind = 'configuration'")
+    assert run.data.tags[PARENT_TAG] == first
+    parent = client.get_run(again)
+    assert parent.data.metrics == {"best/accuracy": 0.9}
+    note = parent.data.tags[NOTE_TAG]
+    assert note.startswith("| a table |")
+    assert f"#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}" in note
+
+
+def test_a_run_of_a_sweep_that_was_cut_off_moves_to_the_next(tmp_path: Path) -> None:
+    tracking, result = local(tmp_path), some_result()
+    tracking.prepare()
+    first = tracking.start_sweep("first")
+    tracking.log(result, None, {}, first)
+    tracking.end_sweep(first, None, failed=True)
+    again = tracking.start_sweep("again")
+    tracking.log(result, None, {}, again)
+    client, experiment = tracking.open_experiment()
+    (run,) = client.search_runs([experiment.experiment_id], "tags.kind = 'configuration'")
+    assert run.data.tags[PARENT_TAG] == again
+
+
+def test_a_failed_configuration_is_a_failed_run_with_its_reason(tmp_path: Path) -> None:
+    tracking = local(tmp_path)
+    tracking.prepare()
+    parent = tracking.start_sweep("sweep")
+    tracking.log_failure("quant=nf4", "the process was killed by signal 9 (out of memory?)", parent)
+    client, experiment = tracking.open_experiment()
+    (run,) = client.search_runs([experiment.experiment_id], "tags.kind = 'failure'")
+    assert (run.info.status, run.info.run_name) == ("FAILED", "quant=nf4")
+    assert "out of memory" in run.data.tags["reason"]
+    assert run.data.tags[PARENT_TAG] == parent

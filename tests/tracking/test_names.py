@@ -48,7 +48,7 @@ def test_a_run_with_odd_names_is_logged_with_its_true_names(tiny_bert: Path, tmp
     record = odd_record()
     artifact = write_small(tiny_bert, tmp_path / "artifact", "sequence_classification")
     tracking.log(replace(some_result(), record=record), artifact, {}, parent=None)
-    client, experiment = tracking.experiment()
+    client, experiment = tracking.open_experiment()
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.info.status == "FINISHED"
     assert json.loads(run.data.tags["labels"]) == ["C++ & 😡", "value"]

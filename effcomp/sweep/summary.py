@@ -1,0 +1,33 @@
+"""Report of a sweep as its parent run in MLflow shows it."""
+
+from pathlib import Path
+
+from effcomp.record import RECORD_FILE, Record
+from effcomp.report.build import FOLDER
+from effcomp.sweep.folder import in_order
+from effcomp.tracking.base import Summary
+from effcomp.tracking.metrics import best
+
+COLUMNS = ("accuracy", "perplexity", "accuracy difference", "verdict", "speed-up, batch 1", "artifact")
+"""Beginnings of the headings that the description shows after the configuration."""
+
+
+def summary_of(folder: Path) -> Summary | None:
+    """Return the summary of a sweep's folder; None where it has no report."""
+    from effcomp.report.rows import subject
+    from effcomp.report.table.comparison import compare, to_markdown
+
+    results, files = folder / FOLDER, in_order(folder, RECORD_FILE)
+    if not results.is_dir() or not files:
+        return None
+    comparison = compare([Record.read(file) for file in files])
+    records = [row.record for row in comparison.rows]
+    texts = comparison.texts()
+    wanted = [heading for heading in texts.columns[1:] if heading.startswith(COLUMNS)]
+    front = results / "quality_latency.png"
+    return Summary(
+        results,
+        f"**{subject(records)}**\n\n{to_markdown(texts[[texts.columns[0], *wanted]])}",
+        best(records),
+        front if front.exists() else None,
+    )
