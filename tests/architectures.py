@@ -34,6 +34,8 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "funnel": {"block_sizes": [1, 1], "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 64, "num_decoder_layers": 1},
     "xlm": {"emb_dim": 32, "n_layers": 2, "n_heads": 4, "max_position_embeddings": 66},
     "flaubert": {"emb_dim": 32, "n_layers": 2, "n_heads": 4, "max_position_embeddings": 66},
+    "fnet": BERT_LIKE,
+    "mobilebert": BERT_LIKE | {"embedding_size": 16, "intra_bottleneck_size": 32, "true_hidden_size": 32},
 }
 DECODERS: dict[str, dict[str, Any]] = {
     "gpt2": SHORT_GPT,

@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from inspect import unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +49,10 @@ def own_threads() -> Iterator[None]:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[HubServer]":
-    """A Hub of our own, which the clients of this process ask; its cache is empty, its patience 3 seconds."""
+    """A Hub of our own, which the clients of this process ask; its cache is empty, its patience two seconds."""
     from huggingface_hub import constants
     from huggingface_hub.utils import close_session
+    from huggingface_hub.utils._http import http_backoff, http_stream_backoff
 
     from effcomp.core.hub.repository import commit
     from tests.hub_server import HubServer
@@ -61,11 +63,14 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[HubServer]
             "HUGGINGFACE_CO_URL_TEMPLATE": f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
             "HF_HUB_CACHE": str(tmp_path / "cache"),
             "HF_HUB_OFFLINE": False,
-            "HF_HUB_ETAG_TIMEOUT": 1,
-            "HF_HUB_DOWNLOAD_TIMEOUT": 1,
+            "HF_HUB_ETAG_TIMEOUT": 0.3,
+            "HF_HUB_DOWNLOAD_TIMEOUT": 0.6,
         }
         for name, value in settings.items():
             monkeypatch.setattr(constants, name, value)
+        for call in (http_backoff, unwrap(http_stream_backoff)):  # whose retries wait for 23 s in all
+            monkeypatch.setitem(call.__kwdefaults__, "base_wait_time", 0.02)
+            monkeypatch.setitem(call.__kwdefaults__, "max_wait_time", 0.02)
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "HF_TOKEN"):
             monkeypatch.delenv(name, raising=False)
         close_session()

@@ -100,6 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         self.hub.asked.append(path)
         if self.hub.take_fault(path, "silent"):
             self.hub.closing.wait()
+            self.close_connection = True
             return
         if fault := self.hub.take_fault(path, "slow"):
             time.sleep(fault.seconds)

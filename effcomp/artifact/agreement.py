@@ -58,6 +58,26 @@ def probe(model: "PreTrainedModel", examples: list[Batch]) -> list[Probe]:
     return [Probe(batch, logits_of(model, batch)) for batch in examples]
 
 
+def check_padding(model: "PreTrainedModel", probes: list[Probe]) -> None:
+    """Compare the checkpoint's answer to each padded text with its answer to that text alone.
+
+    Raises:
+        UserError: they differ: what it answers depends on the other texts of the batch (FNet mixes padding into every
+            token, MobileBERT into the last one).
+    """
+    for batch, logits in probes:
+        lengths = batch["attention_mask"].sum(axis=1)
+        for row in np.flatnonzero(lengths < batch["attention_mask"].shape[1]):
+            inside = batch["attention_mask"][row] == 1
+            alone = logits_of(model, {name: ids[row : row + 1, inside] for name, ids in batch.items()})[0]
+            padded = logits[row][inside] if logits.ndim == 3 else logits[row]
+            difference, largest = float(np.abs(padded - alone).max()), float(np.abs(alone).max())
+            if difference > RELATIVE * max(largest, 1.0):
+                reason = f"{model.config.model_type} answers otherwise to a padded text than to the same text alone"
+                figures = f"logits differ by {difference:.3g}, the largest is {largest:.3g}"
+                raise UserError(f"{reason} ({figures}): its answers depend on the batch; give another architecture")
+
+
 def check_agreement(probes: list[Probe], answer: Callable[[Batch], NDArray[np.float32]], who: str) -> None:
     """Compare a float32 model's answers with the checkpoint's own.
 

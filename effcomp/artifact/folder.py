@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effcomp.artifact.agreement import check_agreement, logits_of, probe
+from effcomp.artifact.agreement import check_agreement, check_padding, logits_of, probe
 from effcomp.artifact.description import ARTIFACT_FILE, SCHEMA, Description, read_description, skeleton
 from effcomp.artifact.file_format import Format, Source
 from effcomp.artifact.safetensors import Safetensors, weights_file
@@ -60,6 +60,7 @@ def write_artifact(
         UserError: what was written does not compute what the model computes.
     """
     probes = probe(model.eval(), examples)
+    check_padding(model, probes)
     unify_linear(model)
     parameters = list(model.parameters())
     description = Description(

@@ -52,7 +52,7 @@ def prepare(components: Components) -> Run:
     run = Run(components, store, components.device.resolved(), head, splits)
     check_fit(run)
     for file, read, used in splits.rows:
-        log.info("%s: %d rows read, %d used", file, read, used)
+        log.info("%s: %d rows or documents read, %d used", file, read, used)
     if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
         return replace(run, splits=splits.with_labels(model.labels_order(splits.label_names, store)))
     return run

@@ -10,7 +10,7 @@ from effcomp.artifact.folder import artifact_bytes
 from effcomp.core import machine
 from effcomp.pipeline.training import TIMING_FILE
 from effcomp.quant.tensors import ParameterGroup
-from effcomp.record import Data, Size, Software, Training
+from effcomp.record import Data, ReadFile, Size, Software, Training
 from effcomp.tasks.base import Splits
 
 
@@ -67,6 +67,7 @@ def data_row(splits: Splits, train_examples: int, *, synthetic: bool) -> Data:
         train_examples=train_examples,
         test_examples=len(splits.test),
         tokens="synthetic" if synthetic else "the task's texts",
+        files=[ReadFile(file=file.name, read=read, used=used) for file, read, used in splits.rows],
     )
 
 

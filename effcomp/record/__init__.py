@@ -24,7 +24,7 @@ from effcomp.record.quality import (
 )
 from effcomp.record.row import Row
 from effcomp.record.speed import BatchSpeed, Floor, Generation, Scenarios, Speed
-from effcomp.record.truth import Conditions, Data, Kernel, Kernels, Machine, Software, Truth
+from effcomp.record.truth import Conditions, Data, Kernel, Kernels, Machine, ReadFile, Software, Truth
 from effcomp.record.upgrade import READABLE, SCHEMA, upgrade
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Memory",
     "NotMeasured",
     "Quality",
+    "ReadFile",
     "Record",
     "Row",
     "Scenarios",

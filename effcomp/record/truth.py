@@ -33,6 +33,17 @@ class Software(Row):
     """Commit of effcomp's checkout, with `+changes` where files differ from it."""
 
 
+class ReadFile(Row):
+    """Rows of a data file."""
+
+    file: str
+    """Name of the file; of a folder of texts, its name."""
+    read: int
+    """Rows (or documents) that were read."""
+    used: int
+    """Those of them that are examples, before any are drawn (task.test_size, finetune.train_samples)."""
+
+
 class Data(Row):
     """Examples that were trained and tested on."""
 
@@ -44,6 +55,8 @@ class Data(Row):
     """Examples in the test split."""
     tokens: Literal["the task's texts", "synthetic"]
     """Input of the timed calls; synthetic: random ids in sequences as long as the texts would be by their words."""
+    files: list[ReadFile] | None = None
+    """Rows of each file that was read; empty for data of the Hub, None in older records."""
 
 
 class Kernel(Row):

@@ -49,7 +49,7 @@ class Examples:
 
 
 class FileRows(NamedTuple):
-    """Rows of a file that were read, and those of them that are examples."""
+    """Rows (documents, where it holds those) of a file or folder that were read, and those that are examples."""
 
     file: Path
     read: int
@@ -62,7 +62,7 @@ class Splits:
     test: Examples
     label_names: tuple[str, ...] = ()
     rows: tuple[FileRows, ...] = ()
-    """Of each file of a table."""
+    """Of each file that was read; () for data of the Hub."""
 
     def with_labels(self, order: list[int]) -> "Splits":
         """Return these splits with label i numbered order[i]."""

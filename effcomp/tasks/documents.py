@@ -2,19 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, TypeVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from effcomp.core.errors import UserError
 from effcomp.models.heads import Problem
-from effcomp.tasks.base import Examples, Splits
+from effcomp.tasks.base import Examples, FileRows, Splits
 from effcomp.tasks.files import find_file, read_rows, read_text
 from effcomp.tasks.hub_examples import check_column, read_texts
 from effcomp.tasks.published import PublishedTask
 
 Side = Literal["train", "test"]
-T = TypeVar("T")
 HEADING = re.compile(r"^ = [^=].* = $")
 """A WikiText article begins with ` = Title = `; its sections have more signs."""
 
@@ -37,35 +36,47 @@ class DocumentsTask(PublishedTask):
         self.files(self.data_dir, "test")
 
     def load(self) -> Splits:
-        return Splits(self.documents("train"), self.documents("test"))
+        train, train_rows = self.documents("train")
+        test, test_rows = self.documents("test")
+        return Splits(train, test, rows=train_rows + test_rows)
 
-    def documents(self, side: Side) -> Examples:
-        if self.layout == "rows":
-            return Examples(tuple(map("\n".join, self.rows(side))))
-        if self.data_dir is None:
-            (lines,) = self.from_hub(side, self.columns[:1])
-            return Examples(tuple(articles([line.rstrip("\n") for line in lines])))
-        found: list[str] = []
-        for file in self.files(self.data_dir, side):
-            found += non_empty(file, articles(read_text(file).split("\n")))
-        return Examples(tuple(found))
+    def documents(self, side: Side) -> tuple[Examples, tuple[FileRows, ...]]:
+        """Return the documents, and how many each file holds."""
+        found, counts = self.parts(side)
+        return Examples(tuple(map("\n".join, found))), counts
 
-    def rows(self, side: Side) -> list[tuple[str, ...]]:
-        """Layout `rows`: the columns of each document."""
+    def parts(self, side: Side) -> tuple[list[tuple[str, ...]], tuple[FileRows, ...]]:
+        """Return the columns of each document (of an article its text alone), and how many documents each file holds.
+
+        Raises:
+            UserError: they cannot be had, or a file is damaged or has none.
+        """
         if self.data_dir is None:
-            return list(zip(*self.from_hub(side, self.columns), strict=True))
+            columns = self.from_hub(side)
+            if self.layout == "rows":
+                return list(zip(*columns, strict=True)), ()
+            return [(text,) for text in articles([line.rstrip("\n") for line in columns[0]])], ()
         found: list[tuple[str, ...]] = []
+        counts = []
         for file in self.files(self.data_dir, side):
-            rows = [tuple(row[name] for name in self.columns) for _, row in read_rows(file, self.columns, self.columns)]
-            found += non_empty(file, rows)
-        return found
+            documents = self.read(file)
+            if not documents:
+                raise UserError(f"{file} has no documents: give it some, or fetch it again")
+            found += documents
+            counts.append(FileRows(file, len(documents), len(documents)))
+        return found, tuple(counts)
+
+    def read(self, file: Path) -> list[tuple[str, ...]]:
+        if self.layout == "articles":
+            return [(text,) for text in articles(read_text(file).split("\n"))]
+        return [tuple(row[name] for name in self.columns) for _, row in read_rows(file, self.columns, self.columns)]
 
     def files(self, folder: Path, side: Side) -> list[Path]:
         names = self.train_files if side == "train" else self.test_files
         return [find_file(folder, name, "task.data_dir") for name in names]
 
-    def from_hub(self, side: Side, columns: list[str]) -> list[list[str]]:
-        """Return the texts of each column of the Hub's data set.
+    def from_hub(self, side: Side) -> list[list[str]]:
+        """Return the texts of each column of the Hub's data set; of articles the first column alone.
 
         Raises:
             UserError: it cannot be had, or a column is missing or holds no texts.
@@ -73,15 +84,10 @@ class DocumentsTask(PublishedTask):
         source = self.on_hub()
         split = source.train if side == "train" else source.test
         data, where = self.hub_split(split, source.subset), f"split {split} of {source.name}"
+        columns = self.columns if self.layout == "rows" else self.columns[:1]
         for column in columns:
             check_column(data, column, "task.columns", where)
         return [read_texts(data, column, where) for column in columns]
-
-
-def non_empty(file: Path, documents: list[T]) -> list[T]:
-    if not documents:
-        raise UserError(f"{file} has no documents: give it some, or fetch it again")
-    return documents
 
 
 def articles(lines: list[str]) -> list[str]:

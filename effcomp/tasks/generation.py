@@ -64,7 +64,7 @@ class GenerationTask(Task):
         train, test = self.documents(), self.prompts()
         if self.test_size is not None and len(test) < self.test_size:
             raise UserError(f"task.test_size={self.test_size}: the data has {len(test)} prompts")
-        return Splits(train, subset(test, self.test_size, SUBSET_SEED))
+        return Splits(train, subset(test, self.test_size, SUBSET_SEED), rows=self.source.load().rows)
 
     @abstractmethod
     def documents(self) -> Examples:
@@ -89,11 +89,11 @@ class Gsm8kGeneration(GenerationTask):
     """How many training problems stand before the question, with their solutions: the first of the file."""
 
     def documents(self) -> Examples:
-        return Examples(tuple(f"{asked(question)} {answer}" for question, answer in self.source.rows("train")))
+        return Examples(tuple(f"{asked(question)} {answer}" for question, answer in self.source.parts("train")[0]))
 
     def prompts(self) -> Examples:
         solved = "".join(f"{text}\n\n" for text in self.documents().texts[: self.shots])
-        rows = self.source.rows("test")
+        rows, _ = self.source.parts("test")
         for number, (_, answer) in enumerate(rows, start=1):
             if strict_answer(answer) is None:
                 reason = f"row {number} of the test has no number after '#### ' in its answer ({answer[-30:]!r})"

