@@ -19,5 +19,6 @@ COMMANDS = {
     "recommend": Command("effcomp.command.recommend", "name the best configuration for a goal, and why others lost"),
     "predict": Command("effcomp.command.predict", "apply an artifact to the texts of a file"),
     "upload": Command("effcomp.command.upload", "send runs that are kept on disk to an MLflow server"),
+    "help": Command("effcomp.command.help", "explain a setting: effcomp help quant.block_size"),
     "completion": Command("effcomp.command.completion", 'complete words in a shell: eval "$(effcomp completion)"'),
 }

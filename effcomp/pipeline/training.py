@@ -14,6 +14,7 @@ from effcomp.core.store import Entry, scratch_folder
 from effcomp.finetune.base import Job
 from effcomp.models.base import load_checkpoint
 from effcomp.prune.base import Pruner
+from effcomp.record import model_called
 
 if TYPE_CHECKING:
     from effcomp.pipeline.prepare import Run
@@ -45,7 +46,7 @@ def checkpoint(run: "Run") -> Entry:
 
     def build(folder: Path) -> None:
         if finetune.trains:
-            log.info("fine-tuning %s on %s (%s, %s)", model.name, task.name, finetune.name, precision)
+            log.info("fine-tuning %s on %s (%s, %s)", model_called(parts.config), task.name, finetune.name, precision)
         job = Job(
             model.build(run.head, run.splits.label_names, seed, run.store, as_it_is=not finetune.trains),
             run.head,

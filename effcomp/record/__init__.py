@@ -157,7 +157,7 @@ def numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
 def label(config: dict[str, Any]) -> str:
     """A configuration in one word, for the names of runs: `minilm-rotten_tomatoes-nf4-structured-0.5-openvino`."""
     choices = config["choices"]
-    names = [choices["model"], choices["task"], choices["quant"]]
+    names = [model_called(config), choices["task"], choices["quant"]]
     if choices["prune"] != "none":
         names.append(f"{choices['prune']}-{config['prune'].get('ratio') or ''}".rstrip("-"))
         if (recovery := config["prune"]["recovery"]["name"]) != "none":
@@ -167,6 +167,14 @@ def label(config: dict[str, Any]) -> str:
     if config["fold"] is not None:
         names.append(f"fold{config['fold']}")
     return "-".join(names)
+
+
+def model_called(config: dict[str, Any]) -> str:
+    """Return the model's own name: the folder of `model.path`, the repository of the Hub, or else the choice."""
+    model = config["model"]
+    if model.get("path"):
+        return Path(model["path"]).resolve().name
+    return str(model["repository"]) if config["choices"]["model"] == "hub" else str(config["choices"]["model"])
 
 
 def flattened(key: str, value: Any) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from effcomp.core.interval import Interval
-from effcomp.record import Record, settings
+from effcomp.record import Record, model_called, settings
 from effcomp.record.baseline import is_baseline
 
 BASELINE_NAME = "none (baseline)"
@@ -77,8 +76,7 @@ def distinctions(configs: list[dict[str, Any]]) -> list[list[str]]:
 
 
 def model_and_task(record: Record) -> str:
-    path = record.config["model"].get("path")
-    return f"{Path(path).name if path else record.choices['model']} on {record.choices['task']}"
+    return f"{model_called(record.config)} on {record.choices['task']}"
 
 
 def subject(records: Sequence[Record]) -> str:

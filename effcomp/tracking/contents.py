@@ -11,7 +11,7 @@ from effcomp.artifact.description import read_description
 from effcomp.core.component import from_spec
 from effcomp.core.store import text_hash
 from effcomp.quant.base import Quant
-from effcomp.record import NotMeasured, Quality, Record, settings
+from effcomp.record import NotMeasured, Quality, Record, model_called, settings
 from effcomp.record.baseline import is_baseline
 from effcomp.record.result import Result
 from effcomp.runtimes.base import Runtime
@@ -42,6 +42,7 @@ def tags_of(record: Record) -> dict[str, str]:
         "mlflow.source.name": "effcomp.run",
         "mlflow.source.git.commit": record.truth.software.git_commit.partition("+")[0],
         **{group: choice[:LONGEST_TAG] for group, choice in record.choices.items()},
+        "model": model_called(record.config)[:LONGEST_TAG],
     }
     if isinstance(record.quality, Quality):
         tags["labels"] = json.dumps(list(record.quality.per_class), ensure_ascii=False)[:LONGEST_TAG]
@@ -131,8 +132,9 @@ def log_model(client: "MlflowClient", run_id: str, experiment: str, record: Reco
     settings_of_runtime = dict(record.config["runtime"])
     runtime = from_spec({"id": settings_of_runtime.pop("id"), "fields": settings_of_runtime}, Runtime)
     quant = from_spec(read_description(artifact).quant, Quant)
-    name = "-".join(record.choices[group] for group in ("model", "task", "quant", "prune", "runtime"))
-    model = client.create_logged_model(experiment, name=model_name(name), source_run_id=run_id, tags=record.choices)
+    called = record.choices | {"model": model_called(record.config)}
+    name = "-".join(called[group] for group in ("model", "task", "quant", "prune", "runtime"))
+    model = client.create_logged_model(experiment, name=model_name(name), source_run_id=run_id, tags=called)
     described = Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location)
     with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
         folder = Path(scratch) / "model"

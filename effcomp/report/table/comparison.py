@@ -5,7 +5,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from effcomp.record import Record
+from effcomp.record import Record, model_called
 from effcomp.report.choose.fronts import Tradeoff, quality_tradeoffs, readable
 from effcomp.report.rows import NamedRecord, rows
 from effcomp.report.table.columns import Column, columns
@@ -46,9 +46,22 @@ class Comparison:
         return pd.DataFrame({column.heading: [cell(column, row) for row in self.rows] for column in self.columns})
 
     def values(self) -> pd.DataFrame:
-        """Return the table for programs: plain numbers, then every metric with its bounds."""
+        """Return the table for programs: what each row is, plain numbers, then every metric with its bounds."""
         frame = pd.DataFrame({column.heading: [column.value(row) for row in self.rows] for column in self.columns})
-        return pd.concat([frame, pd.DataFrame([row.record.metrics() for row in self.rows])], axis=1)
+        own = pd.DataFrame([identity(row.record) for row in self.rows])
+        return pd.concat([own, frame, pd.DataFrame([row.record.metrics() for row in self.rows])], axis=1)
+
+
+def identity(record: Record) -> dict[str, str | int]:
+    """Return what a record is of: the first columns of the table for programs."""
+    choices, truth = record.choices, record.truth
+    return {
+        "model": model_called(record.config),
+        **{group: choices[group] for group in ("task", "quant", "runtime", "prune")},
+        "seed": truth.seed,
+        "device": truth.machine.device,
+        "artifact": truth.artifact,
+    }
 
 
 def compare(records: list[Record]) -> Comparison:

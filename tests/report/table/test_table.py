@@ -55,6 +55,8 @@ def test_a_table_that_is_not_for_a_terminal_has_every_interval() -> None:
 
 def test_the_csv_has_plain_numbers_with_their_bounds() -> None:
     frame = compare(records("none", "nf4")).values()
+    assert list(frame.columns[:8]) == ["model", "task", "quant", "runtime", "prune", "seed", "device", "artifact"]
+    assert frame["quant"].tolist() == ["none", "nf4"]
     record = records("nf4")[0]
     assert frame["speed.speedup.low"][1] == record.speed.speedup.low
     assert frame["accuracy, %"][1] == pytest.approx(record.quality.accuracy.value * 100)

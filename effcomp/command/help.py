@@ -1,0 +1,70 @@
+"""Explain a setting, a choice or a group.
+
+effcomp help quant.block_size         values, defaults and meaning
+effcomp help quant=nf4                the choice, with its settings
+effcomp help quant                    the choices of the group
+"""
+
+import argparse
+from difflib import get_close_matches
+from textwrap import fill
+
+from effcomp.core.command_line import Parser, refusing
+from effcomp.core.errors import UserError
+from effcomp.pipeline.compose import GROUPS
+from effcomp.pipeline.settings import Setting, choice_names, describe_choice, find_settings, own_settings
+
+WIDTH = 100
+
+
+def main() -> None:
+    """Print what the word means."""
+    parser = Parser(prog="effcomp help", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("word", metavar="KEY | GROUP=CHOICE | GROUP")
+    word = parser.parse_args().word
+    with refusing():
+        print(meaning_of(word))
+
+
+def meaning_of(word: str) -> str:
+    """Return the text for a setting, a choice or a group.
+
+    Raises:
+        UserError: the word is none of them.
+    """
+    group, _, choice = word.partition("=")
+    if word in GROUPS:
+        return "\n".join(entry(f"{word}={name}", describe_choice(word, name).meaning) for name in choice_names(word))
+    if group in GROUPS and choice in choice_names(group):
+        found = describe_choice(group, choice)
+        settings = [entry(f"{one.key}={shown(one.default)}", f"{one.meaning} ({one.values})") for one in found.settings]
+        return "\n".join([found.meaning, *settings])
+    if settings_found := find_settings(word):
+        by_text: dict[str, list[str]] = {}
+        for where, setting in settings_found:
+            by_text.setdefault(described(setting), []).append(f"{shown(setting.default)} ({where})" if where else "")
+        return "\n\n".join(f"{text}\n{defaults(places)}" for text, places in by_text.items())
+    near = [name for name in GROUPS if name == word.partition(".")[0]]
+    keys = [one.key for name in near for each in choice_names(name) for one in describe_choice(name, each).settings]
+    known = [*GROUPS, *(one.key for one in own_settings()), *keys]
+    meant = [f"did you mean {name}?" for name in get_close_matches(word, known, n=1)]
+    raise UserError(" ".join([f"effcomp help {word}: there is no such setting, choice or group;", *meant]).rstrip(";"))
+
+
+def described(setting: Setting) -> str:
+    return fill(f"{setting.key}: {setting.meaning} Values: {setting.values}.", WIDTH)
+
+
+def defaults(places: list[str]) -> str:
+    """Return the default of each choice that has the setting."""
+    return fill(f"Default: {', '.join(filter(None, places)) or 'in conf/config.yaml'}", WIDTH)
+
+
+def entry(name: str, meaning: str) -> str:
+    return fill(f"  {name}  {meaning}", WIDTH, subsequent_indent=" " * 6)
+
+
+def shown(default: object) -> str:
+    """Return a default as it is typed."""
+    words = {None: "null", True: "true", False: "false"}
+    return words[default] if default is None or isinstance(default, bool) else str(default)

@@ -1,0 +1,28 @@
+"""Names of records: the model's own, whatever the choice of the group is called."""
+
+from pathlib import Path
+
+import pytest
+
+from effcomp.record import label, model_called
+from tests.conftest import records
+
+
+@pytest.mark.parametrize(
+    ("model", "choice", "called"),
+    [
+        ({"path": "models/my-roberta/"}, "minilm", "my-roberta"),
+        ({"path": None, "repository": "org/name"}, "hub", "org/name"),
+        ({"path": None}, "minilm", "minilm"),
+    ],
+)
+def test_a_run_is_named_by_the_models_own_name(model: dict[str, str], choice: str, called: str) -> None:
+    (record,) = records("nf4")
+    config = record.config | {"model": model, "choices": record.choices | {"model": choice}}
+    assert model_called(config) == called
+    assert label(config).startswith(f"{called}-")
+
+
+def test_a_folder_that_is_the_current_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert model_called({"model": {"path": "."}, "choices": {"model": "minilm"}}) == tmp_path.name
