@@ -61,6 +61,7 @@ docs: $(READY) ## the generated pages of docs/, from the source
 	$(RUN) -m effcomp.docs.record >docs/record.md
 	$(RUN) -m effcomp.docs.formats >docs/formats.md
 	$(RUN) -m effcomp.docs.configuration >docs/configuration.md
+	$(RUN) -m effcomp.docs.demo
 
 ui: $(READY) ## the MLflow UI on http://127.0.0.1:5000
 	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlruns/mlflow.db

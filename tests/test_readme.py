@@ -1,20 +1,18 @@
 """The README's own commands, typed in a folder that holds what git holds and no .venv."""
 
-import io
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from effcomp.docs import demo
 from effcomp.record import Record
-from effcomp.report.choose.goal import parse_goal
-from effcomp.report.choose.recommend import recommend
-from effcomp.report.objectives import OBJECTIVES
 from effcomp.report.rows import rows
 from effcomp.report.sources import find_records
-from effcomp.report.table.terminal import print_recommendation, print_table
 from tests.conftest import ROOT, SMALL, run_effcomp
 
 COMMANDS = re.findall(r"^\$ (.+)$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
@@ -39,8 +37,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def run_python(code: str, clone: Path) -> "subprocess.CompletedProcess[str]":
+    """Run code in the clone, as a person would."""
+    environment = os.environ | {"PYTHONPATH": str(clone)}
+    return subprocess.run([sys.executable, "-c", code], cwd=clone, env=environment, capture_output=True, text=True)
+
+
 def test_the_readme_shows_the_commands_that_matter() -> None:
-    for command in ("make demo", "make test", "make ui", "python -m effcomp.run"):
+    for command in ("make install", "make demo", "make test", "make ui"):
         assert command in COMMANDS
 
 
@@ -60,19 +64,17 @@ def test_the_command_works(command: str, clone: Path) -> None:
         Record.from_json(done.stdout.splitlines()[-1])
 
 
-def test_the_table_is_that_of_the_records_in_benchmarks() -> None:
-    drawn = io.StringIO()
-    print_table(find_records(ROOT / "benchmarks/demo.jsonl"), drawn)
-    assert drawn.getvalue().strip() in (ROOT / "README.md").read_text()
+def test_the_table_and_the_picture_are_those_of_the_records_in_benchmarks() -> None:
+    records = find_records(ROOT / demo.RECORDS)
+    assert demo.block(records) in (ROOT / "README.md").read_text(), "run `make docs`"
+    drawn = (ROOT / demo.PICTURE).read_text()
+    assert [row.name for row in rows(records) if f">{row.name}<" not in drawn] == [], "run `make docs`"
 
 
-def test_the_recommendation_is_that_of_the_records_in_benchmarks() -> None:
-    drawn = io.StringIO()
-    goal = parse_goal(["max_accuracy_drop=0.5", "minimize=latency_p50_ms"])
-    print_recommendation(recommend(rows(find_records(ROOT / "benchmarks/cpu/minilm_sst2.jsonl")), goal), drawn)
-    assert drawn.getvalue().strip() in (ROOT / "README.md").read_text()
-
-
-def test_the_readme_names_every_objective() -> None:
-    text = (ROOT / "README.md").read_text()
-    assert [name for name in OBJECTIVES if f"`{name}`" not in text] == []
+def test_the_python_works(clone: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    small = code.replace('(["quant=', f'([*{[*TOY, "tracking=none"]!r}, "quant=')
+    assert small.count("finetune.train_samples") == 2
+    done = run_python(small, clone)
+    assert done.returncode == 0, done.stderr
+    assert "'label': " in done.stdout.splitlines()[-1]

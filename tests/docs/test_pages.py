@@ -1,0 +1,67 @@
+"""The pages show commands that compose, and outputs that the records in benchmarks/ give."""
+
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from effcomp.pipeline.compose import composed
+from effcomp.report.choose.goal import parse_goal
+from effcomp.report.choose.recommend import recommend
+from effcomp.report.objectives import OBJECTIVES
+from effcomp.report.rows import rows
+from effcomp.report.sources import find_records
+from effcomp.report.table.terminal import print_recommendation, print_table
+from tests.conftest import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUN = re.compile(r"^(?:\$ )?(?:python -m effcomp\.run|effcomp run|effcomp sweep) (.+)$", flags=re.MULTILINE)
+OF_THE_READER = ("task=tickets",)
+"""Choices that a page tells how to write."""
+
+
+def commands(page: Path) -> list[str]:
+    """Return the arguments of each run in the page's blocks of code, those on several lines joined."""
+    blocks = re.findall(r"^```(?:sh|console)\n(.*?)^```", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [found for block in blocks for found in RUN.findall(block.replace("\\\n", " "))]
+
+
+def overrides(command: str) -> list[str]:
+    """Return the overrides of a command, of a sweep those of one configuration."""
+    words = [word for word in shlex.split(command, comments=True) if "=" in word and word not in OF_THE_READER]
+    parsed = OverridesParser.create().parse_overrides(words)
+    return [
+        f"{one.get_key_element()}={next(one.sweep_string_iterator())}" if one.is_sweep_override() else one.input_line
+        for one in parsed
+        if not one.get_key_element().startswith(("hydra.", "hydra/", "++hydra", "+hydra"))
+    ]
+
+
+@pytest.mark.parametrize(("page", "command"), [(page.name, command) for page in PAGES for command in commands(page)])
+def test_the_commands_of_the_pages_compose(page: str, command: str) -> None:
+    composed(overrides(command))
+
+
+def test_commands_are_found() -> None:
+    assert sum(len(commands(page)) for page in PAGES) > 12
+
+
+def test_the_table_is_that_of_the_records_in_benchmarks() -> None:
+    drawn = io.StringIO()
+    print_table(find_records(ROOT / "benchmarks/demo.jsonl"), drawn)
+    assert drawn.getvalue().strip() in (ROOT / "docs/getting-started.md").read_text()
+
+
+def test_the_recommendation_is_that_of_the_records_in_benchmarks() -> None:
+    drawn = io.StringIO()
+    goal = parse_goal(["max_accuracy_drop=0.5", "minimize=latency_p50_ms"])
+    print_recommendation(recommend(rows(find_records(ROOT / "benchmarks/cpu/minilm_sst2.jsonl")), goal), drawn)
+    assert drawn.getvalue().strip() in (ROOT / "docs/recommend.md").read_text()
+
+
+def test_the_page_of_recommendations_names_every_objective() -> None:
+    text = (ROOT / "docs/recommend.md").read_text()
+    assert [name for name in OBJECTIVES if f"`{name}`" not in text] == []
