@@ -31,8 +31,10 @@ SMALL = (
     *("bench.turns=6", "bench.seconds=0", "bench.turn_ms=5", "bench.warmup_turns=1", "bench.batch_sizes=[1]"),
 )
 """A short training; speed is not compared."""
-NOT_COMPARED = {"artifact.json", "manifest.json"}
-"""Names and keys of the code, which may change."""
+NOT_COMPARED = {"artifact.json", "manifest.json", "signature.json"}
+"""Names and keys of the code, which may change, and a file that older checkouts do not write."""
+OLDER_NAMES = {"codes.safetensors": "model.safetensors"}
+"""Names that older checkouts give to the same contents."""
 
 
 def main() -> None:
@@ -66,7 +68,7 @@ def run(checkout: Path, folder: Path, overrides: list[str]) -> tuple[dict[str, b
     hash_ = json.loads(done.stdout.splitlines()[-1])["truth"]["artifact"]
     store = folder / "multirun" / "store"
     files = {
-        file.name: file.read_bytes()
+        OLDER_NAMES.get(file.name, file.name): file.read_bytes()
         for file in (store / "artifact" / hash_).iterdir()
         if file.is_file() and file.name not in NOT_COMPARED
     }

@@ -1,1 +1,1 @@
-"""What every other package stands on: components, the store, processes, intervals, the device."""
+"""Foundations that every other package uses: components, the store, processes, intervals, the device."""

@@ -36,7 +36,7 @@ class Ragged:
 
     @property
     def has_labels(self) -> bool:
-        """Whether a column says which tokens are to be predicted: language modelling."""
+        """Tell whether a column marks the tokens to predict, as language modelling has it."""
         return LABELS in self.columns
 
     def batch(self, indices: Sequence[int] | NDArray[np.int64], *, labels: bool = False, left: bool = False) -> Batch:
@@ -57,7 +57,7 @@ class Ragged:
         return batch
 
     def cut(self, length: int) -> "Ragged":
-        """The same tokens, run together and cut into sequences of exactly this length.
+        """Return the tokens concatenated and cut into sequences of exactly this length.
 
         Raises:
             ValueError: there are fewer tokens than that.
@@ -98,6 +98,8 @@ def pack(sequences: dict[str, list[list[int]]], padding: dict[str, int], *, left
 
 
 def batches_by_length(lengths: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
-    """The indices of all sequences in batches of like length, the longest first (a too large batch fails at once)."""
+    """Return the indices of all sequences in batches of similar length, longest first: a batch that is too large for
+    the memory fails at once.
+    """
     order = np.argsort(-lengths, kind="stable")
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

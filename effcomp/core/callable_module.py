@@ -9,5 +9,5 @@ class CallableModule(ModuleType):
     """Class of a module whose last name is also that of a function of effcomp.api."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        """Call that function."""
+        """Call the function of effcomp.api with the module's name."""
         return getattr(import_module("effcomp.api"), self.__name__.rpartition(".")[2])(*arguments, **named)

@@ -1,4 +1,4 @@
-"""What every command does alike: parse its arguments, and refuse a user's fault in one line."""
+"""Shared by all commands: parsing of arguments, and refusal of a user's error in one line."""
 
 import argparse
 import sys

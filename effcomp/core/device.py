@@ -49,7 +49,7 @@ class Device(Component):
                 raise UserError(f"device.index={self.index}: there are {gpus} CUDA devices, counted from 0")
 
     def resolved(self) -> "Device":
-        """The same device with `auto` decided (CUDA when there is one) and the threads counted."""
+        """Return this device with `auto` resolved (CUDA where there is a GPU) and the threads counted."""
         kind = ("cuda" if cuda_count() else "cpu") if self.kind == "auto" else self.kind
         threads = self.threads or len(self.cores or os.sched_getaffinity(0))
         return self.model_copy(update={"kind": kind, "threads": threads})
@@ -76,15 +76,16 @@ class Device(Component):
 
 
 def cuda_count() -> int:
-    """How many CUDA devices PyTorch sees."""
+    """Return the number of CUDA devices that PyTorch sees."""
     import torch
 
     return torch.cuda.device_count()
 
 
 def nvml_handle(index: int) -> "object":
-    """NVML's handle of a device that PyTorch counts as `index`: NVML knows nothing of CUDA_VISIBLE_DEVICES, and counts
-    by the bus where CUDA puts the fastest first."""
+    """Return NVML's handle of PyTorch's device `index`. NVML ignores CUDA_VISIBLE_DEVICES and counts by bus; CUDA
+    counts the fastest first.
+    """
     import pynvml
     import torch
 

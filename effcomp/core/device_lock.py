@@ -1,4 +1,4 @@
-"""Who may use a device now: measurements one at a time, and nothing of ours beside them.
+"""Locks of devices: one measurement at a time, and no other work of effcomp beside it.
 
 The kernel's own file locks (flock: shared or exclusive, gone with the process that held them), in a folder of this
 machine, so that jobs of a parallel sweep, other sweeps and other users' sweeps see one another.
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def shared(device: Device) -> Iterator[None]:
-    """Training and compression: beside others of their kind, never beside a measurement."""
+    """Hold the device for training or compression: others may train or compress too, but nothing is measured."""
     with locked(device, fcntl.LOCK_SH):
         yield
 
 
 @contextlib.contextmanager
 def alone(device: Device) -> Iterator[None]:
-    """A measurement: nothing else of effcomp's on this device; on the CPU, on this machine."""
+    """Hold the device for a measurement: no other work of effcomp on this GPU or, for the CPU, on this machine."""
     with locked(device, fcntl.LOCK_EX):
         yield
 
@@ -49,7 +49,7 @@ def locked(device: Device, kind: int) -> Iterator[None]:
 
 
 def lock_file(device: Device) -> Path:
-    """One file for the processor, one for each GPU by its own number: `device.index` depends on what is visible."""
+    """Return the lock file of the CPU, or of a GPU by its UUID: `device.index` depends on which GPUs are visible."""
     if device.kind == "cpu":
         return Path(tempfile.gettempdir()) / "effcomp-cpu.lock"
     import torch

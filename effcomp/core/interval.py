@@ -20,13 +20,14 @@ class Interval(BaseModel):
     """The upper bound."""
 
     def scaled(self, factor: float) -> "Interval":
-        """In another unit; a negative factor swaps the bounds."""
+        """Convert to another unit; a negative factor swaps the bounds."""
         low, high = sorted((self.low * factor, self.high * factor))
         return Interval(value=self.value * factor, low=low, high=high)
 
     def with_noise(self, deviation: float) -> "Interval":
-        """Of a number above 0 the interval widened by what is known from elsewhere, in squares (JCGM 100:2008, GUM,
-        section 4.3, type B); deviation: standard deviation of the number's logarithm."""
+        """Widen the interval of a positive number by a known noise, added in squares (JCGM 100:2008, GUM, section 4.3,
+        type B); deviation: standard deviation of the number's logarithm.
+        """
         below, above = (
             math.hypot(math.log(bound / self.value), NORMAL_975 * deviation) for bound in (self.low, self.high)
         )

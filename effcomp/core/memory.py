@@ -12,22 +12,22 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def rss_bytes() -> int:
-    """The resident set now (VmRSS)."""
+    """Return the resident set size now (VmRSS)."""
     return read_kib("VmRSS") * 1024
 
 
 def peak_rss_bytes() -> int:
-    """The largest resident set since the last `reset_peak` (VmHWM); the kernel misses no peak."""
+    """Return the largest resident set size since the last `reset_peak` (VmHWM); the kernel misses no peak."""
     return read_kib("VmHWM") * 1024
 
 
 def pss_bytes() -> int:
-    """The proportional set now: pages that other processes hold too count as their share (smaps_rollup, Pss)."""
+    """Return the proportional set size now: a page counts by the share of this process in it (smaps_rollup, Pss)."""
     return read_kib("Pss", ROLLUP) * 1024
 
 
 def reset_peak() -> None:
-    """Set VmHWM to the resident set of now (proc(5), clear_refs, value 5)."""
+    """Set VmHWM to the current resident set size (proc(5), clear_refs, value 5)."""
     CLEAR_REFS.write_text("5")
 
 
@@ -39,7 +39,7 @@ def read_kib(field: str, file: Path = STATUS) -> int:
 
 
 def reset_gpu_peak(device: Device) -> None:
-    """Let `gpu_peak_bytes` begin at what PyTorch's tensors take now."""
+    """Restart `gpu_peak_bytes` at the bytes that PyTorch's tensors take now."""
     import torch
 
     if device.kind == "cuda" and torch.cuda.is_initialized():
@@ -47,14 +47,14 @@ def reset_gpu_peak(device: Device) -> None:
 
 
 def gpu_peak_bytes(device: Device) -> int | None:
-    """The most that PyTorch's tensors of this process took on this GPU; None on a CPU, and where it held none."""
+    """Return the peak bytes of this process's PyTorch tensors on this GPU; None on a CPU, and where it held none."""
     import torch
 
     return torch.cuda.max_memory_allocated(device.index) or None if device.kind == "cuda" else None
 
 
 def release_gpu(device: Device) -> None:
-    """Give back what PyTorch keeps of this GPU for its next tensors: other processes are measured there."""
+    """Release PyTorch's cached memory of this GPU, because other processes are measured there."""
     import torch
 
     if device.kind == "cuda" and torch.cuda.is_initialized():
@@ -63,7 +63,7 @@ def release_gpu(device: Device) -> None:
 
 
 def gpu_bytes(device: Device) -> dict[str, int]:
-    """PyTorch's peaks on this GPU, and all that this process holds there by NVML (the CUDA context too).
+    """Return PyTorch's peaks on this GPU, and all that this process holds there by NVML (the CUDA context too).
 
     NVML counts process by process of the host; inside a container it may know this one by another number, and then
     what the board holds more than before the process came is not known: the key is left out.

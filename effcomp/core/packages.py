@@ -11,7 +11,7 @@ CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "co
 
 
 def package_folder(package: str, requirement: str, wanted_by: str) -> Path:
-    """The folder of an installed package.
+    """Return the folder of an installed package.
 
     Raises:
         UserError: it is not installed; the message says what to type.

@@ -1,4 +1,4 @@
-"""A process of our own that answers commands: its two ends.
+"""A child process that answers commands, and both ends of its pipe.
 
 Each command is one line of JSON on its standard input, each answer one line on its standard output; whatever a
 library prints there goes to standard error. It ends when its standard input closes, so none outlives the process that
@@ -33,7 +33,7 @@ class Process:
     """A fresh Python process that runs a module of effcomp. Use it as a context manager: it ends with the block."""
 
     def __init__(self, module: str, called: str, environment: dict[str, str], cwd: Path | None = None) -> None:
-        """Start it; it imports its libraries while this one goes on.
+        """Start the process; it imports its libraries while this one goes on.
 
         Args:
             module: run as `python -m`; it calls `serve`.
@@ -84,7 +84,7 @@ class Process:
         return answer
 
     def close(self) -> None:
-        """Close its standard input, which ends it; kill it if it does not go."""
+        """Close the process's standard input, which ends it; kill it if it does not end in time."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             with contextlib.suppress(BrokenPipeError):
@@ -127,7 +127,7 @@ def serve(server: object) -> None:
 
 
 def take_stdout() -> TextIO:
-    """Standard output, for our own words alone: what libraries print there goes to standard error from now on."""
+    """Reserve standard output for the protocol: what libraries print goes to standard error from now on."""
     sys.stdout.flush()
     own = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)

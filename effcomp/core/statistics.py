@@ -23,12 +23,14 @@ Ints = NDArray[np.int64]
 
 
 def mean_interval(values: Floats, seed: int) -> Interval:
-    """The mean of one value per example, with its BCa interval."""
+    """Return the mean of one value per example, with its BCa interval."""
     return bca_interval((values,), lambda sample, axis: np.asarray(sample.mean(axis=axis)), seed)
 
 
 def ratio_of_sums(numerators: Floats, denominators: Floats, seed: int) -> Interval:
-    """sum(numerators) / sum(denominators) with its BCa interval over the pairs: a loss a token, over blocks."""
+    """Return sum(numerators) / sum(denominators) with its BCa interval over the pairs: say the loss per token, over
+    blocks.
+    """
 
     def ratio(above: Floats, below: Floats, axis: int) -> Floats:
         return np.asarray(above.sum(axis=axis) / below.sum(axis=axis))
@@ -37,7 +39,7 @@ def ratio_of_sums(numerators: Floats, denominators: Floats, seed: int) -> Interv
 
 
 def f1_interval(predictions: Ints, labels: Ints, classes: int, seed: int) -> Interval:
-    """Macro-F1 with its BCa interval over examples."""
+    """Return macro-F1 with its BCa interval over examples."""
 
     def f1(predicted: Ints, true: Ints, axis: int) -> Floats:
         return macro_f1(predicted, true, classes, axis)
@@ -46,7 +48,9 @@ def f1_interval(predictions: Ints, labels: Ints, classes: int, seed: int) -> Int
 
 
 def macro_f1(predictions: Ints, labels: Ints, classes: int, axis: int) -> Floats:
-    """The mean of 2 TP / (2 TP + FP + FN) along an axis, over the classes that are predicted or true at all."""
+    """Return the mean of 2 TP / (2 TP + FP + FN) along an axis, over the classes that occur among predictions or
+    labels.
+    """
     hits, totals = [], []
     for label in range(classes):
         predicted, true = predictions == label, labels == label
@@ -58,8 +62,9 @@ def macro_f1(predictions: Ints, labels: Ints, classes: int, axis: int) -> Floats
 
 
 def bca_interval(samples: tuple[NDArray[Any], ...], statistic: Callable[..., Floats], seed: int) -> Interval:
-    """A statistic of samples that are resampled together, with its BCa interval; [value, value] when every resample
-    gives the same number. statistic: (*samples, axis) -> the statistic along that axis."""
+    """Return a statistic of samples that are resampled together, with its BCa interval; [value, value] when every
+    resample gives the same number. statistic: (*samples, axis) -> the statistic along that axis.
+    """
     from scipy.stats import bootstrap
 
     value = float(statistic(*samples, axis=-1))
@@ -82,9 +87,9 @@ def bca_interval(samples: tuple[NDArray[Any], ...], statistic: Callable[..., Flo
 
 
 def paired_difference(baseline_right: NDArray[np.bool_], variant_right: NDArray[np.bool_]) -> Interval:
-    """The difference of two accuracies on the same examples, with the adjusted Wald interval of Bonett and Price
-    (2012, "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired Data",
-    equation 4). It has a width even when not one prediction flipped, which a bootstrap has not.
+    """Return the difference of two accuracies on the same examples, with the adjusted Wald interval of Bonett and Price
+    (2012, "Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based on Paired Data", equation
+    4). It has a width even where no prediction flipped; a bootstrap interval has none there.
     """
     count = len(baseline_right)
     lost = (int((baseline_right & ~variant_right).sum()) + 1) / (count + 2)
@@ -95,7 +100,7 @@ def paired_difference(baseline_right: NDArray[np.bool_], variant_right: NDArray[
 
 
 def accuracy_interval(right: NDArray[np.bool_], seed: int) -> Interval:
-    """The share of right predictions, with its BCa interval; Wilson's where all are right, or all wrong."""
+    """Return the share of correct predictions, with its BCa interval; Wilson's where all are right, or all wrong."""
     if right.all() or not right.any():
         from scipy.stats import binomtest
 
@@ -114,7 +119,7 @@ def mcnemar_p(baseline_right: NDArray[np.bool_], variant_right: NDArray[np.bool_
 
 
 def f1_difference(baseline: Ints, variant: Ints, labels: Ints, classes: int, seed: int) -> Interval:
-    """Macro-F1 of the variant minus the baseline's on the same examples: the paired bootstrap, BCa."""
+    """Return macro-F1 of the variant minus the baseline's on the same examples: the paired bootstrap, BCa."""
 
     def difference(before: Ints, after: Ints, true: Ints, axis: int) -> Floats:
         return macro_f1(after, true, classes, axis) - macro_f1(before, true, classes, axis)
@@ -133,19 +138,19 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def verdict(difference: Interval, margin: float) -> Literal["not worse", "worse", "undecided"]:
-    """Non-inferiority by the 95 % interval of the difference (variant minus baseline; higher is better)."""
+    """Judge non-inferiority by the 95 % interval of the difference (variant minus baseline; higher is better)."""
     if difference.low > -margin:
         return "not worse"
     return "worse" if difference.high < -margin else "undecided"
 
 
 def median_interval(times: Floats, seed: int) -> Interval:
-    """The median of all calls, its interval from resampling turns. times: (turns, calls)."""
+    """Return the median of all calls, its interval from resampling turns. times: (turns, calls)."""
     return over_turns(len(times), lambda rows: float(np.median(times[rows])), seed)
 
 
 def ratio_interval(baseline: Floats, variant: Floats) -> Interval:
-    """How many times faster the variant is: the median over turns of the turn's median ratio.
+    """Return how many times faster the variant is: the median over turns of the turn's median ratio.
 
     Each ratio is of two calls on the same batch, in turns that follow one another, so neither the length of
     the texts nor a slow minute of the machine is in it. The interval within these two processes is that of order
@@ -165,7 +170,7 @@ def ratio_interval(baseline: Floats, variant: Floats) -> Interval:
 
 
 def over_turns(turns: int, statistic: Callable[[Ints], float], seed: int) -> Interval:
-    """A statistic of whole turns, with the percentile interval over resampled turns."""
+    """Return a statistic of whole turns, with the percentile interval over resampled turns."""
     generator = np.random.default_rng(seed)
     resampled = [statistic(generator.integers(0, turns, turns)) for _ in range(RESAMPLES)]
     low, high = np.quantile(resampled, [0.025, 0.975])
@@ -173,7 +178,7 @@ def over_turns(turns: int, statistic: Callable[[Ints], float], seed: int) -> Int
 
 
 def repeated_interval(values: Floats, test_over_train: float) -> Interval:
-    """The mean of one number over seeds or folds, with its t interval.
+    """Return the mean of one number over seeds or folds, with its t interval.
 
     Folds share most of their training examples, so their spread alone is too small: the variance of the mean is
     (1 / n + test / train) s^2 (Nadeau and Bengio 2003, "Inference for the Generalization Error", section 3).

@@ -35,7 +35,7 @@ class Store:
         self.root = root.absolute()
 
     def folder(self, kind: str, name: str) -> Path:
-        """Where the entry of this name (its hash) is, or would be.
+        """Return the path of the entry of this name (its hash), present or not.
 
         Raises:
             ValueError: it is no hash; a record that someone changed could lead out of the store.
@@ -45,7 +45,7 @@ class Store:
         return self.root / kind / name
 
     def find(self, kind: str, name: str) -> Path | None:
-        """The folder of the entry of this name; None where there is none, or where it is damaged, which is logged."""
+        """Return the folder of the entry of this name; None where it is missing, or damaged (which is logged)."""
         folder = self.folder(kind, name)
         if not folder.parent.is_dir():
             return None
@@ -58,7 +58,7 @@ class Store:
         return folder
 
     def get(self, kind: str, key: Mapping[str, Any], build: Callable[[Path], None], again: bool = False) -> Entry:
-        """The entry for `key`; `build(folder)` fills a new folder when there is none.
+        """Return the entry of `key`; `build(folder)` fills a new folder when there is none.
 
         `key` holds everything that determines the content, as plain JSON values. An entry whose
         files no longer match their checksums is logged, removed and built again.
@@ -94,8 +94,9 @@ class Store:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Held by one process at a time, and gone with it; whoever waits says so. Its file stays: were it removed, one that
-    waits would hold the old file, and the next process a new one."""
+    """Hold an exclusive lock, released when the process exits; waiting is logged. The lock file stays: if it were
+    removed, a waiting process would hold the old file and the next process a new one.
+    """
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder.with_suffix(".lock"))
@@ -111,13 +112,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def scratch_folder(store: Store, kind: str, key: Mapping[str, Any]) -> Path:
-    """A folder for the unfinished work of one entry, the same at every try; whoever finishes removes it. Only the
-    holder of the entry's lock, that is its `build`, may use it."""
+    """Return a folder for the unfinished work of one entry, at the same path on every try; whoever finishes removes it.
+    Only the holder of the entry's lock, that is its `build`, may use it.
+    """
     return store.root / "unfinished" / kind / key_hash(key)
 
 
 def key_hash(key: Mapping[str, Any]) -> str:
-    """The sha256 of the key as canonical JSON, in hex."""
+    """Return the sha256 of the key as canonical JSON, in hex."""
     return text_hash(json.dumps(key, sort_keys=True, separators=(",", ":"), allow_nan=False))
 
 
@@ -169,7 +171,7 @@ def find_fault(folder: Path, renamed: bool = False) -> str | None:
 
 
 def write_at_once(file: Path, text: str) -> None:
-    """The whole text or, where the process is killed or the disk is full, nothing new."""
+    """Write the whole text or, where the process is killed or the disk is full, nothing."""
     partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     try:
         partial.write_text(text)

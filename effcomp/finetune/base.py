@@ -1,4 +1,4 @@
-"""What a way of fine-tuning offers."""
+"""Base class of fine-tuning methods."""
 
 import json
 from abc import abstractmethod
@@ -24,7 +24,7 @@ TrainingRow = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained, on what, where."""
+    """A training: the model, the examples, the device."""
 
     model: "PreTrainedModel"
     head: Head
@@ -41,7 +41,7 @@ class Job:
 
 
 class Finetune(Component):
-    """A way of training. To add one: a subclass, conf/finetune/<name>.yaml, a test."""
+    """Base class of fine-tuning methods. To add one: a subclass, conf/finetune/<name>.yaml, a test."""
 
     trains: ClassVar[bool] = True
     refuses: ClassVar[dict[str, str]] = {}
@@ -52,10 +52,10 @@ class Finetune(Component):
     """Whether it heeds Job.masks."""
 
     def check(self) -> None:
-        """Raise UserError when something that the training needs cannot be had; takes no time."""
+        """Raise UserError when something that the training needs is missing; takes no time."""
 
     def check_recovery(self) -> None:
-        """The same for a recovery after pruning, which has the model before pruning for a teacher."""
+        """Raise UserError as `check` does, for a recovery after pruning; its teacher is the model before pruning."""
         self.check()
 
     def check_model(self, model: Model) -> None:
@@ -71,7 +71,7 @@ class Finetune(Component):
             )
 
     def taught_by(self, folder: Path) -> "Finetune":
-        """The same, with the model of this folder for a teacher where one is needed and none is named."""
+        """Return the method with the model of this folder as its teacher, where one is needed and none is named."""
         return self
 
     @abstractmethod
@@ -91,11 +91,11 @@ class Finetune(Component):
 
     @abstractmethod
     def examples_used(self, examples: Examples) -> int:
-        """How many of the task's training examples are trained on."""
+        """Return how many of the task's training examples are trained on."""
 
     @abstractmethod
     def precision_on(self, device: Device) -> str:
-        """The type of the matrix products in training on this device (resolved)."""
+        """Return the dtype of the matrix products in training on this device (resolved)."""
 
     def write(self, job: Job, folder: Path) -> None:
         """Train, and write the checkpoint: model, tokenizer, and the training curve."""
@@ -138,7 +138,7 @@ class NoFinetune(Finetune):
 def write_checkpoint(
     model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase | None", curve: list[dict[str, Any]], folder: Path
 ) -> None:
-    """A folder as save_pretrained writes it, with the training curve.
+    """Write a folder as save_pretrained does, with the training curve.
 
     Raises:
         UserError: a weight holds NaN or infinity: such a model can neither be compressed nor compared.
@@ -156,6 +156,6 @@ def write_checkpoint(
 
 
 def read_curve(folder: Path) -> list[dict[str, Any]]:
-    """The training curve of a folder that `write_checkpoint` wrote."""
+    """Read the training curve of a folder that `write_checkpoint` wrote."""
     curve: list[dict[str, Any]] = json.loads((folder / LOG_FILE).read_text())
     return curve

@@ -1,4 +1,4 @@
-"""Distillation: a small model learns from the labels and from what a larger, trained one says."""
+"""Distillation: a small model learns from the labels and from the logits of a larger, trained one."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -84,7 +84,9 @@ class DistillFinetune(FullFinetune):
             raise UserError(f"finetune.teacher={self.teacher} {reason}; {WAY_ON}")
 
     def key(self) -> dict[str, Any]:
-        """What the teacher is counts, not where it lies; the model before pruning is in the key of what was pruned."""
+        """Identify the teacher by its contents, not its path; the model before pruning is in the key of the pruned
+        model.
+        """
         key = super().key()
         if self.teacher is None:
             return key
@@ -120,7 +122,7 @@ class DistillFinetune(FullFinetune):
         )
 
     def load(self, job: Job) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-        """The teacher and its tokenizer."""
+        """Load the teacher and its tokenizer."""
         assert self.teacher is not None, "check() refuses it"
         teacher, tokenizer = load_checkpoint(self.teacher, job.head)
         assert tokenizer is not None, "check() refuses it"

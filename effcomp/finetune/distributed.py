@@ -33,7 +33,7 @@ FAILURE_FILE = "failure.json"
 def train_in_processes(
     finetune: Finetune, processes: int, job: Job, rows: list[TrainingRow], held_back: list[TrainingRow] | None
 ) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
-    """What `finetune.train_on` returns, called in so many processes at once.
+    """Return the result of `finetune.train_on`, called in this many processes at once.
 
     Raises:
         ProcessFailed: one of them failed; none is left.

@@ -61,7 +61,7 @@ class FullFinetune(Finetune):
         return count - self.held_back(count)
 
     def held_back(self, count: int) -> int:
-        """How many of so many examples are not trained on."""
+        """Return how many of these examples are held out of the training."""
         return max(1, round(self.validation_share * count)) if self.patience is not None else 0
 
     def precision_on(self, device: Device) -> str:
@@ -101,19 +101,21 @@ class FullFinetune(Finetune):
             )
 
     def adapt(self, model: "PreTrainedModel", head: Head, place: str) -> "PreTrainedModel":
-        """The model as it is trained, on this device (`cuda:1`); the model itself, where every parameter is."""
+        """Return the model as it is trained, on this device (`cuda:1`); the model itself, where every parameter is
+        trained.
+        """
         return model
 
     def merge(self, model: "PreTrainedModel") -> "PreTrainedModel":
-        """The plain model behind `adapt`, with what was learned in its weights."""
+        """Return the plain model inside `adapt`'s, with what was learned in its weights."""
         return model
 
     def rows(self, job: Job, examples: Examples) -> list[TrainingRow]:
-        """What the Trainer reads of these examples."""
+        """Return the Trainer's data set of these examples."""
         return training_rows(job, examples)
 
     def trainer(self, job: Job, **settings: Any) -> "Trainer":
-        """The Trainer with these settings."""
+        """Return the Trainer with these settings."""
         from effcomp.finetune.trainer import GroupedTrainer
 
         return GroupedTrainer(causal=job.head == "causal_lm", **settings)
@@ -198,7 +200,7 @@ class FullFinetune(Finetune):
 
 
 def last_checkpoint(scratch: Path) -> str | None:
-    """The newest whole checkpoint that an interrupted training left; the Trainer writes trainer_state.json last."""
+    """Return the newest complete checkpoint of an interrupted training; the Trainer writes trainer_state.json last."""
     whole = [
         file.parent for file in scratch.glob("checkpoint-*/trainer_state.json") if file.read_text().endswith("}\n")
     ]
@@ -215,7 +217,7 @@ def the_tokenizer(job: Job) -> "PreTrainedTokenizerBase":
 
 
 def training_rows(job: Job, examples: Examples) -> list[TrainingRow]:
-    """What the Trainer reads: a row for each example, or for each block of the documents."""
+    """Return the Trainer's data set: a row for each example, or for each block of the documents."""
     tokenizer = the_tokenizer(job)
     if job.head == "sequence_classification":
         encoded = tokenizer(
@@ -233,7 +235,7 @@ def training_rows(job: Job, examples: Examples) -> list[TrainingRow]:
 
 
 def collator(job: Job) -> Any:
-    """What makes a batch of such rows; a masked model's sees other masks at each epoch."""
+    """Return the function that makes a batch of such rows; a masked model's draws new masks at each epoch."""
     from transformers import DataCollatorForLanguageModeling, DataCollatorForSeq2Seq, DataCollatorWithPadding
 
     makers = {

@@ -1,4 +1,4 @@
-"""python -m effcomp.finetune.launch FOLDER PROCESSES: starts the processes of one training, and waits for them."""
+"""python -m effcomp.finetune.launch FOLDER PROCESSES: start the processes of one training, and wait for them."""
 
 import json
 import logging
@@ -35,14 +35,15 @@ def main() -> None:
 
 
 def order(failure: ProcessFailure) -> tuple[bool, bool, float]:
-    """Sorts the cause to the front: a process that was killed, then exceptions by time (the others lose their
-    connection to it), then those that the agent ended for it."""
+    """Sort the cause to the front: a process that was killed, then exceptions by time (the others lose their connection
+    to it), then those that the agent ended for it.
+    """
     file = Path(failure.error_file)
     return failure.exitcode == -signal.SIGTERM, failure.exitcode > 0, file.stat().st_mtime if file.exists() else 0.0
 
 
 def in_words(failure: ProcessFailure) -> dict[str, str]:
-    """What the process recorded, or how it ended."""
+    """Return the exception that the process recorded, or how it ended."""
     if isinstance(failure.message, dict):
         return {"error": failure.message["message"], "traceback": failure.message["extraInfo"]["py_callstack"]}
     cause = f"killed by signal {-failure.exitcode}" if failure.exitcode < 0 else f"exit code {failure.exitcode}"

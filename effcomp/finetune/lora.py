@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LoraFinetune(FullFinetune):
-    """Every linear layer behind the embeddings gets an adapter; the head of a classifier is trained in full."""
+    """Adapters on every linear layer after the embeddings; the head of a classifier is trained in full."""
 
     id: ClassVar[str] = "finetune/lora"
     refuses: ClassVar[dict[str, str]] = {
@@ -45,5 +45,5 @@ class LoraFinetune(FullFinetune):
         return get_peft_model(model, config)
 
     def merge(self, model: "PreTrainedModel") -> "PreTrainedModel":
-        """The adapters added to the weights: a plain model again, of the same size and speed."""
+        """Add the adapters to the weights: a plain model again, of the same size and speed."""
         return model.merge_and_unload()

@@ -23,7 +23,7 @@ class QuantisedLora(LoraFinetune):
 
     @abstractmethod
     def base(self) -> Quant:
-        """The number format of the frozen weights."""
+        """Return the number format of the frozen weights."""
 
     def key(self) -> dict[str, Any]:
         return {**super().key(), "base": self.base().key()}

@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def end_with_parent() -> None:
-    """Standard input is a pipe that the run's own process alone holds: it closes when that process ends, or is done."""
+    """Exit when standard input closes: it is a pipe held by the run's own process alone, and closes when that ends."""
     os.read(0, 1)
     os._exit(1)
 

@@ -17,7 +17,9 @@ class LengthGrouped(Sampler[int]):
         self.lengths, self.batch_size, self.seed, self.epoch = np.array(lengths), batch_size, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by accelerate before each epoch, and before the one that an interrupted training goes on in."""
+        """Set the epoch; accelerate calls this before each epoch, and before the one that an interrupted training
+        continues.
+        """
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -39,7 +41,7 @@ class LengthGrouped(Sampler[int]):
 
 
 class Share(BatchSampler):
-    """Of each batch the part of one of several processes: all parts together are the batch that one process reads.
+    """One process's part of each batch: all parts together are the batch that a single process reads.
 
     Every second, third, ... example, so that the processes have texts of like length; of a batch with fewer examples
     than there are processes some have none.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class TernaryFinetune(FullFinetune):
-    """Every linear layer but the head computes with ternary weights and 8-bit activations while float masters learn.
+    """Training of every linear layer but the head with ternary weights and 8-bit activations, over float masters.
 
     The checkpoint holds the ternary weights in float32: the function that was trained, which quant=ternary stores in
     two bits a weight without changing it.

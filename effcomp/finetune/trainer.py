@@ -58,7 +58,9 @@ class GroupedTrainer(Trainer):
         return self.loader(self.eval_dataset, SequentialSampler(self.eval_dataset))
 
     def loader(self, rows: list[dict[str, Any]], order: Sampler[int]) -> DataLoader:
-        """This process's share of each batch. The Trainer's own gives the last one a few examples twice."""
+        """Return this process's share of each batch. The Trainer's own loader gives the last process a few examples
+        twice.
+        """
         processes = self.args.world_size
         share = Share(order, self.args.train_batch_size * processes, self.args.process_index, processes)
         return DataLoaderShard(
@@ -70,7 +72,7 @@ class GroupedTrainer(Trainer):
         )
 
     def collate(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """A batch; of no rows an example without labels, since every process takes part in each step."""
+        """Make a batch of rows; of no rows an example without labels, since every process takes part in each step."""
         batch: dict[str, torch.Tensor] = self.collator(rows or self.train_dataset[:1])
         if not rows:
             batch["labels"].fill_(IGNORED)
@@ -90,12 +92,12 @@ class GroupedTrainer(Trainer):
     def get_batch_samples(
         self, epoch_iterator: Iterator[dict[str, torch.Tensor]], num_batches: int, device: torch.device
     ) -> tuple[list[dict[str, torch.Tensor]], torch.Tensor]:
-        """The batches of one optimiser step, and how many labels they have in all processes."""
+        """Return the batches of one optimizer step, and the number of their labels in all processes."""
         batches = list(islice(epoch_iterator, num_batches))
         return batches, self.accelerator.reduce(torch.stack([self.labels_in(batch) for batch in batches]).sum())
 
     def labels_in(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """How many labels the loss is about; what a causal model reads first, it need not predict."""
+        """Count the labels in the loss; a causal model does not predict the first token."""
         labels = batch["labels"][:, 1:] if self.causal else batch["labels"]
         return (labels != IGNORED).sum()
 
@@ -115,7 +117,7 @@ class GroupedTrainer(Trainer):
         return loss
 
     def evaluation_loop(self, dataloader: DataLoader, *_: Any, metric_key_prefix: str, **__: Any) -> EvalLoopOutput:
-        """The mean loss over all labels."""
+        """Return the mean loss over all labels."""
         self.model.eval()
         sums = torch.zeros(2, device=self.args.device)
         with torch.no_grad():
@@ -126,7 +128,7 @@ class GroupedTrainer(Trainer):
         return EvalLoopOutput(predictions=None, label_ids=None, metrics=metrics, num_samples=len(self.eval_dataset))
 
     def _save_rng_state(self, output_dir: str) -> None:
-        """Each process writes its own; trainer_state.json, which comes next, says that the checkpoint is whole."""
+        """Write this process's state; trainer_state.json, written afterwards, marks the checkpoint as complete."""
         super()._save_rng_state(output_dir)
         self.accelerator.wait_for_everyone()
 
@@ -169,7 +171,7 @@ class DistillationTrainer(GroupedTrainer):
 
 
 class KeepZeros(TrainerCallback):
-    """Pruned weights stay at zero: each step of the optimiser moves them, and they are set back."""
+    """Callback that keeps pruned weights at zero: each step of the optimizer moves them, and they are set back."""
 
     def __init__(self, masks: dict[str, torch.Tensor]) -> None:
         self.masks = masks

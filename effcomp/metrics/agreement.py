@@ -11,7 +11,7 @@ from effcomp.metrics.scores import Scores, check_pairs
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the outputs of two models agree, of the same prompts. The models must share a tokenizer."""
+    """Agreement of two models' outputs for the same prompts. The models must share a tokenizer."""
 
     identical_tokens: Scores
     """The share of positions with the same token, of the longer output's length; 1 where both are empty."""

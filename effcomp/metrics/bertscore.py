@@ -17,8 +17,8 @@ def bertscore(
     layer: int,
     batch_size: int = 64,
 ) -> Scores:
-    """The F-measure of each output, without weights of words and without a baseline; of several references the one that
-    scores best. An empty output or reference gives 0, as in the library.
+    """Return the F-measure of each output, without word weights and without a baseline; of several references the
+    highest. An empty output or reference gives 0, as in the library.
 
     Args:
         folder: an encoder and its tokenizer, as written by save_pretrained; nothing is fetched.

@@ -1,4 +1,4 @@
-"""Which scores a task's texts get, and what reads them: the encoder and the judge."""
+"""The scores that a task's texts get, and the models that compute them: the encoder and the judge."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -74,7 +74,7 @@ class TextMetrics(Component):
         return self.encoder or minilm_folder()
 
     def identity(self, store: Store) -> dict[str, Any]:
-        """What determines the scores of a text."""
+        """Return all that determines the scores of a text."""
         files = sorted(self.encoder_folder().iterdir()) if self.needs_encoder else []
         weights = {file.name: file_sha256(file) for file in files if file.is_file()}
         judge = self.judge.identity(store) if "perplexity_judge" in self.scores else None
@@ -131,7 +131,7 @@ class Outputs:
         return rouge(self.texts, self.listed)
 
     def likeness_to(self, texts: list[str]) -> "Outputs":
-        """The same with other references."""
+        """Return the similarity to other references."""
         return Outputs(self.prompts, self.texts, texts, self.losses, self.readers)
 
 
@@ -159,7 +159,7 @@ SCORES: dict[Score, Callable[[Outputs], AnyScores]] = {
 
 
 def scored(outputs: Outputs, names: "list[Score]") -> "tuple[dict[Score, AnyScores], dict[Score, str]]":
-    """Each score by its name; and why there is none, where these outputs have none."""
+    """Return each score by its name, and the reason for each that these outputs do not have."""
     found: dict[Score, AnyScores] = {}
     missing: dict[Score, str] = {}
     for name in names:

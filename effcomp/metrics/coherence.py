@@ -16,8 +16,8 @@ from effcomp.metrics.scores import NoScore, Scores
 
 
 def coherence(texts: Sequence[str], scale: Interval, encoder: SentenceEncoder, language: str = "en") -> Scores:
-    """The score of each text: 0 for sentences in random order, 1 for the mean of the texts that `scale` comes from. One
-    text may lie far outside of 0 to 1; only means say something.
+    """Return the score of each text: 0 for sentences in random order, 1 for the mean of the texts that `scale` comes
+    from. Single texts may lie far outside of 0 to 1; only means are meaningful.
 
     Args:
         scale: of true texts of the same kind and length, by the same encoder: `calibrate`.
@@ -33,7 +33,7 @@ def coherence(texts: Sequence[str], scale: Interval, encoder: SentenceEncoder, l
 
 
 def calibrate(corpus: Sequence[str], encoder: SentenceEncoder, seed: int, language: str = "en") -> Interval:
-    """The mean contrast of true texts, which the score calls 1.
+    """Return the mean contrast of true texts, at which the score is 1.
 
     Raises:
         NoScore: fewer than 2 texts, or their contrast cannot be told from 0, so that no scale can be had from them.
@@ -50,8 +50,9 @@ def calibrate(corpus: Sequence[str], encoder: SentenceEncoder, seed: int, langua
 
 
 def contrasts(texts: Sequence[str], encoder: SentenceEncoder, language: str) -> Floats:
-    """The contrast of each text: (texts,). Sentences that the text has had already are left out, and the contrast is
-    multiplied by the share of those that remain."""
+    """Return the contrast of each text, (texts,). Repeated sentences are left out, and the contrast is multiplied by
+    the share of those that remain.
+    """
     found = [sentences(text, language) for text in texts]
     new = [distinct(of_one) for of_one in found]
     embeddings = encoder([sentence for of_one in new for sentence in of_one])
@@ -65,7 +66,7 @@ def contrasts(texts: Sequence[str], encoder: SentenceEncoder, language: str) -> 
 
 
 def contrast(embeddings: Floats) -> float:
-    """The mean cosine similarity of neighbouring sentences less that of all other pairs of the same text.
+    """Return the mean cosine similarity of neighbouring sentences minus that of all other pairs of the same text.
 
     Over all orders of the sentences its mean is exactly 0, for each pair is as often neighbours as any other.
 
@@ -77,14 +78,14 @@ def contrast(embeddings: Floats) -> float:
 
 
 def sentences(text: str, language: str) -> list[str]:
-    """Those with at least one letter or digit."""
+    """Return the sentences that have at least one letter or digit."""
     from sentencex import segment
 
     return [sentence.strip() for sentence in segment(language, text) if words(sentence)]
 
 
 def distinct(of_one: Sequence[str]) -> list[str]:
-    """Each sentence where it stands first; case and punctuation do not make another sentence."""
+    """Return the sentences without later repetitions; case and punctuation are ignored."""
     first: dict[tuple[str, ...], str] = {}
     for sentence in of_one:
         first.setdefault(words(sentence), sentence)

@@ -1,4 +1,4 @@
-"""How much of what is said is new: distinct-n (Li et al. 2016, "A Diversity-Promoting Objective Function for Neural
+"""Diversity of the wording: distinct-n (Li et al. 2016, "A Diversity-Promoting Objective Function for Neural
 Conversation Models", section 5).
 
 Tokens are what stands between white space. n-grams do not cross from a text to the next.
@@ -12,8 +12,8 @@ from effcomp.metrics.scores import Scores
 
 
 def distinct_n(texts: Sequence[str], n: int) -> Scores:
-    """The share of the n-grams of a text that are different ones, for each text, from 0 to 1; a text with fewer than n
-    tokens scores 0.
+    """Return the share of distinct n-grams among the n-grams of each text, from 0 to 1; 0 for a text of fewer than n
+    tokens.
 
     Raises:
         ValueError: no texts.
@@ -24,7 +24,8 @@ def distinct_n(texts: Sequence[str], n: int) -> Scores:
 
 
 def corpus_distinct_n(texts: Sequence[str], n: int) -> float:
-    """The paper's number: different n-grams of all texts over n-grams of all texts, from 0 to 1; 0 if there are none.
+    """Return the paper's number: distinct n-grams of all texts over n-grams of all texts, from 0 to 1; 0 if there are
+    none.
 
     It falls as texts are added, and a text that is drawn twice brings nothing new, so a bootstrap over texts would lie
     below it: it has no interval, and is only to be compared between models with the same number of tokens.

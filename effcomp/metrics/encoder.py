@@ -16,7 +16,7 @@ MINILM = "all-MiniLM-L6-v2"
 
 
 def minilm_folder() -> Path:
-    """The folder of all-MiniLM-L6-v2 in its installed package.
+    """Return the folder of all-MiniLM-L6-v2 in its installed package.
 
     Raises:
         UserError: the package is not installed.
@@ -37,7 +37,7 @@ class SentenceEncoder:
         self.batch_size = batch_size
 
     def __call__(self, sentences: Sequence[str]) -> Floats:
-        """(sentences, width); sentences of like length go through the model together."""
+        """Return the embeddings, (sentences, width); sentences of similar length are batched together."""
         import torch
 
         order = sorted(range(len(sentences)), key=lambda i: len(sentences[i]))

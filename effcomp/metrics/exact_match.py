@@ -17,7 +17,7 @@ FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
 
 
 def strict_match(outputs: Sequence[str], answers: Sequence[str]) -> Matches:
-    """Whether the number behind the first `#### ` is the reference's; an output without one is wrong.
+    """Tell whether the number after the first `#### ` is the reference's; an output without one is wrong.
 
     Args:
         answers: worked solutions, each with its `#### NUMBER`.
@@ -29,7 +29,7 @@ def strict_match(outputs: Sequence[str], answers: Sequence[str]) -> Matches:
 
 
 def flexible_match(outputs: Sequence[str], answers: Sequence[str]) -> Matches:
-    """Whether the last number of the output is the reference's; an output without one is wrong.
+    """Tell whether the last number of the output is the reference's; an output without one is wrong.
 
     Raises:
         ValueError: as `strict_match`.
@@ -54,12 +54,12 @@ def flexible_answer(text: str) -> str | None:
 
 
 def true_answer(answer: str) -> str:
-    """Raises ValueError for a reference that does not say its number."""
+    """Return the number of a reference. Raises ValueError where it has none."""
     if (found := strict_answer(answer)) is None:
         raise ValueError(f"the reference {answer!r} has no number behind ####")
     return found
 
 
 def plain(number: str) -> str:
-    """Without thousands' commas, currency, and a full stop behind it."""
+    """Remove commas, currency signs and a final full stop from a number."""
     return number.replace(",", "").replace("$", "").removesuffix(".")

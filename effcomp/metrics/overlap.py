@@ -1,4 +1,4 @@
-"""How much of the references' wording the outputs have: ROUGE by rouge-score, BLEU and chrF by sacrebleu.
+"""Overlap of the outputs' wording with the references': ROUGE by rouge-score, BLEU and chrF by sacrebleu.
 
 An empty output scores 0, and so does an output whose reference is empty. An output may have several
 references, and each another number of them.
@@ -21,8 +21,8 @@ ROUGE = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
 
 def rouge(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, Scores]:
-    """The F-measures `rouge1`, `rouge2` and `rougeL` (Lin 2004, "ROUGE: A Package for Automatic Evaluation of
-    Summaries"), from 0 to 1, without stemming; of several references the one that scores best.
+    """Return the F-measures `rouge1`, `rouge2` and `rougeL` (Lin 2004, "ROUGE: A Package for Automatic Evaluation of
+    Summaries"), from 0 to 1, without stemming; of several references the highest.
 
     rouge-score keeps only the letters a to z and digits, so the numbers mean something for English and little for
     languages with other letters.
@@ -45,8 +45,8 @@ def rouge(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> dict[s
 
 
 def bleu(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> CorpusScores:
-    """BLEU of the corpus from 0 to 100, with sacrebleu's defaults (Post 2018, "A Call for Clarity in Reporting BLEU
-    Scores"); the name has its signature.
+    """Return BLEU of the corpus from 0 to 100, with sacrebleu's defaults (Post 2018, "A Call for Clarity in Reporting
+    BLEU Scores"); the name has its signature.
 
     Raises:
         ValueError: no outputs, or not at least one reference for each.
@@ -57,8 +57,8 @@ def bleu(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> CorpusS
 
 
 def chrf(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> CorpusScores:
-    """chrF2 of the corpus from 0 to 100, with sacrebleu's defaults (Popović 2015, "chrF: character n-gram F-score for
-    automatic MT evaluation"); the name has its signature.
+    """Return chrF2 of the corpus from 0 to 100, with sacrebleu's defaults (Popović 2015, "chrF: character n-gram
+    F-score for automatic MT evaluation"); the name has its signature.
 
     Raises:
         ValueError: no outputs, or not at least one reference for each.
@@ -69,8 +69,9 @@ def chrf(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> CorpusS
 
 
 def corpus_scores(metric: "Metric", outputs: Sequence[str], references: Sequence[Sequence[str]]) -> CorpusScores:
-    """sacrebleu's counts of each example. Its public functions give none; these two methods are those through which its
-    own significance tests resample."""
+    """Return sacrebleu's counts of each example as scores. Its public functions give no counts; its own significance
+    tests resample through the same two methods.
+    """
     check_references(outputs, references)
     columns = list(zip_longest(*references))  # sacrebleu wants the first references of all, then the second; None: none
     counts = np.array(metric._extract_corpus_statistics(list(outputs), columns))

@@ -1,4 +1,4 @@
-"""How likely a language model finds the outputs: the model that wrote them, or one fixed judge for all."""
+"""Perplexity of the outputs under a language model: the model that wrote them, or one fixed judge for all."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,8 @@ def perplexity(
     tokenizer: "PreTrainedTokenizerBase",
     name: str,
 ) -> CorpusScores:
-    """exp of the mean loss of all tokens of the outputs (lower is likelier), each given its prompt and the text before.
+    """Return exp of the mean loss of all tokens of the outputs (lower is likelier), each given its prompt and the text
+    before.
 
     Texts that repeat themselves are likely: read it beside distinct-n. Perplexities under models with other tokenizers
     cannot be compared.
@@ -48,8 +49,7 @@ def perplexity(
 
 
 def own_perplexity(losses: Floats) -> CorpusScores:
-    """Under the model that wrote the outputs, greedily: how sure it was. Less is surer; a text that repeats itself is
-    very sure.
+    """Return the perplexity under the model that wrote the outputs, greedily. A text that repeats itself has a low one.
 
     Args:
         losses: (outputs, 2): the loss of the output's tokens as they were written, in nats, summed; and how many.
@@ -76,7 +76,7 @@ def of_losses(name: str, losses: Floats) -> CorpusScores:
 def output_loss(
     prompt: str, output: str, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase"
 ) -> tuple[float, int]:
-    """The loss of the output's tokens, in nats, summed; and how many they are."""
+    """Return the summed loss of the output's tokens, in nats, and their number."""
     import torch
 
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]

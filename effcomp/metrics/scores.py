@@ -1,4 +1,4 @@
-"""What a metric returns: its full name, and the numbers of every example, for intervals and paired differences."""
+"""Results of metrics: the full name, and the numbers of every example, for intervals and paired differences."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ class Scores:
         return float(self.per_example.mean())
 
     def interval(self, seed: int) -> Interval:
-        """Raises ValueError for a single example, which has no interval."""
+        """Return the mean with its interval. Raises ValueError for a single example, which has no interval."""
         return mean_interval(self.per_example, seed)
 
     def minus(self, baseline: "Scores", seed: int) -> Interval:
-        """The mean difference to another model's scores of the same examples: the paired bootstrap.
+        """Return the mean difference to another model's scores of the same examples: the paired bootstrap.
 
         Raises:
             ValueError: the two are not the same metric, or not of as many examples.
@@ -76,11 +76,11 @@ class CorpusScores:
         return self.score(self.counts.sum(axis=0))
 
     def interval(self, seed: int) -> Interval:
-        """Raises ValueError for a single example, which has no interval."""
+        """Return the score with its interval. Raises ValueError for a single example, which has no interval."""
         return over_examples(lambda rows: self.score(self.counts[rows].sum(axis=0)), len(self.counts), seed)
 
     def minus(self, baseline: "CorpusScores", seed: int) -> Interval:
-        """The difference to another model's score on the same examples: the paired bootstrap.
+        """Return the difference to another model's score on the same examples: the paired bootstrap.
 
         Raises:
             ValueError: the two are not the same metric, or not of as many examples.
@@ -97,7 +97,7 @@ AnyScores = Scores | CorpusScores
 
 
 def difference(variant: AnyScores, baseline: AnyScores, seed: int) -> Interval:
-    """The variant's score minus the baseline's on the same examples.
+    """Return the variant's score minus the baseline's on the same examples.
 
     Raises:
         ValueError: the two are not the same metric, or not of as many examples.
@@ -111,7 +111,7 @@ def difference(variant: AnyScores, baseline: AnyScores, seed: int) -> Interval:
 
 
 def over_examples(statistic: Callable[[Ints], float], examples: int, seed: int) -> Interval:
-    """A statistic of the numbers of resampled examples, with its BCa interval."""
+    """Return a statistic of the numbers of resampled examples, with its BCa interval."""
 
     def along(rows: Ints, axis: int) -> Floats:
         return np.asarray(np.apply_along_axis(statistic, axis, rows))

@@ -1,1 +1,1 @@
-"""Where a model comes from: an installed package, a folder, or random weights."""
+"""Sources of models: an installed package, a folder, the Hub, or random weights."""

@@ -43,7 +43,7 @@ class Model(Component):
 
     @abstractmethod
     def source(self, store: Store) -> Path:
-        """The source as a folder written by save_pretrained; may take time, and keeps what it made in the store.
+        """Return the source as a folder written by save_pretrained; may take time, and keeps what it made in the store.
 
         Raises:
             UserError: the source is not installed or not reachable, or its weights are not the pinned ones.
@@ -93,7 +93,7 @@ class Model(Component):
 
     @property
     def without_source(self) -> bool:
-        """Whether the architecture alone is enough: random weights, and their config is in the YAML."""
+        """Tell whether the architecture alone is enough: random weights, and their config is in the YAML."""
         return self.path is None and self.weights == "random" and self.architecture is not None
 
     @property
@@ -105,14 +105,15 @@ class Model(Component):
         return self.architecture["model_type"] if self.architecture is not None else None
 
     def folder(self, store: Store) -> Path | None:
-        """The folder with config.json, the tokenizer and the weights; None when the architecture alone is used."""
+        """Return the folder with config.json, tokenizer and weights; None when the architecture alone is used."""
         if self.without_source:
             return None
         return self.path or self.source(store)
 
     def identity(self, store: Store) -> dict[str, Any]:
-        """What determines tokens and weights: the checksum of each file of the folder (for random weights without
-        the weights; those come from the seed), or the architecture."""
+        """Return all that determines tokens and weights: the checksum of each file of the folder (for random weights
+        without the weights; those come from the seed), or the architecture.
+        """
         folder = self.folder(store)
         if folder is None:
             return {"weights": "random", "architecture": self.architecture}
@@ -131,7 +132,9 @@ class Model(Component):
         return float_config(folder)
 
     def shape(self, store: Store) -> "PretrainedConfig":
-        """The config, from the YAML where it is there: weights that are not here yet are then not fetched for it."""
+        """Return the config, from the YAML where it is there: weights that are not here yet are then not fetched for
+        it.
+        """
         from transformers import AutoConfig
 
         if self.path is None and self.architecture is not None:
@@ -162,7 +165,7 @@ class Model(Component):
     def build(
         self, head: Head, labels: tuple[str, ...], seed: int, store: Store, *, as_it_is: bool
     ) -> "PreTrainedModel":
-        """The model with a head, float32. A new head (and with weights=random everything) comes from `seed`.
+        """Return the model with a head, float32. A new head (and with weights=random everything) comes from `seed`.
 
         Args:
             labels: the names of the classes, in the order of the logits; () for language modelling.
@@ -213,7 +216,7 @@ def labels_order(config: "PretrainedConfig", labels: tuple[str, ...], whose: str
 
 
 def float_config(folder: Path) -> "PretrainedConfig":
-    """The config of a folder that holds float weights.
+    """Return the config of a folder that holds float weights.
 
     Raises:
         UserError: its weights are quantised already.

@@ -28,13 +28,13 @@ PER_BYTE = 4
 
 
 def ternary(weight: Tensor) -> Tensor:
-    """The weight with every value one of -s, 0, s; s = mean |weight|. Any shape, same dtype."""
+    """Return the weight with every value one of -s, 0, s; s = mean |weight|. Any shape, same dtype."""
     scale = weight.float().abs().mean().clamp(min=SMALLEST)
     return ((weight.float() / scale).round().clamp(-1, 1) * scale).to(weight.dtype)
 
 
 def int8_activations(values: Tensor) -> Tensor:
-    """(..., features) rounded to 255 steps between -max and max of each token; same dtype."""
+    """Round (..., features) to 255 steps between -max and max of each token; same dtype."""
     scale = 127 / values.float().abs().amax(dim=-1, keepdim=True).clamp(min=SMALLEST)
     return ((values.float() * scale).round().clamp(-128, 127) / scale).to(values.dtype)
 
@@ -55,7 +55,7 @@ class BitLinear(nn.Linear):
         return functional.linear(values, weight, self.bias)
 
     def for_inference(self) -> TernaryLinear:
-        """The same function with the weight made ternary once."""
+        """Return the layer with its weight made ternary once."""
         layer = TernaryLinear(self.in_features, self.out_features, bias=False, device="meta")
         layer.weight = nn.Parameter(ternary(self.weight.detach()))
         layer.bias = self.bias
@@ -63,7 +63,7 @@ class BitLinear(nn.Linear):
 
 
 def use_bitlinear(model: PreTrainedModel) -> None:
-    """Every linear layer of the decoder's blocks as BitLinear, in place; embeddings and heads stay as they are."""
+    """Replace every linear layer of the decoder's blocks by BitLinear, in place; embeddings and heads stay."""
     for layer in model.base_model.layers.modules():
         if type(layer) is nn.Linear:
             layer.__class__ = BitLinear
@@ -92,7 +92,7 @@ CLASSES: dict[str, type[PreTrainedModel]] = {
 
 
 def unpacked(packed: Tensor, scale: Tensor) -> Tensor:
-    """Masters (float32) that `ternary` turns into the published weight `scale * codes`.
+    """Return float32 masters that `ternary` turns into the published weight `scale * codes`.
 
     Args:
         packed: (out / 4, in) uint8. Bits 2i and 2i+1 of row r hold the code + 1 of output i * out / 4 + r.

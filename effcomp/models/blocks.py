@@ -1,4 +1,4 @@
-"""Where the attention heads and the feed-forward neurons of a transformer lie, and models that have fewer of them.
+"""Attention heads and feed-forward neurons of a transformer, and models that have fewer of them.
 
 Removing a unit (a head, a neuron) takes the weights that make it and those that read it, so that the matrices get
 smaller. What is left is written into the config as `kept`, [[heads, neurons], ...] for each layer, and
@@ -109,20 +109,20 @@ Kept = Sequence[tuple[Sequence[int], Sequence[int]]]
 
 
 def dense_counts(config: "PretrainedConfig") -> Counts:
-    """The heads and neurons of the published architecture."""
+    """Return the numbers of heads and neurons of the published architecture."""
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     neurons = getattr(config, ARCHITECTURES[config.model_type].inner) or 4 * config.hidden_size
     return [[heads, neurons] for _ in range(config.num_hidden_layers)]
 
 
 def counts(config: "PretrainedConfig") -> Counts:
-    """The heads and neurons of the models that this config describes, pruned or not."""
+    """Return the numbers of heads and neurons of the models that this config describes, pruned or not."""
     found: Counts = getattr(config, "kept", None) or dense_counts(config)
     return found
 
 
 def parts(model: "PreTrainedModel") -> "Iterator[tuple[nn.Module, tuple[Units, Units]]]":
-    """Each transformer layer, first to last, with where its heads and its neurons are."""
+    """Return the transformer layers, first to last, each with the paths of its heads and its neurons."""
     architecture = ARCHITECTURES[model.config.model_type]
     for layer in model.base_model.get_submodule(architecture.layers):
         yield layer, (architecture.heads, architecture.neurons)
@@ -136,7 +136,7 @@ def shrink(model: "PreTrainedModel", kept: Kept) -> None:
 
 
 def shaped_class(published: "type[PreTrainedModel]") -> "type[PreTrainedModel]":
-    """The class with the shapes of `config.kept`; its name is the same, because it goes into config.json."""
+    """Return the class with the shapes of `config.kept`; its name stays, because it goes into config.json."""
     if hasattr(published, "of_kept_shape"):
         return published
 
@@ -196,12 +196,12 @@ def keep_channels(layer: "nn.Module", fused: int, total: int, kept: Sequence[int
 
 
 def channels_in(layer: "nn.Module") -> int:
-    """How many inputs a linear layer has."""
+    """Return the number of inputs of a linear layer."""
     return int(layer.nx if hasattr(layer, "nf") else layer.in_features)  # type: ignore[arg-type]
 
 
 def channels(weight: "Tensor", axis: int, fused: int, total: int, kept: Sequence[int]) -> "Tensor":
-    """The indices along an axis of the weight that belong to these of `total` units, int64."""
+    """Return the indices along an axis of the weight that belong to these of `total` units, int64."""
     import torch
 
     every = torch.arange(weight.shape[axis], device=weight.device).view(fused, total, -1)

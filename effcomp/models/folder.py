@@ -74,7 +74,7 @@ def refuse_quantised(quantised: Any, whose: str) -> None:
 
 
 def read_config(folder: Path, setting: str) -> dict[str, Any]:
-    """The fields of config.json; `model_type` is among them.
+    """Return the fields of config.json; `model_type` is among them.
 
     Raises:
         UserError: there is none, or it is not what save_pretrained writes.
@@ -139,7 +139,7 @@ def load_config(folder: Path, setting: str, model_type: str) -> "PretrainedConfi
 
 
 def load_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "PreTrainedTokenizerBase":
-    """Where there is none, transformers would make up one without words."""
+    """Load the tokenizer of a folder. Where there is none, transformers would make up one without words."""
     from transformers import AutoTokenizer
 
     if not any(file for pattern in VOCABULARIES for file in folder.glob(pattern)):
@@ -257,6 +257,8 @@ def check_loaded(model: "PreTrainedModel", loaded: dict[str, Any], head: Head, w
 
 
 def first_line(error: Exception) -> str:
-    """Of its message, the first sentence, without the full stop; the cause where it names a field alone."""
+    """Return the first sentence of an exception's message, without the full stop; its cause's where it only names a
+    field.
+    """
     lines = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
     return lines[0].partition(". ")[0].rstrip(".:")

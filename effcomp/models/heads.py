@@ -1,4 +1,4 @@
-"""What a model is asked to predict, and the class that predicts it."""
+"""Heads: the prediction that a model makes, and its class in transformers."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,7 @@ HEADS: dict[tuple[Problem, Kind], Head] = {
 
 
 def model_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel]":
-    """The class of an architecture with a head; importing it is most of what loading costs.
+    """Return the class of an architecture with a head; importing it is most of what loading costs.
 
     Where the config says how many heads and neurons are left (`kept`), its models have these shapes.
     """
@@ -34,7 +34,7 @@ def model_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel
 
 
 def published_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel]":
-    """The class in the shapes of the publication."""
+    """Return the class in the shapes of the publication."""
     import transformers
 
     if config.model_type == "bitnet":  # transformers has it without its quantised layers, and without a classifier

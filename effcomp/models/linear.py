@@ -45,7 +45,9 @@ def restore_conv1d(model: "PreTrainedModel") -> None:
 
 
 def matrix(layer: "nn.Module") -> "Tensor":
-    """The weight as (outputs, inputs), without gradient: of an nn.Linear as it is, of a Conv1D transposed. A view."""
+    """Return the weight as (outputs, inputs), without gradient: that of an nn.Linear as it is, of a Conv1D transposed.
+    A view.
+    """
     weight: Tensor = layer.weight.detach()  # type: ignore[operator]
     return weight.T if hasattr(layer, "nf") else weight
 

@@ -26,7 +26,7 @@ class Packaged(Model):
         package_folder(self.package, self.requirement, f"model={self.name}")
 
     def verified(self) -> Path:
-        """The file of the weights.
+        """Return the file of the weights, once its checksum is right.
 
         Raises:
             UserError: the package is not installed, or its weights are not the pinned ones.

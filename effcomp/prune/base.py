@@ -1,4 +1,4 @@
-"""A pruner takes a trained model and removes weights from it, in steps, with training in between."""
+"""Base classes of pruning methods: weights are removed from a trained model in steps, with training in between."""
 
 import time
 from abc import abstractmethod
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Prune(Component):
-    """Which weights to remove. To add one: a subclass of Pruner, conf/prune/<name>.yaml, a test."""
+    """Base class of pruning methods. To add one: a subclass of Pruner, conf/prune/<name>.yaml, a test."""
 
     @property
     def trains(self) -> bool:
@@ -78,7 +78,9 @@ class Pruner(Prune):
 
     @abstractmethod
     def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
-        """By the names of the weights that must keep their zeros in training: bool, False where the zeros are."""
+        """Return the masks of the weights that must keep their zeros in training, by name: bool, False where the zeros
+        are.
+        """
 
     def check(self, model: Model) -> None:
         if not self.recovery.trains:
@@ -146,7 +148,7 @@ class GradualPruner(Pruner):
 
 @contextmanager
 def as_recovery() -> Iterator[None]:
-    """What a way of fine-tuning refuses inside, in the words that are typed for a recovery."""
+    """Reword a refusal of the recovery's fine-tuning with the names that are typed for a recovery."""
     try:
         yield
     except UserError as error:

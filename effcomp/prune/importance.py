@@ -1,4 +1,4 @@
-"""How much each head and each neuron matters to a model."""
+"""Importance of the heads and the neurons of a model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +19,9 @@ BATCH = 16
 
 
 def magnitude(model: PreTrainedModel) -> Importance:
-    """The L1 norm of all weights that go with a unit, those that make it and those that read it (Li et al. 2017,
-    "Pruning Filters for Efficient ConvNets", section 3.1, of filters)."""
+    """Return the L1 norm of the weights that make and read each unit (Li et al. 2017, "Pruning Filters for Efficient
+    ConvNets", section 3.1, of filters).
+    """
     found = []
     for (layer, both), totals in zip(parts(model), counts(model.config), strict=True):
         scores = []
@@ -35,7 +36,7 @@ def magnitude(model: PreTrainedModel) -> Importance:
 
 
 def taylor(job: Job, samples: int) -> Importance:
-    """How much the loss of an example would change without a unit, to first order:
+    """Estimate the change of an example's loss without a unit, to first order:
 
         mean over examples | sum over tokens and the unit's channels of x * dL/dx |
 
@@ -65,8 +66,9 @@ def taylor(job: Job, samples: int) -> Importance:
 
 @contextmanager
 def readings(model: PreTrainedModel) -> Iterator[dict[tuple[int, int], Tensor]]:
-    """What the readers of heads (0) and neurons (1) of each layer last read, by (layer, 0 or 1): (batch, tokens,
-    channels), with their place in the graph."""
+    """Return the last inputs of the readers of heads (0) and neurons (1) of each layer, by (layer, 0 or 1): (batch,
+    tokens, channels), with their place in the graph.
+    """
     read: dict[tuple[int, int], Tensor] = {}
 
     def watch(layer: int, kind: int, module: nn.Module) -> "torch.utils.hooks.RemovableHandle":

@@ -10,8 +10,9 @@ GROUP, ZEROS = 4, 2
 
 
 class SemiStructured24(SparsePruner):
-    """Of each 4 consecutive inputs of an output the 2 weights of smallest magnitude become zero (Mishra et al. 2021,
-    "Accelerating Sparse Deep Neural Networks", section 3). Inputs behind the last whole 4 stay as they are."""
+    """Zeros in the 2 weights of smallest magnitude among each 4 consecutive inputs of an output (Mishra et al. 2021,
+    "Accelerating Sparse Deep Neural Networks", section 3). Inputs after the last whole 4 stay as they are.
+    """
 
     id: ClassVar[str] = "prune/semi_structured_2_4"
 

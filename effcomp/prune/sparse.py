@@ -1,4 +1,4 @@
-"""What the pruners share that set single weights to zero and leave the matrices their shape."""
+"""Base class of pruners that set single weights to zero and keep the shape of the matrices."""
 
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ class SparsePruner(Pruner):
 
 
 def matrices(model: "nn.Module") -> "dict[str, nn.Module]":
-    """Every nn.Linear and Conv1D by its name, without those of the head."""
+    """Return every nn.Linear and Conv1D by its name, without those of the head."""
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 

@@ -1,4 +1,4 @@
-"""Whole attention heads and feed-forward neurons are removed: what is left is a smaller dense model."""
+"""Structured pruning: whole attention heads and feed-forward neurons are removed, and a smaller dense model is left."""
 
 from math import floor, gcd
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -20,7 +20,7 @@ NEURONS_STEP = 64
 
 
 class Structured(GradualPruner):
-    """Remove the heads and the neurons that matter least, so that parameters, bytes and time fall.
+    """Removal of the least important heads and neurons, so that parameters, bytes and time fall.
 
     `ratio` is the share of the heads, and of the neurons, of the architecture as published. Where attention is
     grouped, a key/value head goes with all of its query heads. The number of neurons kept in a layer is the nearest
@@ -73,7 +73,7 @@ class Structured(GradualPruner):
         shrink(job.model, list(zip(heads, neurons, strict=True)))
 
     def chosen(self, scores: "list[Tensor]", total: int, ratio: float, step: int) -> list[list[int]]:
-        """The units of each layer that stay: in each a multiple of `step`, and no fewer than that.
+        """Return the units of each layer that stay: in each a multiple of `step`, and no fewer than that.
 
         Args:
             scores: the importance of the units that are left, (units,), for each layer.
@@ -100,5 +100,5 @@ class Structured(GradualPruner):
 
 
 def share(total: int, ratio: float, step: int = 1) -> int:
-    """How many of so many units stay: the multiple of `step` nearest to (1 - ratio) * total, of several the larger."""
+    """Return the number of units kept: the multiple of `step` nearest to (1 - ratio) * total, the larger of two."""
     return step * floor((1 - ratio) * total / step + 0.5)

@@ -10,7 +10,7 @@ from effcomp.prune.sparse import SparsePruner, matrices
 
 
 class L1Unstructured(SparsePruner, GradualPruner):
-    """Set the weights of smallest magnitude to zero (Han et al. 2015, section 3.1).
+    """Zeros in the weights of smallest magnitude (Han et al. 2015, section 3.1).
 
     `ratio` is the share of the weights of the linear layers without the head.
     """

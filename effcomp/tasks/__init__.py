@@ -1,1 +1,1 @@
-"""What is asked of a model: the data, its split and encoding, and the metrics."""
+"""Tasks: the data, its split and encoding, and the choice of metrics."""

@@ -1,4 +1,4 @@
-"""What a task gives: examples in splits, and how a tokenizer turns them into token ids."""
+"""Base class of tasks: examples in splits, and their encoding as token ids."""
 
 from abc import abstractmethod
 from collections import Counter
@@ -38,7 +38,7 @@ class Examples:
         return len(self.texts)
 
     def take(self, indices: list[int]) -> "Examples":
-        """These examples, in this order."""
+        """Return the examples with these indices, in this order."""
         return Examples(
             tuple(self.texts[i] for i in indices),
             tuple(self.labels[i] for i in indices) if self.labels else (),
@@ -73,7 +73,9 @@ class Splits:
         return Splits(train, test, tuple(names), self.rows)
 
     def fingerprint(self) -> str:
-        """The sha256 of every text, label, pair, group and reference in their order: equal only for the same split."""
+        """Return the sha256 of every text, label, pair, group and reference in their order: equal only for the same
+        split.
+        """
         digest = sha256()
         for part in (self.train, self.test):
             columns = (part.texts, part.labels, part.pairs, part.groups)
@@ -106,19 +108,19 @@ class Task(Component):
 
     @abstractmethod
     def load(self) -> Splits:
-        """The train and test examples, the same at every call."""
+        """Return the train and test examples, the same at every call."""
 
     def signature(self) -> Signature:
         """Return what a model of this task takes and answers."""
         return Signature(self.problem, self.max_length)
 
     def scoring_key(self, store: Store) -> dict[str, Any]:
-        """What of the task's settings changes the scores, beside the data."""
+        """Return the task's settings that change the scores, beside the data."""
         return {}
 
 
 def subset(examples: Examples, count: int | None, seed: int) -> Examples:
-    """`count` of the examples, drawn without replacement; all of them for None."""
+    """Return `count` of the examples, drawn without replacement; all of them for None."""
     import numpy as np
 
     if count is None:
@@ -163,7 +165,8 @@ def at_least_one(
 
 
 def distinct(examples: Examples) -> tuple[list[list[int]], list[int]]:
-    """The examples grouped so that duplicates stay together, and the commonest label of each group (0 without labels).
+    """Group the examples so that duplicates stay together; return the groups, and the commonest label of each (0
+    without labels).
 
     Two texts are duplicates when their letters and digits are equal, whatever the case.
     """

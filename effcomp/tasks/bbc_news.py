@@ -56,7 +56,7 @@ class BbcNews(Task):
 
 
 class BbcNewsText(BbcNews):
-    """The same articles and the same split, for language modelling."""
+    """BBC News articles in the split of the classification task, for language modelling."""
 
     id: ClassVar[str] = "task/bbc_news_text"
     problem: ClassVar[Problem] = "language_modelling"

@@ -19,7 +19,7 @@ MASKED_SHARE = 0.15
 
 @dataclass(frozen=True)
 class TextSize:
-    """What the documents measure, for losses per word and per byte."""
+    """Size of the documents in words and bytes, for losses per word and per byte."""
 
     words: int
     """White-space separated."""
@@ -33,7 +33,7 @@ def text_size(examples: Examples) -> TextSize:
 
 
 def blocks(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int, head: Head) -> list[list[int]]:
-    """All documents one after another, cut into blocks of max_length tokens; the last block may be shorter.
+    """Return all documents concatenated and cut into blocks of max_length tokens; the last block may be shorter.
 
     Encoders: each block between the tokenizer's own first and last token ([CLS], [SEP]), documents divided by the last.
     Decoders: documents end in the end-of-text token, and each block begins with it too, so that every token of
@@ -52,7 +52,7 @@ def blocks(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length:
 
 
 def first_token(tokenizer: "PreTrainedTokenizerBase") -> int:
-    """What a decoder's text begins with: its own token for that, or the one that ends the text before."""
+    """Return the token that a decoder's text begins with: its own token for that, or the one that ends a text."""
     token: int = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     return token
 
@@ -60,7 +60,7 @@ def first_token(tokenizer: "PreTrainedTokenizerBase") -> int:
 def encode_blocks(
     examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int, head: Head, seed: int
 ) -> Ragged:
-    """input_ids, attention_mask and labels of each block.
+    """Return input_ids, attention_mask and labels of each block.
 
     Decoders: labels are the tokens themselves but the first (the model shifts them). Encoders: 15 % of the tokens are
     chosen by `seed` and stand as the mask token in input_ids; two models that are compared see the same masks.

@@ -91,7 +91,7 @@ class DocumentsTask(PublishedTask):
 
 
 def articles(lines: list[str]) -> list[str]:
-    """The articles of a WikiText file, each with its heading; empty lines are left out."""
+    """Return the articles of a WikiText file, each with its heading; empty lines are left out."""
     found: list[list[str]] = []
     for line in lines:
         if HEADING.match(line) or not found:

@@ -30,7 +30,7 @@ LARGEST_CELL = 2**31 - 1
 
 
 def find_file(folder: Path, name: str, setting: str) -> Path:
-    """The file, or its .gz, in a folder.
+    """Return the path of the file, or of its .gz, in a folder.
 
     Raises:
         UserError: neither is there.

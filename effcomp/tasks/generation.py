@@ -49,7 +49,8 @@ class GenerationTask(Task):
         return Signature(self.problem, self.max_length, new_tokens=self.new_tokens, stop=tuple(self.stop))
 
     def check_reach(self, longest: int | None) -> None:
-        """longest: how many tokens the model reads; None where its config does not say.
+        """Raise UserError where prompt and output are longer than the model reads; longest: None where its config does
+        not say.
 
         Raises:
             UserError: it reads fewer than the longest prompt and what is written behind it.
@@ -68,11 +69,11 @@ class GenerationTask(Task):
 
     @abstractmethod
     def documents(self) -> Examples:
-        """What there is to learn."""
+        """Return the documents to train on."""
 
     @abstractmethod
     def prompts(self) -> Examples:
-        """All prompts of the test, with their references."""
+        """Return all prompts of the test, with their references."""
 
     def scoring_key(self, store: Store) -> dict[str, Any]:
         writing = {"new_tokens": self.new_tokens, "stop": self.stop, "headline": self.headline}
@@ -104,7 +105,7 @@ class Gsm8kGeneration(GenerationTask):
 
 
 def asked(question: str) -> str:
-    """As lm-evaluation-harness asks it."""
+    """Return the prompt of a question, as lm-evaluation-harness words it."""
     return f"Question: {question}\nAnswer:"
 
 
@@ -121,7 +122,9 @@ class Continuation(GenerationTask):
         return self.source.load().train
 
     def prompts(self) -> Examples:
-        """Of the documents that are long enough; words are divided by white space."""
+        """Return the first words of each document that is long enough, and the rest as its reference; words are divided
+        by white space.
+        """
         end = self.prompt_words + self.reference_words
         documents = [words for text in self.source.load().test.texts if len(words := text.split()) >= end]
         return Examples(

@@ -44,7 +44,8 @@ class PublishedTask(Task):
         return ", ".join((*self.train_files, *self.test_files))
 
     def on_hub(self) -> HubData:
-        """
+        """Return the data set's place on the Hub.
+
         Raises:
             UserError: the data is in files alone, and no folder is given.
         """

@@ -10,7 +10,7 @@ TOKENS_PER_WORD = 1.3
 
 
 def synthetic_tokens(examples: Examples, vocabulary: int, max_length: int, seed: int) -> Ragged:
-    """Random ids in sequences as long as the texts would be, by their words; the record calls them synthetic."""
+    """Return random ids in sequences of the texts' lengths in words; the record calls them synthetic."""
     generator = np.random.default_rng(seed)
     pairs = examples.pairs or ("",) * len(examples)
     words = [len(text.split()) + len(pair.split()) for text, pair in zip(examples.texts, pairs, strict=True)]
