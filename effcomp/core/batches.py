@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 LABELS = "labels"
 IGNORED = -100
-"""The label of a position that is not predicted, as in torch.nn.functional.cross_entropy."""
+"""Label of a position that is not predicted, as in torch.nn.functional.cross_entropy."""
 Batch = dict[str, NDArray[np.int64]]
 """The arguments of a forward pass: input_ids, attention_mask, ..., each (batch, longest), int64."""
 
@@ -19,13 +19,13 @@ class Ragged:
     """Columns of token ids (input_ids, attention_mask, token_type_ids), all cut at the same offsets."""
 
     columns: dict[str, NDArray[np.int32]]
-    """Each a flat array, the sequences one after another."""
+    """Flat array of each column: the sequences one after another."""
     offsets: NDArray[np.int64]
     """Sequence i is [offsets[i], offsets[i + 1])."""
     padding: dict[str, int]
     """The value that fills a column up to the longest sequence of a batch."""
     left: bool = False
-    """True for a model that reads the last position of a batch, which must then hold a token: padding goes before."""
+    """Pad before the tokens: for a model that reads the last position of a batch, which must then hold a token."""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -43,8 +43,8 @@ class Ragged:
         """Return these sequences, padded to the longest of them, int64 (sequences, longest).
 
         Args:
-            labels: with the labels.
-            left: pad on the left whatever the model, as a text that is to be continued needs it.
+            labels: include the labels.
+            left: pad on the left for every model; generation continues the last position.
         """
         width = int(self.lengths[indices].max())
         names = [name for name in self.columns if labels or name != LABELS]

@@ -1,4 +1,4 @@
-"""A module that can be called: `effcomp.run` and `effcomp.sweep` are modules, and functions of the Python interface."""
+"""Callable modules: `effcomp.run` and `effcomp.sweep` are modules and functions of the Python interface at once."""
 
 from importlib import import_module
 from types import ModuleType

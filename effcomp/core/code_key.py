@@ -1,4 +1,4 @@
-"""Keys of source code: a stored result is stale when code that can change it has changed.
+"""Keys of source code: a stored result is stale after a change of code that computes it.
 
 The key of a result is the sha256 of the modules that compute it and of everything that they import, found in their
 sources with `ast`; nothing is imported for it.

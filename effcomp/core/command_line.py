@@ -1,4 +1,4 @@
-"""Shared by all commands: parsing of arguments, and refusal of a user's error in one line."""
+"""Parsing of arguments for all commands, and refusal of a user's error in one line."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from effcomp.core.errors import EXIT_CODE, UserError
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, in place of the usage and a line."""
+    """Parser of arguments that reports an error in one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         refuse(f"{message}; --help shows what there is")

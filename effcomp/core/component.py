@@ -1,4 +1,4 @@
-"""A component: one choice of a config group, as a small frozen object that is checked when it is built."""
+"""Components: choices of the config groups as small frozen objects, validated on construction."""
 
 import re
 from functools import cache
@@ -13,14 +13,14 @@ from effcomp.core.code_key import code_key, package_sources
 
 
 def each_once(values: list[Any]) -> list[Any]:
-    """Raise ValueError for a list that names something twice."""
+    """Return the list; raise ValueError where it names something twice."""
     if twice := [value for value in values if values.count(value) > 1]:
         raise ValueError(f"{twice[0]} stands there twice; name each once")
     return values
 
 
 EACH_ONCE = AfterValidator(each_once)
-"""For the annotation of a list."""
+"""Annotation of a list without repetitions."""
 
 
 class Component(BaseModel):

@@ -26,11 +26,11 @@ class Device(Component):
     threads: Annotated[int, Field(ge=1)] | None
     """CPU threads of the measured process; null: every core that this process may use."""
     cores: Annotated[list[int], EACH_ONCE] | None = None
-    """The measured processes run on these cores alone; null: wherever the kernel puts them."""
+    """Cores that the measured processes are bound to; null: the kernel chooses."""
     index: Annotated[int, Field(ge=0)] = 0
-    """Which GPU."""
+    """Index of the GPU, as PyTorch counts the visible ones."""
     emulated: bool = False
-    """Sweeps measure number formats too whose products this processor emulates, at many times the cost."""
+    """Measure in sweeps also the number formats whose products this processor emulates, at many times the cost."""
 
     def check(self) -> None:
         """Raise UserError when the device is not there, or has fewer cores than threads are asked for."""
@@ -57,8 +57,8 @@ class Device(Component):
     def environment(self) -> dict[str, str]:
         """Return the environment of a process that measures on this device: libraries read thread counts at first use.
 
-        Every runtime's pool has as many threads, and none spins for long: a process that has had its turn leaves the
-        cores to the other side of the pair.
+        Every runtime's pool has this many threads. None spins for long: after its turn, a process leaves the cores to
+        the other side of the pair.
         """
         threads = str(self.resolved().threads)
         return {

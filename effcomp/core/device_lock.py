@@ -1,7 +1,7 @@
 """Locks of devices: one measurement at a time, and no other work of effcomp beside it.
 
-The kernel's own file locks (flock: shared or exclusive, gone with the process that held them), in a folder of this
-machine, so that jobs of a parallel sweep, other sweeps and other users' sweeps see one another.
+The kernel's file locks (flock: shared or exclusive, released when the process exits) lie in a folder of this machine,
+so that jobs of a parallel sweep, other sweeps and other users' sweeps see one another.
 """
 
 import contextlib

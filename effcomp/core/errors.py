@@ -1,13 +1,13 @@
-"""The errors that a user can cause and can mend."""
+"""Errors that a user can cause and correct."""
 
 from typing import ClassVar
 
 
 class UserError(Exception):
-    """A wrong value in a command, a config or a data file.
+    """Wrong value in a command, a config or a data file.
 
-    The message is one line that names the value and the way on; the command ends with exit code 2
-    and without a traceback. Whatever is not a UserError is a fault of ours and fails loudly.
+    The message is one line that names the value and the fix; the command ends with exit code 2
+    and without a traceback. Any other exception is a defect of effcomp, and its traceback is shown.
     """
 
     status: ClassVar[str] = "refused"
@@ -15,26 +15,28 @@ class UserError(Exception):
 
 
 class Skipped(UserError):
-    """A configuration that a product of choices leaves out: choices that do not go together, or one that it holds
-    twice. Alone it is refused as any other."""
+    """Configuration that a product of choices leaves out: its choices do not go together, or it occurs twice.
+
+    Alone it is refused as any other."""
 
     status: ClassVar[str] = "skipped"
 
     def __init__(self, reason: str, same_as: str | None = None) -> None:
-        """same_as: the number of the configuration of the sweep that this one is the same as."""
+        """Keep the reason, and for a repetition (`same_as`) the number of the sweep's equal configuration."""
         super().__init__(reason)
         self.same_as = same_as
 
 
 class NotFinite(UserError):
-    """A configuration that computes NaN or infinity: a finding about its format and runtime. A sweep counts it as
-    failed and goes on."""
+    """Configuration that computes NaN or infinity: a finding about its format and runtime.
+
+    A sweep counts it as failed and continues."""
 
     status: ClassVar[str] = "failed"
 
 
 class NotLogged(Exception):
-    """A configuration that is measured and kept, and could not be shown or logged: the command ends with 1."""
+    """Configuration that is measured and stored but could not be shown or logged: the command ends with exit code 1."""
 
 
 EXIT_CODE = 2

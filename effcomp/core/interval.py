@@ -13,11 +13,11 @@ class Interval(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     value: float
-    """The estimate."""
+    """Estimate."""
     low: float
-    """The lower bound of the 95 % interval."""
+    """Lower bound of the 95 % interval."""
     high: float
-    """The upper bound."""
+    """Upper bound of the 95 % interval."""
 
     def scaled(self, factor: float) -> "Interval":
         """Convert to another unit; a negative factor swaps the bounds."""

@@ -1,4 +1,4 @@
-"""The machine: its processor or GPU, what that multiplies in hardware, its caches, and the libraries."""
+"""Description of the machine: processor or GPU, the number types it multiplies in hardware, caches, libraries."""
 
 import os
 import platform

@@ -65,8 +65,8 @@ def release_gpu(device: Device) -> None:
 def gpu_bytes(device: Device) -> dict[str, int]:
     """Return PyTorch's peaks on this GPU, and all that this process holds there by NVML (the CUDA context too).
 
-    NVML counts process by process of the host; inside a container it may know this one by another number, and then
-    what the board holds more than before the process came is not known: the key is left out.
+    NVML counts by process number of the host. Inside a container the number may differ; the memory of the process
+    is then unknown, and its key is left out.
     """
     import pynvml
     import torch

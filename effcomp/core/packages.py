@@ -1,4 +1,4 @@
-"""Files that come inside installed packages, found without importing the package; and our own configs."""
+"""Files inside installed packages, found without importing the package, and effcomp's own configs."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -7,14 +7,14 @@ from effcomp.core.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parent.parent
 CONF = PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
-"""The config groups: inside the installed package, or beside it in a checkout."""
+"""Folder of the config groups: inside the installed package, or beside it in a checkout."""
 
 
 def package_folder(package: str, requirement: str, wanted_by: str) -> Path:
     """Return the folder of an installed package.
 
     Raises:
-        UserError: it is not installed; the message says what to type.
+        UserError: it is not installed; the message has the command that installs it.
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:

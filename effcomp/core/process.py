@@ -1,8 +1,8 @@
 """A child process that answers commands, and both ends of its pipe.
 
 Each command is one line of JSON on its standard input, each answer one line on its standard output; whatever a
-library prints there goes to standard error. It ends when its standard input closes, so none outlives the process that
-started it, however that one ends.
+library prints there goes to standard error. The child ends when its standard input closes, so it never outlives its
+parent.
 """
 
 import contextlib
@@ -22,22 +22,22 @@ from typing import Any, Self, TextIO
 from effcomp.core.packages import PACKAGE
 
 PATIENCE_S = 10
-"""How long a process may take to leave what it does and end."""
+"""Time that a process has to stop its work and exit."""
 
 
 class ProcessFailed(Exception):
-    """The other process raised an exception, or died; the message holds its own words."""
+    """Exception or death of the other process; the message quotes it."""
 
 
 class Process:
-    """A fresh Python process that runs a module of effcomp. Use it as a context manager: it ends with the block."""
+    """Fresh Python process that runs a module of effcomp. Use it as a context manager: it ends with the block."""
 
     def __init__(self, module: str, called: str, environment: dict[str, str], cwd: Path | None = None) -> None:
         """Start the process; it imports its libraries while this one goes on.
 
         Args:
             module: run as `python -m`; it calls `serve`.
-            called: what it is, for messages: `the measured process`.
+            called: the subject of messages: `the measured process`.
             environment: added to this process's own.
             cwd: the folder that its relative paths start from; None: this process's own.
         """
@@ -135,7 +135,7 @@ def take_stdout() -> TextIO:
 
 
 def read(lines: "queue.SimpleQueue[str | None]") -> None:
-    """Hand on the commands; when there are no more, whatever is under way is for nobody: leave it."""
+    """Pass the commands on; after the last one, stop the work in progress: nobody reads its answer."""
     for line in sys.stdin:
         lines.put(line)
     lines.put(None)

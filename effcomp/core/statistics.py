@@ -1,7 +1,7 @@
-"""Intervals and tests. scipy does the work; the pairing is ours.
+"""Intervals and tests, paired by example or by turn, on top of scipy.
 
 Bootstrap intervals are BCa (Efron 1987) for means and F1, and percentile intervals over whole turns
-for latencies, because calls within one turn share the machine's mood.
+for latencies, because calls within one turn are correlated through the machine's state.
 """
 
 import math
@@ -16,8 +16,8 @@ from effcomp.core.interval import NORMAL_975, Interval
 
 RESAMPLES = 2000
 PROCESS_NOISE = 0.008
-"""The standard deviation of the ratio of a model to itself over pairs of fresh processes (where their memory lies, what
-the kernel gave them), as benchmarks/same_model_twice.json measured it."""
+"""Standard deviation of the ratio of a model to itself over pairs of fresh processes (where their memory lies, what
+the kernel gave them), measured in benchmarks/same_model_twice.json."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -152,10 +152,10 @@ def median_interval(times: Floats, seed: int) -> Interval:
 def ratio_interval(baseline: Floats, variant: Floats) -> Interval:
     """Return how many times faster the variant is: the median over turns of the turn's median ratio.
 
-    Each ratio is of two calls on the same batch, in turns that follow one another, so neither the length of
-    the texts nor a slow minute of the machine is in it. The interval within these two processes is that of order
-    statistics: exact whatever the distribution, for independent turns (Conover 1999, section 3.2;
-    scipy.stats.quantile_test). Two other processes with the same model would differ by PROCESS_NOISE; that is
+    Each ratio compares two calls on the same batch, in consecutive turns, so that the length of the texts and a slow
+    minute of the machine cancel. Within these two processes the interval is that of order statistics: exact for any
+    distribution of independent turns (Conover 1999, "Practical Nonparametric Statistics", section 3.2;
+    scipy.stats.quantile_test). Two other processes with the same model would differ by PROCESS_NOISE, which is
     added (`Interval.with_noise`).
 
     Args:

@@ -1,8 +1,8 @@
-"""The content-addressed store: nothing is lost and nothing is computed twice.
+"""Content-addressed store: finished work survives a crash, and nothing is computed twice.
 
 An entry is a folder `<root>/<kind>/<hash of its key>`. It is built under a temporary name, given a
-manifest with the sha256 of each file, and renamed; so a folder with a final name is whole. A lock
-per key keeps two processes from computing the same thing at once: the second waits and reads.
+manifest with the sha256 of each file, and renamed; so a folder with a final name is complete. A lock
+per key keeps two processes from computing one entry at once: the second waits and reads.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ class Entry:
     path: Path
     hash: str
     created: bool
-    """Whether this call computed it (False: it was found)."""
+    """True when this call computed the entry, False when it was found."""
 
 
 class Store:
@@ -145,8 +145,8 @@ def write_manifest(folder: Path, key: Mapping[str, Any]) -> None:
 
 
 def find_fault(folder: Path, renamed: bool = False) -> str | None:
-    """Say what is wrong with a folder that was stored, or copied from a store; None when it holds the files of its
-    manifest, each as its checksum says, and no others.
+    """Return the fault of a folder that was stored, or copied from a store; None when it holds exactly the files of
+    its manifest, with their checksums.
 
     Args:
         renamed: a copy may have another name than its hash.
@@ -171,7 +171,7 @@ def find_fault(folder: Path, renamed: bool = False) -> str | None:
 
 
 def write_at_once(file: Path, text: str) -> None:
-    """Write the whole text or, where the process is killed or the disk is full, nothing."""
+    """Write the text atomically: all of it or, where the process is killed or the disk is full, nothing."""
     partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
     try:
         partial.write_text(text)

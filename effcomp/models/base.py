@@ -1,4 +1,4 @@
-"""A source of pretrained weights, and the model built from it."""
+"""Base class of sources of pretrained weights, and the models built from them."""
 
 import logging
 from abc import abstractmethod
@@ -33,13 +33,13 @@ class Model(Component):
     kind: Kind
     """Family of the architecture."""
     path: Path | None = None
-    """A folder written by save_pretrained (config, tokenizer, safetensors) to use instead of the source."""
+    """Folder written by save_pretrained (config, tokenizer, safetensors), used instead of the source."""
 
     weights: Literal["pretrained", "random"] = "pretrained"
     """`random` builds the architecture alone: real speed and memory; quality is then not measured."""
 
     architecture: dict[str, Any] | None = None
-    """The config to build from with weights=random, where the source cannot give it; with its `model_type`."""
+    """Config of a model with weights=random, where the source cannot give it; includes `model_type`."""
 
     @abstractmethod
     def source(self, store: Store) -> Path:
@@ -79,7 +79,7 @@ class Model(Component):
             self.check_source()
 
     def check_architecture(self, head: Head) -> None:
-        """Build it once, without memory for its weights."""
+        """Build the model once, without memory for its weights; raise UserError where transformers cannot."""
         import torch
         from transformers import AutoConfig
 
@@ -98,7 +98,7 @@ class Model(Component):
 
     @property
     def model_type(self) -> str | None:
-        """The architecture as transformers calls it, where the config or the path says it without loading."""
+        """Return transformers' name of the architecture; None where neither the path nor the YAML states it."""
         if self.path is not None:
             found: str = read_config(self.path, "model.path")["model_type"]
             return found
@@ -132,9 +132,7 @@ class Model(Component):
         return float_config(folder)
 
     def shape(self, store: Store) -> "PretrainedConfig":
-        """Return the config, from the YAML where it is there: weights that are not here yet are then not fetched for
-        it.
-        """
+        """Return the config: that of the YAML if there is one, so that no weights are fetched for it."""
         from transformers import AutoConfig
 
         if self.path is None and self.architecture is not None:

@@ -22,7 +22,7 @@ from transformers.models.bitnet.modeling_bitnet import BitNetForCausalLM as Plai
 from transformers.models.bitnet.modeling_bitnet import BitNetPreTrainedModel
 
 SMALLEST = 1e-5
-"""A mean or maximum below this counts as this, so that zeros divide by something."""
+"""Lower bound of a mean or maximum, so that weights of zero do not divide by zero."""
 PER_BYTE = 4
 """Ternary weights in a byte of the published packed format."""
 
@@ -40,14 +40,14 @@ def int8_activations(values: Tensor) -> Tensor:
 
 
 class TernaryLinear(nn.Linear):
-    """Weights that are ternary already, and 8-bit activations: what a BitLinear computes, made ready once."""
+    """Linear layer of ternary weights and 8-bit activations; computes as BitLinear, with the weight made once."""
 
     def forward(self, input: Tensor) -> Tensor:
         return functional.linear(int8_activations(input), self.weight, self.bias)
 
 
 class BitLinear(nn.Linear):
-    """Float masters, quantised at each call. Its parameters have the names and shapes of nn.Linear's."""
+    """Linear layer of float masters, quantised at each call; its parameters have nn.Linear's names and shapes."""
 
     def forward(self, input: Tensor) -> Tensor:
         weight = self.weight + (ternary(self.weight) - self.weight).detach()
@@ -70,7 +70,7 @@ def use_bitlinear(model: PreTrainedModel) -> None:
 
 
 class BitNetForSequenceClassification(GenericForSequenceClassification, BitNetPreTrainedModel):
-    """logits (batch, labels) of the last real token, as LlamaForSequenceClassification."""
+    """Classifier by the last real token, as LlamaForSequenceClassification; logits (batch, labels)."""
 
     def __init__(self, config: BitNetConfig) -> None:
         super().__init__(config)
@@ -88,7 +88,7 @@ CLASSES: dict[str, type[PreTrainedModel]] = {
     "sequence_classification": BitNetForSequenceClassification,
     "causal_lm": BitNetForCausalLM,
 }
-"""By head."""
+"""Class of each head."""
 
 
 def unpacked(packed: Tensor, scale: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Units:
-    """The heads or the neurons of a layer, by the paths of modules inside it.
+    """Heads or neurons of a layer, by the paths of modules inside it.
 
     Unit i of n is the i-th of n equal runs of channels.
     """
@@ -33,7 +33,7 @@ class Units:
     norm: str | None = None
     """An RMSNorm over them, before the reader."""
     fused: int = 1
-    """How many layers are stacked in the maker: query, key and value of GPT-2."""
+    """Number of layers stacked in the maker: 3 for query, key and value of GPT-2."""
     counts: tuple[str, ...] = ()
     """Attributes that hold the number of units."""
     widths: tuple[str, ...] = ()
@@ -149,7 +149,7 @@ def shaped_class(published: "type[PreTrainedModel]") -> "type[PreTrainedModel]":
 
 
 def cut(model: "PreTrainedModel", before: Counts, kept: Kept) -> None:
-    """Take from each layer, which has so many heads and neurons, all but the ones that are kept; in place."""
+    """Remove all but the kept heads and neurons from each layer, in place; before: their present numbers."""
     for (layer, both), totals, stay in zip(parts(model), before, kept, strict=True):
         for units, total, indices in zip(both, totals, stay, strict=True):
             keep_units(layer, units, total, indices)

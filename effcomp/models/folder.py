@@ -1,4 +1,4 @@
-"""A folder as save_pretrained writes it, that a user names: what is wrong with it is said before any work.
+"""Checks of a folder that a user names, as save_pretrained writes it: its faults are reported before any work.
 
 The functions take the setting that names the folder (`model.path`), for their messages.
 """
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 CONFIG_FILE, ADAPTER_FILE = "config.json", "adapter_config.json"
 WAY_ON = "give a folder written by save_pretrained"
 VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken")
-"""Where a tokenizer's words are."""
+"""Files that hold a tokenizer's vocabulary."""
 NUMBER = re.compile(r"\.\d+\.")
-"""The number of a layer in the name of a tensor."""
+"""Number of a layer in the name of a tensor."""
 NEEDED_TOKENS: dict[Head, tuple[str, ...]] = {
     "sequence_classification": (),
     "masked_lm": ("cls_token", "sep_token", "mask_token"),
     "causal_lm": ("eos_token",),
 }
-"""What effcomp.tasks.blocks puts between the tokens of a text."""
+"""Special tokens that effcomp.tasks.blocks puts between the tokens of a text."""
 
 
 def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[PretrainedConfig, PreTrainedTokenizerBase]":
@@ -55,7 +55,7 @@ READERS = {
     "bitsandbytes": "bitsandbytes",
     "compressed-tensors": "compressed-tensors",
 }
-"""Package that reads weights of a quantization method of transformers."""
+"""Package that reads the weights of each quantization method of transformers."""
 
 
 def refuse_quantised(quantised: Any, whose: str) -> None:
@@ -91,7 +91,7 @@ def read_config(folder: Path, setting: str) -> dict[str, Any]:
 
 
 def check_tensors(folder: Path, setting: str) -> None:
-    """Read every tensor once, one at a time."""
+    """Read every tensor, one at a time; raise UserError for a missing or damaged file, NaN or infinity."""
     import torch
     from safetensors import SafetensorError, safe_open
 

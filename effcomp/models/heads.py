@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 Problem = Literal["classification", "language_modelling", "generation"]
 """Kind of answer that a task asks for."""
 Head = Literal["sequence_classification", "masked_lm", "causal_lm"]
-"""How a model answers it: encoders fill masks, decoders predict the next token, again and again where they write."""
+"""Output of a model: class logits, filled masks (encoders) or the next token (decoders), repeatedly in generation."""
 Kind = Literal["encoder", "decoder"]
 
 HEADS: dict[tuple[Problem, Kind], Head] = {
@@ -21,7 +21,7 @@ HEADS: dict[tuple[Problem, Kind], Head] = {
 
 
 def model_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel]":
-    """Return the class of an architecture with a head; importing it is most of what loading costs.
+    """Return the class of an architecture with a head; most of the time of loading is its import.
 
     Where the config says how many heads and neurons are left (`kept`), its models have these shapes.
     """
@@ -34,7 +34,7 @@ def model_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel
 
 
 def published_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel]":
-    """Return the class in the shapes of the publication."""
+    """Return the class with the shapes of the published architecture."""
     import transformers
 
     if config.model_type == "bitnet":  # transformers has it without its quantised layers, and without a classifier

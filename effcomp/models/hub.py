@@ -60,7 +60,7 @@ class HubModel(Model):
             self.check_files(head)
 
     def check_source(self) -> None:
-        """Do nothing: `check_files` does it with the head that is wanted."""
+        """Do nothing: `check_files` checks the source, for the head that is wanted."""
 
     def check_files(self, head: Head) -> None:
         """Fetch what is missing, the weights last.

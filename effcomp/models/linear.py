@@ -1,4 +1,4 @@
-"""One kind of linear layer: number formats and pruners then need to know no other."""
+"""Conversion of every linear layer to nn.Linear, the only kind that number formats and pruners handle."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 SMALLEST_SCALE = 1e-12
-"""Ternary layers whose weights are all zero divide by this."""
+"""Divisor of ternary layers whose weights are all zero."""
 
 
 def unify_linear(model: "nn.Module") -> None:
@@ -56,8 +56,8 @@ def matrix(layer: "nn.Module") -> "Tensor":
 def same_scale(layer: "nn.Module") -> Iterator[None]:
     """Change the weight of a layer inside; BitNet's ternary weights then have the scale that they had before.
 
-    Their scale is the masters' mean magnitude (effcomp.models.bitnet), which falls with each weight that is
-    removed: the masters that are left are multiplied by what makes up for it. Other layers stay as they were made.
+    Their scale is the masters' mean magnitude (effcomp.models.bitnet), which falls with each removed weight: the
+    remaining masters are multiplied to restore it. Other layers keep the weights that the block gave them.
     """
     ternary = hasattr(layer, "for_inference")
     before = matrix(layer).abs().mean() if ternary else None

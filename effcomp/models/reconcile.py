@@ -53,7 +53,7 @@ def reads_token_types(config: "PretrainedConfig") -> bool:
 
 
 def classifies_last_position(config: "PretrainedConfig") -> bool:
-    """Tell whether a classifier reads its last position whatever stands there, padding or not."""
+    """Tell whether a classifier reads the last position even where it is padding."""
     return getattr(config, "summary_type", None) == "last"
 
 

@@ -1,4 +1,4 @@
-"""Errors of the Hub's clients as one line each: the cause in its own words, and the way on."""
+"""Errors of the Hub's clients as one line each: the cause in its own words, and the fix."""
 
 import errno
 import re
@@ -49,7 +49,7 @@ def refusal(error: Exception, what: str, page: str, ways_on: str) -> UserError:
 
 
 def root(error: Exception) -> Exception:
-    """Return the error behind the client's `not found in the cache`, or the error itself."""
+    """Return the cause of the client's `not found in the cache`, or the error itself."""
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     while isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):

@@ -48,7 +48,7 @@ class Repository:
     kind: Kind
     commit: str
     ways_on: str
-    """What to use instead, for messages."""
+    """Alternatives to the Hub, for messages."""
 
     @property
     def called(self) -> str:
@@ -56,7 +56,7 @@ class Repository:
 
     @property
     def folder(self) -> Path:
-        """The commit's folder in the cache; it may be missing, or hold some of the files."""
+        """Return the commit's folder in the cache; it may be missing, or hold some of the files."""
         from huggingface_hub import constants
         from huggingface_hub.file_download import repo_folder_name
 

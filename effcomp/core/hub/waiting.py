@@ -27,7 +27,7 @@ CHUNK_BYTES = 2**16
 
 
 class Silence(TimeoutError):
-    """Nothing arrived for as long as the client's time-outs allow."""
+    """No byte arrived within the client's time-outs."""
 
 
 class Progress:
@@ -57,7 +57,7 @@ class Progress:
                 progress.count(int(n or 0))
 
             def update_transfer(self, n: float | None = 1) -> None:
-                """Take bytes of Xet that are not written yet for a sign of life."""
+                """Count bytes that Xet received but has not written yet as activity."""
                 progress.count(0)
 
             def set_transfer_postfix_str(self, *_: Any, **__: Any) -> None:
