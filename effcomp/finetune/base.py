@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LOG_FILE = "training.json"
 TrainingRow = dict[str, Any]
-"""An example or a block of text as it is trained on: input_ids, labels, ..."""
+"""Columns of a training example or block of text: input_ids, labels, ..."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Job:
     model: "PreTrainedModel"
     head: Head
     tokenizer: "PreTrainedTokenizerBase | None"
-    """None for an architecture alone, which is not trained."""
+    """Tokenizer of the model; None for an architecture alone, which is not trained."""
     examples: Examples
     max_length: int
     device: Device
     seed: int
     scratch: Path
-    """Where training keeps its own checkpoints; what an interrupted try left there is gone on from."""
+    """Folder of training's own checkpoints; an interrupted training resumes from them."""
     masks: "dict[str, Tensor]" = field(default_factory=dict)
     """Pruned weights by name: bool, False where the weight is zero and stays so."""
 
@@ -45,11 +45,11 @@ class Finetune(Component):
 
     trains: ClassVar[bool] = True
     refuses: ClassVar[dict[str, str]] = {}
-    """The model types that it cannot train, each with the reason and the way on."""
+    """Model types that the method cannot train, each with the reason and the fix."""
     bytes_per_parameter: ClassVar[float] = 4
-    """What training holds on the GPU at least, for each parameter of the model."""
+    """Bytes on the GPU that training needs at least, per parameter of the model."""
     keeps_zeros: ClassVar[bool] = True
-    """Whether it heeds Job.masks."""
+    """True for a method that keeps the zeros of Job.masks."""
 
     def check(self) -> None:
         """Raise UserError when something that the training needs is missing; takes no time."""
@@ -76,7 +76,7 @@ class Finetune(Component):
 
     @abstractmethod
     def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
-        """Raise UserError when the training examples are not what is asked for, or a teacher cannot answer them.
+        """Raise UserError when the training examples do not fit the settings, or a teacher cannot answer them.
 
         Args:
             max_length: tokens of the longest text.
@@ -91,7 +91,7 @@ class Finetune(Component):
 
     @abstractmethod
     def examples_used(self, examples: Examples) -> int:
-        """Return how many of the task's training examples are trained on."""
+        """Return the number of the task's training examples that are trained on."""
 
     @abstractmethod
     def precision_on(self, device: Device) -> str:
@@ -104,7 +104,7 @@ class Finetune(Component):
 
 
 class NoFinetune(Finetune):
-    """Use the weights as they come: for a checkpoint that is fine-tuned already, or random weights."""
+    """Weights without fine-tuning: for a checkpoint that is fine-tuned already, or random weights."""
 
     id: ClassVar[str] = "finetune/none"
     trains: ClassVar[bool] = False

@@ -28,7 +28,8 @@ WAY_ON = "give the folder of a model trained on this task, as save_pretrained wr
 
 
 class DistillFinetune(FullFinetune):
-    """Every parameter, with soft targets (Hinton et al. 2015, section 2).
+    """Training of every parameter with soft targets (Hinton et al. 2015, "Distilling the Knowledge in a Neural
+    Network", section 2).
 
     A classifier's teacher reads every training text once, in its own tokens; a language model's teacher
     reads each batch, and must have the student's tokenizer.
@@ -36,11 +37,11 @@ class DistillFinetune(FullFinetune):
 
     id: ClassVar[str] = "finetune/distill"
     teacher: Path | None
-    """A folder written by save_pretrained: a checkpoint of the store, or any trained model of this task."""
+    """Folder written by save_pretrained: a checkpoint of the store, or any trained model of this task."""
     temperature: Annotated[float, Field(gt=0)]
     """Divisor of both models' logits before the softmax; higher is softer."""
     teacher_share: Annotated[float, Field(gt=0, le=1)]
-    """Of the loss; the labels have the rest."""
+    """Share of the loss that the teacher's logits give; the labels give the rest."""
 
     def check(self) -> None:
         super().check()

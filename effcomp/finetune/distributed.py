@@ -1,7 +1,7 @@
 """Training in several processes of this machine.
 
-This process writes down what is trained, and on what; `effcomp.finetune.launch` starts the others with torchrun's agent
-(`effcomp.finetune.rank`), and the first of them leaves the trained checkpoint, which is read here again.
+This process writes the model and the examples to a folder. `effcomp.finetune.launch` starts the other processes
+(`effcomp.finetune.rank`) with torchrun's agent. The first of them writes the trained checkpoint, which is read here.
 """
 
 import json
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 START, TRAINED = "start", "trained"
-"""Folders with the model before and after."""
+"""Folders of the model before and after training."""
 JOB_FILE = "job.json"
 MASKS_FILE = "masks.safetensors"
 FAILURE_FILE = "failure.json"

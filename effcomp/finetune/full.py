@@ -30,10 +30,11 @@ class FullFinetune(Finetune):
     epochs: POSITIVE
     """Passes over the training examples; a fraction is allowed."""
     batch_size: Annotated[int, Field(ge=1)]
-    """Examples of a batch, whatever the number of processes: each takes its share."""
+    """Number of examples in a batch, over all processes together."""
     processes: Annotated[int, Field(ge=1)]
-    """Train in so many processes (torchrun's), on a GPU each, or together on the CPU. The steps and their examples are
-    those of one process; dropout and the masks of a masked language model are drawn anew in each."""
+    """Number of processes (torchrun's), each on a GPU, or together on the CPU. Steps and their examples are those of
+    one process; each process draws its own dropout and masks of a masked language model.
+    """
     learning_rate: POSITIVE
     """Peak of AdamW's rate; it rises over the warm-up and falls linearly to 0."""
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)]
@@ -43,25 +44,25 @@ class FullFinetune(Finetune):
     train_samples: Annotated[int, Field(ge=1)] | None
     """Train on this many examples, drawn with the run's seed; null: all."""
     gradient_accumulation: Annotated[int, Field(ge=1)]
-    """Batches whose gradients are added up before each step of the optimiser."""
+    """Batches whose gradients are added up before each step of the optimizer."""
     gradient_checkpointing: bool
-    """Compute activations again in the backward pass instead of keeping them: slower, in less memory."""
+    """Recompute activations in the backward pass instead of keeping them: slower, in less memory."""
     checkpoint_steps: Annotated[int, Field(ge=1)]
-    """Write a checkpoint after this many steps; an interrupted training goes on from the last one."""
+    """Write a checkpoint after this many steps; an interrupted training resumes from the last one."""
     patience: Annotated[int, Field(ge=1)] | None
-    """Early stopping: end when the loss on held-back examples has not fallen at this many checkpoints in a row, and
-    keep the best checkpoint. null: train all epochs and keep the last weights."""
+    """Early stopping: end after this many consecutive checkpoints without a lower loss on held-back examples, and keep
+    the best checkpoint. null: train all epochs and keep the last weights."""
     validation_share: Annotated[float, Field(gt=0, lt=1)]
-    """Of the training examples, held back to decide when to stop; used with patience alone."""
+    """Share of the training examples held back to decide when to stop; used with patience alone."""
     precision: Literal["auto", "fp32", "bf16"]
-    """Type of the matrix products; weights and optimiser stay float32. auto: bf16 where the processor has it."""
+    """Type of the matrix products; weights and optimizer stay float32. auto: bf16 where the processor has it."""
 
     def examples_used(self, examples: Examples) -> int:
         count = self.train_samples or len(examples)
         return count - self.held_back(count)
 
     def held_back(self, count: int) -> int:
-        """Return how many of these examples are held out of the training."""
+        """Return the number of these examples that are held out of the training."""
         return max(1, round(self.validation_share * count)) if self.patience is not None else 0
 
     def precision_on(self, device: Device) -> str:
@@ -92,7 +93,7 @@ class FullFinetune(Finetune):
             self.check_patience(self.examples_used(splits.train))
 
     def check_patience(self, rows: int) -> None:
-        """Raise UserError for early stopping that never looks, because the training on so many rows ends before."""
+        """Raise UserError for early stopping on so few rows that training ends before the first checkpoint."""
         steps = int(ceil(rows / (self.batch_size * self.gradient_accumulation)) * self.epochs)
         if self.patience is not None and steps < self.checkpoint_steps:
             reason = f"the training has {steps} steps and looks every finetune.checkpoint_steps={self.checkpoint_steps}"
@@ -136,12 +137,13 @@ class FullFinetune(Finetune):
     def train_on(
         self, job: Job, rows: list[TrainingRow], held_back: list[TrainingRow] | None
     ) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
-        """Train with batches of like length, each padded to its own longest text. With several processes each calls
-        this, under torchrun, and is given the same trained model and curve.
+        """Train with batches of similar length, each padded to its own longest text.
+
+        With several processes each calls this, under torchrun, and gets the same trained model and curve.
 
         Args:
-            rows: what `rows` gave of the training examples.
-            held_back: of those that early stopping looks at; None without.
+            rows: the training examples, as `rows` returns them.
+            held_back: rows whose loss decides early stopping; None without it.
         """
         from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 

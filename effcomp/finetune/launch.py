@@ -15,7 +15,7 @@ from effcomp.finetune.distributed import FAILURE_FILE
 
 def main() -> None:
     folder, processes = Path(sys.argv[1]), int(sys.argv[2])
-    logging.disable()  # the agent tells of a failure at length; the words that matter are written down below
+    logging.disable()  # the agent reports a failure at length; the message is written below
     config = LaunchConfig(  # torchrun --standalone
         min_nodes=1,
         max_nodes=1,
@@ -35,8 +35,8 @@ def main() -> None:
 
 
 def order(failure: ProcessFailure) -> tuple[bool, bool, float]:
-    """Sort the cause to the front: a process that was killed, then exceptions by time (the others lose their connection
-    to it), then those that the agent ended for it.
+    """Return a sort key that puts the cause first: a killed process, then exceptions by time (the others lose their
+    connection to it), then processes that the agent ended.
     """
     file = Path(failure.error_file)
     return failure.exitcode == -signal.SIGTERM, failure.exitcode > 0, file.stat().st_mtime if file.exists() else 0.0

@@ -1,4 +1,4 @@
-"""Low-rank adaptation (Hu et al. 2021, LoRA, section 4): small matrices are trained, then added to the weights."""
+"""Low-rank adaptation (Hu et al. 2021, "LoRA", section 4): small matrices are trained, then added to the weights."""
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -26,7 +26,7 @@ class LoraFinetune(FullFinetune):
     rank: Annotated[int, Field(ge=1)]
     """Rank of the adapters: inner size of their two matrices."""
     alpha: Annotated[float, Field(gt=0)]
-    """The adapters count alpha / rank times."""
+    """Numerator of the adapters' scale, alpha / rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     """Share of the inputs of an adapter that is dropped in training."""
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class QuantisedLora(LoraFinetune):
-    """The adapters learn on top of what quantisation left of the weights. The checkpoint has those weights in float32
-    with the adapters added: the function that was trained, in a format that any compression can start from."""
+    """Base class of adapters on quantized weights. The checkpoint has these weights, dequantized to float32, with the
+    adapters added: the trained function, in a format that any compression can start from."""
 
     @abstractmethod
     def base(self) -> Quant:
@@ -55,7 +55,7 @@ class QuantisedLora(LoraFinetune):
 
 
 class QloraFinetune(QuantisedLora):
-    """Dettmers et al. 2023, QLoRA, section 3: 4-bit NormalFloat, scales in 8 bit."""
+    """Adapters on a base in 4-bit NormalFloat with 8-bit scales (Dettmers et al. 2023, "QLoRA", section 3)."""
 
     id: ClassVar[str] = "finetune/qlora"
     bytes_per_parameter: ClassVar[float] = 0.5
@@ -65,7 +65,7 @@ class QloraFinetune(QuantisedLora):
 
 
 class Int8Finetune(QuantisedLora):
-    """A base in LLM.int8() (Dettmers et al. 2022)."""
+    """Adapters on a base in 8 bit (Dettmers et al. 2022, "LLM.int8()", section 3)."""
 
     id: ClassVar[str] = "finetune/int8"
     bytes_per_parameter: ClassVar[float] = 1
@@ -75,8 +75,8 @@ class Int8Finetune(QuantisedLora):
 
 
 def restore_linear(model: "nn.Module") -> None:
-    """Put a float32 nn.Linear in place of each layer of bitsandbytes; in place. Its weight is on the CPU: a GPU that
-    could train the model need not have the memory for it in float32."""
+    """Replace each layer of bitsandbytes by a float32 nn.Linear, in place. Its weight is on the CPU: a GPU that can
+    train the model may lack the memory for it in float32."""
     from bitsandbytes.nn import Linear4bit, Linear8bitLt
     from peft.utils.integrations import dequantize_module_weight
     from torch import nn

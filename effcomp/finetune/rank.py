@@ -40,7 +40,7 @@ def end_with_parent() -> None:
 
 
 def train(folder: Path, first: bool) -> None:
-    """Take part in the training that `distributed.train_in_processes` wrote down; the first process writes the
+    """Take part in the training that `distributed.train_in_processes` described; the first process writes the
     checkpoint."""
     given = json.loads((folder / JOB_FILE).read_text())
     for module in given["modules"]:

@@ -1,4 +1,4 @@
-"""The order of the training examples: batches of like length, decided by seed and epoch alone."""
+"""Order of the training examples: batches of similar length, determined by seed and epoch alone."""
 
 from collections.abc import Iterator
 
@@ -6,12 +6,12 @@ import numpy as np
 from torch.utils.data import BatchSampler, Sampler
 
 POOL_BATCHES = 50
-"""Examples are shuffled, and sorted by length within so many batches: like lengths meet, and the order stays random."""
+"""Number of batches in a pool: shuffled examples are sorted by length within a pool, so that the order stays random."""
 
 
 class LengthGrouped(Sampler[int]):
-    """transformers' own sampler draws from the global generator, so that a training that goes on in the middle of an
-    epoch sees another order than one that was never interrupted; this one does not."""
+    """Sampler whose order a resumed training repeats. transformers' own draws from the global generator, so that a
+    training resumed in the middle of an epoch sees another order."""
 
     def __init__(self, lengths: list[int], batch_size: int, seed: int) -> None:
         self.lengths, self.batch_size, self.seed, self.epoch = np.array(lengths), batch_size, seed, 0
@@ -43,8 +43,8 @@ class LengthGrouped(Sampler[int]):
 class Share(BatchSampler):
     """One process's part of each batch: all parts together are the batch that a single process reads.
 
-    Every second, third, ... example, so that the processes have texts of like length; of a batch with fewer examples
-    than there are processes some have none.
+    Process i of n takes every n-th example from the i-th on, so that the processes have texts of similar length. Some
+    have none of a batch with fewer examples than processes.
     """
 
     def __init__(self, order: Sampler[int], batch_size: int, process: int, processes: int) -> None:

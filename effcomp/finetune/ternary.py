@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class TernaryFinetune(FullFinetune):
     """Training of every linear layer but the head with ternary weights and 8-bit activations, over float masters.
 
-    The checkpoint holds the ternary weights in float32: the function that was trained, which quant=ternary stores in
-    two bits a weight without changing it.
+    The checkpoint holds the ternary weights in float32, and so the trained function; quant=ternary stores it unchanged
+    in two bits a weight.
     """
 
     id: ClassVar[str] = "finetune/ternary"

@@ -1,4 +1,4 @@
-"""transformers' Trainer as effcomp uses it. Importing it costs seconds: it is imported where training begins."""
+"""Subclasses of transformers' Trainer. Their import takes seconds, so they are imported where training begins."""
 
 import time
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ from effcomp.core.progress import Progress
 from effcomp.finetune.sampler import LengthGrouped, Share
 
 DIVERGED = 1000
-"""Times the first loss, above which a training is given up."""
+"""Multiple of the first loss above which a training stops as diverged."""
 SMALLEST_LOSS = 0.01
-"""Nats; a training that begins below has not diverged when its loss grows to this times DIVERGED."""
+"""Lower bound of the first loss in nats, for DIVERGED: a training that begins near 0 may grow a thousandfold."""
 
 
 def check_loss(first: float, loss: float, step: int) -> None:
@@ -33,10 +33,10 @@ def check_loss(first: float, loss: float, step: int) -> None:
 
 
 class GroupedTrainer(Trainer):
-    """Batches of like length in an order that seed and epoch alone decide, and one progress bar.
+    """Trainer with batches of similar length, in an order that seed and epoch alone determine, and one progress bar.
 
-    A batch has the same examples however many processes share it, and the loss of an optimiser step is the mean over
-    all its labels, in whichever accumulated batch and process they are: so both only spread the work.
+    A batch has the same examples for any number of processes. The loss of an optimizer step is the mean over all its
+    labels, over accumulated batches and processes; both only spread the work.
     """
 
     def __init__(self, *, rows: list[dict[str, Any]], causal: bool, **settings: Any) -> None:
@@ -134,7 +134,7 @@ class GroupedTrainer(Trainer):
 
 
 class DistillationTrainer(GroupedTrainer):
-    """The loss of Hinton et al. (2015, "Distilling the Knowledge in a Neural Network", section 2):
+    """Trainer with the loss of Hinton et al. (2015, "Distilling the Knowledge in a Neural Network", section 2):
 
         share * T^2 * KL(teacher / T, student / T) + (1 - share) * cross-entropy with the labels
 
@@ -156,7 +156,7 @@ class DistillationTrainer(GroupedTrainer):
             assert self.teacher is not None, "the batch or the teacher has the logits"
             with torch.no_grad():
                 wanted = self.teacher(**{name: value for name, value in inputs.items() if name != "labels"}).logits
-            if self.causal:  # each position speaks of the next token
+            if self.causal:  # each position predicts the next token
                 logits, wanted, labels = logits[:, :-1], wanted[:, :-1], labels[:, 1:]
             predicted = labels != IGNORED
             logits, wanted = logits[predicted], wanted[predicted]

@@ -1,4 +1,4 @@
-"""Does the compressed model say what the uncompressed one says, token for token?"""
+"""Agreement of the compressed model's outputs with the uncompressed one's, token for token."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ class Agreement:
     """Agreement of two models' outputs for the same prompts. The models must share a tokenizer."""
 
     identical_tokens: Scores
-    """The share of positions with the same token, of the longer output's length; 1 where both are empty."""
+    """Share of positions with the same token, of the longer output's length; 1 where both are empty."""
     first_divergence: Scores
-    """How many tokens come before the first that differs, or that one of the two lacks; all of them where the outputs
-    are identical."""
+    """Number of tokens before the first that differs or that one of the two lacks; all tokens where the outputs are
+    identical."""
     identical: NDArray[np.bool_]
-    """(examples,): whether the outputs are the same to the end."""
+    """True for each example whose outputs are equal to the end; (examples,)."""
 
 
 def agreement(outputs: Sequence[Sequence[int]], baseline: Sequence[Sequence[int]]) -> Agreement:
-    """Compare the tokens that the model made with those of the uncompressed one; without the prompt, without padding.
+    """Compare the tokens that the model generated with the uncompressed one's, without prompt and padding.
 
     Raises:
         ValueError: no outputs, or not as many of each.

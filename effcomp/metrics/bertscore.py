@@ -22,7 +22,7 @@ def bertscore(
 
     Args:
         folder: an encoder and its tokenizer, as written by save_pretrained; nothing is fetched.
-        encoder: what the name of the scores calls it.
+        encoder: name of the encoder, for the name of the scores.
         layer: the layer whose hidden states are compared; 0 are the embeddings.
 
     Raises:
@@ -35,7 +35,7 @@ def bertscore(
     layers = AutoConfig.from_pretrained(folder).num_hidden_layers
     if not 0 <= layer <= layers:
         raise ValueError(f"{encoder} has the layers 0 to {layers}, not {layer}")
-    # The library's own way with empty texts asks the tokenizer for a method that transformers 5 no longer has.
+    # For empty texts the library calls a method of the tokenizer that transformers 5 no longer has.
     pairs = [
         (number, output, reference)
         for number, (output, of_one) in enumerate(zip(outputs, references, strict=True))

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Share = Literal["strict_match", "flexible_match", "rouge1", "rouge2", "rougeL", "bertscore"]
-"""From 0 to 1, more is better: what a verdict can be about."""
+"""Scores from 0 to 1, higher is better, that a verdict can compare."""
 Score = Literal[Share, "bleu", "chrf", "distinct_1", "distinct_2", "perplexity_self", "perplexity_judge", "coherence"]
 LIKENESS: tuple[Score, ...] = ("rouge1", "rouge2", "rougeL", "bleu", "chrf", "bertscore")
-"""Those that say how like a reference a text is, so that it can be another model's text too."""
+"""Scores of similarity to a reference, which may be another model's text."""
 LIBRARIES: dict[Score, str] = {
     **dict.fromkeys(("rouge1", "rouge2", "rougeL"), "rouge_score"),
     **dict.fromkeys(("bleu", "chrf"), "sacrebleu"),
@@ -42,17 +42,17 @@ LIBRARIES: dict[Score, str] = {
 
 
 class TextMetrics(Component):
-    """To add a score: a function in effcomp/metrics, a line in SCORES, a test."""
+    """Choice of scores. To add one: a function in effcomp/metrics, a line in SCORES, a test."""
 
     id: ClassVar[str] = "task/text_metrics"
     scores: Annotated[list[Score], Field(min_length=1)]
     """Scores of the written texts."""
     encoder: Path | None
-    """A folder written by save_pretrained, for bertscore and coherence; null: all-MiniLM-L6-v2 from its package."""
+    """Folder written by save_pretrained, for bertscore and coherence; null: all-MiniLM-L6-v2 from its package."""
     encoder_layer: Annotated[int, Field(ge=0)]
-    """Whose hidden states BERTScore compares; 0 are the embeddings."""
+    """Layer whose hidden states BERTScore compares; 0: the embeddings."""
     judge: Model
-    """The decoder of perplexity_judge: one and the same for all models that are compared."""
+    """Decoder of perplexity_judge; models are comparable only under one judge."""
 
     @property
     def needs_encoder(self) -> bool:
@@ -82,10 +82,10 @@ class TextMetrics(Component):
 
 
 class Readers:
-    """The encoder, the scale of the coherence score, and the judge, each made when the first score needs it."""
+    """Encoder, scale of the coherence score, and judge, each made when the first score needs it."""
 
     def __init__(self, metrics: TextMetrics, references: list[str], store: Store) -> None:
-        """references: of the test, whose coherence is called 1."""
+        """Keep the settings; references: those of the test, whose mean coherence scores 1."""
         self.metrics, self.references, self.store = metrics, references, store
 
     @property
@@ -102,7 +102,7 @@ class Readers:
 
     @cached_property
     def judge(self) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase, str]":
-        """The model, its tokenizer, its name."""
+        """Return the judge: the model, its tokenizer, its name."""
         folder = self.metrics.judge.folder(self.store)
         assert folder is not None, "a judge has weights"
         model, tokenizer = load_checkpoint(folder, "causal_lm")
@@ -112,18 +112,20 @@ class Readers:
 
 
 class Outputs:
-    """Texts that a model wrote, with all that a score of them may look at."""
+    """Texts that a model wrote, with the inputs of all scores."""
 
     def __init__(
         self, prompts: list[str], texts: list[str], references: list[str], losses: Floats, readers: Readers
     ) -> None:
-        """losses: (texts, 2): of each text's tokens under the model itself in nats, summed, and their number."""
+        """Keep the texts; losses: (texts, 2), the summed loss of each text's tokens under the model itself, in nats,
+        and their number.
+        """
         self.prompts, self.texts, self.references, self.losses = prompts, texts, references, losses
         self.readers = readers
 
     @property
     def listed(self) -> list[list[str]]:
-        """One reference for each, as the metrics want them."""
+        """Return one reference a text, in a list of its own, as the metrics take them."""
         return [[reference] for reference in self.references]
 
     @cached_property
@@ -131,7 +133,7 @@ class Outputs:
         return rouge(self.texts, self.listed)
 
     def likeness_to(self, texts: list[str]) -> "Outputs":
-        """Return the similarity to other references."""
+        """Return the same texts with other references."""
         return Outputs(self.prompts, self.texts, texts, self.losses, self.readers)
 
 

@@ -1,6 +1,6 @@
-"""The semantic coherence score: are neighbouring sentences more alike than sentences that are not neighbours?
+"""Semantic coherence score: similarity of neighbouring sentences, compared with that of all other pairs.
 
-docs/coherence.md defines it, says what it cannot see, and shows how it was validated.
+docs/coherence.md has its definition, limits and validation.
 """
 
 import re
@@ -20,7 +20,7 @@ def coherence(texts: Sequence[str], scale: Interval, encoder: SentenceEncoder, l
     from. Single texts may lie far outside of 0 to 1; only means are meaningful.
 
     Args:
-        scale: of true texts of the same kind and length, by the same encoder: `calibrate`.
+        scale: mean contrast of true texts of the same kind and length, by the same encoder: `calibrate`.
         language: ISO 639 code, for the splitting into sentences.
 
     Raises:
@@ -36,7 +36,7 @@ def calibrate(corpus: Sequence[str], encoder: SentenceEncoder, seed: int, langua
     """Return the mean contrast of true texts, at which the score is 1.
 
     Raises:
-        NoScore: fewer than 2 texts, or their contrast cannot be told from 0, so that no scale can be had from them.
+        NoScore: fewer than 2 texts, or their contrast does not differ from 0, so that they give no scale.
     """
     if len(corpus) < 2:
         raise NoScore(f"{len(corpus)} true texts give no scale: give 2 or more, better 100")
@@ -68,7 +68,7 @@ def contrasts(texts: Sequence[str], encoder: SentenceEncoder, language: str) -> 
 def contrast(embeddings: Floats) -> float:
     """Return the mean cosine similarity of neighbouring sentences minus that of all other pairs of the same text.
 
-    Over all orders of the sentences its mean is exactly 0, for each pair is as often neighbours as any other.
+    Over all orders of the sentences its mean is exactly 0, because each pair is neighbours equally often.
 
     Args:
         embeddings: (sentences, width), of unit length; at least 3 sentences.

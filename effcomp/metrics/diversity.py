@@ -1,7 +1,7 @@
 """Diversity of the wording: distinct-n (Li et al. 2016, "A Diversity-Promoting Objective Function for Neural
 Conversation Models", section 5).
 
-Tokens are what stands between white space. n-grams do not cross from a text to the next.
+Tokens are divided by white space. No n-gram crosses from one text to the next.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ def corpus_distinct_n(texts: Sequence[str], n: int) -> float:
     """Return the paper's number: distinct n-grams of all texts over n-grams of all texts, from 0 to 1; 0 if there are
     none.
 
-    It falls as texts are added, and a text that is drawn twice brings nothing new, so a bootstrap over texts would lie
-    below it: it has no interval, and is only to be compared between models with the same number of tokens.
+    It falls as texts are added. A text that is drawn twice adds no distinct n-gram, so a bootstrap over texts is biased
+    low: the number has no interval. Compare it only between models with equal numbers of tokens.
     """
     return share_distinct([gram for text in texts for gram in ngrams(text, n)])
 

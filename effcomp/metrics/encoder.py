@@ -9,7 +9,7 @@ from effcomp.core.packages import package_folder
 from effcomp.core.statistics import Floats
 
 MAX_TOKENS = 256
-"""What all-MiniLM-L6-v2 was trained on; the rest of a longer sentence is not read."""
+"""Length that all-MiniLM-L6-v2 was trained with; longer sentences are cut."""
 
 
 MINILM = "all-MiniLM-L6-v2"
@@ -28,7 +28,7 @@ class SentenceEncoder:
     """Mean-pooled embeddings of unit length, as sentence-transformers makes them for all-MiniLM-L6-v2."""
 
     def __init__(self, folder: Path, name: str, batch_size: int = 64) -> None:
-        """folder: an encoder and its tokenizer, as written by save_pretrained; name: what the scores call it."""
+        """Load an encoder and its tokenizer from a folder written by save_pretrained; name: used in names of scores."""
         from transformers import AutoModel, AutoTokenizer
 
         self.name = name

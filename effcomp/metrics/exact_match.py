@@ -1,6 +1,6 @@
-"""Is the answer right? The final number of a worked solution, found in two ways.
+"""Exact match of the final number of a worked solution, found in two ways.
 
-Patterns and clean-up are those of lm-evaluation-harness's task gsm8k (Gao et al. 2024), so that the numbers compare.
+Patterns and clean-up are those of lm-evaluation-harness's task gsm8k (Gao et al. 2024), for comparable numbers.
 """
 
 import re
@@ -11,9 +11,9 @@ import numpy as np
 from effcomp.metrics.scores import Matches, check_pairs
 
 STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
-"""GSM8K's own way to say it (Cobbe et al. 2021): the first of them."""
+"""GSM8K's mark of an answer (Cobbe et al. 2021); the first match counts."""
 FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
-"""The last number in the text, however it is said."""
+"""Any number; the last match in the text counts."""
 
 
 def strict_match(outputs: Sequence[str], answers: Sequence[str]) -> Matches:

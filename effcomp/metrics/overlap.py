@@ -1,7 +1,7 @@
 """Overlap of the outputs' wording with the references': ROUGE by rouge-score, BLEU and chrF by sacrebleu.
 
-An empty output scores 0, and so does an output whose reference is empty. An output may have several
-references, and each another number of them.
+An empty output scores 0, and so does an output whose reference is empty. Outputs may have different numbers of
+references.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def rouge(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> dict[s
     """Return the F-measures `rouge1`, `rouge2` and `rougeL` (Lin 2004, "ROUGE: A Package for Automatic Evaluation of
     Summaries"), from 0 to 1, without stemming; of several references the highest.
 
-    rouge-score keeps only the letters a to z and digits, so the numbers mean something for English and little for
+    rouge-score keeps only the letters a to z and digits, so the numbers are meaningful for English, and less for
     languages with other letters.
 
     Raises:

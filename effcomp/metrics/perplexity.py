@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 NEVER = 1e-6
-"""The chance that a resample of the outputs has no token in it, which would have no perplexity."""
+"""Largest accepted probability that a resample of the outputs has no token, and so no perplexity."""
 
 
 def perplexity(
@@ -27,15 +27,15 @@ def perplexity(
     """Return exp of the mean loss of all tokens of the outputs (lower is likelier), each given its prompt and the text
     before.
 
-    Texts that repeat themselves are likely: read it beside distinct-n. Perplexities under models with other tokenizers
-    cannot be compared.
+    Repetitive texts have a low perplexity: read it together with distinct-n. Perplexities under models with other
+    tokenizers cannot be compared.
 
     With an empty prompt the first token is given the beginning-of-text token; where the tokenizer has none, the first
     token is not counted. Empty outputs have no token and do not count.
 
     Args:
         model: a decoder; its tokens are those of `tokenizer`.
-        name: what the name of the scores calls the model.
+        name: name of the model, for the name of the scores.
 
     Raises:
         ValueError: no outputs, or not a prompt for each.
@@ -52,7 +52,7 @@ def own_perplexity(losses: Floats) -> CorpusScores:
     """Return the perplexity under the model that wrote the outputs, greedily. A text that repeats itself has a low one.
 
     Args:
-        losses: (outputs, 2): the loss of the output's tokens as they were written, in nats, summed; and how many.
+        losses: (outputs, 2): the summed loss of the output's tokens as they were written, in nats; and their number.
 
     Raises:
         NoScore: no token in any, or in nearly none.

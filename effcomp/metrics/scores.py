@@ -12,17 +12,17 @@ from effcomp.core.statistics import Floats, Ints, accuracy_interval, bca_interva
 
 
 class NoScore(ValueError):
-    """These outputs have no such score; the message says why."""
+    """Score that these outputs do not have; the message has the reason."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """A metric that is the mean of one score for each example."""
+    """Metric that is the mean of one score per example."""
 
     name: str
-    """In full: all that would change the numbers (versions, the encoder, the layer)."""
+    """Full name: includes all that would change the numbers (versions, the encoder, the layer)."""
     per_example: Floats
-    """(examples,)"""
+    """Score of each example, (examples,)."""
 
     @property
     def value(self) -> float:
@@ -44,7 +44,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Matches(Scores):
-    """Scores of 0 and 1, wrong and right: with a classifier's intervals, which have a width when all are equal."""
+    """Scores 0 (wrong) and 1 (right), with a classifier's intervals, whose width is above 0 even when all are equal."""
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -60,16 +60,16 @@ class Matches(Scores):
 
 @dataclass(frozen=True)
 class CorpusScores:
-    """A metric of the whole corpus (BLEU), which is not the mean of scores of examples: it is computed from counts that
-    are summed over examples. Its interval comes from resampling examples (Koehn 2004, "Statistical Significance Tests
-    for Machine Translation Evaluation")."""
+    """Metric of the whole corpus, such as BLEU: computed from counts that are summed over examples. Its interval comes
+    from resampling examples (Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation").
+    """
 
     name: str
-    """In full, with the library's signature."""
+    """Full name, with the library's signature."""
     counts: NDArray[Any]
-    """(examples, counts); for perplexity a sum of losses and a count of tokens."""
+    """Counts of each example, (examples, counts); for perplexity a sum of losses and a number of tokens."""
     score: Callable[[NDArray[Any]], float]
-    """The metric, from counts summed over examples."""
+    """Function from counts summed over examples to the metric."""
 
     @property
     def value(self) -> float:

@@ -47,7 +47,7 @@ class Prune(Component):
 
 
 class NoPrune(Prune):
-    """Keep every weight."""
+    """Model without pruning: every weight is kept."""
 
     id: ClassVar[str] = "prune/none"
     ratio: float | None = None
@@ -60,8 +60,8 @@ class NoPrune(Prune):
 
 class Pruner(Prune):
     recovery: Finetune
-    """Fine-tuning behind each step, to win back what the step cost; what is pruned stays so. `distill` without a
-    teacher of its own learns from the model before pruning."""
+    """Fine-tuning after each step, to restore the accuracy; pruned weights stay pruned. `distill` without a teacher
+    learns from the model before pruning."""
 
     @property
     def trains(self) -> bool:
@@ -69,12 +69,12 @@ class Pruner(Prune):
 
     @property
     def ratios(self) -> list[float]:
-        """The share that is gone after each step; one step takes all."""
+        """Return the share that is removed after each step; a single step removes all."""
         return [1.0]
 
     @abstractmethod
     def apply(self, job: Job, ratio: float) -> None:
-        """Remove weights from job.model, in place, until this share of them is gone."""
+        """Remove weights from job.model, in place, until this share of them is removed."""
 
     @abstractmethod
     def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
@@ -110,10 +110,10 @@ class Pruner(Prune):
         """Prune job.model step by step, each followed by recovery, and write the pruned checkpoint.
 
         Args:
-            dense: the folder of the model before pruning, that a distilling recovery learns from.
+            dense: folder of the model before pruning, the teacher of a distilling recovery.
 
         Returns:
-            The seconds that recovery took.
+            Time of the recovery in seconds.
         """
         recovery, model, curve, seconds = self.recovery.taught_by(dense), job.model, list[dict[str, Any]](), 0.0
         for number, ratio in enumerate(self.ratios, start=1):
@@ -131,15 +131,16 @@ class Pruner(Prune):
 
 
 class GradualPruner(Pruner):
-    """Steps of Zhu and Gupta (2017, "To prune, or not to prune", section 3): many weights go first, few at the end.
+    """Pruner in the steps of Zhu and Gupta (2017, "To prune, or not to prune", section 3): many weights are removed
+    first, few at the end.
 
-    After step i of n the share ratio * (1 - (1 - i / n)^3) is gone.
+    After step i of n the share ratio * (1 - (1 - i / n)^3) is removed.
     """
 
     ratio: Annotated[float, Field(ge=0, lt=1)]
-    """The share that is gone at the end."""
+    """Share that is removed at the end."""
     steps: Annotated[int, Field(ge=1)]
-    """1: all at once. Each step is followed by the whole recovery, so its epochs count for each."""
+    """Number of steps; 1: all at once. The whole recovery, with all its epochs, follows each step."""
 
     @property
     def ratios(self) -> list[float]:
@@ -148,7 +149,7 @@ class GradualPruner(Pruner):
 
 @contextmanager
 def as_recovery() -> Iterator[None]:
-    """Reword a refusal of the recovery's fine-tuning with the names that are typed for a recovery."""
+    """Reword a refusal of the recovery's fine-tuning with the setting names of a recovery."""
     try:
         yield
     except UserError as error:

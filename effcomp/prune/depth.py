@@ -1,4 +1,4 @@
-"""Whole transformer layers are removed: each that is gone saves its share of the time at any batch size."""
+"""Pruning of whole transformer layers: each saves its share of the time at any batch size."""
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class Depth(Pruner):
-    """Remove the layers that matter least. What is left is a shorter model of the same architecture."""
+    """Removal of the least important layers; the result is a shorter model of the same architecture."""
 
     id: ClassVar[str] = "prune/depth"
     ratio: Annotated[float, Field(gt=0, lt=1)]
-    """The share of the layers that is removed, rounded to whole layers."""
+    """Share of the layers that is removed, rounded to whole layers."""
     importance: Literal["loss", "block_influence"]
-    """`loss` removes one layer after the other, each time that without which the loss on training examples is least;
-    `block_influence` removes those that change their input least, found in one pass."""
+    """`loss` removes one layer at a time: the one whose removal gives the lowest loss on training examples.
+    `block_influence` removes the layers that change their input least, found in one pass."""
     samples: Annotated[int, Field(ge=1)]
-    """Training examples that are read, or blocks of text; all, where there are fewer."""
+    """Number of training examples, or blocks of text, that are read; all, where there are fewer."""
 
     def check(self, model: Model) -> None:
         super().check(model)
@@ -58,5 +58,5 @@ class Depth(Pruner):
 
 
 def removed(layers: int, ratio: float) -> int:
-    """Return how many of so many layers a share is, the nearest whole number."""
+    """Return the number of layers to remove: the share of all layers, rounded."""
     return round(layers * ratio)

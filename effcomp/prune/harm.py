@@ -1,4 +1,4 @@
-"""Harm of removing a layer, measured on training examples."""
+"""Importance of whole layers, measured on training examples."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,9 +39,9 @@ def least_influence(job: Job, samples: int, count: int) -> list[int]:
 
 
 def least_loss(job: Job, samples: int, count: int) -> list[int]:
-    """Return the indices of `count` layers, in order, chosen one after the other: each time the layer without which the
-    loss is least (Kim et al. 2024, "Shortened LLaMA: A Simple Depth Pruning for Large Language Models", section 2.2,
-    with the loss in place of its logarithm's base)."""
+    """Return the indices of `count` layers, in order, chosen one at a time: the layer whose removal gives the lowest
+    loss (Kim et al. 2024, "Shortened LLaMA: A Simple Depth Pruning for Large Language Models", section 2.2,
+    with the loss in place of the perplexity)."""
     model, batches = ready(job, samples)
     layers, left = list(layers_of(model)), list(range(len(layers_of(model))))
     with torch.inference_mode():
@@ -60,7 +60,7 @@ def ready(job: Job, samples: int) -> tuple[PreTrainedModel, list[BatchEncoding]]
     """Return the model on its device, in eval mode, and batches of training examples with their labels.
 
     Args:
-        samples: limit of examples, drawn with the run's seed; of documents the limit of blocks.
+        samples: maximum number of examples, drawn with the run's seed, or of blocks of documents.
     """
     rows = training_rows(job, subset(job.examples, min(samples, len(job.examples)), job.seed))[:samples]
     collate, model = collator(job), job.model.to(job.device.torch_name).eval()
@@ -72,7 +72,7 @@ def ready(job: Job, samples: int) -> tuple[PreTrainedModel, list[BatchEncoding]]
 
 @contextmanager
 def watched(model: PreTrainedModel) -> Iterator[dict[int, tuple[Tensor, Tensor]]]:
-    """Collect what each layer reads and returns in a call, each (batch, tokens, features)."""
+    """Collect the input and output of each layer in a call, each (batch, tokens, features), by the layer's index."""
     seen: dict[int, tuple[Tensor, Tensor]] = {}
 
     def watch(index: int, layer: nn.Module) -> "torch.utils.hooks.RemovableHandle":

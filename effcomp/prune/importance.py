@@ -14,7 +14,7 @@ from effcomp.models.linear import matrix
 from effcomp.tasks.base import subset
 
 Importance = list[list[Tensor]]
-"""[[of the heads, of the neurons], ...] for each layer, float32, each (units,)."""
+"""Importance of each layer's heads and neurons: [[heads, neurons], ...], each (units,) float32."""
 BATCH = 16
 
 
@@ -45,7 +45,7 @@ def taylor(job: Job, samples: int) -> Importance:
     than One?", section 4.1).
 
     Args:
-        samples: so many training examples are drawn with the run's seed; of documents so many blocks are read.
+        samples: number of training examples, drawn with the run's seed, or of blocks of documents.
     """
     examples = subset(job.examples, min(samples, len(job.examples)), job.seed)
     rows, collate = training_rows(job, examples)[:samples], collator(job)

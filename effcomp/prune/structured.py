@@ -1,4 +1,4 @@
-"""Structured pruning: whole attention heads and feed-forward neurons are removed, and a smaller dense model is left."""
+"""Structured pruning: whole attention heads and feed-forward neurons are removed from a model that stays dense."""
 
 from math import floor, gcd
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 NEURONS_STEP = 64
-"""A block of the 4-bit formats, and whole runs of every kernel: other widths cost the time of the next multiple."""
+"""Block size of the 4-bit formats and of every kernel; other widths take the time of the next multiple."""
 
 
 class Structured(GradualPruner):
@@ -29,12 +29,12 @@ class Structured(GradualPruner):
 
     id: ClassVar[str] = "prune/structured"
     importance: Literal["magnitude", "taylor"]
-    """The weights' L1 norm, or the change of the loss to first order (see effcomp.prune.importance)."""
+    """`magnitude`: L1 norm of the weights; `taylor`: first-order change of the loss (effcomp.prune.importance)."""
     scope: Literal["layer", "global"]
     """Take the share from each layer, or rank all layers together, each one's importance divided by its L2 norm
     (Michel et al. 2019, section 4.1); then each keeps at least one head and 64 neurons."""
     samples: Annotated[int, Field(ge=1)]
-    """Training examples that `taylor` reads, or blocks of text; all, where there are fewer."""
+    """Number of training examples, or blocks of text, that `taylor` reads; all, where there are fewer."""
 
     def check(self, model: Model) -> None:
         super().check(model)
@@ -73,11 +73,11 @@ class Structured(GradualPruner):
         shrink(job.model, list(zip(heads, neurons, strict=True)))
 
     def chosen(self, scores: "list[Tensor]", total: int, ratio: float, step: int) -> list[list[int]]:
-        """Return the units of each layer that stay: in each a multiple of `step`, and no fewer than that.
+        """Return the kept units of each layer: a multiple of `step`, at least one `step`.
 
         Args:
-            scores: the importance of the units that are left, (units,), for each layer.
-            total: how many each layer had when it was published.
+            scores: importance of the remaining units, (units,), for each layer.
+            total: number of units in each layer of the published architecture.
         """
         import torch
 

@@ -10,7 +10,8 @@ from effcomp.prune.sparse import SparsePruner, matrices
 
 
 class L1Unstructured(SparsePruner, GradualPruner):
-    """Zeros in the weights of smallest magnitude (Han et al. 2015, section 3.1).
+    """Zeros in the weights of smallest magnitude (Han et al. 2015, "Learning both Weights and Connections for Efficient
+    Neural Networks", section 3).
 
     `ratio` is the share of the weights of the linear layers without the head.
     """

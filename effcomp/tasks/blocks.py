@@ -1,4 +1,4 @@
-"""Documents packed into blocks of token ids, and what of them is to be predicted."""
+"""Documents packed into blocks of token ids, with labels for the tokens to predict."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 MASKED_SHARE = 0.15
-"""Of the tokens of a block (Devlin et al. 2019, BERT, section 3.1)."""
+"""Share of a block's tokens that are masked (Devlin et al. 2019, BERT, section 3.1)."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TextSize:
     """Size of the documents in words and bytes, for losses per word and per byte."""
 
     words: int
-    """White-space separated."""
+    """Number of words, separated by white space."""
     utf8_bytes: int
 
 
@@ -62,8 +62,8 @@ def encode_blocks(
 ) -> Ragged:
     """Return input_ids, attention_mask and labels of each block.
 
-    Decoders: labels are the tokens themselves but the first (the model shifts them). Encoders: 15 % of the tokens are
-    chosen by `seed` and stand as the mask token in input_ids; two models that are compared see the same masks.
+    Decoders: labels are the tokens themselves but the first (the model shifts them). Encoders: `seed` draws 15 % of the
+    tokens, which input_ids replaces by the mask token; two compared models see the same masks.
     """
     generator = np.random.default_rng(seed)
     ids, labels = [], []

@@ -15,16 +15,16 @@ from effcomp.tasks.published import PublishedTask
 
 Side = Literal["train", "test"]
 HEADING = re.compile(r"^ = [^=].* = $")
-"""A WikiText article begins with ` = Title = `; its sections have more signs."""
+"""First line of a WikiText article: ` = Title = `; its sections have more signs."""
 
 
 class DocumentsTask(PublishedTask):
     id: ClassVar[str] = "task/documents"
     problem: ClassVar[Problem] = "language_modelling"
     layout: Literal["articles", "rows"]
-    """articles: running text, cut where a WikiText heading stands; rows: a document on each line of .jsonl."""
+    """`articles`: running text, cut at WikiText headings; `rows`: a document on each line of .jsonl."""
     columns: Annotated[list[str], Field(min_length=1)]
-    """The fields of a row that make the document, joined by a line break; for articles the Hub's text column."""
+    """Fields of a row that make the document, joined by a line break; for articles the Hub's text column."""
 
     def check(self) -> None:
         if self.data_dir is None:
@@ -41,15 +41,15 @@ class DocumentsTask(PublishedTask):
         return Splits(train, test, rows=train_rows + test_rows)
 
     def documents(self, side: Side) -> tuple[Examples, tuple[FileRows, ...]]:
-        """Return the documents, and how many each file holds."""
+        """Return the documents, and their number in each file."""
         found, counts = self.parts(side)
         return Examples(tuple(map("\n".join, found))), counts
 
     def parts(self, side: Side) -> tuple[list[tuple[str, ...]], tuple[FileRows, ...]]:
-        """Return the columns of each document (of an article its text alone), and how many documents each file holds.
+        """Return the columns of each document (of an article its text alone), and the number of documents in each file.
 
         Raises:
-            UserError: they cannot be had, or a file is damaged or has none.
+            UserError: they cannot be read or fetched, or a file is damaged or has none.
         """
         if self.data_dir is None:
             columns = self.from_hub(side)

@@ -1,4 +1,4 @@
-"""Rows of data files: .tsv, .csv and .jsonl, plain or gzipped. Whatever is ambiguous is refused by file and row."""
+"""Rows of data files: .tsv, .csv and .jsonl, plain or gzipped. Ambiguous input is refused by file and row."""
 
 import csv
 import gzip
@@ -26,7 +26,7 @@ DELIMITERS = (",", ";", "\t", "|")
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 NUMBER = re.compile(r"[-+.\d]*")
 LARGEST_CELL = 2**31 - 1
-"""Characters of a cell; the csv module alone stops at 131,072."""
+"""Maximum characters of a cell; the csv module's own limit is 131,072."""
 
 
 def find_file(folder: Path, name: str, setting: str) -> Path:
@@ -225,7 +225,7 @@ def jsonl_rows(file: Path, needed: Sequence[str]) -> Iterator[tuple[int, Row]]:
 
 
 class Pairs(list[tuple[str, Any]]):
-    """A JSON object as the pairs that it was written in."""
+    """Pairs of a JSON object, in the order of the file, repeated names included."""
 
 
 def text_of(file: Path, number: int, name: str, value: object) -> str:

@@ -1,4 +1,4 @@
-"""Tasks whose answer is a text: the model writes behind a prompt, and what it wrote is judged."""
+"""Generation tasks: the model continues a prompt, and its text is scored."""
 
 from abc import abstractmethod
 from typing import Annotated, Any, ClassVar
@@ -15,24 +15,25 @@ from effcomp.tasks.documents import DocumentsTask
 from effcomp.tasks.signature import Signature
 
 SUBSET_SEED = 0
-"""Of the test examples that `test_size` leaves: the same in every run, whatever its seed."""
+"""Seed of the `test_size` test examples; fixed so that all runs share them."""
 
 
 class GenerationTask(Task):
-    """The test's texts are prompts, each with a reference; the training examples are documents, to be learned as in
-    language modelling. `max_length` is the most tokens of a prompt, and the block length in training."""
+    """Task of prompts with references to test on, and documents to train on, as in language modelling.
+
+    `max_length` is the largest number of tokens of a prompt, and the block length in training."""
 
     problem: ClassVar[Problem] = "generation"
     source: Task
-    """Where the documents come from."""
+    """Task that the documents come from."""
     test_size: Annotated[int, Field(ge=2)] | None
-    """How many prompts, drawn with a seed of their own; null: all."""
+    """Number of prompts, drawn with a seed of their own; null: all."""
     new_tokens: Annotated[int, Field(ge=1)]
-    """The most that is written behind a prompt."""
+    """Maximum number of tokens written after a prompt."""
     stop: list[Annotated[str, Field(min_length=1)]]
     """A text ends where one of these begins, or with the model's end of text."""
     headline: Score
-    """The score that the verdict is about."""
+    """Score that the verdict compares."""
     metrics: TextMetrics
     """Scores to compute, and the models that they need."""
 
@@ -49,11 +50,10 @@ class GenerationTask(Task):
         return Signature(self.problem, self.max_length, new_tokens=self.new_tokens, stop=tuple(self.stop))
 
     def check_reach(self, longest: int | None) -> None:
-        """Raise UserError where prompt and output are longer than the model reads; longest: None where its config does
-        not say.
+        """Check that the model reads a prompt and its output; longest: tokens that it reads, None where unlimited.
 
         Raises:
-            UserError: it reads fewer than the longest prompt and what is written behind it.
+            UserError: max_length and new_tokens together are more than that.
         """
         if longest is not None and self.max_length + self.new_tokens > longest:
             raise UserError(
@@ -81,13 +81,13 @@ class GenerationTask(Task):
 
 
 class Gsm8kGeneration(GenerationTask):
-    """Grade-school problems (Cobbe et al. 2021), solved behind some that are worked out; the final number counts."""
+    """Grade-school problems (Cobbe et al. 2021), asked after some with solutions; the final number counts."""
 
     id: ClassVar[str] = "task/gsm8k_generation"
     source: DocumentsTask
-    """Where problems and solutions come from."""
+    """Task that problems and solutions come from."""
     shots: Annotated[int, Field(ge=0)]
-    """How many training problems stand before the question, with their solutions: the first of the file."""
+    """Number of training problems with solutions before the question: the first of the file."""
 
     def documents(self) -> Examples:
         return Examples(tuple(f"{asked(question)} {answer}" for question, answer in self.source.parts("train")[0]))
@@ -110,13 +110,13 @@ def asked(question: str) -> str:
 
 
 class Continuation(GenerationTask):
-    """The beginnings of the source's test documents; the reference is how they go on."""
+    """Continuation of the beginnings of the source's test documents; the reference is the rest of the document."""
 
     id: ClassVar[str] = "task/continuation"
     prompt_words: Annotated[int, Field(ge=0)]
-    """0: the model writes from nothing but its beginning of text."""
+    """Number of words of a prompt; 0: the model begins from its beginning-of-text token alone."""
     reference_words: Annotated[int, Field(ge=1)]
-    """Words of the true continuation that the written text is compared with."""
+    """Number of words of the true continuation that the written text is compared with."""
 
     def documents(self) -> Examples:
         return self.source.load().train

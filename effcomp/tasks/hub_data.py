@@ -1,8 +1,8 @@
-"""Splits of data sets of the Hugging Face Hub: one is found, fetched and read; nothing else of the repository is.
+"""Splits of data sets of the Hugging Face Hub; only the files of the wanted split are fetched.
 
-`datasets.load_dataset` fetches every split of a subset, and without a network takes the newest commit of its cache,
-whatever commit is asked for. Here it reads a folder of empty files with the names of the repository's own, which says
-which files make a split; those alone are fetched, at the commit.
+`datasets.load_dataset` fetches every split of a subset, and without a network takes the newest commit of its cache
+instead of the one asked for. Here it reads a folder of empty files with the repository's names and so lists the files
+of each split; those alone are fetched, at the commit.
 """
 
 import shutil
@@ -18,7 +18,7 @@ from effcomp.core.hub.refusals import first_line
 from effcomp.core.hub.repository import Repository
 
 CARD = ("README.md", ".huggingface.yaml", "dataset_infos.json")
-"""Files that say which subsets and splits there are, and what their columns are."""
+"""Files that list the subsets and splits, and their columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,7 @@ def read_split(layout: Layout, split: str) -> Any:
     """Return a split as a datasets.Dataset in memory.
 
     Raises:
-        UserError: its files cannot be had, or not be read.
+        UserError: its files cannot be fetched or read.
     """
     import pyarrow
     from datasets import Dataset, DatasetInfo
@@ -74,7 +74,7 @@ def find_layout(repository: Repository, subset: str | None, setting: str) -> Lay
         setting: the setting that names the subset, for the message.
 
     Raises:
-        UserError: the repository cannot be had, has no data, or no such subset.
+        UserError: the repository cannot be reached, has no data, or no such subset.
     """
     unlisted: UserError | None = None
     try:

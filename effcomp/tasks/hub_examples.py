@@ -1,4 +1,4 @@
-"""Examples from the columns of a Hub data set; what is not a text with one class is refused with its row."""
+"""Examples from the columns of a Hub data set; a row that is no text with one class is refused by its number."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ class Columns:
     pair: str | None
     label: str
     setting: str
-    """What comes before `text`, `pair` and `label` in a command: `task` or `task.hub`."""
+    """Prefix of `text`, `pair` and `label` in a command: `task` or `task.hub`."""
 
     def check(self, data: Any, where: str) -> None:
         """Raise UserError for a column that the data set does not have."""

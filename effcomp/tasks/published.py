@@ -16,9 +16,9 @@ class HubData(Component):
 
     id: ClassVar[str] = "task/hub_data"
     name: str
-    """owner/name."""
+    """Name of the repository, `OWNER/NAME`."""
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-    """A commit, never a branch."""
+    """Commit (40 hex digits), never a branch."""
     subset: str | None = None
     """Name of the configuration; null: the only one."""
     train: str
@@ -26,18 +26,18 @@ class HubData(Component):
     test: str
     """Name of the test split."""
     text: list[str] | None = None
-    """The columns that make the text; null: as the files call them."""
+    """Columns that make the text; null: those of the files."""
     label: str | None = None
-    """The column of the label; null: as the files call it."""
+    """Column of the label; null: that of the files."""
 
 
 class PublishedTask(Task):
     hub: HubData | None = None
-    """Null for data in files alone."""
+    """Place on the Hub; null for data in files alone."""
     train_files: Annotated[list[str], Field(min_length=1)]
-    """The training files in data_dir, each as it is or as .gz."""
+    """Training files in data_dir, each plain or as .gz."""
     test_files: Annotated[list[str], Field(min_length=1)]
-    """The test files in data_dir, each as it is or as .gz."""
+    """Test files in data_dir, each plain or as .gz."""
 
     @property
     def file_names(self) -> str:
@@ -58,7 +58,7 @@ class PublishedTask(Task):
         """Return the splits of a subset of the Hub's data set.
 
         Raises:
-            UserError: they cannot be had.
+            UserError: the data set cannot be reached or has no such subset.
         """
         source = self.on_hub()
         ways_on = f"task={self.name}: use task.data_dir=FOLDER with {self.file_names}, or another task"
@@ -73,6 +73,6 @@ class PublishedTask(Task):
         """Return a split of the Hub's data set, by column.
 
         Raises:
-            UserError: it cannot be had.
+            UserError: it cannot be fetched or read.
         """
         return read_split(self.hub_layout(subset), split)

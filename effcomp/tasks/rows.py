@@ -1,4 +1,4 @@
-"""Rows of a user's table as examples: labels by name, one file or several, how many rows were read and used."""
+"""Examples from the rows of a user's table: labels by name, one file or several, with counts of rows."""
 
 import csv
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Numbered(NamedTuple):
-    """A row, and where it stands."""
+    """Row of a table with its file and number."""
 
     file: Path
     number: int
@@ -46,7 +46,7 @@ class Reading(NamedTuple):
 
 
 def found_labels(rows: list[Numbered], column: str) -> dict[str, str]:
-    """Return the labels that stand in the data, in sorted order, each under its own name.
+    """Return the labels in the data, in sorted order, each under its own name.
 
     Raises:
         UserError: there are fewer than two.
@@ -92,7 +92,7 @@ def to_examples(
     """Return rows as examples, their text columns joined by a space.
 
     Args:
-        labels: what stands in the label column -> the label's name; numbered in the order of the names.
+        labels: value of the label column -> name of the label; classes are numbered in the order of the names.
 
     Raises:
         UserError: a label is none of these.
@@ -107,7 +107,7 @@ def to_examples(
 
 
 def by_side(rows: list[Numbered], column: str) -> tuple[list[Numbered], list[Numbered]]:
-    """Return the rows whose split column says train, and those that it says test of; others are not used.
+    """Return the rows whose split column is `train`, and those where it is `test`; others are not used.
 
     Raises:
         UserError: one side has none.
@@ -120,6 +120,6 @@ def by_side(rows: list[Numbered], column: str) -> tuple[list[Numbered], list[Num
 
 
 def rows_of(read: list[Numbered], used: list[Numbered]) -> tuple[FileRows, ...]:
-    """Return how many rows of each file were read and used."""
+    """Return the numbers of rows of each file that were read and used."""
     kept = Counter(file for file, _, _ in used)
     return tuple(FileRows(file, count, kept[file]) for file, count in Counter(file for file, _, _ in read).items())

@@ -1,7 +1,7 @@
-"""Texts that a model takes and the kind of its answer, as the task that it was measured on defines them.
+"""Signature of a model: the texts that it takes and the kind of its answer, as its task defines them.
 
-It lies in the artifact folder, so that whoever loads the artifact gives it what was measured: the columns of a table
-that make the text, how they are joined, and where a text is cut.
+The artifact folder holds it, so that a loaded artifact gets the inputs that were measured: the columns of a table that
+make the text, their separator, and the length at which a text is cut.
 """
 
 import json
@@ -13,26 +13,26 @@ from effcomp.models.heads import Problem
 
 SIGNATURE_FILE = "signature.json"
 SEPARATOR = " "
-"""Between the columns of a text."""
+"""Separator of the columns of a text."""
 
 
 @dataclass(frozen=True)
 class Signature:
     problem: Problem
     max_length: int
-    """Tokens; a longer text is cut, a longer prompt refused."""
+    """Maximum number of tokens; a longer text is cut, a longer prompt refused."""
     text: tuple[str, ...] = ("text",)
     """Columns that make the text, joined by SEPARATOR."""
     pair: str | None = None
     """Column of the second sentence; None: texts stand alone."""
     new_tokens: int | None = None
-    """Generation: the most tokens that the model writes after a prompt."""
+    """Generation: maximum number of tokens that the model writes after a prompt."""
     stop: tuple[str, ...] = ()
     """Generation: strings that end a text."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Every column that is needed."""
+        """Return every column that is needed."""
         return (*self.text, self.pair) if self.pair is not None else self.text
 
     def inputs(self, row: Mapping[str, str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from effcomp.core.batches import Ragged, pack
 from effcomp.tasks.base import Examples
 
 TOKENS_PER_WORD = 1.3
-"""About what subword tokenizers make of English."""
+"""Approximate number of tokens in an English word, by subword tokenizers."""
 
 
 def synthetic_tokens(examples: Examples, vocabulary: int, max_length: int, seed: int) -> Ragged:

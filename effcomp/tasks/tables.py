@@ -16,33 +16,33 @@ from effcomp.tasks.rows import Reading, by_side, found_labels, rows_of, to_examp
 from effcomp.tasks.signature import Signature
 
 SPLIT_SEED = 0
-"""Seed of a test split that is drawn: runs with other seeds are tested on the same rows."""
+"""Seed of a drawn test split; fixed so that all runs share it."""
 
 
 class TableTask(PublishedTask):
-    """One table for training and one for the test, or one that is split."""
+    """Classification with a table for training and one for the test, or one that is split."""
 
     id: ClassVar[str] = "task/table"
     problem: ClassVar[Problem] = "classification"
     columns: list[str] | None = None
-    """The columns in their order, for files without a header; null: each file has one."""
+    """Columns in their order, for files without a header; null: each file has a header."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """The character between cells; null: a tab in .tsv, a comma in .csv or what the header shows."""
+    """Character between cells; null: a tab in .tsv, a comma in .csv or what the header shows."""
     text: Annotated[list[str], Field(min_length=1)]
-    """The columns that make the text, joined by a space."""
+    """Columns that make the text, joined by a space."""
     pair: str | None = None
-    """The column of the second sentence."""
+    """Column of the second sentence."""
     label: str
-    """The column of the label."""
+    """Column of the label."""
     labels: dict[str, str] | None = None
-    """What stands in the label column -> the label's name; the order of the names is that of the logits. null: the
-    labels that stand in the files, in sorted order."""
+    """Value of the label column -> name of the label; the order of the names is that of the logits. null: the labels
+    of the files, in sorted order."""
     test_files: list[str] = Field(default_factory=list)
-    """The files of the test; none where the training files hold it (test_share, split)."""
+    """Test files; none where the training files hold the test (test_share, split)."""
     test_share: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """The share of the training files' rows that is held out for the test, stratified by label."""
+    """Share of the training files' rows held out for the test, stratified by label."""
     split: str | None = None
-    """The column of the training files that says `train` or `test`; rows that say something else are not used."""
+    """Column of the training files that holds `train` or `test`; rows with another value are not used."""
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -108,7 +108,7 @@ class TableTask(PublishedTask):
         """Return the examples of a Hub split. Its integer labels are read by their names there, never by their order.
 
         Raises:
-            UserError: it cannot be had, a column is missing, or its labels have other names or are hidden.
+            UserError: it cannot be fetched, a column is missing, or its labels have other names or are hidden.
         """
         source, data = self.on_hub(), self.hub_split(split, subset)
         where = f"split {split} of {source.name}"
@@ -123,17 +123,17 @@ class TableTask(PublishedTask):
 
 
 class CrossLingualTask(TableTask):
-    """Trained in one language, tested in each that is asked for; results for each language and their mean.
+    """Classification trained in one language and tested in several: results for each language, and their mean.
 
     `{language}` in a test file's name, and the Hub's subset, is the language. Train and test may be two data
-    sets with columns of their own names: the files have the same order.
+    sets whose columns have different names: their order in the files is equal.
     """
 
     id: ClassVar[str] = "task/cross_lingual"
     labels: Annotated[dict[str, str], Field(min_length=2)]
     """Value of the label column -> name of the label; the order of the names is that of the logits."""
     test_files: Annotated[list[str], Field(min_length=1)]
-    """The test files in data_dir; `{language}` stands for each language."""
+    """Test files in data_dir; `{language}` stands for each language."""
     languages: Annotated[list[str], Field(min_length=1), EACH_ONCE]
     """Languages to test in."""
     known_languages: list[str]

@@ -1,4 +1,4 @@
-"""Language modelling trained on one text and tested on another: what fine-tuning on WikiText-2 does to GSM8K."""
+"""Language modelling trained on one data set and tested on another, say WikiText-2 and GSM8K."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from effcomp.tasks.documents import DocumentsTask
 
 
 class TransferTask(Task):
-    """The training documents of one task and the test documents of another; blocks have this task's max_length."""
+    """Task of one task's training documents and another's test documents; blocks have this task's max_length."""
 
     id: ClassVar[str] = "task/transfer"
     problem: ClassVar[Problem] = "language_modelling"

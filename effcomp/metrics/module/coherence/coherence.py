@@ -1,4 +1,4 @@
-"""The semantic coherence score for `evaluate.load("effcomp/metrics/module/coherence")`; effcomp must be installed."""
+"""Semantic coherence score for `evaluate.load("effcomp/metrics/module/coherence")`; effcomp must be installed."""
 
 from collections.abc import Sequence
 
