@@ -64,8 +64,10 @@ def test_the_command_predicts_what_the_interface_predicts(artifact: Path, folder
     assert (refused.code, refused.stderr) == (2, "error: nosuch.csv does not exist: give a file of texts\n")
 
 
-def test_the_logged_model_reads_the_columns_of_the_task_and_needs_no_installed_effcomp(artifact: Path) -> None:
-    mlflow.set_tracking_uri("sqlite:///mlruns/mlflow.db")
+def test_the_logged_model_reads_the_columns_of_the_task_and_needs_no_installed_effcomp(
+    artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlruns/mlflow.db")
     experiments = [experiment.experiment_id for experiment in mlflow.search_experiments()]
     (logged,) = mlflow.search_logged_models(experiments, output_format="list")
     served = mlflow.pyfunc.load_model(f"models:/{logged.model_id}")

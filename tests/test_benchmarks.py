@@ -34,8 +34,8 @@ def test_a_page_is_that_of_its_records(name: str) -> None:
     assert done.stdout == (BENCHMARKS / f"{name}.md").read_text(), f"python benchmarks/{name}.py >.../{name}.md"
 
 
-def test_the_readme_has_the_numbers_of_the_gpu() -> None:
-    section = (ROOT / "README.md").read_text().partition("## What pays on a GPU")[2].partition("\n## ")[0]
+def test_the_page_on_choosing_has_the_numbers_of_the_gpu() -> None:
+    section = (ROOT / "docs/choosing.md").read_text().partition("## GPUs")[2].partition("\n## ")[0]
     shown = re.findall(r"^\| `(quant=.*)` \| (.+) \|$", section, flags=re.MULTILINE)
     tables = [rows(find_records(BENCHMARKS / f"h100/{model}.jsonl")) for model in ("distilbert", "gpt2")]
     assert shown

@@ -251,8 +251,8 @@ def check_loaded(model: "PreTrainedModel", loaded: dict[str, Any], head: Head, w
         raise UserError(f"{whose} has no weights for {', '.join(missing)}, {reason}; give the whole model")
     if missing and as_it_is:
         raise UserError(
-            f"{whose} has no weights for {', '.join(missing)}, and is used as it is: "
-            "use a checkpoint with a trained head or finetune=full"
+            f"{whose} has no weights for {', '.join(missing)}, and finetune=none uses it as it is: "
+            "give a checkpoint with a trained head or finetune=full"
         )
 
 

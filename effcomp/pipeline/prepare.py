@@ -1,6 +1,5 @@
 """From components to a Run: the device resolved, the data loaded, and both checked against the model."""
 
-import logging
 from dataclasses import dataclass, replace
 
 from effcomp.core.device import Device
@@ -12,8 +11,6 @@ from effcomp.prune.base import NoPrune
 from effcomp.quant.floats import Float
 from effcomp.runtimes.torch import Torch
 from effcomp.tasks.base import Splits, fold_split
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,6 @@ def prepare(components: Components) -> Run:
     head = HEADS[components.task.problem, model.kind]
     run = Run(components, store, components.device.resolved(), head, splits)
     check_fit(run)
-    for file, read, used in splits.rows:
-        log.info("%s: %d rows or documents read, %d used", file, read, used)
     if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
         return replace(run, splits=splits.with_labels(model.labels_order(splits.label_names, store)))
     return run

@@ -42,6 +42,8 @@ def run(components: Components) -> Result:
     started_ms, prepared = now_ms(), prepare(components)
     key = result_key(prepared)
     components.tracking.prepare()  # after whatever refuses the configuration, so that nothing is left of it
+    for file, read, used in prepared.splits.rows:
+        log.info("%s: %d rows or documents read, %d used", file, read, used)
 
     def build(folder: Path) -> None:
         compress_and_measure(prepared).write(folder)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from effcomp.record import RECORD_FILE, Record
-from effcomp.report.build import FOLDER
 from effcomp.sweep.folder import in_order
 from effcomp.tracking.base import Summary
 from effcomp.tracking.metrics import best
@@ -14,6 +13,7 @@ COLUMNS = ("accuracy", "perplexity", "accuracy difference", "verdict", "speed-up
 
 def summary_of(folder: Path) -> Summary | None:
     """Return the summary of a sweep's folder; None where it has no report."""
+    from effcomp.report.build import FOLDER
     from effcomp.report.rows import subject
     from effcomp.report.table.comparison import compare, to_markdown
 

@@ -50,8 +50,12 @@ def tags_of(record: Record) -> dict[str, str]:
 
 
 def log_input(client: "MlflowClient", run_id: str, record: Record) -> None:
-    """Log the task's data as an input of the run, by the beginning of its fingerprint."""
+    """Log the task's data as an input of the run, by the beginning of its fingerprint.
+
+    Of two processes that log new data at the same moment, MLflow refuses one: it finds the data when it asks again.
+    """
     from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.exceptions import MlflowException
 
     data = record.truth.data
     profile = {"train_examples": data.train_examples, "test_examples": data.test_examples}
@@ -62,7 +66,11 @@ def log_input(client: "MlflowClient", run_id: str, record: Record) -> None:
         source=json.dumps(record.config["task"], ensure_ascii=False),
         profile=json.dumps(profile | {"fingerprint": data.fingerprint}),
     )
-    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "train and test")])])
+    inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "train and test")])]
+    try:
+        client.log_inputs(run_id, inputs)
+    except MlflowException:
+        client.log_inputs(run_id, inputs)
 
 
 def log_summary(client: "MlflowClient", run_id: str, summary: Summary) -> None:

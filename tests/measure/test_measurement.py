@@ -97,7 +97,9 @@ def test_a_decoder_is_timed_reading_and_writing_apart(encoder: Result, decoder: 
     assert (generation.prompt_tokens, generation.new_tokens) == (24, 5)
     assert decoder.raw["generation.variant"].shape == (6, 6), "turns, the prompt and five tokens"
     assert generation.prefill_ms.value == np.median(decoder.raw["generation.variant"][:, 0])
-    assert generation.prefill_speedup.low < 1 < generation.prefill_speedup.high
+    baseline, variant = (decoder.raw[f"generation.{side}"] for side in ("baseline", "variant"))
+    assert generation.prefill_speedup == ratio_interval(baseline[:, :1], variant[:, :1])
+    assert generation.decode_speedup == ratio_interval(baseline[:, 1:], variant[:, 1:])
 
 
 def test_memory_and_energy_are_numbers_or_reasons(encoder: Result) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from effcomp.core.errors import UserError
 from effcomp.report.sources import find, find_records
+from effcomp.tracking.names import RECORD_TAG
 from tests.conftest import DATA, run_effcomp
 
 NF4 = (DATA / "records/nf4.json").read_text()
@@ -37,7 +38,7 @@ def store(tmp_path: Path) -> str:
     client = mlflow.MlflowClient(uri)
     experiment = client.create_experiment("effcomp", artifact_location=(tmp_path / "artifacts").as_uri())
     for kind, status in (("configuration", "FINISHED"), ("configuration", "FAILED"), ("sweep", "FINISHED")):
-        run = client.create_run(experiment, tags={"kind": kind}).info.run_id
+        run = client.create_run(experiment, tags={"kind": kind, RECORD_TAG: "hash"}).info.run_id
         if status == "FINISHED" and kind == "configuration":
             client.log_text(run, NF4, "record.json")
             client.log_text(run, json.dumps({"training_curve": CURVE}), "series.json")
@@ -81,7 +82,7 @@ def test_a_run_that_an_older_version_logged_is_read(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     client = mlflow.MlflowClient(uri)
     experiment = client.create_experiment("effcomp", artifact_location=(tmp_path / "artifacts").as_uri())
-    run = client.create_run(experiment, tags={"kind": "configuration"}).info.run_id
+    run = client.create_run(experiment, tags={"kind": "configuration", RECORD_TAG: "hash"}).info.run_id
     client.log_metric(run, "cost.artifact_bytes", 1.0)
     client.log_text(run, old, "record.json")
     client.set_terminated(run)

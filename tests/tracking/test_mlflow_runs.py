@@ -118,7 +118,9 @@ def test_what_a_killed_process_left_open_is_closed_by_the_next_sweep(tmp_path: P
     assert {run.info.run_name for run in runs} == {"of one that runs", "of another machine", "the next"}
 
 
-def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Path, tmp_path: Path) -> None:
+def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from effcomp.pipeline.run import run
 
     parts = compose_parts(
@@ -135,7 +137,7 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(tiny_bert: Pat
     files = [file for file in (tmp_path / "files" / "models").rglob("*") if file.is_file()]
     assert not [file for file in files if file.suffix in {".pkl", ".pickle", ".pt"}], "nothing is pickled"
 
-    mlflow.set_tracking_uri(f"sqlite:///{tracking.database}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tracking.database}")
     served = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
     texts = [text for text, _ in zip(parts.task.load().test.texts, range(20), strict=False)]
     answers = served.predict(pd.DataFrame({"text": texts}))
