@@ -13,7 +13,7 @@ TORCH ?=
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install cluster demo test faults lint audit docs ui lock clean
+.PHONY: help install cluster demo test faults lint audit docs site ui lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ docs: $(READY) ## the generated pages of docs/, from the source
 	$(RUN) -m effcomp.docs.formats >docs/formats.md
 	$(RUN) -m effcomp.docs.configuration >docs/configuration.md
 	$(RUN) -m effcomp.docs.demo
+
+site: $(READY) ## the documentation as a site in build/site; any broken link ends it
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 
 ui: $(READY) ## the MLflow UI on http://127.0.0.1:5000
 	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlruns/mlflow.db
