@@ -64,7 +64,7 @@ docs: $(READY) ## the generated pages of docs/, from the source
 	$(RUN) -m effcomp.docs.demo
 
 site: $(READY) ## the documentation as a site in build/site; any broken link ends it
-	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
 ui: $(READY) ## the MLflow UI on http://127.0.0.1:5000
 	$(VENV)/bin/mlflow ui --host 127.0.0.1 --port 5000 --backend-store-uri sqlite:///mlruns/mlflow.db

@@ -4,6 +4,7 @@ The pages are written for the repository, where `../benchmarks/cpu.md` is right.
 page, benchmarks/*.md and CONTRIBUTING.md are pages too, and links to source files are plain text.
 """
 
+import logging
 import posixpath
 import re
 from pathlib import Path
@@ -15,6 +16,8 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[2]
 OTHERS = {"README.md": "index.md", "CONTRIBUTING.md": "CONTRIBUTING.md", "CHANGELOG.md": "CHANGELOG.md"}
 """Pages at the root of the repository, with their places on the site."""
+LOG = logging.getLogger("mkdocs.hooks.links")
+"""A warning here ends the strict build."""
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#)([^)#\s]+)(#[^)]*)?\)")
 
 
@@ -37,7 +40,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     def moved(link: "re.Match[str]") -> str:
         picture, words, target, anchor = link[1], link[2], link[3], link[4] or ""
-        place = site_place(posixpath.normpath(posixpath.join(posixpath.dirname(origin), target)))
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), target))
+        if not (ROOT / path).exists():
+            LOG.warning("%s links to %s, which does not exist", origin, target)
+        place = site_place(path)
         if files.get_file_from_path(place) is None:
             return words
         here = posixpath.dirname(page.file.src_uri)
