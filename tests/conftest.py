@@ -55,6 +55,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[HubServer]
     from huggingface_hub.utils._http import http_backoff, http_stream_backoff
 
     from effcomp.core.hub.repository import commit
+    from effcomp.models.hub import file_names
+    from effcomp.tasks.hub_data import find_layout
     from tests.hub_server import HubServer
 
     with HubServer() as server:
@@ -63,7 +65,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[HubServer]
             "HUGGINGFACE_CO_URL_TEMPLATE": f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}",
             "HF_HUB_CACHE": str(tmp_path / "cache"),
             "HF_HUB_OFFLINE": False,
-            "HF_HUB_ETAG_TIMEOUT": 0.3,
+            "HF_HUB_ETAG_TIMEOUT": 1,
             "HF_HUB_DOWNLOAD_TIMEOUT": 0.6,
         }
         for name, value in settings.items():
@@ -74,7 +76,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Iterator[HubServer]
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "HF_TOKEN"):
             monkeypatch.delenv(name, raising=False)
         close_session()
-        commit.cache_clear()
+        for remembered in (commit, file_names, find_layout):
+            remembered.cache_clear()
         yield server
         constants.HF_HUB_OFFLINE = True  # ends the downloads that were given up
     for thread in threading.enumerate():

@@ -1,6 +1,7 @@
 """Classification on any table of the Hugging Face Hub that the command names."""
 
 import logging
+from collections import Counter
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field
@@ -11,6 +12,7 @@ from effcomp.models.heads import Problem
 from effcomp.tasks.base import Splits, Task
 from effcomp.tasks.hub_data import Layout, find_layout, read_split
 from effcomp.tasks.hub_examples import Columns, check_column, class_names, read_examples, read_labels
+from effcomp.tasks.labels import check_found
 from effcomp.tasks.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -73,13 +75,23 @@ class HubTable(Task):
         columns = Columns(self.text, self.pair, self.label, "task")
         (train, where), (test, where_test) = (self.read(split) for split in (self.train, self.test_split))
         check_column(train, self.label, "task.label", where)
-        names = class_names(train, self.label) or distinct_labels(read_labels(train, self.label, where))
+        names = class_names(train, self.label) or self.found(train, where)
         if len(names) < 2:
             raise UserError(f"task.label={self.label}: {where} has one label, {names[0]}; give a column with several")
         order = {name: number for number, name in enumerate(names)}
         return Splits(
             read_examples(train, columns, order, where), read_examples(test, columns, order, where_test), tuple(names)
         )
+
+    def found(self, data: Any, where: str) -> list[str]:
+        """Return the labels of a column without named classes, in order.
+
+        Raises:
+            UserError: a label is hidden, or they are no classes.
+        """
+        labels = read_labels(data, self.label, where)
+        check_found(Counter(labels), f"{where}: the column {self.label}")
+        return distinct_labels(labels)
 
     def read(self, split: str) -> tuple[Any, str]:
         """Return a split, and its name for messages."""

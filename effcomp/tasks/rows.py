@@ -10,6 +10,7 @@ from typing import NamedTuple
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Examples, FileRows
 from effcomp.tasks.files import Row, find_file, read_rows
+from effcomp.tasks.labels import check_found
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +46,26 @@ class Reading(NamedTuple):
         return found
 
 
-def found_labels(rows: list[Numbered], column: str) -> dict[str, str]:
+def found_labels(trained: list[Numbered], tested: list[Numbered], column: str) -> dict[str, str]:
     """Return the labels in the data, in sorted order, each under its own name.
 
     Raises:
-        UserError: there are fewer than two.
+        UserError: they are no classes, one cannot be learned, or a first row is a header with other names.
     """
+    rows = trained + tested
+    counts = Counter(row[column].strip() for _, _, row in rows)
+    check_found(counts, f"{rows[0].file}: the column {column}")
+    first = Counter(row[column].strip() for _, number, row in rows if number == 1)
+    learned = {row[column].strip() for _, _, row in trained}
+    for file, number, row in rows:
+        label = row[column].strip()
+        if number == 1 and counts[label] == first[label]:
+            reason = f"no other row has the label {label!r}, so this one reads like a header"
+            raise UserError(f"{file}, row 1: {reason}; remove it, or name the columns as it does")
+        if label not in learned:
+            reason = f"no training row has the label {label!r}"
+            raise UserError(f"{file}, row {number}: {reason}; give it some, or list the labels in task.labels")
     labels = {label: label.strip() for label in sorted({row[column] for _, _, row in rows})}
-    if len(set(labels.values())) < 2:
-        raise UserError(
-            f"{rows[0].file}: the column {column} holds {rows[0].row[column]!r} alone; give 2 labels or more"
-        )
     log.info("labels found in the column %s: %s", column, ", ".join(dict.fromkeys(labels.values())))
     return labels
 
@@ -99,8 +109,13 @@ def to_examples(
     """
     check_labels(rows, label, labels)
     order = {name: i for i, name in enumerate(dict.fromkeys(labels.values()))}
+    texts = tuple(" ".join(row[column].strip() for column in text) for _, _, row in rows)
+    if empty := sum(not words.strip() for words in texts):
+        if empty == len(rows):
+            raise UserError(f"{rows[0].file}: the column {', '.join(text)} is empty in every row; give another column")
+        log.warning("%s: %d of %d texts are empty", rows[0].file, empty, len(rows))
     return Examples(
-        tuple(" ".join(row[column].strip() for column in text) for _, _, row in rows),
+        texts,
         tuple(order[labels[row[label]]] for _, _, row in rows),
         tuple(row[pair].strip() for _, _, row in rows) if pair else (),
     )

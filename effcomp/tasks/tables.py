@@ -84,7 +84,7 @@ class TableTask(PublishedTask):
         else:
             read = rows + tested
         counts = rows_of(read, rows + tested)
-        labels = self.labels or found_labels(rows + tested, self.label)
+        labels = self.labels or found_labels(rows, tested, self.label)
         train, test = (to_examples(part, self.text, self.pair, self.label, labels) for part in (rows, tested))
         if self.test_share is not None:
             source_name = f"task.test_share={self.test_share}: {self.data_dir}"

@@ -61,6 +61,37 @@ def test_labels_that_are_not_listed_are_those_of_the_data_in_sorted_order(tmp_pa
         load(tmp_path, "text,label\na,same\n")
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("text,label\na,Good\nb,good\nc,bad\n", "holds 'Good' and 'good', which read the same"),
+        ("text,label\na,good\u200b\nb,good\nc,bad\n", r"holds 'good' and 'good\\u200b', which read the same"),
+        ("text,label\na,caf\u00e9\nb,cafe\u0301\n", "which read the same; write them alike"),
+        ("text,label\na,1.0\nb,1\nc,0\n", "holds '1' and '1.0', which read the same"),
+        ("text,label\na,good\nb,\nc,bad\n", "the column label is empty in 2 of 6 rows"),
+        ("text,label\n" + "".join(f"a,{i / 7}\n" for i in range(50)), "holds 50 values in 100 rows, which are no"),
+        ("text,label\n,good\n ,bad\n", "the column text is empty in every row"),
+    ],
+    ids=["case", "invisible", "accent", "number", "empty", "values", "no text"],
+)
+def test_labels_and_texts_that_cannot_be_meant_are_refused(content: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=words):
+        load(tmp_path, content)
+
+
+def test_empty_texts_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(tmp_path, "text,label\na,good\n,bad\n")
+    assert "rows.csv: 1 of 2 texts are empty" in caplog.text
+
+
+def test_a_header_of_other_names_and_a_label_of_the_test_alone_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="row 1: no other row has the label 'stars', so this one reads like a header"):
+        load(tmp_path, "sentence,stars\na,0\nb,1\n", columns=["text", "label"])
+    (tmp_path / "test.csv").write_text("text,label\na,good\nb,mixed\n")
+    with pytest.raises(UserError, match=r"test\.csv, row 3: no training row has the label 'mixed'"):
+        load(tmp_path, "text,label\na,good\nb,bad\n", test_files=["test.csv"])
+
+
 def test_all_unknown_labels_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"row 3: the labels '7', 'x' are none of 0, 1"):
         load(tmp_path, "text,label\na,0\nb,x\nc,7\nd,x\n", **LISTED)

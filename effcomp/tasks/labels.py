@@ -1,0 +1,41 @@
+"""Labels that are found in the data, where no setting lists them: which of them are classes."""
+
+import unicodedata
+from collections import Counter
+from contextlib import suppress
+
+from effcomp.core.errors import UserError
+
+FEW = 20
+"""Labels that may each stand in a row or two."""
+
+
+def check_found(counts: Counter[str], where: str) -> None:
+    """Raise UserError where the labels that were found are no classes.
+
+    Args:
+        counts: the rows of each label.
+        where: their place, for the message: `the column label of FILE`.
+    """
+    total = counts.total()
+    if empty := counts[""]:
+        raise UserError(f"{where} is empty in {empty} of {total} rows; give each row its label, or remove it")
+    if len(counts) < 2:
+        raise UserError(f"{where} holds {next(iter(counts))!r} alone; give 2 labels or more")
+    if len(counts) > FEW and 3 * len(counts) > total:
+        reason = f"{where} holds {len(counts)} values in {total} rows, which are no classes"
+        raise UserError(f"{reason}; give a column with a few labels, or list them in task.labels")
+    read: dict[str, str] = {}
+    for label in sorted(counts):
+        if (other := read.setdefault(as_read(label), label)) != label:
+            reason = f"{where} holds {other!a} and {label!a}, which read the same"
+            raise UserError(f"{reason}; write them alike, or list them in task.labels")
+
+
+def as_read(label: str) -> str:
+    """Return a label without what a reader does not see: case, spacing, invisible characters, 1 or 1.0."""
+    seen = "".join(letter for letter in unicodedata.normalize("NFKC", label) if unicodedata.category(letter) != "Cf")
+    seen = " ".join(seen.casefold().split())
+    with suppress(ValueError):
+        return str(float(seen))
+    return seen
