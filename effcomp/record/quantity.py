@@ -81,6 +81,12 @@ class Field:
         return self.steps[0][1]
 
     @property
+    def meaning(self) -> str:
+        """Docstring of the field, on one line."""
+        owner, name = self.steps[-1]
+        return " ".join((owner.model_fields[name].description or "").split())
+
+    @property
     def heading(self) -> str:
         return self.quantity.heading.replace(KEY, str(self.key))
 

@@ -83,14 +83,14 @@ def write(found: list[Found], target: Path, left_out: list[str], goal: Goal | No
         captioned = [f"{caption}\n\n{to_markdown(frame)}" for caption, frame in further]
         (target / "further_tables.md").write_text("\n".join(captioned))
     drawn = draw_figures(found, comparison, target)
-    confusions = draw_confusions(comparison.matrices, target / CONFUSIONS)
-    contents = Contents(comparison, texts, further, left_out, drawn, confusions, recommendation)
+    draw_confusions(comparison.matrices, target / CONFUSIONS)
+    contents = Contents(comparison, texts, further, left_out, drawn, recommendation)
     (target / "index.html").write_text(page(contents))
     return Report(comparison, further, recommendation, target, target / "index.html")
 
 
 def draw_figures(found: list[Found], comparison: Comparison, target: Path) -> list[Path]:
-    """Draw every figure that these records have data for, as NAME.png."""
+    """Draw every figure that these records have data for, as NAME.png, .pdf and .svg; return the PNG files."""
     rows, drawn_rows = comparison.rows, comparison.shown
     shown = {row.name for row in drawn_rows}
     drawn_found = [one for one, row in zip(found, rows, strict=True) if row.name in shown]
@@ -109,20 +109,21 @@ def draw_figures(found: list[Found], comparison: Comparison, target: Path) -> li
         if figure is not None:
             files.append(target / f"{stem}.png")
             figure.savefig(files[-1])
+            figure.set_layout_engine("none")  # it is laid out
+            figure.savefig(files[-1].with_suffix(".pdf"))
+            figure.savefig(files[-1].with_suffix(".svg"))
     return files
 
 
-def draw_confusions(rows: list[NamedRecord], folder: Path) -> list[Path]:
-    """The confusion matrix of each classifier, as NAME.png; those of an earlier report are taken away."""
+def draw_confusions(rows: list[NamedRecord], folder: Path) -> None:
+    """Draw the confusion matrix of each classifier, as NAME.png; those of an earlier report are taken away."""
     for file in folder.glob("*.png"):
         file.unlink()
-    files: list[Path] = []
     taken: Counter[str] = Counter()
     for row in rows:
         if isinstance(row.record.quality, Quality):
             folder.mkdir(exist_ok=True)
             stem = re.sub(r"[^\w.+=-]+", "_", row.name)[:LONGEST_STEM].strip("_")
             taken[stem] += 1
-            files.append(folder / (f"{stem}.png" if taken[stem] == 1 else f"{stem}_{taken[stem]}.png"))
-            confusion_figure(row.record, row.name).savefig(files[-1])
-    return files
+            name = f"{stem}.png" if taken[stem] == 1 else f"{stem}_{taken[stem]}.png"
+            confusion_figure(row.record, row.name).savefig(folder / name)

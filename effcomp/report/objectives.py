@@ -1,8 +1,10 @@
 """Objectives: the numbers of a Record that configurations are optimized and limited by, and their comparison."""
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import median
 from typing import Literal
 
@@ -48,7 +50,7 @@ class Objective:
     @property
     def label(self) -> str:
         """Label with the unit of the displayed number."""
-        return self.field.heading
+        return f"{self.field.heading}, times" if self.quantity.unit == "x" else self.field.heading
 
     @property
     def direction(self) -> Direction:
@@ -124,15 +126,23 @@ def ratio(baseline: float, speedup: Interval, power: int) -> Interval:
     return Interval(value=baseline * speedup.value**power, low=low, high=high)
 
 
-def pareto_front(points: Sequence[tuple[float, float]], directions: tuple[Direction, Direction]) -> list[int]:
-    """Return the indices of the points that no other dominates: none is as good in both and better in one.
+def pareto_front(points: Sequence[tuple[Interval, Interval]], directions: tuple[Direction, Direction]) -> list[int]:
+    """Return the indices of the points that no other is shown to beat, from the best x to the worst.
 
-    Ordered from the best x to the worst; equal points are all on the front or none.
+    A point beats another when its whole interval is better in one number, and that of the other is not in the second:
+    a difference within the noise puts nothing on the front. Of numbers without intervals equal points are on the front
+    together or not at all.
     """
     x_sign, y_sign = (1 if direction == "minimize" else -1 for direction in directions)
-    costs = [(x_sign * x, y_sign * y) for x, y in points]
-    front: list[int] = []
-    for index in sorted(range(len(costs)), key=costs.__getitem__):
-        if not front or costs[index][1] < costs[front[-1]][1] or costs[index] == costs[front[-1]]:
-            front.append(index)
-    return front
+    costs = [(x.scaled(x_sign), y.scaled(y_sign)) for x, y in points]
+    beaten = beaten_in(costs) | beaten_in([(y, x) for x, y in costs])
+    return sorted(set(range(len(costs))) - beaten, key=lambda index: [cost.value for cost in costs[index]])
+
+
+def beaten_in(costs: Sequence[tuple[Interval, Interval]]) -> set[int]:
+    """Return the indices of the points that another beats in their first number, where less is better."""
+    by_high = sorted(costs, key=lambda cost: cost[0].high)
+    highs = [cost[0].high for cost in by_high]
+    least = list(accumulate((cost[1].low for cost in by_high), min))
+    better = [bisect_left(highs, first.low) for first, _ in costs]
+    return {index for index, count in enumerate(better) if count and least[count - 1] <= costs[index][1].high}

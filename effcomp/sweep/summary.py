@@ -24,7 +24,7 @@ def summary_of(folder: Path) -> Summary | None:
     records = [row.record for row in comparison.rows]
     texts = comparison.texts()
     wanted = [heading for heading in texts.columns[1:] if heading.startswith(COLUMNS)]
-    front = results / "quality_latency.png"
+    front = results / "quality_speed.png"
     return Summary(
         results,
         f"**{subject(records)}**\n\n{to_markdown(texts[[texts.columns[0], *wanted]])}",

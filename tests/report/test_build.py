@@ -43,8 +43,9 @@ def test_the_page_needs_no_other_file_and_holds_every_configuration(sweep: Path)
     text = report.page.read_text()
     page = Page(text)
     assert all(link.startswith("data:") for link in page.links), "one self-contained file"
-    assert page.tags.count("tr") == 3
-    assert page.tags.count("img") == len(list(report.folder.rglob("*.png")))
+    assert page.tags.count("tr") == 1 + 2 + 2 * 3, "the comparison, and a confusion matrix of two labels for each"
+    assert page.tags.count("img") == len(list(report.folder.glob("*.png")))
+    assert report.page.stat().st_size < 3e6
     assert "quant=x &lt;y&gt;: refused" in text
 
 
@@ -57,9 +58,11 @@ def test_the_figures_are_pictures_with_ink_and_a_white_margin(sweep: Path) -> No
         "efficiency_comparison",
         "performance_comparison",
         "quality_bytes",
-        "quality_latency",
+        "quality_speed",
         "training_curves",
     ]
+    for suffix in (".pdf", ".svg"):
+        assert {one.stem for one in report.folder.glob(f"*{suffix}")} == {one.stem for one in files[2:]}
     for file in files:
         pixels = imread(file)[..., :3]
         assert pixels.min() < 0.5
@@ -79,7 +82,7 @@ def test_a_language_model_has_its_figure_of_throughput_and_perplexity(tmp_path: 
     file.write_text((ROOT / "benchmarks/cpu/smollm2_bbc_news.jsonl").read_text())
     report = write_report(file, left_out=[])
     assert report.folder == tmp_path / "smollm2_results"
-    assert {file.stem for file in report.folder.glob("*.png")} >= {"throughput_perplexity", "quality_latency"}
+    assert {file.stem for file in report.folder.glob("*.png")} >= {"throughput_perplexity", "quality_speed"}
     assert not (report.folder / "confusion_matrices").exists()
 
 
@@ -128,10 +131,10 @@ def test_of_very_many_configurations_those_near_the_fronts_are_drawn_and_all_are
     report = write_report(file, left_out=[])
     assert len(report.comparison.shown) == 40
     drawn = {file.stem for file in report.folder.glob("confusion_matrices/*.png")}
-    assert {"int8_static_on_openvino_seed=0", "bf16_on_openvino_seed=0"} <= drawn
+    assert {"int8_static_on_openvino_seed=0", "int4_on_openvino_seed=0"} <= drawn
     assert not any(stem.startswith("none_baseline") for stem in drawn), "it is on no front"
     text = report.page.read_text()
     assert "40 of 50 configurations: on the Pareto fronts, and nearest to them" in text
     rows = Page(text).tags.count("tr")
-    assert rows == 1 + 50 + 1 + len(kept), "the table, and the means over the seeds"
+    assert rows == 1 + 50 + 1 + len(kept) + 3 * len(drawn), "the table, the means over the seeds, confusion matrices"
     assert len(pd.read_csv(report.folder / "comparison_table.csv")) == 50

@@ -1,12 +1,16 @@
 """What a configuration can be judged by, and the comparison of speeds by their ratios, on records of real runs."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from effcomp.core.interval import Interval
 from effcomp.record import Record
-from effcomp.record.quantity import fields
+from effcomp.record.quantity import exact, fields
 from effcomp.report.objectives import BETWEEN_RUNS, OBJECTIVES, comparable, pareto_front
 from effcomp.report.sources import find_records
 from tests.conftest import ROOT, altered
@@ -49,6 +53,7 @@ def test_what_a_record_has_not_is_none_and_no_number() -> None:
 def test_a_label_is_a_name_and_a_unit() -> None:
     assert OBJECTIVES["artifact_bytes"].label == "artifact, MiB"
     assert OBJECTIVES["perplexity"].label == "perplexity"
+    assert OBJECTIVES["speedup"].label == "speed-up, times"
 
 
 def test_every_objective_has_a_name_of_its_own_and_a_direction() -> None:
@@ -132,8 +137,12 @@ def test_a_greater_speedup_is_a_greater_throughput() -> None:
     assert by_throughput == by_speedup
 
 
+def exactly(points: Sequence[tuple[float, float]]) -> list[tuple[Interval, Interval]]:
+    return [(exact(x), exact(y)) for x, y in points]
+
+
 def test_a_front_holds_what_no_other_point_beats() -> None:
-    points = [(1.0, 5.0), (2.0, 7.0), (3.0, 6.0), (4.0, 9.0), (1.5, 5.0)]
+    points = exactly([(1.0, 5.0), (2.0, 7.0), (3.0, 6.0), (4.0, 9.0), (1.5, 5.0)])
     assert pareto_front(points, ("minimize", "maximize")) == [0, 1, 3]
     assert pareto_front(points, ("minimize", "minimize")) == [0]
     assert pareto_front(points, ("maximize", "minimize")) == [3, 2, 4]
@@ -141,7 +150,30 @@ def test_a_front_holds_what_no_other_point_beats() -> None:
 
 
 def test_equal_points_are_on_a_front_together() -> None:
-    assert pareto_front([(1.0, 1.0), (1.0, 1.0), (1.0, 2.0)], ("minimize", "minimize")) == [0, 1]
+    assert pareto_front(exactly([(1.0, 1.0), (1.0, 1.0), (1.0, 2.0)]), ("minimize", "minimize")) == [0, 1]
+
+
+def test_a_gain_within_the_noise_puts_nothing_on_the_front() -> None:
+    fast = (Interval(value=2, low=1.9, high=2.1), Interval(value=89.7, low=88.0, high=91.0))
+    noise = (Interval(value=3, low=2.9, high=3.1), Interval(value=90.0, low=88.5, high=91.5))
+    better = (Interval(value=3, low=2.9, high=3.1), Interval(value=94.0, low=93.0, high=95.0))
+    assert pareto_front([noise, fast], ("minimize", "maximize")) == [1]
+    assert pareto_front([better, fast], ("minimize", "maximize")) == [1, 0]
+    assert pareto_front([noise, fast, fast], ("minimize", "maximize")) == [1, 2]
+
+
+@given(st.lists(st.tuples(*[st.tuples(*[st.integers(0, 9)] * 3)] * 2), min_size=1, max_size=12))
+def test_a_front_is_never_empty_and_holds_all_that_none_is_shown_to_beat(numbers: list[Any]) -> None:
+    points = [
+        tuple(Interval(low=low, value=value, high=high) for low, value, high in map(sorted, pair)) for pair in numbers
+    ]
+
+    def beats(a: Any, b: Any) -> bool:
+        return any(a[i].high < b[i].low and not b[1 - i].high < a[1 - i].low for i in (0, 1))
+
+    front = pareto_front(points, ("minimize", "minimize"))  # type: ignore[arg-type]
+    assert front
+    assert set(front) == {i for i, one in enumerate(points) if not any(beats(other, one) for other in points)}
 
 
 def test_decoding_is_compared_by_its_own_ratios_and_among_texts_of_one_length() -> None:

@@ -54,7 +54,7 @@ def test_the_report_is_written_and_the_way_to_it_is_printed(swept) -> None:
         "comparison_table.csv",
         "performance_comparison.png",
         "efficiency_comparison.png",
-        "quality_latency.png",
+        "quality_speed.png",
     }
     assert "none (baseline)" in ran.stderr
     assert "results/index.html" in ran.stderr

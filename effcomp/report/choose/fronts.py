@@ -10,7 +10,9 @@ from effcomp.report.objectives import OBJECTIVES, Objective, comparable, pareto_
 from effcomp.report.rows import NamedRecord
 
 QUALITIES = ("accuracy", "perplexity", "flexible_match", "rougeL")
-COSTS = {"latency": "latency_p50_ms", "bytes": "artifact_bytes", "energy": "energy_per_sample_j"}
+PAIRED = ("accuracy_difference", "loss_difference")
+"""Differences on the same examples: their intervals are the narrowest, so they are drawn where they were measured."""
+COSTS = {"speed": "speedup", "bytes": "artifact_bytes", "energy": "energy_per_sample_j"}
 """Objectives by the name of their figure, quality_NAME.png."""
 MOST_SHOWN = 40
 """Configurations in a figure or a terminal: with more, nobody can read it."""
@@ -28,9 +30,8 @@ class Tradeoff:
 
     @property
     def front(self) -> list[int]:
-        """The rows that no other beats, from the best x to the worst."""
-        values = [(x.value, y.value) for x, y in self.points]
-        return pareto_front(values, (self.x.direction, self.y.direction))
+        """The rows that no other is shown to beat, from the best x to the worst."""
+        return pareto_front(self.points, (self.x.direction, self.y.direction))
 
     def among(self, names: set[str]) -> "Tradeoff":
         """Return the tradeoff of these rows alone."""
@@ -44,7 +45,7 @@ def examples(record: Record) -> tuple[str, int | None]:
     return (record.truth.data.fingerprint, tokens)
 
 
-def tradeoffs(rows: Sequence[NamedRecord], x: str, ys: Sequence[str] = QUALITIES) -> list[Tradeoff]:
+def tradeoffs(rows: Sequence[NamedRecord], x: str, ys: Sequence[str] = (*PAIRED, *QUALITIES)) -> list[Tradeoff]:
     """The first of `ys` that was measured against x, of the rows that have both: one for each test set."""
     sets: defaultdict[tuple[str, int | None], list[NamedRecord]] = defaultdict(list)
     for row in rows:

@@ -30,6 +30,8 @@ def bars(axes: Axes, values: list[Interval | None], colours: list[str]) -> None:
         [place for place, _ in there],
         [one.value for _, one in there],
         color=[colours[place] for place, _ in there],
+        hatch=["///" if colours[place] == BASELINE_COLOUR else "" for place, _ in there],
+        edgecolor="white",
         height=0.7,
     )
     uncertain = [(place, one) for place, one in there if one.high > one.low]
@@ -40,7 +42,7 @@ def dots(axes: Axes, values: list[Interval | None], colours: list[str]) -> None:
     """Draw points with intervals, for quantities in a narrow range; the value of a single baseline is a line."""
     for colour in dict.fromkeys(colours):
         there = [(place, one) for place, one in enumerate(values) if one is not None and colours[place] == colour]
-        errors(axes, there, fmt="o", color=colour, capsize=3)
+        errors(axes, there, fmt="D" if colour == BASELINE_COLOUR else "o", color=colour, capsize=3)
         if colour == BASELINE_COLOUR and len(there) == 1:
             axes.axvline(there[0][1].value, color=BASELINE_COLOUR, linewidth=1, linestyle=":")
     axes.grid(axis="x", alpha=0.25)
@@ -100,13 +102,13 @@ def titled(figure: Figure, title: str) -> None:
 
 
 def in_its_unit(field: Field) -> tuple[str, Measure]:
-    """Return the label of a quantity, and a reader of its displayed number."""
+    """Return the label of a quantity with its direction, and a reader of its displayed number."""
 
     def value(record: Record) -> Interval | None:
         found = field.of(record)
         return None if found is None else found.scaled(field.quantity.scale)
 
-    return field.heading, value
+    return f"{field.heading}\n({'less' if field.quantity.better == 'lower' else 'more'} is better)", value
 
 
 def performance_figure(rows: Sequence[NamedRecord], about: str) -> Figure | None:
@@ -119,10 +121,7 @@ def performance_figure(rows: Sequence[NamedRecord], about: str) -> Figure | None
 def efficiency_figure(rows: Sequence[NamedRecord], about: str) -> Figure:
     """Speed-up at each batch size that all have, artifact size, peak memory, and energy where any has it."""
     shared = sorted(set.intersection(*(set(row.record.speed.by_batch_size) for row in rows)))
-    speedups: list[tuple[str, Measure]] = [
-        (f"speed-up at batch {size}, times", lambda record, size=size: record.speed.by_batch_size[size].speedup)  # type: ignore[misc]
-        for size in shared
-    ]
+    speedups = [(f"speed-up at batch {size}, times\n(more is better)", speedup_at(size)) for size in shared]
     fields = [OBJECTIVES[name].field for name in COSTS]
     costs = [in_its_unit(field) for field in fields if any(field.of(row.record) for row in rows)]
     title = f"Efficiency, speed-ups with 95 % intervals: {about}"
@@ -130,3 +129,8 @@ def efficiency_figure(rows: Sequence[NamedRecord], about: str) -> Figure:
     for axes in figure.axes[: len(shared)]:
         axes.axvline(1, color=INK, linewidth=1, linestyle=":")
     return figure
+
+
+def speedup_at(batch_size: int) -> Measure:
+    """Return a reader of the paired speed-up at a batch size."""
+    return lambda record: record.speed.by_batch_size[batch_size].speedup

@@ -2,14 +2,18 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from effcomp.core.interval import Interval
+from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.fronts import Tradeoff
 from effcomp.report.figures.bars import (
+    BASELINE_COLOUR,
     COLOUR,
     DPI,
     INK,
@@ -20,76 +24,92 @@ from effcomp.report.figures.bars import (
     whiskers,
     wrapped,
 )
+from effcomp.report.figures.labels import write_beside
 from effcomp.report.objectives import Objective
 from effcomp.report.rows import subject
 
-MARKERS = "osD^vP*X<>hp"
 PANELS_ABREAST = 3
-LEGEND_WIDTH = 34
-"""Characters in a line of the legend."""
+KEY_WIDTH = 34
+"""Characters in a line of the key."""
+MOST_NAMES = 8
+"""Configurations on a front that are named in the figure; the others have numbers."""
 LOG_FROM = 6.0
 """Ratio of the greatest to the least value that gives a logarithmic axis."""
+FRONT: dict[str, Any] = {"marker": "o", "color": COLOUR, "markersize": 8, "zorder": 4}
+OTHER: dict[str, Any] = {
+    "marker": "o",
+    "color": BASELINE_COLOUR,
+    "markerfacecolor": "white",
+    "markersize": 6,
+    "zorder": 2,
+}
+BASELINE: dict[str, Any] = {"marker": "D", "color": INK, "markersize": 7, "zorder": 3}
 
 
 def tradeoff_figure(found: Sequence[Tradeoff], about: str) -> Figure:
-    """Draw quality against a cost, both with intervals, and the Pareto front.
+    """Draw quality against a cost, both with intervals.
 
-    Each test set has a panel; a configuration has one colour and mark in all of them, paler where it is not on the
-    front.
+    Each test set has a panel. A name stands beside a configuration on the front, a number beside the others, with
+    their names in the key.
     """
-    on_front = {one.rows[index].name for one in found for index in one.front}
-    names = list(dict.fromkeys(row.name for one in found for row in one.rows))
-    labels = ["Pareto front", *sorted(names, key=lambda name: name not in on_front)]
-    legend = [wrapped(label, LEGEND_WIDTH) for label in labels]
-    figure, all_axes = grid(len(found), legend)
-    lines = {}
+    fronts = list(dict.fromkeys(one.rows[index].name for one in found for index in one.front))
+    names = dict.fromkeys(row.name for one in found for row in one.rows)
+    numbered = [name for name in names if name not in fronts[:MOST_NAMES]]
+    labels = {name: str(number) for number, name in enumerate(numbered, 1)} | {
+        name: name for name in fronts[:MOST_NAMES]
+    }
+    key = [wrapped(name, KEY_WIDTH) for name in numbered]
+    figure, all_axes = grid(len(found), key)
+    drawn = []
     for one, axes in zip(found, all_axes, strict=False):
-        corners = [one.points[index] for index in one.front]
-        (lines["Pareto front"],) = axes.plot(
-            [x.value for x, _ in corners],
-            [y.value for _, y in corners],
-            drawstyle="steps-post", color=INK, linewidth=1, linestyle="--", zorder=1,
-        )  # fmt: skip
+        front = {one.rows[index].name for index in one.front}
         for row, (x, y) in zip(one.rows, one.points, strict=True):
-            index, strong = names.index(row.name), row.name in on_front
-            lines[row.name], *_ = axes.errorbar(
+            style = BASELINE if is_baseline(row.record) else FRONT if row.name in front else OTHER
+            axes.errorbar(
                 [x.value], [y.value],
-                xerr=whiskers(x), yerr=whiskers(y),
-                fmt=MARKERS[index % len(MARKERS)], color=f"C{index % 10}", alpha=1 if strong else 0.5,
-                markeredgecolor=INK if strong else "none", markersize=8 if strong else 6, zorder=3 if strong else 2,
-                elinewidth=0.8,
+                xerr=whiskers(x), yerr=whiskers(y), alpha=1 if style is FRONT else 0.7, elinewidth=0.8, **style,
             )  # fmt: skip
         scaled(axes, "x", one.x, [x for x, _ in one.points])
         scaled(axes, "y", one.y, [y for _, y in one.points])
         axes.grid(alpha=0.25)
         if len(found) > 1:
             axes.set_title(subject([row.record for row in one.rows]), fontsize=9)
+        drawn.append((axes, [(x.value, y.value) for x, y in one.points], [labels[row.name] for row in one.rows]))
     for axes in all_axes:  # those of the grid that are left over
         axes.set_axis_off()
-    figure.legend(
-        [lines[label] for label in labels],
-        legend,
-        fontsize=7,
-        loc="outside right center",
-        frameon=False,
-        ncols=legend_columns(legend),
-    )
+    signs = [
+        sign(FRONT),
+        sign(OTHER),
+        sign(BASELINE),
+        *(sign({"marker": f"${labels[name]}$", "color": INK, "markeredgewidth": 0}) for name in numbered),
+    ]
+    words = ["on the front: none is shown to beat it", "another is shown to beat it", "float32 baseline", *key]
+    figure.legend(signs, words, fontsize=7, loc="outside right center", frameon=False, ncols=key_columns(key))
     titled(figure, f"Quality against {found[0].x.quantity.label}, with 95 % intervals: {about}")
+    figure.draw_without_rendering()  # the layout says where the points are
+    figure.set_layout_engine("none")
+    for axes, points, texts in drawn:
+        write_beside(axes, points, texts)
     return figure
 
 
-def grid(panels: int, legend: list[str]) -> tuple[Figure, Iterator[Axes]]:
-    """A figure with at least so many panels, and room for a legend in 7 points beside them."""
-    width, columns = min(panels, PANELS_ABREAST), legend_columns(legend)
+def sign(style: dict[str, Any]) -> Line2D:
+    """Return the mark of a line of the key."""
+    return Line2D([], [], linestyle="none", **style)
+
+
+def grid(panels: int, key: list[str]) -> tuple[Figure, Iterator[Axes]]:
+    """A figure with at least so many panels, and room for a key in 7 points beside them."""
+    width, columns = min(panels, PANELS_ABREAST), key_columns(key)
     depth = math.ceil(panels / width)
-    beside = sum(0.07 + 0.13 * (label.count("\n") + 1) for label in legend) / columns
-    size = (5.2 * width + 2.6 * columns, max(4.8 * depth, 1.1 * beside + 0.8))
+    beside = sum(0.07 + 0.13 * (label.count("\n") + 1) for label in key) / columns
+    size = (5.8 * width + 2.6 * columns, max(4.8 * depth, 1.1 * beside + 1.4))
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
     return figure, iter(figure.subplots(depth, width, squeeze=False).flat)
 
 
-def legend_columns(legend: list[str]) -> int:
-    return 1 if len(legend) <= 24 else 2
+def key_columns(key: list[str]) -> int:
+    return 1 if len(key) <= 24 else 2
 
 
 def scaled(axes: Axes, side: str, objective: Objective, values: Iterable[Interval]) -> None:

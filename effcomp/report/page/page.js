@@ -8,10 +8,15 @@ const sentences = [...document.getElementById("verdicts").children];
 const texts = lines.map((line) => line.textContent.toLowerCase());
 const [words, reset, shown, unplotted, plot] = ["words", "reset", "shown", "unplotted", "plot"].map((id) => document.getElementById(id));
 const [xAxis, yAxis] = ["x", "y"].map((id) => document.getElementById(id));
-const QUALITIES = ["accuracy", "macro_f1", "perplexity", "flexible_match", "rougeL"];
-const MOST_BARS = 100, MOST_NAMES = 12, LOG_FROM = 6;
+const QUALITIES = ["accuracy_difference", "loss_difference", "accuracy", "perplexity", "flexible_match", "rougeL"];
+const MOST_BARS = 100, MOST_NAMES = 8, LOG_FROM = 6, LETTERS = 11, MARGIN = { l: 80, r: 20, t: 50, b: 65 };
+const PLACES = ["right", "left", "center"].flatMap((h) => (h === "center" ? ["top", "bottom"] : ["top", "bottom", "middle"]).map((v) => [h, v]));
 const TICKS = [-4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6].flatMap((power) => [1, 2, 5].map((digit) => Number(`${digit}e${power}`)));
-const BLUE = "#1f6feb", GREY = "#8a949e", INK = "#57606a";
+
+// ---- colours of the page, light or dark; the plot is drawn again when they change
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
 // ---- sorting: the number that a cell begins with, else its text; what has no number comes last
 
@@ -22,7 +27,8 @@ function sortKey(cell) {
 
 function sortBy(heading) {
   const body = heading.closest("table").tBodies[0], column = heading.cellIndex;
-  const direction = heading.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
+  const [first, second] = heading.dataset.better === "higher" ? ["descending", "ascending"] : ["ascending", "descending"];
+  const direction = heading.getAttribute("aria-sort") === first ? second : first;
   const sign = direction === "ascending" ? 1 : -1;
   const keyed = [...body.rows].map((row) => [sortKey(row.cells[column]), row]);
   const compare = ([a], [b]) =>
@@ -69,22 +75,33 @@ function filter() {
   lines.forEach((line, index) => { line.hidden = !visible.has(index); });
   sentences.forEach((sentence, index) => { sentence.hidden = !visible.has(index); });
   shown.textContent = `${kept.length} of ${points.length} shown`;
-  draw(kept);
+  if (window.Plotly) draw(kept);
 }
 
 // ---- the plot
 
+// The points that no other is shown to beat, from the best x to the worst (pareto_front in objectives.py).
 function paretoFront(indices, x, y) {
-  const sign = (objective) => (objective.direction === "minimize" ? 1 : -1);
-  const cost = (index, axis) => sign(axis) * points[index].at[axis.key][0];
-  const sorted = [...indices].sort((a, b) => cost(a, x) - cost(b, x) || cost(a, y) - cost(b, y));
-  const front = [];
-  for (const index of sorted) {
-    const last = front.at(-1);
-    const equal = last !== undefined && cost(index, x) === cost(last, x) && cost(index, y) === cost(last, y);
-    if (last === undefined || cost(index, y) < cost(last, y) || equal) front.push(index);
+  const costs = new Map(indices.map((index) => [index, [x, y].map((axis) => cost(points[index].at[axis.key], axis))]));
+  const beaten = new Set([...beatenIn(costs, 0, 1), ...beatenIn(costs, 1, 0)]);
+  return indices.filter((index) => !beaten.has(index)).sort((a, b) => costs.get(a)[0].value - costs.get(b)[0].value);
+}
+
+function cost([value, low, high], { direction }) {
+  return direction === "minimize" ? { value, low, high } : { value: -value, low: -high, high: -low };
+}
+
+// Those that another beats in the first number, and that are not shown to be better in the second.
+function beatenIn(costs, first, second) {
+  const byHigh = [...costs.values()].sort((a, b) => a[first].high - b[first].high);
+  const byLow = [...costs.keys()].sort((a, b) => costs.get(a)[first].low - costs.get(b)[first].low);
+  const beaten = [];
+  let count = 0, least = Infinity;
+  for (const index of byLow) {
+    while (byHigh[count][first].high < costs.get(index)[first].low) least = Math.min(least, byHigh[count++][second].low);
+    if (least <= costs.get(index)[second].high) beaten.push(index);
   }
-  return front;
+  return beaten;
 }
 
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
@@ -106,62 +123,91 @@ function bars(indices, axis) {
   };
 }
 
-function marks(indices, x, y, { name, colour, symbol, labelled }) {
+function marks(indices, x, y, { name, fill, symbol, places }) {
   return {
-    type: "scatter", mode: labelled ? "markers+text" : "markers", name,
+    type: "scatter", mode: places ? "markers+text" : "markers", name,
     x: indices.map((index) => points[index].at[x.key][0]),
     y: indices.map((index) => points[index].at[y.key][0]),
     error_x: bars(indices, x), error_y: bars(indices, y),
-    text: indices.map((index) => escaped(points[index].name)),
-    textposition: indices.map((_, place) => (place % 2 ? "bottom right" : "top right")), textfont: { size: 11 },
+    text: indices.map((index) => (places?.has(index) ? escaped(points[index].name) : "")),
+    textposition: indices.map((index) => places?.get(index) ?? "top right"), textfont: { size: LETTERS },
     hovertext: indices.map((index) => hover(points[index])), hoverinfo: "text",
-    hoverlabel: { align: "left", bgcolor: "#ffffff", bordercolor: "#d0d7de", font: { color: "#1c2128" } },
-    marker: { color: colour, size: 9, symbol },
+    hoverlabel: { align: "left", bgcolor: colour("page"), bordercolor: colour("line"), font: { color: colour("ink") } },
+    marker: { color: fill, size: 9, symbol },
   };
 }
 
-function axis(objective, indices) {
-  const values = indices.map((index) => points[index].at[objective.key][0]).filter((value) => value > 0);
-  const less = objective.direction === "minimize";
+// An axis with its unit, the direction of improvement, and room for the labels of the outermost points.
+function axis(objective, indices, arrows) {
+  const at = indices.map((index) => points[index].at[objective.key]), less = objective.direction === "minimize";
+  const values = at.map(([value]) => value).filter((value) => value > 0);
   const log = less && Math.max(...values) > LOG_FROM * Math.min(...values);
-  const title = `${objective.label} (${less ? "less" : "more"} is better${log ? ", logarithmic" : ""})`;
+  const scale = (value) => (log ? Math.log10(value) : value);
+  const ends = at.flat().filter((value) => !log || value > 0).map(scale), [low, high] = [Math.min(...ends), Math.max(...ends)];
+  const room = 0.08 * (high - low) || 0.1 * Math.abs(high) || 1;
+  const words = `${arrows[less ? 0 : 1]} ${less ? "less" : "more"} is better${log ? ", logarithmic" : ""}`;
   const ticks = log ? { tickvals: TICKS, ticktext: TICKS.map(String) } : {};
-  return { title: { text: title }, type: log ? "log" : "linear", automargin: true, zeroline: false, ...ticks };
+  const range = [low - room, high + room];
+  const layout = {
+    title: { text: `${objective.label}<br><span style="font-size:12px">${words}</span>`, font: { size: 14 } },
+    type: log ? "log" : "linear", range, automargin: true, zeroline: false, gridcolor: colour("line"), ...ticks,
+  };
+  return { scale, range, layout };
+}
+
+// Where the names of points are written so that they cover no name, no mark and no edge; one without room is left out.
+function placesOf(front, drawn, x, y, across, up) {
+  const width = plot.clientWidth - MARGIN.l - MARGIN.r, height = plot.clientHeight - MARGIN.t - MARGIN.b;
+  const pixel = (value, { scale, range: [low, high] }, length) => ((scale(value) - low) / (high - low)) * length;
+  const centre = (index) => [pixel(points[index].at[x.key][0], across, width), pixel(points[index].at[y.key][0], up, height)];
+  const taken = drawn.map(centre).map(([left, low]) => [left - 5, low - 5, left + 5, low + 5]);
+  const places = new Map();
+  for (const index of front.slice(0, MOST_NAMES)) {
+    const [left, low] = centre(index), long = points[index].name.length * LETTERS * 0.6;
+    const box = ([h, v]) => {
+      const [from, under] = [left + { left: -long - 6, center: -long / 2, right: 6 }[h], low + { bottom: -LETTERS - 8, middle: -7, top: 6 }[v]];
+      return [from, under, from + long, under + LETTERS + 2];
+    };
+    const free = ([a, b, c, d]) => a > 0 && b > 0 && c < width && d < height &&
+      taken.every(([left, low, right, high]) => c < left || right < a || d < low || high < b);
+    const place = PLACES.find((one) => free(box(one)));
+    if (place) {
+      taken.push(box(place));
+      places.set(index, `${place[1]} ${place[0]}`);
+    }
+  }
+  return places;
 }
 
 function draw(indices) {
   const [x, y] = [xAxis, yAxis].map((select) => objectives.find(({ key }) => key === select.value));
   const both = indices.filter((index) => x.key in points[index].at && y.key in points[index].at);
-  const testSets = Map.groupBy(both, (index) => points[index].testSet);
-  const fronts = [...testSets.values()].map((alike) => paretoFront(alike, x, y));
-  const front = fronts.flat(), onFront = new Set(front);
   const baselines = both.filter((index) => points[index].baseline);
   const others = both.filter((index) => !points[index].baseline);
-  const labelled = front.length <= MOST_NAMES;
-  const borders = fronts.map((corners) => ({
-    type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false,
-    line: { shape: "hv", color: INK, width: 1, dash: "dot" },
-    x: corners.map((index) => points[index].at[x.key][0]), y: corners.map((index) => points[index].at[y.key][0]),
-  }));
+  const testSets = [...new Set(both.map((index) => points[index].testSet))];
+  const front = testSets.flatMap((test) => paretoFront(both.filter((index) => points[index].testSet === test), x, y));
+  const onFront = new Set(front.filter((index) => !points[index].baseline));
+  const [across, up] = [axis(x, both, ["\u2190", "\u2192"]), axis(y, both, ["\u2193", "\u2191"])];
+  const places = placesOf([...onFront], both, x, y, across, up);
   const traces = [
-    ...borders,
-    marks(others.filter((index) => !onFront.has(index)), x, y, { name: "behind it", colour: GREY, symbol: "circle" }),
-    marks(others.filter((index) => onFront.has(index)), x, y, { name: "on the Pareto front", colour: BLUE, symbol: "circle", labelled }),
-    marks(baselines, x, y, { name: "float32 baseline", colour: "#1c2128", symbol: "diamond" }),
+    marks(others.filter((index) => !onFront.has(index)), x, y, { name: "another is shown to beat it", fill: colour("faint"), symbol: "circle-open" }),
+    marks([...onFront], x, y, { name: "on the Pareto front", fill: colour("accent"), symbol: "circle", places }),
+    marks(baselines, x, y, { name: "float32 baseline", fill: colour("ink"), symbol: "diamond" }),
   ];
   const layout = {
-    xaxis: axis(x, both), yaxis: axis(y, both), hovermode: "closest", margin: { l: 70, r: 20, t: 40, b: 60 },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" }, font: { size: 13, color: "#1c2128" },
+    xaxis: across.layout, yaxis: up.layout, hovermode: "closest", margin: MARGIN, showlegend: true,
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", itemclick: false, itemdoubleclick: false },
+    font: { size: 13, color: colour("ink") }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("faint"), activecolor: colour("ink") },
   };
-  Plotly.react(plot, traces, layout, { responsive: true, displaylogo: false });
+  Plotly.react(plot, traces, layout, { responsive: true, displaylogo: false, displayModeBar: plot.clientWidth > 600 ? "hover" : false });
   const left = indices.length - both.length;
-  unplotted.textContent = left ? `${left} of these have not both numbers and are not drawn` : "";
+  unplotted.textContent = left ? `${left} of these ${left === 1 ? "does" : "do"} not have both numbers` : "";
 }
 
 objectives.forEach(({ key, label }) => [xAxis, yAxis].forEach((select) => option(select, key, label)));
-const quality = objectives.find(({ key }) => QUALITIES.includes(key));
-xAxis.value = "latency_p50_ms";
-yAxis.value = quality ? quality.key : "artifact_bytes";
+xAxis.value = "speedup";
+yAxis.value = QUALITIES.find((name) => objectives.some(({ key }) => key === name)) ?? "artifact_bytes";
 
 reset.addEventListener("click", () => {
   words.value = "";
@@ -170,5 +216,24 @@ reset.addEventListener("click", () => {
 });
 words.addEventListener("input", filter);
 [xAxis, yAxis, ...choices].forEach((select) => select.addEventListener("change", filter));
+dark.addEventListener("change", filter);
+addEventListener("resize", filter);  // names that had room may have none
+[["beforeprint", true], ["afterprint", false]].forEach(([event, printing]) => addEventListener(event, () => {
+  document.documentElement.classList.toggle("printing", printing);  // paper is white
+  filter();
+}));
 filter();
+
+// ---- the plotting library: compressed in the page, which is a third of its size
+
+async function loadPlotly() {
+  const packed = Uint8Array.from(atob(document.getElementById("plotly").textContent), (sign) => sign.charCodeAt(0));
+  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(unpacked).text();
+  document.head.append(script);
+  filter();
+}
+
+loadPlotly();
 })();

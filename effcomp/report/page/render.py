@@ -4,6 +4,7 @@ page.html is the frame, page.css its look; page.js filters, sorts and draws from
 """
 
 import base64
+import gzip
 import json
 import re
 from collections.abc import Iterable
@@ -14,13 +15,14 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from effcomp.core.interval import Interval
-from effcomp.record import Record
+from effcomp.record import Quality, Record
 from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.fronts import examples, scope
 from effcomp.report.choose.recommend import Recommendation
 from effcomp.report.figures.bars import DPI
 from effcomp.report.objectives import OBJECTIVES, comparable, keeps_time
 from effcomp.report.rows import NamedRecord, subject
+from effcomp.report.table.columns import Column
 from effcomp.report.table.comparison import Comparison
 from effcomp.report.table.drift import drifts
 from effcomp.report.table.repeats import MEANS
@@ -47,7 +49,6 @@ class Contents:
     """Tables after it, with their captions."""
     left_out: list[str]
     figures: list[Path]
-    confusions: list[Path]
     """PNG files, which are put inside the page."""
     recommendation: Recommendation | None
 
@@ -62,14 +63,14 @@ def page(contents: Contents) -> str:
     return Template((HERE / "page.html").read_text()).substitute(
         title=escape(subject(records)),
         style=(HERE / "page.css").read_text(),
-        plotly=get_plotlyjs(),
+        plotly=base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode(),
         script=(HERE / "page.js").read_text(),
         data=json.dumps(plot_data(rows)).replace("<", "\\u003c"),
         count=f"{len(rows):,} configuration{'s' if len(rows) > 1 else ''}",
         when=escape(span(record.truth.time.partition("T")[0] for record in records)),
         where=escape(joined(record.truth.machine.device for record in records)),
         recommendation=recommended(contents.recommendation),
-        comparison=table(contents.texts),
+        comparison=table(contents.texts, contents.comparison.columns),
         own_times=OWN_TIMES_NOTE if any(keeps_time(OBJECTIVES["latency_p50_ms"], one) for one in records) else "",
         noise=NOISE_NOTE if is_baseline(records[0]) else "",
         verdicts="\n".join(f"<li>{named(row, verdict(row))}</li>" for row in rows),
@@ -79,7 +80,7 @@ def page(contents: Contents) -> str:
         further="".join(further_section(caption, frame) for caption, frame in contents.further),
         drawn=f'<p class="note">Drawn{drawn}; the plot and the table above have all.</p>' if drawn else "",
         figures="".join(map(image, contents.figures)),
-        confusions=folded("Confusion matrices", "".join(map(image, contents.confusions))),
+        confusions=folded("Confusion matrices", "".join(map(confusion, contents.comparison.matrices))),
         circumstances=escape(circumstances(records)),
     )
 
@@ -116,11 +117,24 @@ def triple(interval: Interval, scale: float) -> list[float]:
     return [float(f"{number * scale:.6g}") for number in (interval.value, interval.low, interval.high)]
 
 
-def table(frame: "pd.DataFrame") -> str:
-    """A table whose headings are buttons that sort; units and intervals are set smaller."""
-    head = "".join(f"<th><button>{heading(words)}</button></th>" for words in frame.columns)
+def table(frame: "pd.DataFrame", columns: Iterable[Column] = ()) -> str:
+    """A table whose headings are buttons that sort; units and intervals are set smaller.
+
+    Args:
+        columns: those of the comparison; their headings explain themselves, and sort the best first.
+    """
+    known = {column.heading: attributes(column) for column in columns}
+    head = "".join(f"<th{known.get(words, '')}><button>{heading(words)}</button></th>" for words in frame.columns)
     body = "\n".join("<tr>" + "".join(map(cell, line)) + "</tr>" for line in frame.values.tolist())
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+
+
+def attributes(column: Column) -> str:
+    """Return the tooltip of a heading, and the direction in which its numbers improve."""
+    better = f"{column.better.capitalize()} is better." if column.better is not None else ""
+    title = " ".join(filter(None, [column.meaning.rstrip(".") + ".", better]))
+    direction = f' data-better="{column.better}"' if column.better is not None else ""
+    return f' title="{escape(title)}"{direction}'
 
 
 def heading(words: str) -> str:
@@ -180,6 +194,23 @@ def image(file: Path) -> str:
     encoded = base64.b64encode(content).decode()
     width = round(pixels * 96 / DPI)
     return f'<img alt="{escape(file.stem)}" width="{width}" src="data:image/png;base64,{encoded}">\n'
+
+
+def confusion(row: NamedRecord) -> str:
+    """The confusion matrix of a classifier with counts; nothing of others. The shade is the share of the true label."""
+    quality = row.record.quality
+    if not isinstance(quality, Quality):
+        return ""
+    labels = [escape(label) for label in quality.per_class]
+    head = "".join(f"<th>{label}</th>" for label in labels)
+    body = ""
+    for label, counts in zip(labels, quality.confusion_matrix, strict=True):
+        total = max(1, sum(counts))
+        cells = "".join(f'<td style="--share:{count / total:.3f}">{count}</td>' for count in counts)
+        body += f"<tr><th scope=row>{label}</th>{cells}</tr>"
+    return f"""<figure><figcaption>{escape(row.name)}</figcaption><table class="matrix">
+<thead><tr><th>true \\ predicted</th>{head}</tr></thead><tbody>{body}</tbody></table></figure>
+"""
 
 
 def joined(values: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from effcomp.core.interval import Interval
 from effcomp.core.statistics import holm
@@ -23,6 +24,10 @@ class Column:
     """Digits after the point of a mean of values."""
     interval: Callable[[NamedRecord], Interval | None] | None = None
     """Interval of a cell that a terminal shows without it."""
+    better: Literal["lower", "higher"] | None = None
+    """Direction of improvement: the page sorts the best first."""
+    meaning: str = ""
+    """Explanation in a sentence."""
 
     def full_text(self, row: NamedRecord) -> str:
         """Return the cell with its interval."""
@@ -41,14 +46,19 @@ def columns(records: Sequence[Record]) -> list[Column]:
     unjudged = all(isinstance(record.quality, NotMeasured) for record in records)
     doubtful = any(notes(NamedRecord("", record)) != "-" for record in records)
     return [
-        Column("configuration", lambda row: row.name, lambda row: row.name),
+        Column(
+            "configuration",
+            lambda row: row.name,
+            lambda row: row.name,
+            meaning="Number format, pruning and runtime; settings where these do not tell two apart.",
+        ),
         *quality,
         *headline_columns(records),
         *versus,
         NO_QUALITY if unjudged else VERDICT,
         *([holm_column(records)] if any(isinstance(record.quality, Quality) for record in records) else []),
         *others,
-        *([Column("notes", notes, notes)] if doubtful else []),
+        *([Column("notes", notes, notes, meaning="Reasons to read the row with care.")] if doubtful else []),
     ]
 
 
@@ -94,6 +104,8 @@ def quantity_column(field: Field) -> Column:
         lambda row: None if (found := shown(row)) is None else found.value,
         max(2, quantity.digits),
         shown if quantity.brief else None,
+        quantity.better,
+        field.meaning,
     )
 
 
@@ -118,7 +130,13 @@ def verdict_word(row: NamedRecord) -> str:
     return "-" if isinstance(versus, NotMeasured) or is_baseline(row.record) else versus.verdict
 
 
-VERDICT = Column("verdict", verdict_word, verdict_word)
+VERDICT = Column(
+    "verdict",
+    verdict_word,
+    verdict_word,
+    meaning="Non-inferiority to the baseline at bench.noninferiority_margin: the whole interval of the difference lies "
+    "on one side of the margin, or the test has too few examples to say.",
+)
 NO_QUALITY = Column("quality", lambda _: "not measured", lambda _: None)
 
 
@@ -132,7 +150,14 @@ def holm_column(records: Sequence[Record]) -> Column:
     def p_value(row: NamedRecord) -> float | None:
         return corrected.get(id(row.record))
 
-    return Column("McNemar p, Holm", lambda row: "-" if (p := p_value(row)) is None else f"{p:.2g}", p_value, 3)
+    return Column(
+        "McNemar p, Holm",
+        lambda row: "-" if (p := p_value(row)) is None else f"{p:.2g}",
+        p_value,
+        3,
+        meaning="Probability of so uneven a change of answers if baseline and configuration were equally good (McNemar "
+        "1947), corrected for the number of configurations (Holm 1979).",
+    )
 
 
 def notes(row: NamedRecord) -> str:

@@ -17,24 +17,23 @@ def shown(named: list[NamedRecord]) -> list[str]:
     return [row.name for row in readable(named, quality_tradeoffs(named))]
 
 
-def test_the_front_of_real_records_is_what_no_other_beats() -> None:
+def test_the_front_of_real_records_is_what_no_other_is_shown_to_beat() -> None:
     (found,) = tradeoffs(rows(find_records(CPU / "minilm_sst2.jsonl")), "latency_p50_ms")
-    names = [found.rows[index].name for index in found.front]
-    assert names == ["int8_static on openvino", "bf16 on openvino"]
-    for index in found.front:
-        x, y = found.points[index]
-        assert not any(a.value < x.value and b.value >= y.value for a, b in found.points)
+    (fastest,) = found.front
+    assert found.rows[fastest].name == "int8_static on openvino", "872 examples show that none is more accurate"
+    x, y = found.points[fastest]
+    assert all(a.low > x.high and b.low < y.high for a, b in found.points if a != x)
 
 
 def test_test_sets_are_not_compared_with_each_other() -> None:
     named = rows(find_records(CPU / "minilm_sst2.jsonl") + find_records(CPU / "smollm2_bbc_news.jsonl"))
     found = tradeoffs(named, "artifact_bytes")
-    assert [one.y.label for one in found] == ["accuracy, %", "perplexity"]
+    assert [one.y.label for one in found] == ["accuracy difference, points", "loss difference, nats"]
     assert all(len({examples(row.record) for row in one.rows}) == 1 for one in found)
 
 
 def test_a_cost_that_no_record_has_makes_no_figure() -> None:
-    assert set(quality_tradeoffs(rows(find_records(CPU / "minilm_sst2.jsonl")))) == {"latency", "bytes"}
+    assert set(quality_tradeoffs(rows(find_records(CPU / "minilm_sst2.jsonl")))) == {"speed", "bytes"}
 
 
 def test_all_are_shown_where_they_can_be_read() -> None:

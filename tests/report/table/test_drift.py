@@ -64,7 +64,7 @@ def test_the_terminal_and_the_page_say_it() -> None:
     moved = beside(*MOVED)
     comparison, drawn = compare(moved), io.StringIO()
     print_table(moved, drawn)
-    shown = page(Contents(comparison, comparison.texts(), [], [], [], [], None))
+    shown = page(Contents(comparison, comparison.texts(), [], [], [], None))
     for words in "drifted between measurements", "remeasure=true":
         assert words in " ".join(drawn.getvalue().split())
         assert words in shown.partition("Read with care")[2]
