@@ -1,6 +1,6 @@
 """hydra/sweeper=optuna: search the configurations for the Pareto front of quality and cost, with Optuna.
 
-Hydra imports all of the namespace hydra_plugins at every start, so heavy libraries are imported where they are used.
+Hydra loads sweepers from the namespace hydra_plugins alone, at every start: what is heavy is imported where it is used.
 (hydra-optuna-sweeper pins Optuna 2.)
 """
 
@@ -32,16 +32,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FRUITLESS = 20
-"""Number of consecutive proposals measured before that end the search: the space has nothing new."""
+"""So many proposals in a row that were measured before end the search: the space has nothing new."""
 Choices = tuple[str, ...]
-"""Overrides of one configuration that vary between configurations."""
+"""The overrides of one configuration, without those that are the same in all."""
 
 
 class ParetoSearch(Sweeper):
-    """Sweeper that proposes configurations, learns from their records, and proposes better ones.
+    """Proposes configurations, learns from their records, proposes better ones.
 
-    Multi-objective tree-structured Parzen estimator (Ozaki et al. 2022, "Multiobjective Tree-Structured Parzen
-    Estimator"). The same command and seed propose the same
+    Multi-objective tree-structured Parzen estimator (Ozaki et al. 2022). The same command and seed propose the same
     configurations as long as they are measured as before, so a search that was cut off replays from the store.
     """
 
@@ -78,7 +77,7 @@ class ParetoSearch(Sweeper):
         self.search(fixed, space)
 
     def search(self, fixed: list[str], space: "dict[str, BaseDistribution]") -> None:
-        """Propose and measure until the number of configurations is reached or nothing new is proposed."""
+        """Ask, measure, tell, until so many configurations are measured or nothing new is proposed."""
         from optuna.trial import TrialState
 
         assert self.launcher is not None, "Hydra calls setup first"
@@ -108,7 +107,7 @@ class ParetoSearch(Sweeper):
         )
 
     def values(self, job: "JobReturn") -> list[float] | None:
-        """Return the objectives of a job's record; None where it has none, or not all of them."""
+        """The objectives of a job's record; None where it has none, or not all of them."""
         from effcomp.record import RECORD_FILE, Record
 
         folder = Path(job.return_value)
@@ -135,15 +134,13 @@ def chosen(names: list[str]) -> "list[Objective]":
 
 
 def upwards(objective: "Objective") -> bool:
-    """Tell whether higher is better for Optuna's value.
-
-    Times are given as paired speed-ups, which vary less between processes; those of cuda_graphs at batch size 1 do not.
-    """
+    """Whether more is better of what is told: times are told as paired speed-ups, which hold better than the times.
+    (Not those of cuda_graphs at batch size 1: the search has their noise, the report compares them as they are.)"""
     return objective.speedup is not None or objective.direction == "maximize"
 
 
 def samples(swept: list[Override]) -> list[Choices]:
-    """Return the fewest configurations that together have every choice and an end of every interval."""
+    """As few configurations as hold every choice and an end of every interval."""
     values = {}
     for override in swept:
         value = override.value()
@@ -154,8 +151,7 @@ def samples(swept: list[Override]) -> list[Choices]:
 
 
 def distribution(override: Override) -> "BaseDistribution":
-    """Return Optuna's distribution for `a,b,c`, `choice(...)`, `range(...)` and `interval(...)`, `tag(log,
-    interval(...))`.
+    """What Optuna draws from, for `a,b,c`, `choice(...)`, `range(...)` and `interval(...)`, `tag(log, interval(...))`.
 
     Raises:
         HydraException: another kind of sweep.

@@ -72,6 +72,7 @@ def write_artifact(
         nonzero_parameters=sum(int(parameter.count_nonzero()) for parameter in parameters),
         parameters_by_kind=count_by_group(model),
     )
+    quant.round_layers(model, samples)
     columns = COLUMNS
     if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
         columns = tuple(tokenizer.model_input_names)

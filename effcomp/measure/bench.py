@@ -1,4 +1,4 @@
-"""Amounts of measurement: turns, seconds, batch sizes, scenarios."""
+"""How much is measured."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -12,28 +12,28 @@ COUNT = Annotated[int, Field(ge=1)]
 class Bench(Component):
     id: ClassVar[str] = "bench"
     batch_sizes: Annotated[list[COUNT], Field(min_length=1), EACH_ONCE]
-    """Batch sizes to time; `speedup` and the latency columns are those of the first."""
+    """The first one is what `speedup` and the latency columns speak of."""
     turns: Annotated[int, Field(ge=6)]
-    """Minimum number of turns of baseline and variant; intervals are drawn over turns."""
+    """How many times each of the two is called in turn, at least; the interval is drawn over turns."""
     seconds: Annotated[float, Field(ge=0)]
-    """Minimum time in seconds for which each batch size is measured."""
+    """How long each batch size is measured, at least."""
     turn_ms: Annotated[float, Field(gt=0)]
-    """Approximate time of a turn of the slower of the two, in milliseconds."""
+    """About how long the slower of the two takes for one turn."""
     warmup_turns: COUNT
-    """Minimum number of warm-up turns; more are made until the times are stable."""
+    """Turns before those that count, at least; more while the times are not stable."""
     fixed_length: Annotated[int, Field(ge=2)] | None
-    """Time sequences of exactly this many tokens; null: the task's texts at their own lengths."""
+    """Time sequences of exactly so many tokens; null: the task's texts as they are."""
     prompt_tokens: Annotated[int, Field(ge=2)]
-    """Decoders: number of tokens of the prompt in timed generation."""
+    """Decoders: tokens of the prompt that generation is timed after."""
     new_tokens: Annotated[int, Field(ge=0)]
-    """Decoders: number of tokens written after that prompt; 0: generation is not measured."""
+    """Decoders: tokens written after that prompt; 0: generation is not measured."""
     scenarios: Annotated[list[Literal["single_stream", "offline", "server"]], EACH_ONCE]
-    """MLPerf's scenarios to run with the variant (Reddi et al. 2020, "MLPerf Inference Benchmark", section III-C)."""
+    """MLPerf's scenarios to run with the variant."""
     server_p99_ms: Annotated[float, Field(gt=0)]
-    """Upper bound of the 99th percentile of latency in the server scenario, in milliseconds."""
+    """The bound that the server scenario keeps."""
     energy_seconds: Annotated[float, Field(ge=0)]
-    """Time of work for the energy counter, where there is one, in seconds; 0: energy is not measured."""
+    """How long the variant works for the energy counter, where there is one; 0: energy is not measured."""
     noninferiority_margin: Annotated[float, Field(gt=0, lt=1)]
     """"Not worse" means: accuracy is lower by less than this (0.005 is half a point), with 95 % confidence."""
     trace_interval_s: Annotated[float, Field(gt=0)]
-    """Interval between samples of the measured process's memory and processor use, in seconds."""
+    """How often memory and processor use of the measured process are sampled for the trace."""

@@ -1,4 +1,4 @@
-"""Client of the measured process, in the process that measures."""
+"""The measured process, seen from the process that measures."""
 
 import json
 import os
@@ -16,23 +16,23 @@ from effcomp.runtimes.base import Runtime
 
 
 class Side(NamedTuple):
-    """Artifact, and the runtime that executes it."""
+    """An artifact, and the runtime that executes it."""
 
     artifact: Path
     runtime: Runtime
     quant: Quant
-    """Number format of the artifact."""
+    """The artifact's number format."""
 
     def longest(self) -> int | None:
-        """Return the number of tokens that the model can read; None where its config sets no limit."""
+        """Return how many tokens the model can read; None where its config does not say."""
         return longest_sequence(json.loads((self.artifact / "config.json").read_text()))
 
 
 class Worker(Process):
-    """Fresh process that holds one artifact (`effcomp.measure.worker` is its other end)."""
+    """A fresh process that holds one artifact (`effcomp.measure.worker` is its other end)."""
 
     loaded: dict[str, Any]
-    """Report of `load`."""
+    """What `load` reported."""
 
     def __init__(self, side: Side, inputs: Path, device: Device, fixed_length: int | None = None) -> None:
         """Start the process; it imports its libraries while this one goes on. Wait for it with `wait_until_started`."""
@@ -71,7 +71,7 @@ class Worker(Process):
         self.loaded = self.finite("load")
 
     def finite(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Send a command that calls the model, and wait for its report.
+        """Send a command that lets the model answer, and wait for what it reports.
 
         Raises:
             ProcessFailed: the command raised an exception there, or the process died.

@@ -13,19 +13,19 @@ IDLE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Counter:
-    """Monotonic counter of joules."""
+    """A counter of joules that only grows."""
 
     name: str
     joules: Callable[[], float]
 
 
 def energy_counter(device: Device) -> Counter | str:
-    """Return the energy counter of this device (resolved), or the reason why there is none."""
+    """The counter of this device (resolved), or why there is none."""
     return nvml_counter(device.index) if device.kind == "cuda" else rapl_counter(POWERCAP)
 
 
 def nvml_counter(index: int) -> Counter | str:
-    """Return NVML's counter of the board's energy (nvmlDeviceGetTotalEnergyConsumption; Volta and later)."""
+    """The whole board's energy since the driver was loaded (nvmlDeviceGetTotalEnergyConsumption; Volta and later)."""
     import pynvml
 
     try:
@@ -37,10 +37,10 @@ def nvml_counter(index: int) -> Counter | str:
 
 
 def rapl_counter(powercap: Path) -> Counter | str:
-    """Return the counter of Intel's and AMD's running average power limit (RAPL), summed over the packages.
+    """Intel's and AMD's running average power limit, summed over the packages.
 
     Other domains (the cores of a package; psys, the whole platform) count the same joules again. A package counts in
-    microjoules and restarts at 0 after its largest value; this counter adds up across restarts.
+    microjoules and begins again behind its largest value; the counter here goes on.
     """
     packages = [
         file.parent for file in sorted(powercap.glob("*-rapl:*/name")) if file.read_text().startswith("package")
@@ -70,7 +70,7 @@ def read_number(file: Path) -> int:
 
 
 def idle_power_w(counter: Counter, seconds: float = IDLE_SECONDS) -> float:
-    """Measure the mean power in watts while effcomp does no work."""
+    """The mean power while nothing of ours is at work."""
     start, before = time.monotonic(), counter.joules()
     time.sleep(seconds)
     return (counter.joules() - before) / (time.monotonic() - start)

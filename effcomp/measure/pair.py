@@ -1,4 +1,4 @@
-"""Pair of a baseline and a variant in two fresh processes, measured against each other."""
+"""A baseline and a variant in two fresh processes, measured against each other."""
 
 import time
 from collections.abc import Callable
@@ -23,13 +23,13 @@ MOST_WARMUPS = 20
 
 
 class Pair:
-    """Both processes. Use it as a context manager: they end with the block."""
+    """The two processes. Use it as a context manager: both end with the block."""
 
     baseline: Worker
     variant: Worker
 
     def __init__(self, sides: tuple[Side, Side], inputs: Path, device: Device, fixed_length: int | None = None) -> None:
-        """Start both processes; fixed_length: time sequences of this many tokens instead of the texts' own lengths."""
+        """fixed_length: time sequences of exactly so many tokens in place of the texts' own lengths."""
         self.sides, self.inputs_file, self.device, self.fixed_length = sides, inputs, device, fixed_length
         self.own = Ragged.load(inputs)
         self.inputs = self.own if fixed_length is None else self.own.cut(fixed_length)
@@ -37,7 +37,7 @@ class Pair:
 
     @property
     def generates(self) -> bool:
-        """Tell whether both sides can generate one token after another."""
+        """Whether both sides can be asked for one token after another."""
         causal = all(read_description(side.artifact).head == "causal_lm" for side in self.sides)
         return causal and all(side.runtime.generates for side in self.sides)
 
@@ -62,17 +62,17 @@ class Pair:
 
 @dataclass(frozen=True)
 class PairedTimes:
-    """Times of calls in milliseconds, (turns, calls): both measured row t one right after the other, on the same
+    """Milliseconds of each call, (turns, calls): row t of both was taken one right after the other, on the same
     batches."""
 
     baseline: NDArray[np.float64]
     variant: NDArray[np.float64]
     mean_tokens: float
-    """Mean number of tokens of a batch, without padding."""
+    """Real tokens of a batch, padding not counted."""
     mean_width: float
-    """Mean number of tokens of a batch's longest sequence."""
+    """Tokens of a batch's longest sequence."""
     gpu: NDArray[np.float64] | None
-    """Times of the variant between CUDA events, in milliseconds; None on a CPU."""
+    """The variant's times between the GPU's own events; None on a CPU."""
 
 
 def measure_batch(
@@ -81,7 +81,7 @@ def measure_batch(
     """Call both sides in turn on the same real examples: at least bench.turns turns, and bench.seconds.
 
     Args:
-        progress: called after each turn with its share of the work.
+        progress: told after each turn which share of the work it was.
     """
 
     def draw(calls: int, number: int) -> list[list[int]]:
@@ -119,10 +119,10 @@ def measure_batch(
 
 
 def in_turn(pair: Pair, number: int, repeats: Repeats, command: str, **arguments: Any) -> list[dict[str, Any]]:
-    """Send baseline and variant the same command, one right after the other; repeat a disturbed turn.
+    """Ask baseline and variant the same, one right after the other, and again where the turn was disturbed.
 
     Args:
-        number: number of the turn; the side that goes first alternates.
+        number: of the turn; which side goes first alternates.
     """
     sides = (pair.baseline, pair.variant)
     while True:
@@ -132,7 +132,7 @@ def in_turn(pair: Pair, number: int, repeats: Repeats, command: str, **arguments
 
 
 def warm_up(call: Callable[[], float], bench: Bench) -> float:
-    """Call until the times are stable: the last three within STABLE of their median, after at least
+    """Call until the times are stable: the last three within STABLE of their middle, after at least
     bench.warmup_turns and at most MOST_WARMUPS calls. Return the last time."""
     times = [call() for _ in range(max(3, bench.warmup_turns))]
     while np.ptp(times[-3:]) > STABLE * np.median(times[-3:]) and len(times) < MOST_WARMUPS:

@@ -1,1 +1,1 @@
-"""Pipeline from overrides to a Record: compose, check, run the stages."""
+"""From overrides to a Record: compose, check, run the stages."""

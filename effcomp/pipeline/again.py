@@ -1,4 +1,4 @@
-"""Commands to measure a record's configuration again, and to load and serve its artifact."""
+"""The command that measures a record's configuration again, and the lines that load and serve its artifact."""
 
 import json
 import os
@@ -18,8 +18,8 @@ NOWHERE = ("device.cores", "store", "remeasure", "tracking")
 
 
 def overrides(config: dict[str, Any]) -> list[str]:
-    """Return the overrides that compose a record's config: choices other than the defaults, and settings that differ
-    from their files.
+    """Return the overrides that compose a record's config: choices that are not the default ones, and settings that
+    their files do not have.
 
     Raises:
         HydraException: a choice is not among effcomp's own.
@@ -51,11 +51,11 @@ def written(value: Any) -> str:
 
 
 def ways_on(record: Record, folder: Path | None, model_id: str | None) -> str:
-    """Return the next commands for a measured configuration, a line or two each.
+    """Return what a person does next with a measured configuration, a line or two for each.
 
     Args:
-        folder: folder of the run; None where it is not known.
-        model_id: id of the model that was logged to MLflow; None where none was.
+        folder: of the run; None where it is not known.
+        model_id: of the model that was logged to MLflow; None where none was.
     """
     from hydra.errors import HydraException
 

@@ -1,4 +1,4 @@
-"""Stage that compresses a model into an artifact folder (effcomp.artifact.folder) of the store."""
+"""The compressed model: an artifact folder (effcomp.artifact.folder) that the store keeps."""
 
 import logging
 from dataclasses import asdict

@@ -1,4 +1,5 @@
-"""Rehearsal: write and execute the untrained model once, so that a runtime's limits are known before the training."""
+"""A rehearsal: the untrained model is written and executed once, so that what a runtime cannot do is known before the
+training."""
 
 import logging
 import tempfile

@@ -1,4 +1,4 @@
-"""Stages that fine-tune and prune a model into checkpoints of the store."""
+"""The trained model, and the pruned one: checkpoints that the store keeps."""
 
 import json
 import logging

@@ -1,8 +1,12 @@
 """Base class of number formats, and the words that describe one."""
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from effcomp.core.batches import Batch
 from effcomp.core.component import Component
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Granularity = Literal["per_tensor", "per_channel"]
 """One scale for a weight, or one for each of its output channels (rows)."""
@@ -23,3 +27,14 @@ class Quant(Component):
     def calibration_samples(self) -> int:
         """Number of training examples that the format is fitted to."""
         return 0
+
+    def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> None:
+        """Choose the codes of the model's layers before it is encoded, in place.
+
+        Args:
+            model: float32 and in eval mode, its linear layers nn.Linear.
+            samples: `calibration_samples` training examples, each a batch of one.
+
+        Raises:
+            UserError: no codes can be fitted to these samples.
+        """

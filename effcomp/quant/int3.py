@@ -1,8 +1,8 @@
 """3-bit integer weights in groups, to see how few bits a model bears: no kernel is fast with them."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.quant.base import Quant
+from effcomp.quant.grouped import Grouped
 from effcomp.quant.lowering import TensorLowering, lowers
 from effcomp.quant.tensors import cast, linear_layers, load_floats, split_codes
 
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Int3(Quant):
+class Int3(Grouped):
     """3-bit weights with a scale for every group of inputs; linear layers without the head.
 
     They are dequantized to bfloat16 at load: that saves disk and download, but neither time nor memory against bf16.
+    Codes are the nearest, or chosen by quant.rounding=hqq or gptq.
     """
 
     id: ClassVar[str] = "quant/int3"
-    group_size: Literal[32, 64, 128]
-    """Inputs of a row that share a scale; fewer are more precise and take more bytes."""
+    largest_code: ClassVar[int] = 3
 
 
 def encode(quant: Int3, model: "nn.Module") -> "dict[str, Tensor]":
     from effcomp.quant.groups import encode_groups
-    from effcomp.quant.int3_codes import LARGEST_CODE, pack
+    from effcomp.quant.int3_codes import pack
 
-    return encode_groups(model, quant.group_size, LARGEST_CODE, pack)
+    return encode_groups(model, quant.group_size, quant.largest_code, pack)
 
 
 def decode(quant: Int3, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":

@@ -1,10 +1,10 @@
 """4-bit integer weights in groups; activations stay float."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.core.batches import Batch
-from effcomp.quant.base import Quant
+from effcomp.quant.grouped import Grouped
 from effcomp.quant.lowering import OnnxLowering, OpenVinoLowering, TensorLowering, lowers
 from effcomp.quant.onnx_graph import read_graph
 from effcomp.quant.tensors import cast, linear_layers, load_floats, split_codes
@@ -18,8 +18,10 @@ INT8_ACTIVATIONS = 4
 TOLERANCE = 0.40
 
 
-class Int4(Quant):
+class Int4(Grouped):
     """4-bit weights with a scale for every group of inputs; linear layers without the head.
+
+    Codes are the nearest, or chosen by quant.rounding=hqq or gptq; ONNX Runtime and NNCF round to nearest themselves.
 
     torch         effcomp's codes, on a CPU; the kernel multiplies bfloat16 activations, so the rest is bfloat16 too
     cuda_graphs   effcomp's codes, which a compiled kernel dequantizes to bfloat16 in each call
@@ -28,15 +30,14 @@ class Int4(Quant):
     """
 
     id: ClassVar[str] = "quant/int4"
-    group_size: Literal[32, 64, 128]
-    """Inputs of a row that share a scale; fewer are more precise and take more bytes."""
+    largest_code: ClassVar[int] = 7
 
 
 def encode(quant: Int4, model: "nn.Module") -> "dict[str, Tensor]":
     from effcomp.quant.groups import encode_groups
-    from effcomp.quant.int4_linear import LARGEST_CODE, pack
+    from effcomp.quant.int4_linear import pack
 
-    return encode_groups(model, quant.group_size, LARGEST_CODE, pack)
+    return encode_groups(model, quant.group_size, quant.largest_code, pack)
 
 
 def decode(quant: Int4, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
@@ -111,7 +112,9 @@ def to_cuda_graphs(quant: Int4) -> TensorLowering:
 
 
 @lowers(Int4, "onnxruntime")
-def to_onnx(quant: Int4) -> OnnxLowering:
+def to_onnx(quant: Int4) -> OnnxLowering | None:
+    if quant.rounding != "nearest":
+        return None
     return OnnxLowering(
         applies_to=("linear", "head"),
         expected_kernels=("MatMulNBits",),
@@ -122,7 +125,9 @@ def to_onnx(quant: Int4) -> OnnxLowering:
 
 
 @lowers(Int4, "openvino")
-def to_openvino(quant: Int4) -> OpenVinoLowering:
+def to_openvino(quant: Int4) -> OpenVinoLowering | None:
+    if quant.rounding != "nearest":
+        return None
     return OpenVinoLowering(
         applies_to=("linear", "head", "embeddings"),
         expected_kernels=("FullyConnectedCompressed",),

@@ -1,4 +1,4 @@
-"""Sweeps: the folder, the jobs, the parent run and the report of a multirun."""
+"""What surrounds the configurations of a multirun."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Folder of a sweep, through which its jobs communicate: they may run in other processes.
+"""The folder of a sweep, where its jobs meet: they may run in other processes.
 
 sweep.json names the parent run. Each job has a folder that holds its record.json or, where it has none, outcome.json
 with the reason.
@@ -15,9 +15,9 @@ from effcomp.core.store import key_hash
 SWEEP_FILE = "sweep.json"
 OUTCOME_FILE = "outcome.json"
 CLAIMS_FOLDER = "claims"
-"""Folder with a file for each configuration, named by its hash, that holds the number of the job that runs it."""
+"""Holds a file for each configuration, by its hash, with the number of the one that runs it."""
 OVERRIDES_FILE = ".hydra/overrides.yaml"
-"""File that Hydra writes into a configuration's folder when it begins."""
+"""Hydra writes it into a configuration's folder when it begins."""
 
 
 def in_order(folder: Path, name: str) -> list[Path]:
@@ -27,10 +27,10 @@ def in_order(folder: Path, name: str) -> list[Path]:
 
 
 def claim(sweep: Path, folder: Path, config: dict[str, Any]) -> None:
-    """Write a claim of this configuration into the sweep's folder.
+    """Note in the sweep's folder that this configuration is in it.
 
     Raises:
-        Skipped: another job of the sweep has an equal configuration.
+        Skipped: another folder of the sweep has the same.
     """
     claims = sweep / CLAIMS_FOLDER
     claims.mkdir(exist_ok=True)

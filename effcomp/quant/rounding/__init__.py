@@ -1,0 +1,1 @@
+"""Methods that choose the codes of a linear layer's weights."""

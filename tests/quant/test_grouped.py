@@ -1,0 +1,56 @@
+"""Rounding as a setting of the formats in groups: the artifact holds the codes that the method chose."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from effcomp.artifact.folder import load_artifact, write_artifact
+from effcomp.artifact.safetensors import weights_file
+from effcomp.core.code_key import closure, package_sources
+from effcomp.models.base import load_checkpoint
+from effcomp.prune.base import NoPrune
+from effcomp.quant import int3_codes, int4_linear
+from effcomp.quant.groups import RoundedLinear
+from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.runtimes.torch import Torch
+from tests.conftest import compose_parts
+
+HEAD = "sequence_classification"
+UNPACKED = {"int4": lambda stored, _: int4_linear.unpack(stored), "int3": int3_codes.unpack}
+
+
+@pytest.mark.parametrize("name", ["int4", "int3"])
+@pytest.mark.parametrize("rounding", ["hqq", "gptq"])
+def test_the_artifact_holds_the_codes_that_were_chosen(
+    name: str, rounding: str, tiny_bert: Path, tmp_path: Path
+) -> None:
+    quant = compose_parts(f"quant={name}", f"quant.rounding={rounding}", "quant.samples=2").quant
+    assert quant.calibration_samples == (2 if rounding == "gptq" else 0)
+    model, tokenizer = load_checkpoint(tiny_bert, HEAD)
+    inputs = tokenizer("a warm and funny film", return_tensors="pt")
+    samples = [{name: ids.numpy() for name, ids in inputs.items()}] * quant.calibration_samples
+    write_artifact(
+        model, tokenizer, HEAD, NoPrune(name="none"), quant, Torch(name="torch").format, samples, [], tmp_path
+    )
+    stored = load_file(weights_file(tmp_path))
+    layers = linear_layers(model, skip=HEAD_MODULES)
+    for path, layer in layers.items():
+        assert isinstance(layer, RoundedLinear)
+        codes = UNPACKED[name](stored[f"{path}.codes"], layer.codes.shape[1])
+        assert torch.equal(codes, layer.codes)
+        assert torch.equal(stored[f"{path}.scale"].float(), layer.scale)
+    with torch.inference_mode():  # the model now has the weights that the codes stand for
+        expected, got = (one.eval()(**inputs).logits.float() for one in (model, load_artifact(tmp_path)))
+    torch.testing.assert_close(got, expected, atol=0.02, rtol=0.02)
+
+
+def test_an_artifact_is_that_of_its_rounding() -> None:
+    keys = [str(compose_parts("quant=int4", f"quant.rounding={one}").quant.key()) for one in ("nearest", "hqq", "gptq")]
+    assert len(set(keys)) == 3
+
+
+def test_a_change_of_a_method_makes_its_artifacts_stale() -> None:
+    needed = closure(package_sources("effcomp"), frozenset({"effcomp.quant.int4"}))
+    assert {"effcomp.quant.rounding.gptq", "effcomp.quant.rounding.hqq"} <= needed
