@@ -139,3 +139,15 @@ def test_a_wrong_override_is_a_usererror(
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
     with pytest.raises(UserError, match=message):
         effcomp.sweep(overrides)
+
+
+def test_a_configuration_is_measured_again_and_checked_against_limits(artifact: Path, folder: Path) -> None:
+    before = len(list(folder.glob("multirun/*-*/*")))
+    limits = ["max_artifact_bytes=1", "max_peak_rss_bytes=1e12"]
+    ran = run_effcomp("check", str(artifact), "--require", *limits, cwd=folder, module="effcomp")
+    assert ran.code == 1, ran.stderr
+    assert ran.record["verdict"] == "broken"
+    verdicts = {limit: standing["verdict"] for limit, standing in ran.record["limits"].items()}
+    assert verdicts == {"max_artifact_bytes=1": "broken", "max_peak_rss_bytes=1e12": "kept"}
+    assert "int8_dynamic breaks a limit" in ran.stderr
+    assert len(list(folder.glob("multirun/*-*/*"))) == before + 1, "it was measured again"

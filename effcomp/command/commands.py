@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": Command("effcomp.command.doctor", "show what this machine can run, and which format on which runtime"),
     "report": Command("effcomp.report.__main__", "compare records: table, figures, one HTML page"),
     "recommend": Command("effcomp.command.recommend", "name the best configuration for a goal, and why others lost"),
+    "check": Command("effcomp.command.check", "measure again, and tell whether it keeps limits: a gate for CI"),
     "predict": Command("effcomp.command.predict", "apply an artifact to the texts of a file"),
     "upload": Command("effcomp.command.upload", "send runs that are kept on disk to an MLflow server"),
     "help": Command("effcomp.command.help", "explain a setting: effcomp help quant.block_size"),

@@ -16,15 +16,17 @@ from effcomp.record import (
     Record,
     VersusBaseline,
 )
+from effcomp.record.baseline import is_baseline
 from effcomp.record.quantity import exact
 from effcomp.report.objectives import OBJECTIVES, Direction
 from effcomp.report.rows import spread
 from effcomp.report.words import quantity
 
-GRAMMAR = (
-    "give minimize=NAME or maximize=NAME, and any of max_accuracy_drop=POINTS, max_perplexity_increase=PERCENT, "
-    f"max_headline_drop=POINTS, max_NAME=NUMBER, min_NAME=NUMBER; NAME is one of: {', '.join(OBJECTIVES)}"
+LIMITS = (
+    "max_accuracy_drop=POINTS, max_perplexity_increase=PERCENT, max_headline_drop=POINTS, max_NAME=NUMBER, "
+    f"min_NAME=NUMBER; NAME is one of: {', '.join(OBJECTIVES)}"
 )
+GRAMMAR = f"give minimize=NAME or maximize=NAME, and any of {LIMITS}"
 
 DIRECTIONS: dict[str, Direction] = {
     "minimize": "minimize",
@@ -36,12 +38,36 @@ DIRECTIONS: dict[str, Direction] = {
 
 
 @dataclass(frozen=True)
+class Standing:
+    """Side of a limit on which a 95 % interval lies."""
+
+    verdict: Literal["kept", "broken", "undecided"]
+    """Kept: the whole interval is within the limit; broken: none of it is."""
+    reason: str | None
+    """Why it is not kept, in words."""
+
+
+@dataclass(frozen=True)
 class Bound:
     """Limit of an objective, at most or at least; in the Record's own unit."""
 
     side: Literal["max", "min"]
     objective: str
     limit: float
+
+    def measured(self, record: Record) -> str | None:
+        """Return the number in words; None where the record does not have it."""
+        value = OBJECTIVES[self.objective].value(record)
+        return None if value is None else quantity(OBJECTIVES[self.objective], value)
+
+    def standing(self, record: Record) -> Standing:
+        """Return where the interval of a record lies."""
+        value = OBJECTIVES[self.objective].value(record)
+        reason = self.broken_by(value)
+        if reason is None or value is None:
+            return Standing("undecided" if reason else "kept", reason)
+        outside = value.low > self.limit if self.side == "max" else value.high < self.limit
+        return Standing("broken" if outside else "undecided", reason)
 
     def broken_by(self, value: Interval | None) -> str | None:
         """Return the reason in words; None when the whole interval is within the bound."""
@@ -83,6 +109,19 @@ class Loss(ABC):
     @abstractmethod
     def evidence(self, record: Record) -> Evidence | None:
         """Return the measured loss; None for a record with another kind of quality, or with none."""
+
+    def measured(self, record: Record) -> str | None:
+        """Return the loss in words; None where the record does not have it."""
+        known = self.evidence(record)
+        return None if known is None else known.words
+
+    def standing(self, record: Record) -> Standing:
+        """Return where the interval of a record lies. The baseline loses nothing against itself."""
+        reason = None if is_baseline(record) else self.broken_by(record)
+        known = self.evidence(record)
+        if reason is None or known is None:
+            return Standing("undecided" if reason else "kept", reason)
+        return Standing("broken" if known.loss.low > known.limit else "undecided", reason)
 
     def broken_by(self, record: Record) -> str | None:
         """Return the reason in words; None when the whole 95 % interval of the paired difference is within the limit.
@@ -168,35 +207,54 @@ def parse_goal(items: list[str]) -> Goal:
         UserError: an item is not in GRAMMAR, or there is not exactly one objective.
     """
     wanted: list[str] = []
-    bounds: list[Bound] = []
-    losses: list[Loss] = []
+    typed: list[str] = []
     for item in items:
         key, _, value = item.partition("=")
-        side, _, name = key.partition("_")
         if key in DIRECTIONS and value in OBJECTIVES:
             better = OBJECTIVES[value].direction
             if DIRECTIONS[key] != better:
                 raise UserError(f"--recommend {item}: of {value} the best is the other end; write {better}={value}")
             wanted.append(value)
-        elif key in LOSSES:
-            losses.append(LOSSES[key](number(item)))
-        elif side in ("max", "min") and name in OBJECTIVES:
-            bounds.append(Bound("max" if side == "max" else "min", name, number(item)))
         else:
-            raise UserError(f"--recommend {item}: {GRAMMAR}")
+            typed.append(item)
+    limits = parse_limits(typed, "--recommend", GRAMMAR).values()
     if len(wanted) != 1:
         raise UserError(f"--recommend {' '.join(items)}: give one objective, not {len(wanted)}; {GRAMMAR}")
-    return Goal(" ".join(items), wanted[0], bounds, losses)
+    bounds = [limit for limit in limits if isinstance(limit, Bound)]
+    return Goal(" ".join(items), wanted[0], bounds, [limit for limit in limits if isinstance(limit, Loss)])
 
 
-def number(item: str) -> float:
+def parse_limits(items: list[str], option: str, grammar: str) -> dict[str, Bound | Loss]:
+    """Parse typed limits.
+
+    Args:
+        option: the option of the command line that they were given to.
+        grammar: what a limit looks like, for the error.
+
+    Raises:
+        UserError: an item is no limit.
+    """
+    limits: dict[str, Bound | Loss] = {}
+    for item in items:
+        key = item.partition("=")[0]
+        side, _, name = key.partition("_")
+        if key in LOSSES:
+            limits[item] = LOSSES[key](number(item, option))
+        elif side in ("max", "min") and name in OBJECTIVES:
+            limits[item] = Bound("max" if side == "max" else "min", name, number(item, option))
+        else:
+            raise UserError(f"{option} {item}: {grammar}")
+    return limits
+
+
+def number(item: str, option: str) -> float:
     value = item.partition("=")[2]
     try:
         parsed = float(value)
     except ValueError:
         parsed = math.nan
     if not (math.isfinite(parsed) and parsed >= 0):
-        raise UserError(f"--recommend {item}: {value or 'nothing'} is no number of 0 or more; give one")
+        raise UserError(f"{option} {item}: {value or 'nothing'} is no number of 0 or more; give one")
     return parsed
 
 

@@ -1,0 +1,103 @@
+"""Measure a configuration again on this machine, and tell whether it keeps limits: a gate for continuous integration.
+
+effcomp check multirun/DATE/TIME --require max_accuracy_drop=0.5 min_speedup=2
+effcomp check record.json --require max_artifact_bytes=3e7 --with task.data_dir=data device.threads=1
+
+Exit code: 0 every limit is kept, 1 one is broken, 3 the measurement cannot tell, 2 the command is wrong. A limit is
+kept when the whole 95 % interval lies within it, and broken when all of it lies beyond it. Standard output has one
+line of JSON. All limits have to hold at once, so none needs a correction for their number (intersection-union test:
+Berger 1982, "Multiparameter hypothesis testing and acceptance sampling").
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from effcomp.artifact.description import ARTIFACT_FILE
+from effcomp.core.command_line import Parser, refusing
+from effcomp.core.errors import UserError
+from effcomp.record import RECORD_FILE, Record, label
+from effcomp.report.choose.goal import LIMITS, Bound, Loss, parse_limits
+from effcomp.report.sources import find_records
+
+EXIT_CODES = {"kept": 0, "broken": 1, "undecided": 3}
+SENTENCES = {
+    "kept": "keeps every limit",
+    "broken": "breaks a limit",
+    "undecided": "cannot be shown to keep every limit, nor to break one",
+}
+
+
+def main() -> None:
+    """Measure again, print the verdict, and exit with its code."""
+    parser = Parser(prog="effcomp check", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", help="folder of a run, a file with one record, or an artifact of a store")
+    parser.add_argument("--require", nargs="+", required=True, metavar="LIMIT", help=LIMITS.replace("%", "%%"))
+    parser.add_argument("--with", nargs="+", default=[], metavar="KEY=VALUE", dest="overrides", help="other settings")
+    given = parser.parse_args()
+    with refusing():
+        limits = parse_limits(" ".join(given.require).split(), "--require", f"give any of {LIMITS}")
+        before = record_of(given.source)
+        for typed, limit in limits.items():
+            if limit.measured(before) is None:
+                raise UserError(f"--require {typed}: {label(before.config)} has no such number; ask for another")
+        record = measure_again(before, given.overrides)
+    verdict, answer = judge(record, limits)
+    print(json.dumps({"verdict": verdict, "limits": answer}))
+    said = [f"  {typed}: {one['verdict']}: {one['reason'] or one['measured']}" for typed, one in answer.items()]
+    print("\n".join([f"{label(record.config)} {SENTENCES[verdict]}", *said]), file=sys.stderr)
+    sys.exit(EXIT_CODES[verdict])
+
+
+def record_of(source: str) -> Record:
+    """Return the record of a run, or the one that was measured with an artifact.
+
+    Raises:
+        UserError: there is none, or there are several.
+    """
+    folder = Path(source)
+    if (folder / ARTIFACT_FILE).is_file():
+        files = folder.absolute().parent.parent.glob(f"result/*/{RECORD_FILE}")
+        measured = [one for one in map(Record.read, files) if one.truth.artifact == folder.absolute().name]
+        if not measured:
+            raise UserError(f"{source} was not measured in this store: give the folder of a run")
+        return max(measured, key=lambda one: one.truth.time)
+    found = find_records(folder)
+    if len(found) != 1:
+        names = ", ".join(label(one.config) for one in found)
+        raise UserError(f"{source} has {len(found)} records ({names}): give the folder of one")
+    return found[0]
+
+
+def measure_again(record: Record, changes: list[str]) -> Record:
+    """Measure the configuration of a record on this machine, without tracking.
+
+    Raises:
+        UserError: the configuration has a class of the user's own, or does not run here.
+    """
+    from hydra.errors import HydraException
+
+    from effcomp.api import run
+    from effcomp.pipeline.again import overrides
+
+    try:
+        typed = overrides(record.config)
+    except HydraException as error:
+        name = label(record.config)
+        raise UserError(f"{name} has a choice that is not among effcomp's own: effcomp run it again") from error
+    return run([*typed, "remeasure=true", "tracking=none", *changes]).record
+
+
+def judge(record: Record, limits: dict[str, Bound | Loss]) -> tuple[str, dict[str, dict[str, str | None]]]:
+    """Return the verdict on all limits, and each limit's verdict, reason and measured number."""
+    answer = {}
+    for typed, limit in limits.items():
+        standing = limit.standing(record)
+        answer[typed] = {
+            "verdict": standing.verdict,
+            "measured": limit.measured(record),
+            "reason": standing.reason,
+        }
+    verdicts = {one["verdict"] for one in answer.values()}
+    return next(verdict for verdict in ("broken", "undecided", "kept") if verdict in verdicts), answer
