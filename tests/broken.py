@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from tests.architectures import write_model
 from tests.conftest import DATA, MOVIES
 
 RECORD = (DATA / "records" / "nf4.json").read_text()
@@ -52,7 +53,7 @@ def break_models(source: Path, folder: Path) -> None:
 
 
 def break_tokenizers(bert: Path, gpt2: Path, folder: Path) -> None:
-    """A BERT with GPT-2's tokenizer, and a GPT-2 whose own one swaps two letters."""
+    """A BERT with GPT-2's tokenizer, a GPT-2 whose own one swaps two letters, and a GPT that has no cache."""
     shutil.copytree(bert, folder / "other_tokenizer")
     shutil.copy(gpt2 / "tokenizer.json", folder / "other_tokenizer")
     file = shutil.copytree(gpt2, folder / "other_letters") / "tokenizer.json"
@@ -60,6 +61,7 @@ def break_tokenizers(bert: Path, gpt2: Path, folder: Path) -> None:
     words = fields["model"]["vocab"]
     words["a"], words["b"] = words["b"], words["a"]
     file.write_text(json.dumps(fields))
+    write_model("openai-gpt", "causal_lm", gpt2, folder / "no_cache")
 
 
 def break_data(folder: Path) -> None:

@@ -104,6 +104,10 @@ RUNS: dict[str, Words] = {
     f"{GSM8K} task.data_dir=DATA/gsm8k task.max_length=512": "at most 128 tokens; give so many or fewer",
     f"{OFF} quant=int8_static runtime=onnxruntime quant.samples=99999": "the task has 7030 training examples",
     f"{WRITING} task.max_length=16": ("task.max_length=16: a prompt has", "give as many, or shorter prompts"),
+    f"{WRITING} runtime=onnxruntime finetune=none task.max_length=50 model.path=BROKEN/no_cache": (
+        "runtime=onnxruntime has none of openai-gpt",
+        "choose another runtime or model",
+    ),
     f"{WIKITEXT} quant=int8_static runtime=onnxruntime quant.samples=9999": ("quant.samples=9999", "training blocks"),
     "task=wikitext2 task.data_dir=DATA/wikitext2 finetune=none": ("model=minilm has no weights", "finetune=full"),
     f"{WIKITEXT} finetune=distill finetune.teacher=BROKEN/other_letters": "has another tokenizer than the model",

@@ -4,7 +4,12 @@ tests/artifact/test_architectures.py writes a tiny model of each and compares it
 architecture that stands in neither table is tried before it is trained (effcomp.pipeline.rehearsal).
 """
 
+from typing import TYPE_CHECKING
+
 from effcomp.core.errors import Skipped
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 EVERYWHERE = {
     *("albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet"),
@@ -25,6 +30,20 @@ REFUSED: dict[str, set[str]] = {
     "openvino": {"flaubert", "funnel", "longformer", "mamba", "mixtral", "xlm"},
 }
 """Architectures that cannot be exported, or that the engine computes wrongly."""
+NO_CACHE = {"falcon_mamba", "mamba", "mamba2", "openai-gpt", "rwkv"}
+"""Decoders that transformers calls without keys and values of earlier calls."""
+FULL, SLIDING = "full_attention", "sliding_attention"
+"""Kinds of attention whose masks a graph with a cache computes, by transformers' names."""
+
+
+def takes_cache(config: "PretrainedConfig", form: str) -> bool:
+    """Tell whether a decoder in this file format can be called with the keys and values of earlier calls, which writing
+    needs. A graph scores texts without."""
+    if config.model_type in NO_CACHE:
+        return False
+    alibi = config.model_type == "bloom" or getattr(config, "alibi", False)  # made from the mask of the padding
+    kinds = set(getattr(config, "layer_types", None) or ())
+    return form not in {"onnx", "openvino"} or not (alibi or kinds - {FULL, SLIDING})
 
 
 def check_architecture(model_type: str, form: str, runtime: str) -> None:

@@ -1,11 +1,13 @@
 """model.onnx, for ONNX Runtime."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.artifact.agreement import check_agreement, refusing
-from effcomp.artifact.file_format import POSITIONS, Format, Source, every_position
+from effcomp.artifact.architectures import takes_cache
+from effcomp.artifact.file_format import Format, Source, every_position
 from effcomp.core.batches import Batch
 from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
@@ -14,8 +16,13 @@ from effcomp.quant.lowering import OnnxLowering, writer
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from onnxruntime import InferenceSession
+    from torch import nn
+    from transformers import PreTrainedModel
 
 GRAPH_FILE = "model.onnx"
+PAST, PRESENT = "past.", "present."
+"""Names of a decoder's keys and values begin so: those of earlier calls, and all."""
 OPSET = 20
 """First opset that has Gelu as one operator."""
 LARGEST_BYTES = 2**31 - 2**24
@@ -32,17 +39,17 @@ class Onnx(Format):
     def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
         import torch
 
-        from effcomp.artifact.graph import calibration_inputs, example_inputs, graph_of
+        from effcomp.artifact.graph import calibration_inputs
 
-        inputs, dynamic = example_inputs(source), torch.export.Dim.DYNAMIC
-        shapes = {name: {0: dynamic} if name == POSITIONS else {0: dynamic, 1: dynamic} for name in inputs}
         with torch.no_grad(), refusing("ONNX Runtime", source.model):
+            cached = source.head == "causal_lm" and takes_cache(source.model.config, self.name)
+            exported = cached_export(source.model) if cached else export(source)
             program = torch.onnx.export(
-                graph_of(source.model),
-                kwargs=inputs,
-                input_names=list(inputs),
-                output_names=["logits"],
-                dynamic_shapes=shapes,
+                exported.graph,
+                kwargs=exported.inputs,
+                input_names=exported.input_names,
+                output_names=exported.output_names,
+                dynamic_shapes=exported.shapes,
                 opset_version=OPSET,
                 dynamo=True,
                 verbose=False,
@@ -54,7 +61,8 @@ class Onnx(Format):
         program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
         with refusing("ONNX Runtime", source.model):
             check_agreement(source.probes, answers_of(folder / GRAPH_FILE, source.head), "ONNX Runtime")
-        calibration = calibration_inputs(samples, source.head, set(inputs))
+        names = set(exported.input_names)
+        calibration = [with_empty_cache(exported.empty, one) for one in calibration_inputs(samples, source.head, names)]
         writer(quant, OnnxLowering).rewrite(quant, folder / GRAPH_FILE, calibration)
 
     def files(self, folder: Path) -> list[Path]:
@@ -72,6 +80,66 @@ class Onnx(Format):
         return self.weights_bytes(folder) - sum(tensor.ByteSize() for tensor in tables)
 
 
+@dataclass(frozen=True)
+class Export:
+    """Graph to export, with what the exporter asks for."""
+
+    graph: "nn.Module"
+    inputs: dict[str, Any]
+    input_names: list[str]
+    output_names: list[str]
+    shapes: dict[str, Any]
+    empty: dict[str, tuple[int, int]]
+    """Heads and features of each input of the cache, by its name."""
+
+
+def export(source: Source) -> Export:
+    """Describe a model that is called once for a text."""
+    from torch.export import Dim
+
+    from effcomp.artifact.graph import example_inputs, graph_of
+
+    inputs = example_inputs(source)
+    shapes = {name: dict.fromkeys(range(tensor.ndim), Dim.DYNAMIC) for name, tensor in inputs.items()}
+    return Export(graph_of(source.model), inputs, list(inputs), ["logits"], shapes, {})
+
+
+def cached_export(model: "PreTrainedModel") -> Export:
+    """Describe a decoder whose earlier keys and values are inputs, and all of them outputs."""
+    from torch.export import Dim
+
+    from effcomp.artifact.cached_graph import INPUTS, cached_graph, example_call, key_shapes
+
+    graph = cached_graph(model)
+    sizes = key_shapes(graph)
+    inputs = example_call(sizes)
+    shapes: dict[str, Any] = {name: dict.fromkeys(range(inputs[name].ndim), Dim.DYNAMIC) for name in INPUTS}
+    shapes["past"] = [{0: Dim.DYNAMIC, 2: Dim.DYNAMIC} for _ in sizes]
+    past = [f"{PAST}{number}" for number in range(len(sizes))]
+    present = [f"{PRESENT}{number}" for number in range(len(sizes))]
+    return Export(graph, inputs, [*INPUTS, *past], ["logits", *present], shapes, dict(zip(past, sizes, strict=True)))
+
+
+def with_empty_cache(empty: Mapping[str, tuple[int, int]], batch: Batch) -> Batch:
+    """Add inputs of a cache that holds no token yet.
+
+    Args:
+        empty: heads and features of each, by the input's name.
+    """
+    import numpy as np
+
+    rows = len(batch["input_ids"])
+    sizes = {name: (rows, heads, 0, features) for name, (heads, features) in empty.items()}
+    return {**batch, **{name: np.zeros(size, dtype=np.float32) for name, size in sizes.items()}}
+
+
+def cache_inputs(session: "InferenceSession") -> dict[str, tuple[int, int]]:
+    """Return heads and features of each input of a decoder's cache, by its name."""
+    return {
+        entry.name: (entry.shape[1], entry.shape[3]) for entry in session.get_inputs() if entry.name.startswith(PAST)
+    }
+
+
 def answers_of(file: Path, head: Head) -> "Callable[[Batch], NDArray[np.float32]]":
     """Return the function from a batch to the logits that ONNX Runtime computes with this graph, of every position."""
     import onnxruntime
@@ -82,7 +150,8 @@ def answers_of(file: Path, head: Head) -> "Callable[[Batch], NDArray[np.float32]
     names = {entry.name for entry in session.get_inputs()}
 
     def answer(batch: Batch) -> "NDArray[np.float32]":
-        logits: NDArray[np.float32] = session.run(None, every_position(batch, head, names))[0]
+        given = with_empty_cache(cache_inputs(session), every_position(batch, head, names))
+        logits: NDArray[np.float32] = session.run(["logits"], given)[0]
         return logits
 
     return answer

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.artifact.agreement import check_agreement, refusing
+from effcomp.artifact.architectures import takes_cache
 from effcomp.artifact.file_format import Format, Source, every_position
 from effcomp.core.batches import Batch
 from effcomp.models.heads import Head
@@ -40,7 +41,7 @@ class OpenVino(Format):
 
         with torch.no_grad(), warnings.catch_warnings(), refusing("OpenVINO", source.model):
             warnings.simplefilter("ignore")  # of values that the trace makes constant: tests call with other shapes
-            if source.head == "causal_lm":
+            if source.head == "causal_lm" and takes_cache(source.model.config, self.name):
                 converted = stateful_model(source.model)
             else:
                 converted = openvino.convert_model(graph_of(source.model), example_input=example_inputs(source))

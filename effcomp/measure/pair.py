@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from effcomp.artifact.architectures import takes_cache
 from effcomp.artifact.description import read_description
 from effcomp.core.batches import Ragged
 from effcomp.core.device import Device
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Side, Worker
 from effcomp.measure.disturbance import Repeats
+from effcomp.runtimes.base import Runtime
 
 STABLE = 0.1
 MOST_WARMUPS = 20
@@ -38,8 +40,7 @@ class Pair:
     @property
     def generates(self) -> bool:
         """Whether both sides can be asked for one token after another."""
-        causal = all(read_description(side.artifact).head == "causal_lm" for side in self.sides)
-        return causal and all(side.runtime.generates for side in self.sides)
+        return all(writes(side.artifact, side.runtime) for side in self.sides)
 
     def __enter__(self) -> "Pair":
         with ExitStack() as stack:
@@ -58,6 +59,15 @@ class Pair:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.__exit__(kind, error, trace)  # on an error they are killed: nobody waits for their answers
+
+
+def writes(artifact: Path, runtime: Runtime) -> bool:
+    """Tell whether an artifact is a decoder that its runtime can ask for one token after another."""
+    from transformers import AutoConfig
+
+    if read_description(artifact).head != "causal_lm" or not runtime.generates:
+        return False
+    return takes_cache(AutoConfig.from_pretrained(artifact), runtime.format.name)
 
 
 @dataclass(frozen=True)

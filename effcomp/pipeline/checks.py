@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effcomp.artifact.architectures import check_architecture
+from effcomp.artifact.architectures import check_architecture, takes_cache
 from effcomp.core import machine
 from effcomp.core.errors import Skipped, UserError
 from effcomp.core.packages import require
@@ -130,6 +130,9 @@ def check_fit(run: "Run") -> None:
     check_lengths(parts, head, longest_sequence(parts.model.shape(store).to_dict()))
     runtime, model_type = parts.runtime, parts.model.shape(store).model_type
     check_architecture(model_type, runtime.format.name, runtime.name)
+    if parts.task.problem == "generation" and not takes_cache(parts.model.shape(store), runtime.format.name):
+        reason = f"task={parts.task.name} has texts to write, which needs a cache of keys and values"
+        raise Skipped(f"{reason}; runtime={runtime.name} has none of {model_type}: choose another runtime or model")
     runtime.format.check_model(parts.model.shape(store), head, reshaped=isinstance(parts.prune, Structured))
     check_counts(parts, splits)
     if run.device.kind == "cuda":

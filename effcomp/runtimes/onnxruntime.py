@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.artifact.file_format import Format
-from effcomp.artifact.onnx import GRAPH_FILE, Onnx
+from effcomp.artifact.onnx import GRAPH_FILE, PAST, PRESENT, Onnx, cache_inputs, with_empty_cache
 from effcomp.core.batches import Batch
 from effcomp.core.device import Device
 from effcomp.models.heads import Head
 from effcomp.runtimes.base import Loaded, Ran, Runtime
+from effcomp.runtimes.decoding import Decoded, decode_arrays, never
 from effcomp.runtimes.graph import GraphModel
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ class OnnxRuntime(Runtime):
     format: ClassVar[Format] = Onnx()
     packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    generates: ClassVar[bool] = True
 
     def start(self, artifact: Path, device: Device) -> str:
         import onnxruntime
@@ -49,7 +52,11 @@ class OnnxModel(GraphModel):
     def __init__(self, file: Path, head: Head, threads: int) -> None:
         self.file, self.threads = file, threads
         self.session = self.open()
+        self.cache = cache_inputs(self.session)
         super().__init__(head, {entry.name for entry in self.session.get_inputs()})
+
+    def own(self, given: Batch) -> Batch:
+        return with_empty_cache(self.cache, super().own(given))
 
     def open(self, profile: Path | None = None) -> "InferenceSession":
         import onnxruntime
@@ -65,8 +72,33 @@ class OnnxModel(GraphModel):
         return onnxruntime.InferenceSession(self.file, options, providers=PROVIDERS)
 
     def logits(self, inputs: Batch) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = self.session.run(None, inputs)[0]
+        found: NDArray[np.float32] = self.session.run(["logits"], inputs)[0]
         return found
+
+    def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
+        """Decode greedily. Keys and values stay with ONNX Runtime from call to call: an output is bound as the next
+        call's input, and nothing is copied."""
+        from onnxruntime import OrtValue
+
+        past = {
+            name: OrtValue.ortvalue_from_numpy(array) for name, array in self.own(batch).items() if name in self.cache
+        }
+
+        def step(inputs: Batch) -> NDArray[np.float32]:
+            binding = self.session.io_binding()
+            for name in self.names - self.cache.keys():
+                binding.bind_cpu_input(name, np.ascontiguousarray(inputs[name]))
+            for name, value in past.items():
+                binding.bind_ortvalue_input(name, value)
+            for output in ("logits", *(name.replace(PAST, PRESENT, 1) for name in past)):
+                binding.bind_output(output)
+            self.session.run_with_iobinding(binding)
+            logits, *present = binding.get_outputs()
+            past.update(zip(past, present, strict=True))
+            found: NDArray[np.float32] = logits.numpy()[:, 0]
+            return found
+
+        return decode_arrays(step, batch, new_tokens, ended)
 
     def ran(self, batch: Batch) -> list[Ran]:
         with tempfile.TemporaryDirectory() as folder:

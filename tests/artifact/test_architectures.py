@@ -13,6 +13,7 @@ from effcomp.artifact.architectures import REFUSED, TRIED
 from effcomp.artifact.folder import write_artifact
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
+from effcomp.measure.pair import writes
 from effcomp.models.base import load_checkpoint
 from effcomp.prune.base import NoPrune
 from effcomp.tasks.base import Examples, encode
@@ -94,6 +95,14 @@ def test_a_window_that_padding_exceeds_is_refused_on_openvino(
 ) -> None:
     with pytest.raises(UserError, match="OpenVINO computes NaN or infinity where this checkpoint does not"):
         write("openvino", model_type, HEAD, folders, tmp_path)
+
+
+@pytest.mark.parametrize(("runtime", "model_type"), [("openvino", "bloom"), ("onnxruntime", "openai-gpt")])
+def test_a_decoder_without_a_cache_scores_texts(
+    runtime: str, model_type: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    write(runtime, model_type, "causal_lm", folders, tmp_path)
+    assert not writes(tmp_path / "artifact", compose_parts(f"runtime={runtime}").runtime)
 
 
 @pytest.mark.parametrize("model_type", ["fnet", "mobilebert"])

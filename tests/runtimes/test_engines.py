@@ -53,11 +53,14 @@ def test_an_engine_says_what_pytorch_says(
             assert engine.token_losses(inputs) == pytest.approx(eager.token_losses(inputs), rel=1e-4)
 
 
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("model", ["tiny_gpt2", "tiny_gptneo", "tiny_llama", "tiny_bitnet"])
-def test_openvino_writes_what_pytorch_writes(model: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_an_engine_writes_what_pytorch_writes(
+    model: str, runtime: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     source = request.getfixturevalue(model)
     eager = load(write_small(source, tmp_path / "torch", "causal_lm"), "torch")
-    engine = load(write_small(source, tmp_path / "openvino", "causal_lm", runtime="openvino"), "openvino")
+    engine = load(write_small(source, tmp_path / runtime, "causal_lm", runtime=runtime), runtime)
     ids = np.random.default_rng(0).integers(5, 60, (3, 9))
     mask = np.ones_like(ids)
     mask[0, :4] = 0
