@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 Granularity = Literal["per_tensor", "per_channel"]
 """One scale for a weight, or one for each of its output channels (rows)."""
+Embeddings = Literal["bfloat16", "int8", "int4"]
+"""Type that embedding tables are stored in."""
 
 
 class Quant(Component):

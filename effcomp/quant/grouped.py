@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from effcomp.core.batches import Batch
-from effcomp.quant.base import Quant
+from effcomp.quant.base import Embeddings, Quant
+from effcomp.quant.tensors import ParameterGroup
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -23,8 +24,21 @@ class Grouped(Quant):
     rounding: Rounding = "nearest"
     """nearest: each weight alone. hqq: scales with a small lp error of the weights, without data (Badri, Shaji 2023).
     gptq: codes with a small squared error of each layer's outputs on training examples (Frantar et al. 2022)."""
+    embeddings: Embeddings = "bfloat16"
+    """Type that embedding tables are stored in; int8 and int4 have a scale for each group of a row, rounded to nearest.
+    They are dequantized at load: smaller files, not less memory."""
     samples: Annotated[int, Field(ge=1)] = 128
     """Training examples that gptq reads."""
+
+    @property
+    def own_codes(self) -> bool:
+        """Whether these settings need effcomp's codes, which other libraries do not read."""
+        return self.rounding != "nearest" or self.embeddings != "bfloat16"
+
+    @property
+    def coded(self) -> tuple[ParameterGroup, ...]:
+        """Parameters that are stored in codes by PyTorch's lowerings."""
+        return ("linear",) if self.embeddings == "bfloat16" else ("embeddings", "linear")
 
     @property
     def calibration_samples(self) -> int:

@@ -9,7 +9,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from effcomp.quant.tensors import CODES, HEAD_MODULES, SCALE, linear_layers, nonzero_scale, stored_in
+from effcomp.quant import int4_linear
+from effcomp.quant.base import Embeddings
+from effcomp.quant.tensors import (
+    CODES,
+    HEAD_MODULES,
+    SCALE,
+    linear_layers,
+    load_floats,
+    nonzero_scale,
+    split_codes,
+    stored_in,
+)
+
+LARGEST_CODES = {"int8": 127, "int4": int4_linear.LARGEST_CODE}
+"""Of embeddings."""
 
 
 def quantize_groups(weight: Tensor, group_size: int, largest_code: int) -> tuple[Tensor, Tensor]:
@@ -37,6 +51,13 @@ def round_to(groups: Tensor, scale: Tensor, largest_code: int) -> Tensor:
     return torch.round(groups / scale[..., None]).clamp(-largest_code, largest_code).to(torch.int8)
 
 
+def dequantize_groups(codes: Tensor, scale: Tensor, columns: int) -> Tensor:
+    """Return the (rows, columns) weight that codes (rows, groups * group_size) and scale (rows, groups) stand for, in
+    the scale's dtype."""
+    weight = (codes.unflatten(1, (scale.shape[1], -1)) * scale[..., None]).flatten(1)
+    return weight[:, :columns].contiguous()
+
+
 class RoundedLinear(nn.Linear):
     """A linear layer in float32 whose codes are chosen already; its weight is what they stand for."""
 
@@ -44,8 +65,7 @@ class RoundedLinear(nn.Linear):
         """codes: (out, groups * group_size) int8; scale: (out, groups) float32, exact in bfloat16."""
         super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
         self.codes, self.scale = codes, scale.bfloat16().float()
-        weight = (codes.unflatten(1, (scale.shape[1], -1)) * self.scale[..., None]).flatten(1)
-        self.weight = nn.Parameter(weight[:, : layer.in_features].contiguous(), requires_grad=False)
+        self.weight = nn.Parameter(dequantize_groups(codes, self.scale, layer.in_features), requires_grad=False)
         self.bias = layer.bias
 
 
@@ -55,11 +75,12 @@ def replace_layer(model: nn.Module, layer: nn.Linear, name: str, codes: Tensor, 
 
 
 def encode_groups(
-    model: nn.Module, group_size: int, largest_code: int, pack: Callable[[Tensor], Tensor]
+    model: nn.Module, group_size: int, largest_code: int, pack: Callable[[Tensor], Tensor], embeddings: Embeddings
 ) -> dict[str, Tensor]:
-    """Return the tensors to store: packed codes and scales of the linear layers without the head, all else bfloat16.
+    """Return the tensors to store: packed codes and scales of the linear layers without the head, and of the embeddings
+    unless they stay bfloat16; all else bfloat16.
 
-    A RoundedLinear keeps its codes; any other layer is rounded to nearest.
+    A RoundedLinear keeps its codes; any other weight is rounded to nearest.
     """
     tensors = stored_in(model, "bfloat16")
     for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
@@ -69,4 +90,30 @@ def encode_groups(
         else:
             codes, scale = quantize_groups(layer.weight.detach(), group_size, largest_code)
         tensors[name + CODES], tensors[name + SCALE] = pack(codes), scale.bfloat16()
+    if embeddings != "bfloat16":
+        for name, table in tables(model).items():
+            if tensors.pop(f"{name}.weight", None) is None:
+                continue  # tied to a tensor that has an entry already
+            codes, scale = quantize_groups(table.weight.detach(), group_size, LARGEST_CODES[embeddings])
+            tensors[name + CODES] = int4_linear.pack(codes) if embeddings == "int4" else codes
+            tensors[name + SCALE] = scale.bfloat16()
     return tensors
+
+
+def tables(model: nn.Module) -> dict[str, nn.Embedding]:
+    """Return the embedding tables by name, each once."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
+
+
+def load_groups(skeleton: nn.Module, tensors: dict[str, Tensor]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Put the float tensors and the dequantized embeddings in their places; return (packed codes, scale) of each linear
+    layer that has them."""
+    coded, floats = split_codes(tensors)
+    for name, table in tables(skeleton).items():
+        if name in coded:
+            codes, scale = coded.pop(name)
+            # two 4-bit codes lie in a byte without sign
+            unpacked = int4_linear.unpack(codes) if codes.dtype == torch.uint8 else codes
+            floats[f"{name}.weight"] = dequantize_groups(unpacked, scale, table.embedding_dim)
+    load_floats(skeleton, floats)
+    return coded

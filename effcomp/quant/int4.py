@@ -7,7 +7,7 @@ from effcomp.core.batches import Batch
 from effcomp.quant.grouped import Grouped
 from effcomp.quant.lowering import OnnxLowering, OpenVinoLowering, TensorLowering, lowers
 from effcomp.quant.onnx_graph import read_graph
-from effcomp.quant.tensors import cast, linear_layers, load_floats, split_codes
+from effcomp.quant.tensors import cast, linear_layers
 
 if TYPE_CHECKING:
     from openvino import Model as OpenVinoModel
@@ -22,6 +22,7 @@ class Int4(Grouped):
     """4-bit weights with a scale for every group of inputs; linear layers without the head.
 
     Codes are the nearest, or chosen by quant.rounding=hqq or gptq; ONNX Runtime and NNCF round to nearest themselves.
+    quant.embeddings=int8 or int4 stores the embeddings in groups too, for PyTorch, which dequantizes them at load.
 
     torch         effcomp's codes, on a CPU; the kernel multiplies bfloat16 activations, so the rest is bfloat16 too
     cuda_graphs   effcomp's codes, which a compiled kernel dequantizes to bfloat16 in each call
@@ -37,16 +38,16 @@ def encode(quant: Int4, model: "nn.Module") -> "dict[str, Tensor]":
     from effcomp.quant.groups import encode_groups
     from effcomp.quant.int4_linear import pack
 
-    return encode_groups(model, quant.group_size, quant.largest_code, pack)
+    return encode_groups(model, quant.group_size, quant.largest_code, pack, quant.embeddings)
 
 
 def decode(quant: Int4, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
     import torch
 
+    from effcomp.quant.groups import load_groups
     from effcomp.quant.int4_linear import Int4Linear, unpack
 
-    coded, floats = split_codes(tensors)
-    load_floats(skeleton, floats)
+    coded = load_groups(skeleton, tensors)
     cast(skeleton, torch.bfloat16)
     layers = linear_layers(skeleton)
     for name, (codes, scale) in coded.items():
@@ -57,9 +58,9 @@ def decode(quant: Int4, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> 
 
 def decode_fused(quant: Int4, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
     from effcomp.quant.fused_linear import ByGroup, placed
+    from effcomp.quant.groups import load_groups
 
-    coded, floats = split_codes(tensors)
-    load_floats(skeleton, floats)
+    coded = load_groups(skeleton, tensors)
     layers = linear_layers(skeleton)
     return placed(
         skeleton,
@@ -94,7 +95,7 @@ def rewrite_openvino(quant: Int4, model: "OpenVinoModel", samples: list[Batch]) 
 @lowers(Int4, "torch")
 def to_torch(quant: Int4) -> TensorLowering:
     return TensorLowering(
-        applies_to=("linear",),
+        applies_to=quant.coded,
         expected_kernels=("int4pack_mm",),
         devices=("cpu",),
         compute_dtype="bfloat16",
@@ -107,13 +108,13 @@ def to_torch(quant: Int4) -> TensorLowering:
 @lowers(Int4, "cuda_graphs")
 def to_cuda_graphs(quant: Int4) -> TensorLowering:
     return TensorLowering(
-        applies_to=("linear",), compute_dtype="bfloat16", tolerance=TOLERANCE, encode=encode, decode=decode_fused
+        applies_to=quant.coded, compute_dtype="bfloat16", tolerance=TOLERANCE, encode=encode, decode=decode_fused
     )
 
 
 @lowers(Int4, "onnxruntime")
 def to_onnx(quant: Int4) -> OnnxLowering | None:
-    if quant.rounding != "nearest":
+    if quant.own_codes:
         return None
     return OnnxLowering(
         applies_to=("linear", "head"),
@@ -126,7 +127,7 @@ def to_onnx(quant: Int4) -> OnnxLowering | None:
 
 @lowers(Int4, "openvino")
 def to_openvino(quant: Int4) -> OpenVinoLowering | None:
-    if quant.rounding != "nearest":
+    if quant.own_codes:
         return None
     return OpenVinoLowering(
         applies_to=("linear", "head", "embeddings"),

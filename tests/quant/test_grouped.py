@@ -9,10 +9,12 @@ from safetensors.torch import load_file
 from effcomp.artifact.folder import load_artifact, write_artifact
 from effcomp.artifact.safetensors import weights_file
 from effcomp.core.code_key import closure, package_sources
+from effcomp.core.errors import Skipped
 from effcomp.models.base import load_checkpoint
 from effcomp.prune.base import NoPrune
 from effcomp.quant import int3_codes, int4_linear
-from effcomp.quant.groups import RoundedLinear
+from effcomp.quant.groups import RoundedLinear, quantize_groups
+from effcomp.quant.lowering import Lowering, lowering, lowerings
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 from effcomp.runtimes.torch import Torch
 from tests.conftest import compose_parts
@@ -49,6 +51,36 @@ def test_the_artifact_holds_the_codes_that_were_chosen(
 def test_an_artifact_is_that_of_its_rounding() -> None:
     keys = [str(compose_parts("quant=int4", f"quant.rounding={one}").quant.key()) for one in ("nearest", "hqq", "gptq")]
     assert len(set(keys)) == 3
+
+
+@pytest.mark.parametrize("name", ["int4", "int3"])
+@pytest.mark.parametrize(("embeddings", "largest", "bits"), [("int8", 127, 8), ("int4", 7, 4)])
+def test_embeddings_come_back_within_half_a_step(
+    name: str, embeddings: str, largest: int, bits: int, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    quant = compose_parts(f"quant={name}", f"quant.embeddings={embeddings}").quant
+    model, tokenizer = load_checkpoint(tiny_gpt2, "causal_lm")
+    table = model.transformer.wte.weight.detach().clone()
+    write_artifact(
+        model, tokenizer, "causal_lm", NoPrune(name="none"), quant, Torch(name="torch").format, [], [], tmp_path
+    )
+    stored = load_file(weights_file(tmp_path))
+    assert "transformer.wte.weight" not in stored
+    assert stored["transformer.wte.codes"].nbytes == table.numel() * bits / 8
+    _, scale = quantize_groups(table, 32, largest)
+    step = scale.repeat_interleave(32, dim=1)
+    for runtime in ("torch", "cuda_graphs"):
+        loaded = load_artifact(tmp_path, runtime)
+        error = (loaded.transformer.wte.weight.float() - table).abs()
+        assert (error <= step * (0.51 + largest * 2**-7)).all(), "half a step, and what bfloat16 rounds off"
+        assert loaded.lm_head.weight is loaded.transformer.wte.weight, "the head reads the same table"
+    assert lowerings(quant)["torch"].applies_to == ("embeddings", "linear")
+
+
+@pytest.mark.parametrize("setting", ["rounding=hqq", "rounding=gptq", "embeddings=int8", "embeddings=int4"])
+def test_a_runtime_that_rounds_by_itself_does_not_read_chosen_codes(setting: str) -> None:
+    with pytest.raises(Skipped, match=r"quant=int4 does not run on runtime=openvino; it runs on: torch, cuda_graphs$"):
+        lowering(compose_parts("quant=int4", f"quant.{setting}").quant, "openvino", Lowering)
 
 
 def test_a_change_of_a_method_makes_its_artifacts_stale() -> None:
