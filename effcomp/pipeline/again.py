@@ -3,6 +3,8 @@
 import json
 import os
 import shlex
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -19,16 +21,20 @@ NOWHERE = ("device.cores", "store", "remeasure", "tracking")
 
 def overrides(config: dict[str, Any]) -> list[str]:
     """Return the overrides that compose a record's config: choices that are not the default ones, and settings that
-    their files do not have.
+    their files do not have or leave open (`???`).
 
     Raises:
         HydraException: a choice is not among effcomp's own.
     """
+    from omegaconf import OmegaConf
+
     usual = build(composed([])).config["choices"]
     typed = [f"{group}={choice}" for group, choice in config["choices"].items() if choice != usual.get(group)]
     recovery = (config["prune"].get("recovery") or {"name": "none"})["name"]
     if recovery != "none":
         typed.append(f"finetune@{RECOVERY}={recovery}")
+    unset = sorted(OmegaConf.missing_keys(composed(typed)))
+    typed += [f"{name}={written(reduce(getitem, name.split('.'), config))}" for name in unset]
     found, asked = (leaves(settings(one)) for one in (build(composed(typed)).config, config))
     differing = [name for name in found if name in asked and asked[name] != found[name]]
     return typed + [f"{name}={written(asked[name])}" for name in differing if not name.startswith(NOWHERE)]

@@ -2,6 +2,9 @@
 
 import os
 import re
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from effcomp.core.errors import UserError
 from effcomp.core.hub.refusals import Unreachable
 from effcomp.core.hub.repository import Repository, commit
+from tests.conftest import start_effcomp
+from tests.faults.ground import mounted
 from tests.hub_server import Fault, HubServer
 
 NAME = "some/model"
@@ -128,6 +133,32 @@ def test_a_cache_that_cannot_be_written_to_is_one_line(repository: Repository, t
     (tmp_path / "cache").mkdir(mode=0o500)
     with pytest.raises(UserError, match="set HF_HOME to a folder that can be written to"):
         repository.fetch(FILES)
+
+
+def test_a_full_disk_is_one_line_and_the_rest_is_fetched_later(repository: Repository, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    with mounted(cache, "-t", "tmpfs", "-o", "size=100k", "tmpfs"):
+        with pytest.raises(UserError, match=r"some/model does not fit on the disk \(.*No space left.*set HF_HOME to a"):
+            repository.fetch(FILES)
+        subprocess.run(["mount", "-o", "remount,size=1m", str(cache)], check=True)
+        assert (repository.fetch(FILES) / "model.safetensors").read_bytes() == FILES["model.safetensors"]
+
+
+def test_a_command_that_waits_for_the_hub_heeds_a_signal(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}.items():
+        monkeypatch.setenv(name, value)
+    hub.fault = Fault("silent")
+    command = start_effcomp("model=hub", f"model.repository={NAME}", "task=sst2", "device=cpu", cwd=tmp_path)
+    end = time.monotonic() + 120
+    while not any(NAME in path for path in hub.asked):
+        assert command.poll() is None, "it ended before it asked the Hub"
+        assert time.monotonic() < end, "it did not ask the Hub"
+        time.sleep(0.05)
+    command.send_signal(signal.SIGTERM)
+    assert command.wait(10) == 130
 
 
 def test_an_invalid_token_is_named(hub: HubServer, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

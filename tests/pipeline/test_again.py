@@ -34,6 +34,12 @@ def test_a_setting_with_a_list_or_a_none_is_written_as_hydra_reads_it() -> None:
     assert overrides(config) == ["device.threads=2", "bench.batch_sizes=[1,8]", "bench.fixed_length=64"]
 
 
+def test_settings_that_a_choice_leaves_open_are_in_the_command() -> None:
+    typed = ["model=hub", "task=hub_table", "model.repository=some/bert", "task.label=stars"]
+    typed += ["task.repository=some/table", "task.text=['title','text']"]
+    assert overrides(build(composed(typed)).config) == typed
+
+
 def test_every_line_of_the_end_fits_a_narrow_terminal(tmp_path: Path) -> None:
     record = Record.from_json(PRUNED[0])
     text = f"{ending(record)}\n{ways_on(record, tmp_path, 'm-' + 32 * '0')}"
