@@ -13,6 +13,7 @@ CHOICES = [file for group in GROUPS for file in sorted((CONF / group).glob("*.ya
 
 NEEDED = {
     "model=hub": ["model.repository=some/model"],
+    "task=table": ["task.data_dir=FOLDER", "task.train_files=[a.csv]", "task.text=[text]", "task.label=label"],
     "task=hub_table": ["task.repository=some/table", "task.text=[text]", "task.label=label"],
 }
 """Settings without a default: the command names them."""

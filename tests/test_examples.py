@@ -1,0 +1,53 @@
+"""examples/, with one epoch, two formats and a short measurement, in a copy of their folder."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, SMALL, machine_rates_in
+
+EXAMPLES = ROOT / "examples"
+SHORTER = {
+    '"bench=quick"': ", ".join(f'"{setting}"' for setting in SMALL),
+    "finetune.epochs=8": "finetune.epochs=1",
+    "none,bf16,int8_dynamic": "none,int8_dynamic",
+    "int8_dynamic,nf4": "int8_dynamic",
+}
+"""Code of the examples -> what the tests run in its place."""
+
+
+def code(file: Path) -> str:
+    """Return the code of a script, or of a notebook's cells one after another."""
+    if file.suffix == ".py":
+        return file.read_text()
+    cells = json.loads(file.read_text())["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"), [("own_table.py", "a new ticket goes to: "), ("own_model.ipynb", " threads\n")]
+)
+def test_the_example_runs(name: str, printed: str, tmp_path: Path) -> None:
+    folder = tmp_path / "examples"
+    shutil.copytree(EXAMPLES, folder)
+    short = code(folder / name)
+    assert '"bench=quick"' in short
+    for words, shorter in SHORTER.items():
+        short = short.replace(words, shorter)
+    (folder / "short.py").write_text(short)
+    with machine_rates_in(folder / "multirun/store"):
+        done = subprocess.run(
+            [sys.executable, "short.py"],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout
