@@ -33,7 +33,7 @@ $(READY): requirements.lock requirements-data.txt pyproject.toml
 cluster: $(READY) ## the launchers of docs/cluster.md too: joblib, Ray, Slurm
 	@$(PIP) -r requirements-cluster.lock
 
-demo: $(READY) ## one sweep: MiniLM fine-tuned, measured in six or seven number formats on three runtimes (under 5 minutes)
+demo: $(READY) ## one sweep: MiniLM fine-tuned, measured in six or seven number formats on three runtimes
 	$(RUN) -m effcomp.run -m +experiment=demo 2>&1 >multirun/demo.jsonl
 
 test: $(READY) ## the test suite
