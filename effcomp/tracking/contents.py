@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from effcomp.artifact.description import read_description
 from effcomp.core.component import from_spec
@@ -17,7 +18,7 @@ from effcomp.record.result import Result
 from effcomp.runtimes.base import Runtime
 from effcomp.tracking.base import Summary
 from effcomp.tracking.metrics import metrics, series
-from effcomp.tracking.names import LINK_TAG, LONGEST_TAG, NOTE_TAG, RECORD_TAG, metric_name, model_name
+from effcomp.tracking.names import LINK_TAG, LONGEST_TAG, NOTE_TAG, PARENT_TAG, RECORD_TAG, metric_name, model_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,13 +33,13 @@ MOST_METRICS = 1000
 
 def tags_of(record: Record) -> dict[str, str]:
     """Return the tags of a run: choices, processor or GPU, verdict."""
-    versus = record.versus_baseline
+    versus, baseline = record.versus_baseline, is_baseline(record)
     tags = {
         "kind": "configuration",
-        "baseline": str(is_baseline(record)),
+        "baseline": str(baseline),
         RECORD_TAG: text_hash(record.to_json()),
         "processor": record.truth.machine.device[:LONGEST_TAG],
-        "verdict": versus.status if isinstance(versus, NotMeasured) else versus.verdict,
+        "verdict": "-" if baseline else versus.status if isinstance(versus, NotMeasured) else versus.verdict,
         "mlflow.source.name": "effcomp.run",
         "mlflow.source.git.commit": record.truth.software.git_commit.partition("+")[0],
         **{group: choice[:LONGEST_TAG] for group, choice in record.choices.items()},
@@ -84,19 +85,27 @@ def log_summary(client: "MlflowClient", run_id: str, summary: Summary) -> None:
     if summary.front is not None:
         pixels = (imread(summary.front)[..., :3] * 255).round().astype(np.uint8)
         client.log_image(run_id, pixels, key="front", step=0)
-    client.set_tag(run_id, NOTE_TAG, described(client.get_run(run_id), summary)[:LONGEST_TAG])
+    client.set_tag(run_id, NOTE_TAG, described(client, client.get_run(run_id), summary)[:LONGEST_TAG])
 
 
-def described(run: "Run", summary: Summary) -> str:
-    """Return the description of a sweep, with links to runs of earlier sweeps that it did not measure again."""
-    links = [
-        f"- [{name}](#/experiments/{run.info.experiment_id}/runs/{tag.removeprefix(LINK_TAG)})"
-        for tag, name in sorted(run.data.tags.items())
-        if tag.startswith(LINK_TAG)
+def described(client: "MlflowClient", run: "Run", summary: Summary) -> str:
+    """Return the description of a sweep, with links to its page, to the comparison of its configurations, and to runs
+    of earlier sweeps that it did not measure again."""
+    experiment, tags = run.info.experiment_id, run.data.tags
+    earlier = {tag.removeprefix(LINK_TAG): name for tag, name in sorted(tags.items()) if tag.startswith(LINK_TAG)}
+    children = client.search_runs([experiment], f"tags.`{PARENT_TAG}` = '{run.info.run_id}'")
+    compared = [child.info.run_id for child in children if child.info.status == "FINISHED"] + list(earlier)
+    runs, experiments = quote(json.dumps(compared)), quote(json.dumps([experiment]))
+    page = f"#/experiments/{experiment}/runs/{run.info.run_id}/artifacts/{summary.results.name}/index.html"
+    parts = [
+        summary.description,
+        f"- [The page with plots and all numbers]({page})",
+        f"- [The comparison of the configurations](#/compare-runs?runs={runs}&experiments={experiments})",
     ]
-    earlier = ["Measured before, in the runs of an earlier sweep:", "\n".join(links)] if links else []
-    page = f"The page with plots and all numbers: artifact `{summary.results.name}/index.html`."
-    return "\n\n".join([summary.description, page, *earlier])
+    if earlier:
+        links = [f"- [{name}](#/experiments/{experiment}/runs/{run_id})" for run_id, name in earlier.items()]
+        parts += ["\nMeasured before, in the runs of an earlier sweep:\n", *links]
+    return "\n".join(parts)
 
 
 def log_numbers(client: "MlflowClient", run_id: str, result: Result) -> None:

@@ -36,8 +36,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-"""MLflow's pages then show runs and models first, and not prompts and traces."""
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    NOTE_TAG: "A sweep of effcomp is a parent run with a table, links and the front; its configurations stand beneath. "
+    "Choose *Model training* at the top left. Metrics without a slash are the ones to show as columns; the others fold "
+    "by section: quality/, speed/, cost/, truth/, training/, trace/.",
+}
+"""Kind and description: MLflow's pages show runs and models of this kind, and not prompts and traces."""
 PROCESS_TAG = "process"
 
 

@@ -4,7 +4,6 @@ MLflow finds `_load_pyfunc` by this module's name, which stands in the model's o
 `mlflow.pyfunc.load_model(URI).predict(table)`, or `mlflow models serve`.
 """
 
-import json
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -91,10 +90,11 @@ def model_signature(signature: Signature, artifact: Path) -> "ModelSignature":
     """Return the columns that the model takes and gives, as MLflow checks them."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
+    from transformers import AutoConfig
 
     if signature.problem == "classification":
-        names = json.loads((artifact / "config.json").read_text())["id2label"]
-        outputs = [ColSpec("string", "label"), *(ColSpec("double", names[key]) for key in sorted(names, key=int))]
+        names = AutoConfig.from_pretrained(artifact).id2label  # the file leaves default names out
+        outputs = [ColSpec("string", "label"), *(ColSpec("double", names[index]) for index in sorted(names))]
     elif signature.problem == "generation":
         outputs = [ColSpec("string", "text"), ColSpec("long", "tokens")]
     else:

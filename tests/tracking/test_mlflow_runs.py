@@ -1,9 +1,12 @@
 """MLflow under several writers, a run that raises, runs of processes that were killed, a logged model."""
 
+import json
 import multiprocessing
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import mlflow
 import pandas as pd
@@ -192,11 +195,12 @@ def test_a_run_names_its_data_its_processor_and_its_verdict(tmp_path: Path) -> N
     client = mlflow.MlflowClient(tracking.uri)
     experiment = client.get_experiment_by_name("compression")
     assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert "Metrics without a slash" in experiment.tags[NOTE_TAG]
     (run,) = client.search_runs([experiment.experiment_id])
     truth = result.record.truth
     assert (run.data.tags["team"], run.data.tags["attempt"]) == ("search", "2")
     assert run.data.tags["processor"] == truth.machine.device
-    assert run.data.tags["verdict"] in {"not worse", "worse", "undecided"}
+    assert run.data.tags["verdict"] == result.record.versus_baseline.verdict
     (data,) = run.inputs.dataset_inputs
     assert data.dataset.name == result.record.choices["task"]
     assert truth.data.fingerprint.startswith(data.dataset.digest)
@@ -224,7 +228,12 @@ def test_a_repeated_sweep_links_to_the_runs_that_are_there(tmp_path: Path) -> No
     assert parent.data.metrics == {"best/accuracy": 0.9}
     note = parent.data.tags[NOTE_TAG]
     assert note.startswith("| a table |")
-    assert f"#/experiments/{experiment.experiment_id}/runs/{run.info.run_id}" in note
+    here = f"#/experiments/{experiment.experiment_id}/runs"
+    assert f"({here}/{run.info.run_id})" in note
+    assert f"({here}/{again}/artifacts/results/index.html)" in note
+    (comparison,) = re.findall(r"\(#/compare-runs\?(.*)\)", note)
+    asked = {name: json.loads(value) for name, (value,) in parse_qs(comparison).items()}
+    assert asked == {"runs": [run.info.run_id], "experiments": [experiment.experiment_id]}
 
 
 def test_a_run_of_a_sweep_that_was_cut_off_moves_to_the_next(tmp_path: Path) -> None:
