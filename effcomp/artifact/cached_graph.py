@@ -21,7 +21,7 @@ class GrowingCache:
     """Cache of a traced call: transformers calls `update` for each layer, in order."""
 
     def __init__(self, past: list[Tensor]) -> None:
-        """past: keys and values of each layer in turn, (batch, key heads, tokens, features)."""
+        """Keep the keys and values of each layer in turn, (batch, key heads, tokens, features)."""
         self.past, self.present = past, list[Tensor]()
 
     def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:

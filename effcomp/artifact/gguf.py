@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 WEIGHTS_FILE, HEAD_FILE = "model.gguf", "head.safetensors"
 TABLES = ("token_embd.weight", "position_embd.weight", "token_types.weight")
-"""Of these a call reads a few rows."""
+"""Tensors of which a call reads a few rows."""
 FLOAT_TABLES = TABLES[1:]
 """llama.cpp adds these as they are: they stay float32."""
 GGML_QUANT_VERSION = 2
@@ -108,8 +108,8 @@ def write_gguf(
 
 
 def mean_squares(model: "PreTrainedModel", architecture: Architecture, samples: list[Batch]) -> Importance:
-    """The mean square of each input of each linear layer over the tokens of some texts, by the weight's name in GGUF:
-    how much an error of a weight costs (llama.cpp's importance matrix, tools/imatrix).
+    """Return the mean square of each input of each linear layer over the tokens of some texts, by the weight's name in
+    GGUF: the cost of an error of a weight (llama.cpp's importance matrix, tools/imatrix).
 
     Args:
         samples: batches of one.

@@ -31,9 +31,9 @@ class Architecture:
     norm: str = "rms"
     rotary: bool = True
     interleaved: bool = False
-    """Whether llama.cpp rotates neighbouring channels, where transformers rotates the two halves of a head."""
+    """True where llama.cpp rotates neighbouring channels and transformers the two halves of a head."""
     norm_offset: float = 0.0
-    """What transformers adds to the weight of a norm when it computes."""
+    """Constant that transformers adds to the weight of a norm in the forward pass."""
     uneven: str | None = None
     """llama.cpp's name of the same architecture with a shape for each layer."""
 

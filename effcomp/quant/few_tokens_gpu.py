@@ -11,7 +11,7 @@ from torch import Tensor
 from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 COLUMNS = 1024
-"""Of each row a program reads so many weights at a time; all of a short row where there are few rows."""
+"""Number of weights of a row that a program reads at a time; all of a short row where there are few rows."""
 
 
 @triton.jit
@@ -29,7 +29,7 @@ def rows_kernel(  # type: ignore[no-untyped-def]
     BIASED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """ROWS outputs of one token. values: (tokens, width), weight: (outputs, width), scale, bias: (outputs,)."""
+    """Compute ROWS outputs of one token. values: (tokens, width), weight: (outputs, width), scale, bias: (outputs,)."""
     token, rows = tl.program_id(1), tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     there, columns = rows < outputs, tl.arange(0, COLUMNS)
     place = weight + rows.to(tl.int64)[:, None] * width + columns[None, :]
@@ -69,8 +69,9 @@ def groups_kernel(  # type: ignore[no-untyped-def]
     BIASED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """ROWS outputs of one token. planes: (tokens, 8, width), packed: (outputs, width) int32 with eight codes in a word,
-    scale: (outputs, groups); `shared` words of a row have one scale."""
+    """Compute ROWS outputs of one token. planes: (tokens, 8, width), packed: (outputs, width) int32 with eight codes in
+    a word, scale: (outputs, groups); `shared` words of a row have one scale.
+    """
     token, rows = tl.program_id(1), tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     there = rows < outputs
     sums = tl.zeros((ROWS, WORDS), dtype=tl.float32)

@@ -37,7 +37,7 @@ class Fp8Linear(nn.Module):
     bias: Tensor | None
 
     def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None) -> None:
-        """codes: (out, in) float8_e4m3fn; scale: (out, 1) float32; bias: (out,)."""
+        """Take codes: (out, in) float8_e4m3fn; scale: (out, 1) float32; bias: (out,)."""
         super().__init__()
         self.in_features = codes.shape[1]
         self.register_buffer("codes", codes)

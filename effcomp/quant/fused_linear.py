@@ -22,7 +22,7 @@ class FusedLinear(nn.Module):
     bias: Tensor | None
 
     def __init__(self, bias: Tensor | None) -> None:
-        """bias: (out,)."""
+        """Register the bias, (out,), as bfloat16."""
         super().__init__()
         self.register_buffer("bias", None if bias is None else bias.detach().bfloat16())
 
@@ -64,7 +64,7 @@ class ByRow(FusedLinear):
     scale: Tensor
 
     def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None) -> None:
-        """codes: (out, in) int8; scale: () or (out, 1) float32."""
+        """Take codes: (out, in) int8; scale: () or (out, 1) float32."""
         super().__init__(bias)
         self.register_buffer("codes", codes)
         self.register_buffer("scale", scale.float())
@@ -85,7 +85,7 @@ class ByGroup(FusedLinear):
     scale: Tensor
 
     def __init__(self, packed: Tensor, scale: Tensor, bias: Tensor | None, in_features: int) -> None:
-        """packed: (out, in / 2) uint8, codes + 8, the even columns in the low half; scale: (out, groups)."""
+        """Take packed: (out, in / 2) uint8, codes + 8, the even columns in the low half; scale: (out, groups)."""
         super().__init__(bias)
         self.in_features = in_features
         self.register_buffer("packed", packed)
@@ -116,8 +116,9 @@ class ByTable(FusedLinear):
     def __init__(
         self, packed: Tensor, scale: Tensor, table: Tensor, bias: Tensor | None, shape: tuple[int, int]
     ) -> None:
-        """packed: (out * in / 2,) uint8, row after row, the first of two in the high half; scale: (blocks,) float32, of
-        as many weights each; table: (16,) float32; shape: (out, in)."""
+        """Take packed: (out * in / 2,) uint8, row after row, the first of two in the high half; scale: (blocks,)
+        float32, of as many weights each; table: (16,) float32; shape: (out, in).
+        """
         super().__init__(bias)
         self.shape, self.block = shape, 2 * packed.numel() // scale.numel()
         self.register_buffer("packed", packed)

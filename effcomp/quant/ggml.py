@@ -30,7 +30,7 @@ def check_version() -> None:
 
 @cache
 def library() -> ctypes.CDLL:
-    """The shared library of llama.cpp and ggml.
+    """Load the shared library of llama.cpp and ggml.
 
     Raises:
         UserError: another version of the package is installed.

@@ -13,7 +13,7 @@ from effcomp.quant.lowering import Lowering, lowers
 
 FLOAT_TYPES: dict[str, GgufType] = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 TOLERANCE = 0.01
-"""Of float types: llama.cpp reads some activation functions from a table in float16."""
+"""Tolerance of float types: llama.cpp reads some activation functions from a table in float16."""
 
 
 class Gguf(Quant):

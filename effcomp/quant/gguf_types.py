@@ -21,17 +21,17 @@ class Tensor:
     """A matrix of the model, as the rules see it."""
 
     name: str
-    """As GGUF names it: `blk.3.attn_v.weight`."""
+    """Name in GGUF: `blk.3.attn_v.weight`."""
     width: int
-    """Its inputs: the length of a row."""
+    """Number of inputs: the length of a row."""
     layers: int
-    """Of the model."""
+    """Number of layers of the model."""
     grouped: bool
-    """Whether four query heads or more share a key head."""
+    """True where four query heads or more share a key head."""
     importance: bool
-    """Whether an importance matrix weighs the errors of its weights."""
+    """True where an importance matrix weighs the errors of its weights."""
     is_output: bool
-    """Whether it makes the logits; an embedding table that is tied to them is such a one."""
+    """True for the matrix that makes the logits, also when it is the tied embedding table."""
 
     @property
     def role(self) -> str:

@@ -30,8 +30,8 @@ class Int4Linear(nn.Module):
     scale_and_zero: Tensor
 
     def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None, in_features: int) -> None:
-        """codes: (out, groups * group_size) int8 in [-8, 7]; scale: (out, groups) bfloat16; bias: (out,) bfloat16;
-        in_features: how many of the columns of codes are real, the others being zero."""
+        """Take codes: (out, groups * group_size) int8 in [-8, 7]; scale: (out, groups) bfloat16; bias: (out,) bfloat16;
+        in_features: number of real columns of codes; the others are zero."""
         super().__init__()
         self.out_features, self.in_features = codes.shape[0], in_features
         self.group_size, self.padding = codes.shape[1] // scale.shape[1], codes.shape[1] - in_features

@@ -61,7 +61,7 @@ class Int8Linear(nn.Module):
     scale: Tensor
 
     def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None) -> None:
-        """codes: (out, in) int8; scale: () or (out, 1) float32; bias: (out,) float32."""
+        """Take codes: (out, in) int8; scale: () or (out, 1) float32; bias: (out,) float32."""
         super().__init__()
         self.out_features, self.in_features = codes.shape
         self.register_buffer("codes", codes)

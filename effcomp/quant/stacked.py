@@ -17,7 +17,7 @@ class Stack(nn.Module):
     """One layer that computes the outputs of several."""
 
     def __init__(self, whole: nn.Module, sizes: Sequence[int]) -> None:
-        """sizes: the outputs of each."""
+        """Wrap the stacked layer; sizes: number of outputs of each layer in it."""
         super().__init__()
         self.whole, self.sizes = whole, list(sizes)
         self.outputs: Sequence[Tensor] = ()

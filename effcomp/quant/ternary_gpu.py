@@ -199,7 +199,7 @@ class PackedTernaryLinear(nn.Module):
     bias: Tensor | None
 
     def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None) -> None:
-        """codes: (out, in) int8 in {-1, 0, 1}; scale: (out,) float32; bias: (out,)."""
+        """Take codes: (out, in) int8 in {-1, 0, 1}; scale: (out,) float32; bias: (out,)."""
         super().__init__()
         self.in_features = codes.shape[1]
         self.missing = -self.in_features % (PER_BYTE * BLOCK_BYTES)

@@ -145,7 +145,7 @@ class Record(Row):
 
 
 def numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
-    """The numbers in nested dicts with their dotted paths; an interval's value stands under its own path."""
+    """Yield the numbers of nested dicts with their dotted paths; an interval's value has the interval's path."""
     if isinstance(value, dict):
         for name, inner in value.items():
             below = path if name == "value" and not isinstance(inner, dict) else f"{path}.{name}".lstrip(".")
@@ -155,7 +155,7 @@ def numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
 
 
 def label(config: dict[str, Any]) -> str:
-    """A configuration in one word, for the names of runs: `minilm-rotten_tomatoes-nf4-structured-0.5-openvino`."""
+    """Return a configuration in one word, to name a run: `minilm-rotten_tomatoes-nf4-structured-0.5-openvino`."""
     choices = config["choices"]
     names = [model_called(config), choices["task"], choices["quant"]]
     if choices["prune"] != "none":
@@ -178,7 +178,7 @@ def model_called(config: dict[str, Any]) -> str:
 
 
 def flattened(key: str, value: Any) -> dict[str, Any]:
-    """A setting by its key; a choice by its name, and its own settings."""
+    """Return a setting by its key; a choice by its name, with its own settings."""
     if not (isinstance(value, dict) and "id" in value):
         return {key: value}
     flat = {key: value["name"]}
@@ -189,8 +189,9 @@ def flattened(key: str, value: Any) -> dict[str, Any]:
 
 
 def settings(config: dict[str, Any]) -> dict[str, Any]:
-    """A run's config flat, as it is typed: {"quant": "nf4", "quant.block_size": 64, "seed": 0, ...}. Without `study`,
-    which changes nothing."""
+    """Return a run's config flat, as it is typed: {"quant": "nf4", "quant.block_size": 64, "seed": 0, ...}. Without
+    `study`, which does not affect the result.
+    """
     flat: dict[str, Any] = dict(config["choices"])
     for group, value in config.items():
         if group not in {"choices", "study"}:

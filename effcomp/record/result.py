@@ -18,8 +18,7 @@ TEXTS_FILE = "texts.jsonl"
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """The folders of runs below this one, by name; an entry of the store, which has a manifest, is a copy of what a
-    run has."""
+    """Return the folders of runs below this one, by name, without the store's copies of them, which have a manifest."""
     records = sorted(file for file in folder.rglob(RECORD_FILE) if file.is_file())
     return [record.parent for record in records if not record.with_name(MANIFEST).exists()]
 
@@ -51,7 +50,7 @@ class Result:
     texts: list[dict[str, str]]
     """Generation tasks: each prompt, its reference, and the texts of baseline and variant; else empty."""
     started_ms: int
-    """When the run began, Unix time."""
+    """Start of the run, Unix time in milliseconds."""
     ended_ms: int
 
     def write(self, folder: Path) -> None:

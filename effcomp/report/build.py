@@ -47,16 +47,18 @@ class Report:
 
 
 def write_report(source: Path, left_out: list[str]) -> Report:
-    """The report of all records of a folder or file, where `target_of` says.
+    """Write the report of all records of a folder or file into the folder of `target_of`.
 
     Args:
-        left_out: the configurations that have no record, each with its reason.
+        left_out: configurations without a record, each with its reason.
     """
     return write(find([str(source)]), target_of([str(source)]), left_out, None)
 
 
 def target_of(sources: Sequence[str]) -> Path:
-    """The folder `results` in a folder, NAME_results beside NAME.jsonl, and of other or several sources ./results."""
+    """Return the folder of a report: FOLDER/results, NAME_results for NAME.jsonl, ./results for other sources or
+    several.
+    """
     if len(sources) > 1 or is_uri(sources[0]):
         return Path(FOLDER)
     source = Path(sources[0])

@@ -24,7 +24,7 @@ class NamedRecord:
 
 
 def name(record: Record) -> str:
-    """The compression as a person says it: `int8_dynamic`, `nf4 + structured 0.5 + distill`, `none (baseline)`."""
+    """Return the compression in words: `int8_dynamic`, `nf4 + structured 0.5 + distill`, `none (baseline)`."""
     choices = record.choices
     if is_baseline(record):
         return BASELINE_NAME
@@ -65,7 +65,7 @@ def repeated(names: list[str]) -> list[list[int]]:
 
 
 def distinctions(configs: list[dict[str, Any]]) -> list[list[str]]:
-    """For each of some flat configs the settings that are not the same in all of them, as `key=value`."""
+    """Return for each flat config the settings that vary between them, as `key=value`."""
     missing = object()
     same = {k for k, value in configs[0].items() if all(config.get(k, missing) == value for config in configs)}
     told = []
@@ -88,7 +88,7 @@ def subject(records: Sequence[Record]) -> str:
 
 
 def spread(interval: Interval, digits: int, scale: float = 1.0, sign: str = "") -> str:
-    """`82.9 [81.0, 84.7]`."""
+    """Return a value with its interval: `82.9 [81.0, 84.7]`."""
     value, low, high = (
         f"{number * scale:{sign}.{digits}f}" for number in (interval.value, interval.low, interval.high)
     )

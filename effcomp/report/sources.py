@@ -26,7 +26,7 @@ class Found:
 
 
 def find_records(source: Path) -> list[Record]:
-    """The records of a folder (each record.json below it) or of a file (one on each line), the baseline first.
+    """Return the records of a folder (each record.json below it) or of a file (one on each line), the baseline first.
 
     Raises:
         UserError: there is none, or one is of another version or damaged.
@@ -35,7 +35,7 @@ def find_records(source: Path) -> list[Record]:
 
 
 def find(sources: Sequence[str]) -> list[Found]:
-    """The records of all sources, each measurement once; the baseline first, then as they were measured.
+    """Return the records of all sources, each measurement once; the baseline first, then by time.
 
     Raises:
         UserError: a source is not there or has no record, or a record is of another version or damaged.
@@ -102,8 +102,9 @@ def parsed(text: RecordText) -> Found:
 
 
 def distinct(found: list[Found]) -> list[Found]:
-    """Each measurement once, as it was met first: two records that differ in their config alone (a copy, or a
-    configuration whose measurement was found in the store) are one."""
+    """Return the first record of each measurement. Two records that differ in their config alone (a copy, or a
+    configuration whose measurement was found in the store) count as one.
+    """
     kept: defaultdict[str, list[Found]] = defaultdict(list)
     for one in found:
         twins = kept[one.record.truth.time]

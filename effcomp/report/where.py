@@ -9,7 +9,7 @@ from effcomp.report.sources import Found
 
 
 def parse_where(items: list[str]) -> dict[str, list[str]]:
-    """By setting, the values that are wanted. Raises UserError for an item that is no KEY=VALUE[,VALUE]."""
+    """Return the wanted values of each setting. Raise UserError for an item that is no KEY=VALUE[,VALUE]."""
     wanted = {}
     for item in items:
         key, _, values = item.partition("=")

@@ -1,1 +1,1 @@
-"""Who executes an artifact: each runtime turns the folder into a function from a batch to logits."""
+"""Runtimes, which execute artifacts: each turns the folder into a function from a batch to logits."""

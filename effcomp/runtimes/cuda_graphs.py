@@ -74,13 +74,13 @@ class Recorded:
 
     graph: "torch.cuda.CUDAGraph"
     pinned: "Tensor"
-    """(columns, rows, length) int64 on the host."""
+    """Token columns on the host, (columns, rows, length) int64."""
     inputs: "Tensor"
-    """The same on the device."""
+    """Copy of `pinned` on the device."""
     outputs: "Tensor"
-    """(rows, classes) float32 on the device."""
+    """Logits on the device, (rows, classes) float32."""
     answer: "Tensor"
-    """The same on the host, pinned."""
+    """Copy of `outputs` on the host, pinned."""
 
     def __call__(self) -> NDArray[np.float32]:
         """Compute the logits of the inputs in `pinned`."""
@@ -103,7 +103,7 @@ class GraphedModel(CompiledModel):
     keeps_cache: ClassVar[bool] = False
 
     def __init__(self, forward: Any, head: Head, place: str, padding: int) -> None:
-        """padding: the token that fills a sequence up to its bucket; the attention mask leaves it out."""
+        """Take the padding token, which fills a sequence up to its bucket; the attention mask excludes it."""
         import torch
 
         super().__init__(forward, head, place)

@@ -65,7 +65,7 @@ def up_to_stop(text: str, stop: list[str]) -> str:
 
 
 def never(tokens: list[int]) -> bool:
-    """Stopping rule for timing: generate as many tokens as are asked for."""
+    """Return False: in timing, generation writes exactly the number of tokens asked for."""
     return False
 
 

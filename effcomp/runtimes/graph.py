@@ -15,7 +15,7 @@ class GraphModel(Loaded):
     """Base class of graphs from token ids to logits, as effcomp.artifact writes them."""
 
     def __init__(self, head: Head, names: set[str]) -> None:
-        """names: the graph's own inputs, which may be fewer than a tokenizer's columns."""
+        """Keep the names of the graph's inputs, which may be fewer than the tokenizer's columns."""
         self.head, self.names = head, names
 
     @abstractmethod

@@ -89,7 +89,7 @@ class Operator(Structure):
 
 
 messages: list[str] = []
-"""What llama.cpp logged as an error since the last call that asked."""
+"""Errors that llama.cpp logged since the list was last read."""
 
 
 @LOG
@@ -100,7 +100,7 @@ def keep_errors(level: int, text: bytes, _: int | None) -> None:
 
 @cache
 def llama() -> ctypes.CDLL:
-    """The library with its functions typed; what it logs is kept, not printed."""
+    """Load the library and type its functions; its log is kept, not printed."""
     found = library()
     typed: dict[str, tuple[type | None, list[type]]] = {
         "llama_log_set": (None, [LOG, c_void_p]),
@@ -133,7 +133,7 @@ class Model:
     """The weights of a GGUF file. Memory is mapped, but for weights that llama.cpp reorders for this processor."""
 
     def __init__(self, file: Path) -> None:
-        """Raises ValueError when llama.cpp does not load the file."""
+        """Load a GGUF file; raise ValueError when llama.cpp cannot."""
         params = llama().llama_model_default_params()
         params.n_gpu_layers = 0
         messages.clear()
@@ -143,7 +143,7 @@ class Model:
 
 
 class Size(NamedTuple):
-    """What a context has room for."""
+    """Capacity of a context."""
 
     sequences: int
     length: int
@@ -156,12 +156,12 @@ class Size(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What all contexts of a model have in common."""
+    """State that all contexts of a model share."""
 
     width: int
     """Values of an output: the vocabulary, or of features the hidden size."""
     features: bool
-    """Whether outputs are the last layer's features in place of logits."""
+    """True where outputs are the last layer's features instead of logits."""
     threads: int
     cache_type: CacheType
 

@@ -36,7 +36,7 @@ def part_kernel(  # type: ignore[no-untyped-def]
     PART: tl.constexpr,
     PARTS: tl.constexpr,
 ):
-    """The attention of one head of one row to a part of the slots.
+    """Compute the attention of one head of one row to a part of the slots.
 
     query: (rows, heads, features), keys, values: (rows, heads / shared, slots, features), seen: (rows, slots) uint8,
     sums: (rows, heads, PARTS, features), largest, totals: (rows, heads, PARTS).
@@ -74,7 +74,7 @@ def part_kernel(  # type: ignore[no-untyped-def]
 def whole_kernel(  # type: ignore[no-untyped-def]
     sums, largest, totals, output, features, FEATURES: tl.constexpr, PARTS: tl.constexpr, PADDED: tl.constexpr
 ):
-    """The parts of one head of one row, added up."""
+    """Add up the parts of one head of one row."""
     part, feature = tl.arange(0, PADDED), tl.arange(0, FEATURES)
     index, inside = tl.program_id(0) * PARTS + part, feature < features
     highest = tl.load(largest + index, mask=part < PARTS, other=LOWEST)

@@ -77,7 +77,7 @@ class Predictor:
 
     @property
     def labels(self) -> list[str]:
-        """The names of a classifier's labels, in the order of its logits."""
+        """Return the names of a classifier's labels, in the order of its logits."""
         return [self.config.id2label[index] for index in sorted(self.config.id2label)]
 
     def __call__(self, texts: Texts) -> list[Answer]:

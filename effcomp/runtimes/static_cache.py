@@ -194,7 +194,7 @@ class StaticDecoder:
         return answer
 
     def typed(self, mask: Tensor) -> Tensor:
-        """The mask as the model's attention takes it: bool, or what is added to its scores."""
+        """Return the mask for the model's attention: bool, or the values added to its scores."""
         if self.model.config._attn_implementation != "eager":
             return mask
         dtype = self.model.dtype

@@ -42,7 +42,7 @@ def check_database(file: Path, whose: str) -> None:
 
 
 def open_client(uri: str) -> "MlflowClient":
-    """A client that says in seconds that a server is not there (MLflow's own patience is minutes), and little else."""
+    """Return a client that logs little, and fails within seconds where a server does not answer (MLflow: minutes)."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -58,15 +58,16 @@ def open_client(uri: str) -> "MlflowClient":
 
 
 def wait_longer(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> tuple[str, Any]:
-    """For SQLAlchemy: MLflow tells every session to give a locked file up after 20 seconds, whatever its URI says."""
+    """Raise the time-out of a locked SQLite file, for SQLAlchemy: MLflow sets 20 s in every session."""
     if statement.startswith("PRAGMA busy_timeout"):
         statement = f"PRAGMA busy_timeout = {1000 * PATIENCE_S}"
     return statement, parameters
 
 
 def make_database(file: Path) -> None:
-    """MLflow's tables, in a file that is called so once it has them all: MLflow can neither use nor mend one in which
-    some are missing because its making was cut off."""
+    """Make MLflow's tables under a temporary name, and rename the complete file: MLflow can neither use nor repair a
+    database whose creation was interrupted.
+    """
     for left in file.parent.glob(f"{file.name}.building*"):
         left.unlink()
     building = file.with_name(f"{file.name}.building")
@@ -75,8 +76,7 @@ def make_database(file: Path) -> None:
 
 
 def without_credentials(uri: str) -> str:
-    """The URI as it is. What stands in a config stands in every record, log and run, so a secret is refused there
-    before anything is written.
+    """Return the URI unchanged; refuse credentials, because every record, log and run repeats the config.
 
     Raises:
         UserError: it holds credentials; the message does not repeat them.

@@ -109,7 +109,7 @@ class MlflowTracking(Tracking):
 
     @property
     def database(self) -> Path | None:
-        """The SQLite file; None for a server."""
+        """Return the SQLite file; None for a server."""
         prefix = "sqlite:///"
         return Path(self.uri.removeprefix(prefix)).absolute() if self.uri.startswith(prefix) else None
 
@@ -127,8 +127,9 @@ class MlflowTracking(Tracking):
             raise Unreachable(f"tracking.uri={self.uri} does not answer ({first_line(error)})") from error
 
     def open_experiment(self) -> "tuple[MlflowClient, Experiment]":
-        """A client, and effcomp's experiment. The database is made and migrated once, under a lock: two
-        processes that migrate SQLite at the same moment break it. WAL lets readers and a writer work together."""
+        """Return a client and effcomp's experiment. The database is made and migrated once, under a lock, because two
+        processes that migrate SQLite at once break it. WAL lets readers and a writer work together.
+        """
         from filelock import FileLock
 
         if self.database is None:
@@ -239,7 +240,7 @@ class MlflowTracking(Tracking):
 
 @contextmanager
 def opened(client: "MlflowClient", experiment: str, name: str, tags: dict[str, str], result: "Result") -> Iterator[str]:
-    """A run that ends FINISHED when the result was, or FAILED when its block raises: none is left RUNNING."""
+    """Open a run that ends FINISHED at the result's time, or FAILED when its block raises: none stays RUNNING."""
     run_id = client.create_run(experiment, start_time=result.started_ms, run_name=name[:LONGEST], tags=tags).info.run_id
     try:
         yield run_id
@@ -274,7 +275,7 @@ def give_up(client: "MlflowClient", experiment: str, run_id: str) -> None:
 
 
 def process_name(pid: int) -> str:
-    """A process that no other is taken for, on whatever machine it is: machine, number, start."""
+    """Return a unique name of this process across machines: machine, number, start."""
     import psutil
 
     return f"{socket.gethostname()} {pid} {psutil.Process(pid).create_time():.2f}"

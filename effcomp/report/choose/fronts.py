@@ -30,7 +30,7 @@ class Tradeoff:
 
     @property
     def front(self) -> list[int]:
-        """The rows that no other is shown to beat, from the best x to the worst."""
+        """Return the rows that no other is shown to beat, from the best x to the worst."""
         return pareto_front(self.points, (self.x.direction, self.y.direction))
 
     def among(self, names: set[str]) -> "Tradeoff":
@@ -46,7 +46,7 @@ def examples(record: Record) -> tuple[str, int | None]:
 
 
 def tradeoffs(rows: Sequence[NamedRecord], x: str, ys: Sequence[str] = (*PAIRED, *QUALITIES)) -> list[Tradeoff]:
-    """The first of `ys` that was measured against x, of the rows that have both: one for each test set."""
+    """Return the first of `ys` that was measured against x, of the rows that have both: one for each test set."""
     sets: defaultdict[tuple[str, int | None], list[NamedRecord]] = defaultdict(list)
     for row in rows:
         sets[examples(row.record)].append(row)
@@ -65,7 +65,7 @@ def tradeoffs(rows: Sequence[NamedRecord], x: str, ys: Sequence[str] = (*PAIRED,
 
 
 def shown_values(objective: Objective, records: Sequence[Record]) -> list[Interval | None]:
-    """`comparable`, in the unit of the objective's label."""
+    """Return the numbers of `comparable` in the unit of the objective's label."""
     values, scale = comparable(objective, records), objective.quantity.scale
     return values if scale == 1 else [None if one is None else one.scaled(scale) for one in values]
 

@@ -119,7 +119,7 @@ def performance_figure(rows: Sequence[NamedRecord], about: str) -> Figure | None
 
 
 def efficiency_figure(rows: Sequence[NamedRecord], about: str) -> Figure:
-    """Speed-up at each batch size that all have, artifact size, peak memory, and energy where any has it."""
+    """Draw the speed-up at each batch size that all have, artifact size, peak memory, and energy where any has it."""
     shared = sorted(set.intersection(*(set(row.record.speed.by_batch_size) for row in rows)))
     speedups = [(f"speed-up at batch {size}, times\n(more is better)", speedup_at(size)) for size in shared]
     fields = [OBJECTIVES[name].field for name in COSTS]

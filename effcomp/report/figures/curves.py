@@ -16,11 +16,11 @@ RECOVERY_SETTINGS = (*TRAINING_SETTINGS, "prune")
 
 
 def training_figure(found: Sequence[Found], rows: Sequence[NamedRecord], about: str) -> Figure | None:
-    """The loss by step, of the training and of the evaluations in it; configurations that share a training share a
-    curve. A second panel for the recoveries after pruning. None where no curve was kept.
+    """Draw the loss by step, of training and of its evaluations; configurations that share a training share a curve.
+    Recoveries after pruning have a second panel. Return None where there is no curve.
 
     Args:
-        rows: what each of `found` is called.
+        rows: name of each of `found`.
     """
     kinds = [
         ("fine-tuning", labelled([one.training_curve for one in found], rows, TRAINING_SETTINGS)),
@@ -53,7 +53,9 @@ def draw(axes: Axes, label: str, curve: Curve, colour: str) -> None:
 
 
 def labelled(curves: Sequence[Curve], rows: Sequence[NamedRecord], keys: Sequence[str]) -> dict[str, Curve]:
-    """The distinct curves, each by what tells the first of its configurations from those of the others."""
+    """Return the distinct curves, each labelled by the settings in which its first configuration differs from the
+    others'.
+    """
     first: dict[str, tuple[NamedRecord, Curve]] = {}
     for curve, row in zip(curves, rows, strict=True):
         if curve:

@@ -99,7 +99,7 @@ def sign(style: dict[str, Any]) -> Line2D:
 
 
 def grid(panels: int, key: list[str]) -> tuple[Figure, Iterator[Axes]]:
-    """A figure with at least so many panels, and room for a key in 7 points beside them."""
+    """Return a figure with at least this many panels, and room for a key in 7 points at their side."""
     width, columns = min(panels, PANELS_ABREAST), key_columns(key)
     depth = math.ceil(panels / width)
     beside = sum(0.07 + 0.13 * (label.count("\n") + 1) for label in key) / columns

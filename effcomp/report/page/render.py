@@ -118,7 +118,7 @@ def triple(interval: Interval, scale: float) -> list[float]:
 
 
 def table(frame: "pd.DataFrame", columns: Iterable[Column] = ()) -> str:
-    """A table whose headings are buttons that sort; units and intervals are set smaller.
+    """Return a table whose headings are buttons that sort; units and intervals are set smaller.
 
     Args:
         columns: those of the comparison; their headings explain themselves, and sort the best first.
@@ -143,7 +143,7 @@ def heading(words: str) -> str:
 
 
 def cell(text: str) -> str:
-    """A verdict is coloured, an interval set smaller."""
+    """Return a cell: a verdict is coloured, an interval set smaller."""
     if text in ("not worse", "worse", "undecided"):
         return f'<td><span class="{text.replace(" ", "-")}">{text}</span></td>'
     return f"<td>{re.sub(INTERVAL, SMALL, escape(text))}</td>"
@@ -153,7 +153,7 @@ INTERVAL, SMALL = re.compile(r" (\[[^]=]*\])"), r" <small>\1</small>"
 
 
 def named(row: NamedRecord, words: str) -> str:
-    """A sentence that begins with the configuration's name, which is set bold."""
+    """Return a sentence that begins with the configuration's name, which is set bold."""
     return f"<b>{escape(row.name)}</b>{escape(words.removeprefix(row.name))}"
 
 
@@ -166,13 +166,13 @@ def recommended(found: Recommendation | None) -> str:
 
 
 def items(lines: Iterable[str]) -> str:
-    """A list; nothing of nothing."""
+    """Return a list; an empty string for no items."""
     inner = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f"<ul>{inner}</ul>" if inner else ""
 
 
 def section(title: str, inner: str) -> str:
-    """Nothing where there is nothing inside."""
+    """Return a section with its heading; an empty string for an empty section."""
     return f"<section><h2>{escape(title[0].upper() + title[1:])}</h2>{inner}</section>" if inner else ""
 
 
@@ -181,14 +181,14 @@ def folded(title: str, inner: str) -> str:
 
 
 def further_section(caption: str, frame: "pd.DataFrame") -> str:
-    """The first sentence of the caption is the heading, the others stand beneath the table."""
+    """Return a section: the caption's first sentence is the heading, the others stand below the table."""
     title, _, rest = caption.partition(". ")
     note = FOLDS_NOTE if caption == MEANS else f'<p class="note">{escape(rest)}</p>'
     return section(title, f'<div class="wide">{table(frame)}</div>{note}')
 
 
 def image(file: Path) -> str:
-    """A figure inside the page, as wide on a screen (96 pixels to the inch) as it is on paper."""
+    """Return a figure inside the page, as wide on a screen (96 pixels to the inch) as it is on paper."""
     content = file.read_bytes()
     pixels = int.from_bytes(content[16:20], "big")  # PNG's first chunk, IHDR, begins with the width
     encoded = base64.b64encode(content).decode()
@@ -197,7 +197,7 @@ def image(file: Path) -> str:
 
 
 def confusion(row: NamedRecord) -> str:
-    """The confusion matrix of a classifier with counts; nothing of others. The shade is the share of the true label."""
+    """Return the confusion matrix of a classifier in counts, shaded by shares of the true label; empty for others."""
     quality = row.record.quality
     if not isinstance(quality, Quality):
         return ""
@@ -214,7 +214,7 @@ def confusion(row: NamedRecord) -> str:
 
 
 def joined(values: Iterable[str]) -> str:
-    """Each once."""
+    """Return the distinct values, joined by semicolons."""
     return "; ".join(dict.fromkeys(values))
 
 
@@ -224,7 +224,7 @@ def span(dates: Iterable[str]) -> str:
 
 
 def circumstances(records: list[Record]) -> str:
-    """When and on what the records were measured, each distinct machine, thread count and set of versions once."""
+    """Return dates, machines, thread counts and versions of the records, each distinct one once."""
     truths = [record.truth for record in records]
     machines = [truth.machine for truth in truths]
     return (

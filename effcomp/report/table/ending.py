@@ -1,4 +1,4 @@
-"""What a single run found, in a few lines for a person."""
+"""Result of a single run in a few lines, for a person."""
 
 from textwrap import fill
 

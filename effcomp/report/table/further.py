@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 
 def further_tables(records: list[Record]) -> "list[tuple[str, pd.DataFrame]]":
-    """Each with its caption, every cell text; in the order in which the terminal and the page show them."""
+    """Return the tables with their captions, every cell as text, in the order of the terminal and the page."""
     means = repeats_table(records)
     return [*([(MEANS, means)] if means is not None else []), *study_tables(records)]

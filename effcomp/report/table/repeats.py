@@ -40,7 +40,7 @@ def grouped(records: list[Record]) -> list[list[Record]]:
 
 
 def counted(group: list[Record]) -> str:
-    """`5 folds`, `3 seeds`, `3 seeds, 5 folds`."""
+    """Return the repetitions in words: `5 folds`, `3 seeds`, `3 seeds, 5 folds`."""
     numbers = {name: len({str(record.config.get(name)) for record in group}) for name in REPEATS}
     return ", ".join(f"{number} {name}s" for name, number in numbers.items() if number > 1) or f"{len(group)} runs"
 

@@ -158,7 +158,7 @@ STUDIES: dict[str, Study] = {
 
 
 def study_tables(records: list[Record]) -> list[tuple[str, pd.DataFrame]]:
-    """A caption and a table, every cell text, for each study that any of the records is a line of.
+    """Return a caption and a table, every cell text, for each study that any of the records is a line of.
 
     Each line of the study has first what it printed, on every device that it printed it for, then what was measured
     here. The caption says on what both were measured, and which of our numbers stands under which heading.
@@ -191,7 +191,7 @@ def table(study: Study, records: list[Record]) -> pd.DataFrame:
 
 
 def row_name(record: Record) -> str:
-    """The study's line that a record belongs to, in the study's words: `8-bit, 30%`."""
+    """Return the study's name of a record's line: `8-bit, 30%`."""
     return ", ".join(record.config["study"]["row"].values())
 
 
@@ -240,7 +240,7 @@ def caption(study: Study, records: list[Record]) -> str:
 
 
 def circumstances(record: Record) -> str:
-    """`minilm on sst2, 67,349 training and 872 test examples, AMD EPYC, 2 threads`."""
+    """Return the setting of a record: `minilm on sst2, 67,349 training and 872 test examples, AMD EPYC, 2 threads`."""
     truth = record.truth
     data = f"{truth.data.train_examples:,} training and {truth.data.test_examples:,} test examples"
     weights = ", random weights" if record.config["model"]["weights"] == "random" else ""

@@ -60,7 +60,7 @@ def print_comparison(
 
 
 def print_recommendation(recommendation: Recommendation, stream: TextIO) -> None:
-    """The best configuration, and a line for each of the next."""
+    """Return the best configuration, and a line for each of the next."""
     print(f"\nrecommended for {recommendation.asked}\n", file=stream)
     for mark, line in [("best", recommendation.best), *(("-", line) for line in recommendation.others)]:
         print(fill(line, LINE, initial_indent=f"{mark:6}", subsequent_indent=" " * 6), file=stream)

@@ -1,0 +1,60 @@
+"""Docstrings in plain technical English: a function's begins with a verb, and none opens as a riddle."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+RIDDLES = ("What ", "Of the ", "Of ", "Whether ", "Which ", "How ", "The same ", "Who ", "Where ", "When ")
+NO_VERBS = {"A", "All", "An", "As", "At", "Each", "Every", "For", "From", "In", "It", "Its", "No", "One", "The", "This"}
+FOLDERS = tuple(Path(__file__).parents[1] / name for name in ("effcomp", "hydra_plugins"))
+DEFINITIONS = (ast.Module, ast.ClassDef, ast.FunctionDef)
+
+
+def docstrings(body: list[ast.stmt], owner: ast.AST) -> Iterator[tuple[ast.AST, ast.Constant]]:
+    """Yield each docstring with its owner: a module, class or function, or the assignment before it."""
+    for before, statement in zip([owner, *body], body, strict=False):
+        if isinstance(before, (*DEFINITIONS, ast.Assign, ast.AnnAssign)):
+            match statement:
+                case ast.Expr(value=ast.Constant(value=str()) as constant):
+                    yield before, constant
+        if isinstance(statement, DEFINITIONS):
+            yield from docstrings(statement.body, statement)
+
+
+def faults(source: str) -> list[str]:
+    """Return the first line of each docstring that breaks a rule, with the line number."""
+    tree = ast.parse(source)
+    found = []
+    for owner, constant in docstrings(tree.body, tree):
+        text = str(constant.value).strip()
+        word = text.split()[0]
+        no_verb = word.rstrip(",:;.") in NO_VERBS or not word[0].isupper()
+        if text.startswith(RIDDLES) or (isinstance(owner, ast.FunctionDef) and no_verb):
+            found.append(f"{constant.lineno}: {text.splitlines()[0]}")
+    return found
+
+
+def test_every_docstring_begins_plainly() -> None:
+    files = [file for folder in FOLDERS for file in folder.rglob("*.py")]
+    assert len(files) > 200
+    assert not [f"{file}:{fault}" for file in files for fault in faults(file.read_text())]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""What a module holds."""',
+        'class A:\n    """Of the layers."""',
+        'x = 1\n"""Whether it is one."""',
+        'def f():\n    """The number of layers."""',
+        'class A:\n    def f(self):\n        """sizes: of each."""',
+    ],
+)
+def test_a_riddle_is_found(source: str) -> None:
+    assert len(faults(source)) == 1
+
+
+def test_a_verb_and_a_noun_pass() -> None:
+    assert not faults('"""Layers."""\ndef f():\n    """Return the number of layers."""\nx = 1\n"""Number of layers."""')
