@@ -102,7 +102,7 @@ def shapes(config: "PretrainedConfig") -> list[list[int]]:
 
 
 def head_width(config: "PretrainedConfig") -> int:
-    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
 
 def settings(config: "PretrainedConfig", architecture: Architecture) -> tuple[str, dict[str, Any]]:
@@ -176,4 +176,5 @@ def tensors(model: "PreTrainedModel", architecture: Architecture) -> "Iterator[t
 
 def interleave(tensor: "Tensor", width: int) -> "Tensor":
     """Merge the two halves of each head in rows (heads * width, ...): channel i, then the one that it turns with."""
-    return tensor.unflatten(0, (-1, 2, width // 2)).transpose(1, 2).flatten(0, 2)
+    halves: Tensor = tensor.unflatten(0, (-1, 2, width // 2))
+    return halves.transpose(1, 2).flatten(0, 2)

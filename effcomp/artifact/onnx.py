@@ -77,7 +77,7 @@ class Onnx(Format):
             for name in node.input:
                 consumers.setdefault(name, set()).add(node.op_type)
         tables = [tensor for tensor in graph.initializer if consumers.get(tensor.name) == {"Gather"}]
-        return self.weights_bytes(folder) - sum(tensor.ByteSize() for tensor in tables)
+        return self.weights_bytes(folder) - sum(int(tensor.ByteSize()) for tensor in tables)
 
 
 @dataclass(frozen=True)

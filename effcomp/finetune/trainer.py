@@ -50,26 +50,27 @@ class GroupedTrainer(Trainer):
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
 
-    def get_train_dataloader(self) -> DataLoader:
+    def get_train_dataloader(self) -> DataLoader[Any]:
         batch_size = self.args.train_batch_size * self.args.world_size
         return self.loader(self.train_dataset, LengthGrouped(self.lengths, batch_size, self.args.seed))
 
-    def get_eval_dataloader(self, *_: Any) -> DataLoader:
+    def get_eval_dataloader(self, *_: Any) -> DataLoader[Any]:
         return self.loader(self.eval_dataset, SequentialSampler(self.eval_dataset))
 
-    def loader(self, rows: list[dict[str, Any]], order: Sampler[int]) -> DataLoader:
+    def loader(self, rows: list[dict[str, Any]], order: Sampler[int]) -> DataLoader[Any]:
         """Return this process's share of each batch. The Trainer's own loader gives the last process a few examples
         twice.
         """
         processes = self.args.world_size
         share = Share(order, self.args.train_batch_size * processes, self.args.process_index, processes)
-        return DataLoaderShard(
+        loader: DataLoader[Any] = DataLoaderShard(
             rows,
             device=self.args.device,
             batch_sampler=share,
             collate_fn=self.collate,
             pin_memory=self.args.dataloader_pin_memory,
         )
+        return loader
 
     def collate(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Make a batch of rows; of no rows an example without labels, since every process takes part in each step."""
@@ -105,7 +106,8 @@ class GroupedTrainer(Trainer):
         self, model: Any, inputs: dict[str, Any], *_: Any, num_items_in_batch: torch.Tensor, **__: Any
     ) -> torch.Tensor:
         # The gradients of the processes are averaged, and are to be added up.
-        return self.sum_of_losses(model, inputs) / num_items_in_batch * self.args.world_size
+        processes: int = self.args.world_size
+        return self.sum_of_losses(model, inputs) / num_items_in_batch * processes
 
     def sum_of_losses(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         labels = self.labels_in(inputs)
@@ -116,7 +118,9 @@ class GroupedTrainer(Trainer):
         loss: torch.Tensor = model(**inputs).loss
         return loss
 
-    def evaluation_loop(self, dataloader: DataLoader, *_: Any, metric_key_prefix: str, **__: Any) -> EvalLoopOutput:
+    def evaluation_loop(
+        self, dataloader: DataLoader[Any], *_: Any, metric_key_prefix: str, **__: Any
+    ) -> EvalLoopOutput:
         """Return the mean loss over all labels."""
         self.model.eval()
         sums = torch.zeros(2, device=self.args.device)

@@ -63,4 +63,4 @@ def longest_sequence(config: dict[str, Any]) -> int | None:
     positions = next((int(config[name]) for name in names if config.get(name)), None)
     if positions is None or config.get("model_type") not in POSITIONS_AFTER_PAD:
         return positions
-    return positions - config["pad_token_id"] - 1
+    return positions - int(config["pad_token_id"]) - 1

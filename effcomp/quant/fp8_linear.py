@@ -58,4 +58,5 @@ class Fp8Linear(nn.Module):
             out_dtype=torch.bfloat16,
             use_fast_accum=True,
         )
-        return output.unflatten(0, input.shape[:-1])
+        outputs: Tensor = output.unflatten(0, input.shape[:-1])
+        return outputs

@@ -37,7 +37,8 @@ class FusedLinear(nn.Module):
         """
         tokens = input.shape[:-1]
         if input.is_cuda and tokens.numel() <= FEW_TOKENS:
-            return self.few_tokens(input.flatten(0, -2)).unflatten(0, tokens)
+            output: Tensor = self.few_tokens(input.flatten(0, -2)).unflatten(0, tokens)
+            return output
         return nn.functional.linear(input, self.weight(), self.bias)
 
     def few_tokens(self, input: Tensor) -> Tensor:
@@ -54,7 +55,8 @@ class FloatLinear(nn.Linear):
             return super().forward(input)
         from effcomp.quant.few_tokens_gpu import few_tokens_rows
 
-        return few_tokens_rows(input.flatten(0, -2), self.weight, None, self.bias).unflatten(0, tokens)
+        output: Tensor = few_tokens_rows(input.flatten(0, -2), self.weight, None, self.bias).unflatten(0, tokens)
+        return output
 
 
 class ByRow(FusedLinear):
@@ -75,7 +77,9 @@ class ByRow(FusedLinear):
     def few_tokens(self, input: Tensor) -> Tensor:
         from effcomp.quant.few_tokens_gpu import few_tokens_rows
 
-        return few_tokens_rows(input, self.codes, self.scale.expand(len(self.codes), 1).flatten(), self.bias)
+        scale = self.scale.expand(len(self.codes), 1).flatten()
+        output: Tensor = few_tokens_rows(input, self.codes, scale, self.bias)
+        return output
 
 
 class ByGroup(FusedLinear):
@@ -93,7 +97,7 @@ class ByGroup(FusedLinear):
 
     def weight(self) -> Tensor:
         codes = torch.stack([self.packed & 15, self.packed >> 4], dim=-1).flatten(1).float() - 8
-        groups = codes.unflatten(1, (self.scale.shape[1], -1)) * self.scale[..., None]
+        groups: Tensor = codes.unflatten(1, (self.scale.shape[1], -1)) * self.scale[..., None]
         return groups.flatten(1)[:, : self.in_features].bfloat16()
 
     def few_tokens(self, input: Tensor) -> Tensor:
@@ -102,8 +106,9 @@ class ByGroup(FusedLinear):
         columns = 2 * self.packed.shape[1]
         if columns % 8 or columns // self.scale.shape[1] % 8:  # a word of codes has one scale
             return super().few_tokens(input)
-        planes = nn.functional.pad(input, (0, columns - self.in_features)).unflatten(1, (-1, 8)).transpose(1, 2)
-        return few_tokens_groups(planes, self.packed, self.scale, self.bias)
+        planes: Tensor = nn.functional.pad(input, (0, columns - self.in_features)).unflatten(1, (-1, 8)).transpose(1, 2)
+        output: Tensor = few_tokens_groups(planes, self.packed, self.scale, self.bias)
+        return output
 
 
 class ByTable(FusedLinear):
@@ -127,8 +132,8 @@ class ByTable(FusedLinear):
 
     def weight(self) -> Tensor:
         indices = torch.stack([self.packed >> 4, self.packed & 15], dim=-1).flatten().int()
-        weights = self.table[indices].unflatten(0, (-1, self.block)) * self.scale[:, None]
-        return weights.flatten()[: self.shape[0] * self.shape[1]].unflatten(0, self.shape).bfloat16()
+        weights: Tensor = self.table[indices].unflatten(0, (-1, self.block)) * self.scale[:, None]
+        return weights.flatten()[: self.shape[0] * self.shape[1]].view(self.shape).bfloat16()
 
 
 def placed(skeleton: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:

@@ -43,7 +43,8 @@ def quantize_groups(weight: Tensor, group_size: int, largest_code: int) -> tuple
 
 def in_groups(weight: Tensor, group_size: int) -> Tensor:
     """Return (out, groups, group_size) float32, zeros after the last input."""
-    return pad(weight.float(), (0, -weight.shape[1] % group_size)).unflatten(1, (-1, group_size))
+    groups: Tensor = pad(weight.float(), (0, -weight.shape[1] % group_size)).unflatten(1, (-1, group_size))
+    return groups
 
 
 def round_to(groups: Tensor, scale: Tensor, largest_code: int) -> Tensor:
@@ -62,7 +63,7 @@ class RoundedLinear(nn.Linear):
     """A linear layer in float32 whose codes are chosen already; its weight is what they stand for."""
 
     def __init__(self, layer: nn.Linear, codes: Tensor, scale: Tensor) -> None:
-        """codes: (out, groups * group_size) int8; scale: (out, groups) float32, exact in bfloat16."""
+        """Take codes: (out, groups * group_size) int8; scale: (out, groups) float32, exact in bfloat16."""
         super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
         self.codes, self.scale = codes, scale.bfloat16().float()
         self.weight = nn.Parameter(dequantize_groups(codes, self.scale, layer.in_features), requires_grad=False)

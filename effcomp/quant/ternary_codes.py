@@ -35,7 +35,7 @@ def pack(codes: Tensor) -> Tensor:
 
     Bits 2i and 2i + 1 of a byte hold the code + 1 of its column i.
     """
-    columns = pad((codes + 1).to(torch.uint8), (0, -codes.shape[1] % PER_BYTE)).unflatten(1, (-1, PER_BYTE))
+    columns: Tensor = pad((codes + 1).to(torch.uint8), (0, -codes.shape[1] % PER_BYTE)).unflatten(1, (-1, PER_BYTE))
     shifts = torch.arange(0, 2 * PER_BYTE, 2, dtype=torch.uint8)
     return (columns << shifts).sum(dim=-1, dtype=torch.uint8)
 

@@ -215,7 +215,8 @@ class PackedTernaryLinear(nn.Module):
         output = ternary_product(values, token_scale, self.packed, self.scale)
         if self.bias is not None:
             output = output + self.bias
-        return output.unflatten(0, input.shape[:-1])
+        outputs: Tensor = output.unflatten(0, input.shape[:-1])
+        return outputs
 
 
 Coded = tuple[Tensor, Tensor, Tensor | None]

@@ -20,7 +20,7 @@ HEADINGS = ("", "configuration", "quality", "speed-up", "MiB", "verdict")
 
 
 def say_begin(sweep: Path, folder: Path, overrides: Sequence[str]) -> None:
-    """Print which configuration begins, and about how long the sweep still takes."""
+    """Print the overrides of a configuration that begins, and the estimated time that the sweep still takes."""
     left = time_left(sweep)
     more = f"; about {duration(left)} left" if left is not None else ""
     print(f"{place(sweep, folder)}: {varied(sweep, overrides)}{more}", file=sys.stderr, flush=True)
@@ -79,7 +79,7 @@ def place(sweep: Path, folder: Path) -> str:
 
 
 def varied(sweep: Path, overrides: Sequence[str]) -> str:
-    """Return the overrides of a configuration that are not the same in all; all of them where none varies."""
+    """Return the overrides that vary between configurations; all of them where none varies."""
     typed = json.loads((sweep / SWEEP_FILE).read_text())["typed"]
     return " ".join([one for one in overrides if one not in typed] or overrides)
 
@@ -91,13 +91,13 @@ def ended(sweep: Path) -> list[Path]:
 
 
 def time_left(sweep: Path) -> float | None:
-    """Estimate the seconds until the sweep ends: the median time between two ends, for each configuration that is left.
+    """Estimate the seconds until the sweep ends: the median time between two ends, for each remaining configuration.
 
-    The first configuration trains the model that the others share; a median is not moved by it. None before the first
-    end.
+    The first configuration trains the model that the others share, which does not move the median. Return None before
+    the first end.
     """
     times = [(sweep / SWEEP_FILE).stat().st_mtime, *(file.stat().st_mtime for file in ended(sweep))]
     if len(times) == 1:
         return None
-    left = json.loads((sweep / SWEEP_FILE).read_text())["configurations"] - (len(times) - 1)
+    left: int = json.loads((sweep / SWEEP_FILE).read_text())["configurations"] - (len(times) - 1)
     return left * median(later - earlier for earlier, later in pairwise(times))

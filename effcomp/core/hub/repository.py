@@ -15,11 +15,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from tqdm import tqdm
-
 from effcomp.core.errors import UserError
 from effcomp.core.hub.refusals import Unreachable, refusal
-from effcomp.core.hub.waiting import CHUNK_BYTES, Progress, wait_for
+from effcomp.core.hub.waiting import CHUNK_BYTES, Bar, Progress, wait_for
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile
@@ -132,7 +130,7 @@ class Repository:
                 call = partial(self.download_file, name, progress.counter())
                 ask(call, name, self.name, self.kind, way_round + self.ways_on, progress)
 
-    def download_file(self, name: str, counter: type[tqdm]) -> None:
+    def download_file(self, name: str, counter: type[Bar]) -> None:
         from huggingface_hub import hf_hub_download
 
         hf_hub_download(self.name, name, repo_type=self.kind, revision=self.commit, tqdm_class=counter)

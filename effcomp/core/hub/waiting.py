@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
 
@@ -18,6 +18,11 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 POLL_S = 0.1
+if TYPE_CHECKING:
+    Bar = tqdm[Any]
+else:
+    Bar = tqdm  # generic in its type stubs alone
+
 FIRST_WORD_S = 3.0
 """Silence after which the log says what is waited for."""
 LINE_S = 30.0
@@ -45,11 +50,11 @@ class Progress:
         self.bytes += received
         self.seen = time.monotonic()
 
-    def counter(self) -> type[tqdm]:
+    def counter(self) -> type[Bar]:
         """Return a class that counts here and draws nothing, for the client's `tqdm_class`."""
         progress = self
 
-        class Received(tqdm):
+        class Received(Bar):
             def __init__(self, *_: Any, **__: Any) -> None:
                 super().__init__(disable=True)
 

@@ -260,5 +260,5 @@ def number(item: str, option: str) -> float:
 
 def two_digits(value: float) -> int:
     """Round up to two significant digits: 2,357 is 2,400."""
-    step = 10 ** max(0, math.floor(math.log10(value)) - 1)
+    step: int = 10 ** max(0, math.floor(math.log10(value)) - 1)
     return math.ceil(value / step) * step
