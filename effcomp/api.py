@@ -1,4 +1,4 @@
-"""The Python interface: effcomp.run, effcomp.sweep, effcomp.records, effcomp.load.
+"""Python interface: effcomp.run, effcomp.sweep, effcomp.records, effcomp.load.
 
 >>> import effcomp
 >>> result = effcomp.run(["quant=int8_dynamic"])             # fine-tune, compress, measure
@@ -30,7 +30,7 @@ MULTIRUN = Path("multirun")
 
 
 def run(overrides: Sequence[str] = ()) -> "Result":
-    """Measure one configuration, in this process; what the store holds is not computed again.
+    """Measure one configuration, in this process; entries of the store are reused.
 
     Args:
         overrides: as on the command line: `["quant=nf4", "finetune.epochs=3"]`.
@@ -62,7 +62,7 @@ def run(overrides: Sequence[str] = ()) -> "Result":
 
 
 def sweep(overrides: Sequence[str]) -> "list[Result]":
-    """Measure every combination of choices, each in a process of its own, and write their report.
+    """Measure every combination of choices, each in a process of its own, and write the report.
 
     Args:
         overrides: as on the command line; commas make the sweep: `["quant=none,bf16,nf4", "seed=0,1"]`.
@@ -132,12 +132,12 @@ def load(source: "str | Path | Result", runtime: "Runtime | None" = None, device
 
     Args:
         source: an artifact's folder (multirun/store/artifact/HASH, or a copy), the folder of a run, or a Result.
-        runtime: another one that reads the same files, say that of `runtime=compile`.
+        runtime: another runtime that reads the same files, such as that of `runtime=compile`.
         device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
 
     Returns:
         A function from texts (or pairs of texts, or rows of a table) to answers: labels with their probabilities,
-        losses, or what the model writes. See effcomp.runtimes.predictor.Predictor.
+        losses, or generated texts. See effcomp.runtimes.predictor.Predictor.
 
     Raises:
         UserError: there is no artifact, it was changed since it was stored, or its library is not installed.
@@ -170,6 +170,6 @@ def artifact_of(source: "str | Path | Result") -> Path:
 
 
 def new_folder() -> Path:
-    """Return the name of a folder for what starts now, as the command line would name it."""
+    """Return the name of a folder for a run that starts now, in the pattern of the command line."""
     now = datetime.now()
     return MULTIRUN / f"{now:%Y-%m-%d}" / f"{now:%H-%M-%S-%f}"

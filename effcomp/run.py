@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(config: "DictConfig") -> str:
-    """One configuration; returns its folder. In a sweep an error of one is written down, and the others go on.
+    """Run one configuration and return its folder. A sweep records an error of one configuration and continues.
 
-    No exception leaves this function: Hydra would add lines of its own, and `main` could not tell a fault
-    of the command from a fault in the run.
+    No exception leaves this function: Hydra would add lines of its own, and `main` could not distinguish an error of
+    the command from an error in the run.
     """
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
@@ -67,10 +67,10 @@ def job(config: "DictConfig") -> str:
 
 
 def say_end(folder: Path, model_id: str | None) -> None:
-    """Print the verdict of a run, its numbers and the ways on, for a person.
+    """Print the verdict of a run, its numbers and the next commands, for a person.
 
     Args:
-        model_id: of the model that was logged to MLflow; None where none was.
+        model_id: id of the model that was logged to MLflow; None where none was.
     """
     from effcomp.pipeline.again import ways_on
     from effcomp.report.table.ending import ending
@@ -80,8 +80,8 @@ def say_end(folder: Path, model_id: str | None) -> None:
 
 
 def remove(folder: Path, cwd: Path) -> None:
-    """Take away what Hydra wrote for a run that was refused, and the folders below cwd that are then empty; a folder
-    that holds anything else stays."""
+    """Remove Hydra's files of a refused run, and the folders below cwd that are then empty; a folder with other files
+    stays."""
     shutil.rmtree(folder / ".hydra", ignore_errors=True)
     (folder / "run.log").unlink(missing_ok=True)
     with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 """hydra/sweeper=product: every configuration of a product of choices.
 
-In place of Hydra's own (basic), which calls `on_multirun_start` and makes the sweep's folder before it has composed the
-configurations: a command that it then refuses would leave a folder, and a run in MLflow.
+It replaces Hydra's own sweeper (basic), which calls `on_multirun_start` and makes the sweep's folder before it composes
+the configurations: a refused command would leave a folder, and a run in MLflow.
 """
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper

@@ -1,6 +1,6 @@
 """hydra/sweeper=optuna: search the configurations for the Pareto front of quality and cost, with Optuna.
 
-Hydra loads sweepers from the namespace hydra_plugins alone, at every start: what is heavy is imported where it is used.
+Hydra imports all of the namespace hydra_plugins at every start, so heavy libraries are imported where they are used.
 (hydra-optuna-sweeper pins Optuna 2.)
 """
 
@@ -32,15 +32,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FRUITLESS = 20
-"""So many proposals in a row that were measured before end the search: the space has nothing new."""
+"""Number of consecutive proposals measured before that end the search: the space has nothing new."""
 Choices = tuple[str, ...]
-"""The overrides of one configuration, without those that are the same in all."""
+"""Overrides of one configuration that vary between configurations."""
 
 
 class ParetoSearch(Sweeper):
-    """Proposes configurations, learns from their records, proposes better ones.
+    """Sweeper that proposes configurations, learns from their records, and proposes better ones.
 
-    Multi-objective tree-structured Parzen estimator (Ozaki et al. 2022). The same command and seed propose the same
+    Multi-objective tree-structured Parzen estimator (Ozaki et al. 2022, "Multiobjective Tree-Structured Parzen
+    Estimator"). The same command and seed propose the same
     configurations as long as they are measured as before, so a search that was cut off replays from the store.
     """
 
@@ -77,7 +78,7 @@ class ParetoSearch(Sweeper):
         self.search(fixed, space)
 
     def search(self, fixed: list[str], space: "dict[str, BaseDistribution]") -> None:
-        """Ask, measure, tell, until so many configurations are measured or nothing new is proposed."""
+        """Propose and measure until the number of configurations is reached or nothing new is proposed."""
         from optuna.trial import TrialState
 
         assert self.launcher is not None, "Hydra calls setup first"
@@ -107,7 +108,7 @@ class ParetoSearch(Sweeper):
         )
 
     def values(self, job: "JobReturn") -> list[float] | None:
-        """The objectives of a job's record; None where it has none, or not all of them."""
+        """Return the objectives of a job's record; None where it has none, or not all of them."""
         from effcomp.record import RECORD_FILE, Record
 
         folder = Path(job.return_value)
@@ -134,13 +135,15 @@ def chosen(names: list[str]) -> "list[Objective]":
 
 
 def upwards(objective: "Objective") -> bool:
-    """Whether more is better of what is told: times are told as paired speed-ups, which hold better than the times.
-    (Not those of cuda_graphs at batch size 1: the search has their noise, the report compares them as they are.)"""
+    """Tell whether higher is better for Optuna's value.
+
+    Times are given as paired speed-ups, which vary less between processes; those of cuda_graphs at batch size 1 do not.
+    """
     return objective.speedup is not None or objective.direction == "maximize"
 
 
 def samples(swept: list[Override]) -> list[Choices]:
-    """As few configurations as hold every choice and an end of every interval."""
+    """Return the fewest configurations that together have every choice and an end of every interval."""
     values = {}
     for override in swept:
         value = override.value()
@@ -151,7 +154,8 @@ def samples(swept: list[Override]) -> list[Choices]:
 
 
 def distribution(override: Override) -> "BaseDistribution":
-    """What Optuna draws from, for `a,b,c`, `choice(...)`, `range(...)` and `interval(...)`, `tag(log, interval(...))`.
+    """Return Optuna's distribution for `a,b,c`, `choice(...)`, `range(...)` and `interval(...)`, `tag(log,
+    interval(...))`.
 
     Raises:
         HydraException: another kind of sweep.

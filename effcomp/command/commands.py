@@ -8,7 +8,7 @@ class Command:
     module: str
     meaning: str
     adds: tuple[str, ...] = ()
-    """Arguments that the word stands for."""
+    """Arguments that the subcommand adds."""
 
 
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""Print the lines that let a shell complete the words of `effcomp`.
+"""Print the script with which a shell completes the words of `effcomp`.
 
 eval "$(effcomp completion)"        in ~/.bashrc, or in ~/.zshrc after `autoload -U bashcompinit && bashcompinit`
 

@@ -24,7 +24,7 @@ NO_GPU = "needs an NVIDIA GPU that PyTorch sees"
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU that PyTorch can use."""
+    """GPU that PyTorch can use."""
 
     name: str
     capability: tuple[int, int]
@@ -61,7 +61,7 @@ def about(gpus: list[Gpu]) -> list[str]:
 
 
 def wrapped(what: str, text: str) -> list[str]:
-    """Return a fact beside its name, in lines of at most LINE characters."""
+    """Return a fact next to its name, in lines of at most LINE characters."""
     return textwrap.wrap(text, LINE, initial_indent=f"{what:11}", subsequent_indent=" " * 11)
 
 
@@ -113,7 +113,7 @@ def mark(reason: str, reasons: dict[str, int]) -> str:
 
 
 def missing_library(runtime: Runtime) -> str | None:
-    """Return what a runtime lacks on this machine, with the command that mends it."""
+    """Return the library that a runtime lacks on this machine, with the command that installs it; None if none."""
     try:
         runtime.check()
     except UserError as error:
@@ -131,7 +131,7 @@ def runs_on(lowered: Lowering, runtime: Runtime, kind: str) -> bool:
 
 
 def obstacle(lowered: Lowering, runtime: Runtime, kind: str, flags: tuple[str, ...], gpu: Gpu | None) -> str | None:
-    """Return why a kind of device does not execute a pair in hardware; None where it does."""
+    """Return the reason why a kind of device does not execute a pair in hardware; None where it does."""
     if not runs_on(lowered, runtime, kind):
         return f"does not run on {kind}"
     if kind == "cuda":

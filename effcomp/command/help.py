@@ -18,7 +18,7 @@ WIDTH = 100
 
 
 def main() -> None:
-    """Print what the word means."""
+    """Print the explanation of the word."""
     parser = Parser(prog="effcomp help", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("word", metavar="KEY | GROUP=CHOICE | GROUP")
     word = parser.parse_args().word
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def meaning_of(word: str) -> str:
-    """Return the text for a setting, a choice or a group.
+    """Return the explanation of a setting, a choice or a group.
 
     Raises:
         UserError: the word is none of them.

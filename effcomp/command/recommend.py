@@ -1,4 +1,4 @@
-"""Name the best configuration for a goal, and why the next ones lost.
+"""Name the best configuration for a goal, and the reasons against the next ones.
 
 effcomp recommend minimize=latency_p50_ms max_accuracy_drop=1                       of the runs in multirun
 effcomp recommend benchmarks/demo.jsonl minimize=artifact_bytes --where task=rotten_tomatoes
@@ -15,7 +15,7 @@ from effcomp.report.__main__ import report
 
 
 def main() -> None:
-    """Hand the words to the report: those with an equals sign, which name no file, are the goal."""
+    """Pass the words to the report: those with an equals sign that name no file are the goal."""
     parser = Parser(prog="effcomp recommend", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("words", nargs="*", metavar="SOURCE | NAME=VALUE", help="records, and the goal")
     known, options = parser.parse_known_args()

@@ -3,7 +3,7 @@
 effcomp upload                                          the runs in multirun, to the server that they name
 effcomp upload multirun/2026-11-22/10-00-00 --to http://HOST:PORT
 
-A run that the server has already, known by its Record, is not sent again.
+A run whose Record the server already has is not sent again.
 """
 
 import argparse

@@ -23,7 +23,7 @@ RECORDS = Path("benchmarks/demo.jsonl")
 PICTURE = Path("docs/demo.svg")
 BLOCK = re.compile(r"(?<=<!-- table of the demo -->\n).*?(?=<!-- end -->)", re.DOTALL)
 LONGEST = 6
-"""Rows of the table."""
+"""Maximum number of rows of the table."""
 COLUMNS = ("configuration", "accuracy difference, points", "verdict", "speed-up, batch 1", "artifact, MiB")
 
 
@@ -42,7 +42,7 @@ def table(records: Sequence[Record]) -> str:
 
 
 def block(records: Sequence[Record]) -> str:
-    """Return what stands between the markers: the table, and when and where it was measured."""
+    """Return the text between the markers: the table, and date and machine of its measurement."""
     return f"\n{table(records)}\n{measured_on(records[-1])}\n\n"
 
 

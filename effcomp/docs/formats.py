@@ -54,7 +54,7 @@ def code(name: str) -> str:
 
 
 def instruction_sets() -> str:
-    """Return the table of what each instruction set, and each generation of GPUs, multiplies in hardware."""
+    """Return the table of number types that each instruction set and GPU generation multiplies in hardware."""
     lines = [PROCESSORS, "", "| instruction set | flag | multiplies | kernels |", "|---|---|---|---|"]
     for one in processors.INSTRUCTION_SETS:
         kernels = ", ".join(map(code, one.kernels))

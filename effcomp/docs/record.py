@@ -45,7 +45,9 @@ def describe(model: type[BaseModel] = Record) -> str:
 
 
 def shown(field: FieldInfo) -> str:
-    """Return how a quantity is shown: `artifact, MiB; lower is better; objective`. Empty for other fields."""
+    """Return the label, unit and use of a quantity: `artifact, MiB; lower is better; objective`; empty for other
+    fields.
+    """
     words = []
     for quantity in field.metadata:
         if isinstance(quantity, Quantity):
@@ -57,7 +59,7 @@ def shown(field: FieldInfo) -> str:
 
 
 def spelled(annotation: Any) -> str:
-    """Return a type as it is written: `int`, `list[Kernel]`, `float or None`."""
+    """Return a type in words: `int`, `list[Kernel]`, `float or None`."""
     if annotation is type(None):
         return "None"
     if get_origin(annotation) in (Union, types.UnionType):

@@ -1,1 +1,1 @@
-"""From predictions to scores."""
+"""Evaluation: from predictions to scores."""

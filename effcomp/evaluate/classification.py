@@ -11,7 +11,7 @@ CALIBRATION_BINS = 15
 
 
 def score(logits: NDArray[np.float32], test: Examples, names: tuple[str, ...], seed: int) -> Quality:
-    """Every quality metric, with intervals, of the whole and of each group. logits: (examples, classes), float."""
+    """Return every quality metric with its interval, overall and by group; logits: (examples, classes), float."""
     import torch
     from torchmetrics.functional import calibration_error, confusion_matrix
     from torchmetrics.functional.classification import (
@@ -69,7 +69,7 @@ def compare(
     margin: float,
     seed: int,
 ) -> VersusBaseline:
-    """The variant against the baseline on the same examples. Both: logits (examples, classes)."""
+    """Compare the variant with the baseline on the same examples; both are logits, (examples, classes)."""
     true = np.array(labels)
     before, after = baseline.argmax(axis=1), variant.argmax(axis=1)
     was_right, is_right = before == true, after == true

@@ -1,4 +1,4 @@
-"""Scores of what a model wrote, alone and against what its baseline wrote."""
+"""Scores of a model's generated texts, alone and against its baseline's."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Asked:
-    """The prompts that both models answered, and all that reading the answers takes."""
+    """Prompts that both models answered, with the task and its references."""
 
     task: GenerationTask
     test: Examples
@@ -34,10 +34,10 @@ class Asked:
 def judge_texts(
     asked: Asked, baseline: Written, variant: Written, margin: float, seed: int
 ) -> tuple[GenerationQuality, GenerationVersus, list[dict[str, str]]]:
-    """Return the variant's scores, how its texts differ from the baseline's after the same prompts, and the texts.
+    """Return the variant's scores, their differences to the baseline's after the same prompts, and the texts.
 
     Args:
-        margin: how much lower the headline may be and still count as not worse.
+        margin: non-inferiority margin of the headline score.
     """
     task, test = asked.task, asked.test
     readers, names = Readers(task.metrics, list(test.references), asked.store), task.metrics.scores

@@ -11,14 +11,14 @@ from effcomp.record import LanguageQuality, LanguageVersus
 from effcomp.tasks.blocks import TextSize
 
 Losses = NDArray[np.float64]
-"""(blocks, 2): the sum of the losses in nats, and how many tokens were predicted."""
+"""Losses of blocks, (blocks, 2): the sum in nats, and the number of predicted tokens."""
 
 
 def score_blocks(losses: Losses, size: TextSize | None, seed: int) -> LanguageQuality:
-    """Loss and perplexity, with intervals over blocks.
+    """Return loss and perplexity, with intervals over blocks.
 
     Args:
-        size: the words and bytes of the text; None for masked models, which predict a share of it.
+        size: words and bytes of the text; None for masked models, which predict a share of it.
     """
     loss = statistics.ratio_of_sums(losses[:, 0], losses[:, 1], seed)
     tokens = int(losses[:, 1].sum())
@@ -33,7 +33,7 @@ def score_blocks(losses: Losses, size: TextSize | None, seed: int) -> LanguageQu
 
 
 def compare_blocks(baseline: Losses, variant: Losses, margin: float, seed: int) -> LanguageVersus:
-    """The variant against the baseline on the same blocks, with the same tokens to predict."""
+    """Compare the variant with the baseline on the same blocks, with the same tokens to predict."""
     difference = statistics.ratio_of_sums(variant[:, 0] - baseline[:, 0], baseline[:, 1], seed)
     return LanguageVersus(
         loss_difference=difference,
@@ -44,6 +44,6 @@ def compare_blocks(baseline: Losses, variant: Losses, margin: float, seed: int) 
 
 
 def transformed(interval: Interval, factor: float) -> Interval:
-    """exp(factor * loss); a growing function moves the bounds with the value."""
+    """Return exp(factor * loss); the function is increasing, so the bounds map to the bounds."""
     value, low, high = (math.exp(number * factor) for number in (interval.value, interval.low, interval.high))
     return Interval(value=value, low=low, high=high)

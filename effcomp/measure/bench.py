@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""Amounts of measurement: turns, seconds, batch sizes, scenarios."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -12,28 +12,28 @@ COUNT = Annotated[int, Field(ge=1)]
 class Bench(Component):
     id: ClassVar[str] = "bench"
     batch_sizes: Annotated[list[COUNT], Field(min_length=1), EACH_ONCE]
-    """The first one is what `speedup` and the latency columns speak of."""
+    """Batch sizes to time; `speedup` and the latency columns are those of the first."""
     turns: Annotated[int, Field(ge=6)]
-    """How many times each of the two is called in turn, at least; the interval is drawn over turns."""
+    """Minimum number of turns of baseline and variant; intervals are drawn over turns."""
     seconds: Annotated[float, Field(ge=0)]
-    """How long each batch size is measured, at least."""
+    """Minimum time in seconds for which each batch size is measured."""
     turn_ms: Annotated[float, Field(gt=0)]
-    """About how long the slower of the two takes for one turn."""
+    """Approximate time of a turn of the slower of the two, in milliseconds."""
     warmup_turns: COUNT
-    """Turns before those that count, at least; more while the times are not stable."""
+    """Minimum number of warm-up turns; more are made until the times are stable."""
     fixed_length: Annotated[int, Field(ge=2)] | None
-    """Time sequences of exactly so many tokens; null: the task's texts as they are."""
+    """Time sequences of exactly this many tokens; null: the task's texts at their own lengths."""
     prompt_tokens: Annotated[int, Field(ge=2)]
-    """Decoders: tokens of the prompt that generation is timed after."""
+    """Decoders: number of tokens of the prompt in timed generation."""
     new_tokens: Annotated[int, Field(ge=0)]
-    """Decoders: tokens written after that prompt; 0: generation is not measured."""
+    """Decoders: number of tokens written after that prompt; 0: generation is not measured."""
     scenarios: Annotated[list[Literal["single_stream", "offline", "server"]], EACH_ONCE]
-    """MLPerf's scenarios to run with the variant."""
+    """MLPerf's scenarios to run with the variant (Reddi et al. 2020, "MLPerf Inference Benchmark", section III-C)."""
     server_p99_ms: Annotated[float, Field(gt=0)]
-    """The bound that the server scenario keeps."""
+    """Upper bound of the 99th percentile of latency in the server scenario, in milliseconds."""
     energy_seconds: Annotated[float, Field(ge=0)]
-    """How long the variant works for the energy counter, where there is one; 0: energy is not measured."""
+    """Time of work for the energy counter, where there is one, in seconds; 0: energy is not measured."""
     noninferiority_margin: Annotated[float, Field(gt=0, lt=1)]
     """"Not worse" means: accuracy is lower by less than this (0.005 is half a point), with 95 % confidence."""
     trace_interval_s: Annotated[float, Field(gt=0)]
-    """How often memory and processor use of the measured process are sampled for the trace."""
+    """Interval between samples of the measured process's memory and processor use, in seconds."""

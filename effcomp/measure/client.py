@@ -1,4 +1,4 @@
-"""The measured process, seen from the process that measures."""
+"""Client of the measured process, in the process that measures."""
 
 import json
 import os
@@ -16,23 +16,23 @@ from effcomp.runtimes.base import Runtime
 
 
 class Side(NamedTuple):
-    """An artifact, and the runtime that executes it."""
+    """Artifact, and the runtime that executes it."""
 
     artifact: Path
     runtime: Runtime
     quant: Quant
-    """The artifact's number format."""
+    """Number format of the artifact."""
 
     def longest(self) -> int | None:
-        """Return how many tokens the model can read; None where its config does not say."""
+        """Return the number of tokens that the model can read; None where its config sets no limit."""
         return longest_sequence(json.loads((self.artifact / "config.json").read_text()))
 
 
 class Worker(Process):
-    """A fresh process that holds one artifact (`effcomp.measure.worker` is its other end)."""
+    """Fresh process that holds one artifact (`effcomp.measure.worker` is its other end)."""
 
     loaded: dict[str, Any]
-    """What `load` reported."""
+    """Report of `load`."""
 
     def __init__(self, side: Side, inputs: Path, device: Device, fixed_length: int | None = None) -> None:
         """Start the process; it imports its libraries while this one goes on. Wait for it with `wait_until_started`."""
@@ -71,7 +71,7 @@ class Worker(Process):
         self.loaded = self.finite("load")
 
     def finite(self, command: str, **arguments: Any) -> dict[str, Any]:
-        """Send a command that lets the model answer, and wait for what it reports.
+        """Send a command that calls the model, and wait for its report.
 
         Raises:
             ProcessFailed: the command raised an exception there, or the process died.

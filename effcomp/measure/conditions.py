@@ -15,7 +15,7 @@ from effcomp.record import Conditions
 from effcomp.record.trace import Sample
 
 BUSY_CORES = 0.15
-"""A run is noisy if other processes use more than this, on average over the measurement."""
+"""Processor cores used by other processes, on average over the measurement, above which a run is noisy."""
 STOLEN_SHARE = 0.02
 THROTTLE_COUNTS = "devices/system/cpu/cpu*/thermal_throttle/core_throttle_count"
 SYS = Path("/sys")
@@ -86,8 +86,8 @@ def between(device: Device, before: Reading, after: Reading, trace: Sequence[Sam
 
     Args:
         device: resolved.
-        trace: of the time between: a GPU that was throttled under load is not before and after.
-        repeats: the turns that were measured between.
+        trace: samples of the time between, because a GPU throttled under load is not throttled before and after.
+        repeats: counts of the turns that were measured between.
     """
     elapsed = max(after.seconds - before.seconds, 1e-9)
     own = after.own_cpu_s - before.own_cpu_s

@@ -13,19 +13,19 @@ IDLE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Counter:
-    """A counter of joules that only grows."""
+    """Monotonic counter of joules."""
 
     name: str
     joules: Callable[[], float]
 
 
 def energy_counter(device: Device) -> Counter | str:
-    """The counter of this device (resolved), or why there is none."""
+    """Return the energy counter of this device (resolved), or the reason why there is none."""
     return nvml_counter(device.index) if device.kind == "cuda" else rapl_counter(POWERCAP)
 
 
 def nvml_counter(index: int) -> Counter | str:
-    """The whole board's energy since the driver was loaded (nvmlDeviceGetTotalEnergyConsumption; Volta and later)."""
+    """Return NVML's counter of the board's energy (nvmlDeviceGetTotalEnergyConsumption; Volta and later)."""
     import pynvml
 
     try:
@@ -37,10 +37,10 @@ def nvml_counter(index: int) -> Counter | str:
 
 
 def rapl_counter(powercap: Path) -> Counter | str:
-    """Intel's and AMD's running average power limit, summed over the packages.
+    """Return the counter of Intel's and AMD's running average power limit (RAPL), summed over the packages.
 
     Other domains (the cores of a package; psys, the whole platform) count the same joules again. A package counts in
-    microjoules and begins again behind its largest value; the counter here goes on.
+    microjoules and restarts at 0 after its largest value; this counter adds up across restarts.
     """
     packages = [
         file.parent for file in sorted(powercap.glob("*-rapl:*/name")) if file.read_text().startswith("package")
@@ -70,7 +70,7 @@ def read_number(file: Path) -> int:
 
 
 def idle_power_w(counter: Counter, seconds: float = IDLE_SECONDS) -> float:
-    """The mean power while nothing of ours is at work."""
+    """Measure the mean power in watts while effcomp does no work."""
     start, before = time.monotonic(), counter.joules()
     time.sleep(seconds)
     return (counter.joules() - before) / (time.monotonic() - start)

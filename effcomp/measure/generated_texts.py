@@ -1,4 +1,4 @@
-"""What a model wrote behind each prompt of a test, as files carry it from the measured process."""
+"""Texts that a model generated after the prompts of a test, and the file that carries them from the worker."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Written:
-    """In the order of the prompts."""
+    """Generated texts, in the order of the prompts."""
 
     tokens: list[list[int]]
-    """With the token that ended a text, where one did."""
+    """Token ids of each text, including the token that ended it."""
     losses: Floats
-    """(prompts,): of each text's tokens under the model that wrote it, in nats, summed."""
+    """Summed loss of each text's tokens under the model that wrote it, in nats; (prompts,)."""
     ended: list[bool]
-    """Whether the text ended by itself: with the end-of-text token or a stop string."""
+    """True for a text that ended with the end-of-text token or a stop string."""
     batch_size: int
     prefill_tokens_per_s: float
-    """Tokens of all prompts (padding not counted) over the time until the first tokens."""
+    """Tokens of all prompts (without padding) divided by the time until the first tokens."""
     decode_tokens_per_s: float | None
-    """All tokens but the first of each text, over the time that they took; None where there are none."""
+    """Tokens after the first of each text, divided by their time; None where there are none."""
 
     @property
     def losses_and_counts(self) -> Floats:
-        """(prompts, 2): the losses, and how many tokens they are of."""
+        """Return the losses and their numbers of tokens, (prompts, 2)."""
         return np.stack([self.losses, [float(len(of_one)) for of_one in self.tokens]], axis=1)
 
     def texts(self, tokenizer: "PreTrainedTokenizerBase", stop: list[str]) -> list[str]:
-        """As people read them: without special tokens, and each up to its stop string."""
+        """Decode the texts without special tokens, each up to its stop string."""
         texts: list[str] = tokenizer.batch_decode(self.tokens, skip_special_tokens=True)
         return [up_to_stop(text, stop) for text in texts]
 

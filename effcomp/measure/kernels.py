@@ -1,4 +1,4 @@
-"""The kernels that one call of the variant executes."""
+"""Kernels that one call of the variant executes."""
 
 import re
 from collections import Counter
@@ -9,7 +9,7 @@ from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import Kernel, Kernels
 
 MOST_KERNELS = 8
-"""How many the record names, the longest first."""
+"""Number of kernels in the record, those of the longest time first."""
 
 
 def executed_kernels(pair: Pair) -> Kernels:

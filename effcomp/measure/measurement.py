@@ -1,4 +1,4 @@
-"""Everything that is measured of a pair, in one order: speed, memory, generation, scenarios, energy, kernels."""
+"""Measurement of a pair, in this order: speed, memory, generation, scenarios, energy, kernels."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 SCENARIO_SECONDS = 2.0
 POWER_INTERVAL_S = 0.1
-"""NVML's own power is the mean of a tenth of a second or more."""
+"""Interval between readings of power, in seconds; NVML averages over a tenth of a second or more."""
 Times = dict[str, NDArray[np.float64]]
 
 
@@ -57,19 +57,19 @@ class Measured:
     conditions: Conditions
     trace: list[Sample]
     raw: Times
-    """Milliseconds of every single call, (turns, calls), by what was called."""
+    """Time of every call in milliseconds, (turns, calls), by the name of the series."""
 
 
 @dataclass(frozen=True)
 class Idle:
-    """The machine before any process of ours was at work."""
+    """State of the machine before effcomp starts a process."""
 
     counter: energy.Counter | str
     power_w: float | None
 
 
 def watch_idle(bench: Bench, pair: Pair) -> Idle:
-    """Measure the idle power, where there is a counter and it is asked for."""
+    """Measure the idle power, where there is a counter and energy is to be measured."""
     if bench.energy_seconds == 0:
         return Idle("bench.energy_seconds is 0", None)
     counter = energy.energy_counter(pair.device)
@@ -79,10 +79,11 @@ def watch_idle(bench: Bench, pair: Pair) -> Idle:
 def measure(
     pair: Pair, bench: Bench, rates_of: Callable[[Worker], dict[str, float]], idle: Idle, seed: int
 ) -> Measured:
-    """Time both sides in turn at each batch size; then all the rest of the variant.
+    """Time both sides in turn at each batch size; then take the other measurements of the variant.
 
     Args:
-        rates_of: the machine's rates, asked of a worker when nothing else is to be measured in it.
+        rates_of: function that measures the machine's rates in a worker, called when the worker's own numbers are
+        taken.
     """
     before = conditions.read(pair.device)
     _, resting_rss = (worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant))
@@ -129,7 +130,7 @@ def measure(
 
 
 def summarise(times: PairedTimes, batch_size: int, seed: int) -> BatchSpeed:
-    """Percentiles, throughput and the paired speed-up of one batch size."""
+    """Compute percentiles, throughput and the paired speed-up of one batch size."""
     p90, p95, p99 = np.percentile(times.variant, [90, 95, 99])
     mean = float(times.variant.mean())
     return BatchSpeed(
@@ -148,7 +149,7 @@ def summarise(times: PairedTimes, batch_size: int, seed: int) -> BatchSpeed:
 
 
 def load(pair: Pair) -> Load:
-    """Return the times of loading and of the first call; a runtime that compiles does so in the first call."""
+    """Return the times of loading and of the first call, which includes compilation where the runtime compiles."""
     loaded = pair.variant.loaded
     compiling = (loaded["first_call_ns"] - loaded["later_call_ns"]) / 1e6 if pair.sides[1].runtime.compiles else None
     return Load(
@@ -159,7 +160,7 @@ def load(pair: Pair) -> Load:
 
 
 def memory(pair: Pair, resting_rss: int, peaks: Sequence[dict[str, Any]]) -> Memory:
-    """Return the memory that loading and calling added.
+    """Return the memory that loading and calling added, in bytes.
 
     Args:
         resting_rss: bytes of the variant, loaded, before the timed calls.
@@ -202,11 +203,11 @@ def floor(
     compute_dtype: ComputeDtype,
     rates: dict[str, float],
 ) -> dict[int, Floor]:
-    """Return the least time of a call at each batch size, and how near the variant comes to it; none where the
-    arithmetic cannot be counted.
+    """Return the floor of a call's time at each batch size, and the variant's share of it; none where the operations
+    cannot be counted.
 
-    A call that is faster than the rates allow shows that they were too low: its own time is then the floor, and the
-    row says so.
+    A call that is faster than its floor shows that the measured rates were too low: its own time is then the floor,
+    which the row records.
     """
     shapes = [(size, round(paired.mean_width)) for size, paired in times.items()]
     floors, needed = dict[int, Floor](), worker.ask("floor", shapes=shapes)
@@ -231,7 +232,7 @@ def generate(pair: Pair, bench: Bench, seed: int, repeats: Repeats, raw: Times) 
     if not pair.generates or bench.new_tokens == 0:
         return None
     longest = pair.sides[0].longest() or bench.prompt_tokens + bench.new_tokens
-    # The record says how long the prompt was, where the texts or the model do not reach as far as was asked.
+    # The record has the length of the prompt, which is shorter where the texts or the model do not reach it.
     prompts = pair.own.cut(min(bench.prompt_tokens, longest - bench.new_tokens, int(pair.own.offsets[-1])))
     generator = np.random.default_rng(seed)
     times: tuple[list[list[float]], list[list[float]]] = ([], [])
@@ -259,7 +260,7 @@ def generate(pair: Pair, bench: Bench, seed: int, repeats: Repeats, raw: Times) 
 
 
 def scenarios(worker: Worker, bench: Bench, seed: int) -> Scenarios | None:
-    """The variant in those of MLPerf's scenarios that are asked for."""
+    """Run the variant in the chosen scenarios of MLPerf."""
     if not bench.scenarios:
         return None
     found: dict[str, float] = {}
@@ -279,7 +280,7 @@ def scenarios(worker: Worker, bench: Bench, seed: int) -> Scenarios | None:
 
 
 def energy_per_sample(worker: Worker, bench: Bench, device: Device, idle: Idle) -> Energy:
-    """Measure the energy above idle of a stretch of work at the largest batch size, and divide it by the samples."""
+    """Measure the energy above idle of work at the largest batch size, in joules per sample."""
     if isinstance(idle.counter, str):
         return Energy(energy_per_sample_j=f"unavailable: {idle.counter}")
     assert idle.power_w is not None, "where there is a counter the idle power was measured"

@@ -1,4 +1,4 @@
-"""A baseline and a variant in two fresh processes, measured against each other."""
+"""Pair of a baseline and a variant in two fresh processes, measured against each other."""
 
 import time
 from collections.abc import Callable
@@ -25,13 +25,13 @@ MOST_WARMUPS = 20
 
 
 class Pair:
-    """The two processes. Use it as a context manager: both end with the block."""
+    """Both processes. Use it as a context manager: they end with the block."""
 
     baseline: Worker
     variant: Worker
 
     def __init__(self, sides: tuple[Side, Side], inputs: Path, device: Device, fixed_length: int | None = None) -> None:
-        """fixed_length: time sequences of exactly so many tokens in place of the texts' own lengths."""
+        """Start both processes; fixed_length: time sequences of this many tokens instead of the texts' own lengths."""
         self.sides, self.inputs_file, self.device, self.fixed_length = sides, inputs, device, fixed_length
         self.own = Ragged.load(inputs)
         self.inputs = self.own if fixed_length is None else self.own.cut(fixed_length)
@@ -39,7 +39,7 @@ class Pair:
 
     @property
     def generates(self) -> bool:
-        """Whether both sides can be asked for one token after another."""
+        """Tell whether both sides can generate one token after another."""
         return all(writes(side.artifact, side.runtime) for side in self.sides)
 
     def __enter__(self) -> "Pair":
@@ -72,17 +72,17 @@ def writes(artifact: Path, runtime: Runtime) -> bool:
 
 @dataclass(frozen=True)
 class PairedTimes:
-    """Milliseconds of each call, (turns, calls): row t of both was taken one right after the other, on the same
+    """Times of calls in milliseconds, (turns, calls): both measured row t one right after the other, on the same
     batches."""
 
     baseline: NDArray[np.float64]
     variant: NDArray[np.float64]
     mean_tokens: float
-    """Real tokens of a batch, padding not counted."""
+    """Mean number of tokens of a batch, without padding."""
     mean_width: float
-    """Tokens of a batch's longest sequence."""
+    """Mean number of tokens of a batch's longest sequence."""
     gpu: NDArray[np.float64] | None
-    """The variant's times between the GPU's own events; None on a CPU."""
+    """Times of the variant between CUDA events, in milliseconds; None on a CPU."""
 
 
 def measure_batch(
@@ -91,7 +91,7 @@ def measure_batch(
     """Call both sides in turn on the same real examples: at least bench.turns turns, and bench.seconds.
 
     Args:
-        progress: told after each turn which share of the work it was.
+        progress: called after each turn with its share of the work.
     """
 
     def draw(calls: int, number: int) -> list[list[int]]:
@@ -129,10 +129,10 @@ def measure_batch(
 
 
 def in_turn(pair: Pair, number: int, repeats: Repeats, command: str, **arguments: Any) -> list[dict[str, Any]]:
-    """Ask baseline and variant the same, one right after the other, and again where the turn was disturbed.
+    """Send baseline and variant the same command, one right after the other; repeat a disturbed turn.
 
     Args:
-        number: of the turn; which side goes first alternates.
+        number: number of the turn; the side that goes first alternates.
     """
     sides = (pair.baseline, pair.variant)
     while True:
@@ -142,7 +142,7 @@ def in_turn(pair: Pair, number: int, repeats: Repeats, command: str, **arguments
 
 
 def warm_up(call: Callable[[], float], bench: Bench) -> float:
-    """Call until the times are stable: the last three within STABLE of their middle, after at least
+    """Call until the times are stable: the last three within STABLE of their median, after at least
     bench.warmup_turns and at most MOST_WARMUPS calls. Return the last time."""
     times = [call() for _ in range(max(3, bench.warmup_turns))]
     while np.ptp(times[-3:]) > STABLE * np.median(times[-3:]) and len(times) < MOST_WARMUPS:

@@ -1,6 +1,6 @@
 """Roofline: the least time that a call can take on this machine, by its operations and by the bytes it must read.
 
-    floor = max(operations / rate of matrix products, bytes / bandwidth)      (Williams et al. 2009, Roofline)
+    floor = max(operations / rate of matrix products, bytes / bandwidth)      (Williams et al. 2009, "Roofline")
 
 Rates and bandwidths are measured, not looked up. Runs in the measured process.
 """
@@ -17,15 +17,15 @@ from effcomp.core.processors import ComputeDtype
 from effcomp.quant.dynamic_linear import dynamic_linear
 
 SECONDS = 0.6
-"""Each rate is the best of the calls that fit, over growing sizes. All rates together take less than 10 s."""
+"""Time of calls for each rate and size, in seconds; all rates together take less than 10 s."""
 SMALLEST_SIDE, LARGEST_SIDE = 128, {"cpu": 2048, "cuda": 8192}
-"""Rows and columns of the square matrices that are multiplied."""
+"""Range of the number of rows and columns of the square matrices that are multiplied."""
 MEMORY_BYTES = {"cpu": 2**28, "cuda": 2**31}
-"""Size of an array that no cache holds."""
+"""Size in bytes of an array that no cache holds."""
 PROBE_SIDE = 256
 Call = Callable[[], Any]
 Product = Callable[[int], Call]
-"""From a side to a product of two square matrices of that side."""
+"""Function from a side to a call that multiplies two square matrices of that side."""
 
 
 def machine_rates(device: Device) -> dict[str, float]:
@@ -84,7 +84,7 @@ def float_product(compute_dtype: ComputeDtype, place: str) -> Product:
 
 
 def onednn_product(side: int) -> Call:
-    """oneDNN's product of float32, which PyTorch does not use by itself."""
+    """Return oneDNN's product of float32, which PyTorch does not use by default."""
     import torch
 
     values = torch.randn(side, side)
@@ -103,7 +103,7 @@ def integer_product(place: str) -> Product:
 
 
 def dynamic_product(side: int) -> Call:
-    """FBGEMM's or oneDNN's product of int8, with the rounding of the activations."""
+    """Return FBGEMM's or oneDNN's product of int8, which includes the rounding of the activations."""
     import torch
 
     codes = torch.randint(-127, 128, (side, side), dtype=torch.int8)
@@ -137,7 +137,7 @@ def best_rate(libraries: list[Product], device: Device) -> float:
 
 
 def slowdown(compute_dtype: ComputeDtype, device: Device) -> float:
-    """Return how many times as long a small product in this number type takes as one in float32."""
+    """Return the time of a small product in this number type, divided by that of one in float32."""
     place = device.torch_name
     product = integer_product(place) if compute_dtype == "int8" else float_product(compute_dtype, place)
     seconds = (best_seconds(one(PROBE_SIDE), device, 0.1) for one in (product, float_product("float32", place)))
@@ -145,7 +145,7 @@ def slowdown(compute_dtype: ComputeDtype, device: Device) -> float:
 
 
 def reading_rate(size: int, device: Device) -> float:
-    """Return the highest bytes per second of reading, or of copying, so many bytes of float32."""
+    """Return the highest bytes per second of reading, or of copying, `size` bytes of float32."""
     import torch
 
     data = torch.ones(size // 4, device=device.torch_name)
@@ -177,7 +177,7 @@ def best_seconds(call: Call, device: Device, seconds: float) -> float:
 
 
 def least_seconds(operations: int, needed_bytes: int, compute_dtype: ComputeDtype, rates: dict[str, float]) -> float:
-    """Return the floor of a call: of the bytes that it reads, those that fit into the last cache come from there.
+    """Return the floor of a call in seconds; bytes that fit into the last cache are read from there.
 
     Args:
         needed_bytes: weights that each call reads.
@@ -190,14 +190,14 @@ def least_seconds(operations: int, needed_bytes: int, compute_dtype: ComputeDtyp
 
 def operations(folder: Path, shape: tuple[int, int]) -> int:
     """Count the operations of one call of this artifact's architecture with a batch of this shape (rows, tokens), on
-    tensors that hold nothing, so it costs no memory. Causal models: the logits of the last token."""
+    tensors without storage, which take no memory. Causal models: the logits of the last token."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     model, (rows, tokens) = skeleton(folder).eval().to("meta"), shape
     arguments: dict[str, Any] = {
         "input_ids": torch.zeros(shape, dtype=torch.int64, device="meta"),
-        # Of four dimensions it is taken as it is; any other mask is looked into, and there is nothing to see.
+        # A mask of four dimensions is used unchanged; transformers would read the values of any other.
         "attention_mask": torch.zeros((rows, 1, tokens, tokens), device="meta"),
     }
     if read_description(folder).head == "causal_lm":

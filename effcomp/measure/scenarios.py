@@ -1,7 +1,7 @@
 """MLPerf's scenarios (Reddi et al. 2020, "MLPerf Inference Benchmark", section III-C), run inside the measured process.
 
 single_stream   one request after another; the 90th percentile of their latency
-offline         everything is there at once; samples per second
+offline         all samples are there at the start; samples per second
 server          requests arrive by a Poisson process; the highest rate at which p99 stays under a bound
 """
 
@@ -17,9 +17,9 @@ from effcomp.core.batches import Batch, Ragged, batches_by_length
 Call = Callable[[Batch], object]
 OFFLINE_BATCH = 32
 SERVER_BATCH = 8
-"""The server takes up to so many waiting requests at once."""
+"""Maximum number of waiting requests that the server batches."""
 SERVER_SECONDS = 3.0
-"""How long each rate is offered."""
+"""Time for which each rate is offered, in seconds."""
 STEPS = 6
 """Halvings of the interval that the highest rate lies in."""
 
@@ -27,9 +27,9 @@ STEPS = 6
 @dataclass(frozen=True)
 class SustainedRate:
     requests_per_s: float
-    """The highest rate that was offered and kept the bound; 0 when even the slowest broke it."""
+    """Highest rate that was offered and kept the bound; 0 when even the slowest broke it."""
     p99_ms: float
-    """At that rate."""
+    """99th percentile of latency at that rate, in milliseconds."""
 
 
 def single_stream_p90_ms(call: Call, inputs: Ragged, seconds: float, seed: int) -> float:
@@ -44,7 +44,7 @@ def single_stream_p90_ms(call: Call, inputs: Ragged, seconds: float, seed: int) 
 
 
 def offline_samples_per_s(call: Call, inputs: Ragged, seconds: float) -> float:
-    """All inputs, sorted by length into batches, again and again until the time is over."""
+    """Return samples per second of all inputs in batches by length, repeated until the time is over."""
     batches = batches_by_length(inputs.lengths, OFFLINE_BATCH)
     order = np.random.default_rng(0).permutation(len(batches))  # a stop in the middle sees long and short ones
     done, start, number = 0, time.perf_counter(), 0
@@ -56,7 +56,9 @@ def offline_samples_per_s(call: Call, inputs: Ragged, seconds: float) -> float:
 
 
 def server(call: Call, inputs: Ragged, bound_ms: float, fastest: float, seed: int) -> SustainedRate:
-    """The highest rate that keeps p99 under the bound, by bisection between 0 and `fastest` (requests per second)."""
+    """Return the highest rate that keeps p99 under the bound, by bisection between 0 and `fastest` (requests per
+    second).
+    """
     low, high, found = 0.0, fastest, SustainedRate(0.0, float("nan"))
     for step in range(STEPS):
         rate = (low + high) / 2
@@ -69,7 +71,7 @@ def server(call: Call, inputs: Ragged, bound_ms: float, fastest: float, seed: in
 
 
 def p99_at(call: Call, inputs: Ragged, rate: float, bound_ms: float, seed: int) -> float:
-    """The 99th percentile, in ms, from arrival to answer, of requests offered at this rate."""
+    """Return the 99th percentile of the time from arrival to answer, in ms, of requests offered at this rate."""
     generator = np.random.default_rng(seed)
     count = max(20, round(rate * SERVER_SECONDS))
     arrivals = np.cumsum(generator.exponential(1 / rate, count))
@@ -81,8 +83,9 @@ def p99_at(call: Call, inputs: Ragged, rate: float, bound_ms: float, seed: int) 
 def serve(
     call: Call, inputs: Ragged, arrivals: NDArray[np.float64], asked: NDArray[np.int64], give_up_s: float
 ) -> NDArray[np.float64]:
-    """When each request was answered, in seconds from the start. Whoever waits is taken together, up to SERVER_BATCH;
-    when the oldest waits longer than give_up_s the queue only grows, and the rest counts as never answered."""
+    """Return the time of each request's answer, in seconds from the start. Waiting requests are batched, up to
+    SERVER_BATCH. When the oldest has waited longer than give_up_s, the queue only grows, and the rest counts as never
+    answered."""
     answered, next_one = np.full(len(arrivals), np.inf), 0
     start = time.perf_counter()
     while next_one < len(arrivals):

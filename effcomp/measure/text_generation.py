@@ -1,4 +1,4 @@
-"""A whole test's prompts written on, in batches."""
+"""Generation of the continuations of all prompts of a test, in batches."""
 
 from collections.abc import Callable
 
@@ -13,11 +13,11 @@ from effcomp.runtimes.base import Loaded
 def write(
     model: Loaded, prompts: Ragged, batch_size: int, new_tokens: int, ended: Callable[[list[int]], bool]
 ) -> Written:
-    """What the model writes behind each prompt, in their order; prompts of like length go through it together.
+    """Generate a text after each prompt and return them in order; prompts of similar length are batched together.
 
     Args:
-        new_tokens: the most that is written behind a prompt.
-        ended: whether a text with these tokens is finished.
+        new_tokens: maximum number of tokens generated after a prompt.
+        ended: function that tells whether a text with these tokens is finished.
     """
     batches = batches_by_length(prompts.lengths, batch_size)
     decoded = []

@@ -1,4 +1,4 @@
-"""The resource trace: memory and processor use of a worker over time."""
+"""Resource trace: memory and processor use of a worker over time."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from effcomp.record.trace import GpuSample, Sample
 
 @dataclass
 class Trace:
-    """Samples a process from outside, in a thread that sleeps in between (about 0.1 ms of work a sample)."""
+    """Sampler of a process from outside, in a thread that sleeps in between (about 0.1 ms of work a sample)."""
 
     pid: int
     interval_s: float
@@ -48,7 +48,7 @@ class Trace:
 
 
 def gpu_sample(device: Device) -> GpuSample | None:
-    """What NVML says of the GPU now; None on a CPU, or where NVML cannot be asked."""
+    """Return NVML's numbers of the GPU now; None on a CPU, or where NVML is not available."""
     if device.kind == "cpu":
         return None
     import pynvml

@@ -1,9 +1,9 @@
-"""The measured process: loads one artifact, and answers commands until its standard input closes.
+"""The measured process: load one artifact, and answer commands until standard input closes.
 
     python -m effcomp.measure.worker
 
-Started fresh for each artifact, so its memory is the artifact's own. `effcomp.core.process` says how it is spoken to,
-`effcomp.measure.client` is the other end.
+It is started fresh for each artifact, so that its memory is the artifact's own. `effcomp.core.process` has the
+protocol, and `effcomp.measure.client` the other end.
 """
 
 import logging
@@ -37,15 +37,15 @@ SCENARIOS: dict[str, Callable[..., Any]] = {
 
 
 class WorkerCommands:
-    """The commands, by their names. All times are in nanoseconds, all sizes in bytes."""
+    """Commands, by their names. All times are in nanoseconds, all sizes in bytes."""
 
     artifact: Path
     device: Device
     runtime: Runtime
     inputs: Ragged
-    """What is evaluated."""
+    """Token ids of the test, for the evaluation."""
     timed: Ragged
-    """What is timed: the same, or cut to one length."""
+    """Token ids for the timed calls: those of the test, or cut to one length."""
     model: Loaded
     capability: str
 
@@ -62,7 +62,7 @@ class WorkerCommands:
 
         Args:
             modules: modules outside effcomp that define the components; the parent process has chosen them.
-            fixed_length: time sequences of exactly so many tokens in place of the texts' own lengths.
+            fixed_length: time sequences of exactly this many tokens instead of the texts' own lengths.
         """
         for module in modules:
             import_module(module)
@@ -73,10 +73,10 @@ class WorkerCommands:
         return {}
 
     def load(self) -> dict[str, Any]:
-        """Load the artifact; report what that took and what it added to memory.
+        """Load the artifact; report the time and the added memory.
 
-        The memory after loading is read after a first call: files are mapped, and a weight counts as resident once it
-        has been touched. A model whose first answer is not finite is not timed.
+        The memory after loading is read after a first call: files are mapped, and a weight becomes resident when it is
+        first read. A model whose first answer is not finite is not timed.
         """
         before = memory.rss_bytes()
         memory.reset_peak()
@@ -100,8 +100,8 @@ class WorkerCommands:
         return answer
 
     def turn(self, batches: list[list[int]]) -> dict[str, Any]:
-        """Time a call for each batch, after one untimed call of a single row: the other process has had the processor,
-        and this one's threads and caches must wake first."""
+        """Time a call for each batch, after one untimed call of a single row that wakes threads and caches: the other
+        process has used the processor in between."""
         prepared = [self.timed.batch(indices) for indices in batches]
         self.model.prepare(prepared)
         self.model(self.timed.batch(batches[0][:1]))
@@ -120,7 +120,7 @@ class WorkerCommands:
         return {"ns": step_ns, "waited_share": waited_share(waited, step_ns)}
 
     def write(self, file: str, batch_size: int, new_tokens: int, stop: list[str]) -> dict[str, Any]:
-        """Write behind every prompt; what was written goes into the file (effcomp.measure.generated_texts)."""
+        """Generate a text after every prompt, and write the texts to the file (effcomp.measure.generated_texts)."""
         from transformers import AutoTokenizer
 
         ended = Ending(AutoTokenizer.from_pretrained(self.artifact), stop)
@@ -132,14 +132,14 @@ class WorkerCommands:
         return {}
 
     def scenario(self, name: str, **arguments: Any) -> dict[str, Any]:
-        """One of MLPerf's scenarios: what its function in effcomp.measure.scenarios returns."""
+        """Run one of MLPerf's scenarios; return the result of its function in effcomp.measure.scenarios."""
         offline = scenarios.OFFLINE_BATCH, len(self.timed) % scenarios.OFFLINE_BATCH
         self.prepare({*range(1, scenarios.SERVER_BATCH + 1), *offline} - {0})
         result = SCENARIOS[name](self.model, self.timed, **arguments)
         return {"result": asdict(result) if isinstance(result, scenarios.SustainedRate) else result}
 
     def work(self, batch_size: int, seconds: float) -> dict[str, Any]:
-        """Keep the device busy for so long, for the energy counter: how many samples were computed, in what time."""
+        """Keep the device busy for these seconds, for the energy counter; return the number of samples and the time."""
         self.prepare([batch_size])
         generator, done, start = np.random.default_rng(0), 0, time.perf_counter()
         while (elapsed := time.perf_counter() - start) < seconds:
@@ -161,8 +161,8 @@ class WorkerCommands:
         return {"peak_rss": memory.peak_rss_bytes(), "gpu": gpu}
 
     def floor(self, shapes: list[tuple[int, int]]) -> dict[str, Any]:
-        """Return the arithmetic of a call with a batch of each shape, and the bytes that each has to read; `reason` in
-        their place where they cannot be counted."""
+        """Return the operations of a call with a batch of each shape, and the bytes that each must read; `reason`
+        instead where they cannot be counted."""
         from effcomp.measure import roofline as floor
 
         try:
@@ -177,9 +177,9 @@ class WorkerCommands:
         return floor.machine_rates(self.device)
 
     def evaluate(self, file: str, batch_size: int) -> dict[str, Any]:
-        """Predict every input, in batches of like length; write the outputs in the order of the inputs: the logits
-        of the classes, or of each block the losses (their sum, their number). Outputs that are not finite end it, and
-        the answer names the layer where they begin."""
+        """Predict every input, in batches of similar length, and write the outputs in the order of the inputs: the
+        logits of the classes, or the losses of each block (their sum, their number). Outputs that are not finite end
+        the command, and its answer names the layer where they begin."""
         from safetensors.numpy import save_file
 
         outputs, order = [], []
@@ -198,7 +198,7 @@ class WorkerCommands:
         return {}
 
     def kernels(self, batch: list[int]) -> dict[str, Any]:
-        """The operators that really run in one call, the longest first, and what the library says of its products."""
+        """Profile one call: return its operators, the slowest first, and the library's names of its products."""
         prepared = self.timed.batch(batch)
         ran = sorted(self.model.ran(prepared), key=lambda one: -one.seconds)
         return {"kernels": [asdict(one) for one in ran], "instructions": self.model.instructions(prepared)}

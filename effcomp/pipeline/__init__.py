@@ -1,1 +1,1 @@
-"""From overrides to a Record: compose, check, run the stages."""
+"""Pipeline from overrides to a Record: compose, check, run the stages."""

@@ -1,4 +1,4 @@
-"""The command that measures a record's configuration again, and the lines that load and serve its artifact."""
+"""Commands to measure a record's configuration again, and to load and serve its artifact."""
 
 import json
 import os
@@ -20,8 +20,8 @@ NOWHERE = ("device.cores", "store", "remeasure", "tracking")
 
 
 def overrides(config: dict[str, Any]) -> list[str]:
-    """Return the overrides that compose a record's config: choices that are not the default ones, and settings that
-    their files do not have or leave open (`???`).
+    """Return the overrides that compose a record's config: choices other than the defaults, and settings that differ
+    from their files or that these leave open (`???`).
 
     Raises:
         HydraException: a choice is not among effcomp's own.
@@ -57,11 +57,11 @@ def written(value: Any) -> str:
 
 
 def ways_on(record: Record, folder: Path | None, model_id: str | None) -> str:
-    """Return what a person does next with a measured configuration, a line or two for each.
+    """Return the next commands for a measured configuration, a line or two each.
 
     Args:
-        folder: of the run; None where it is not known.
-        model_id: of the model that was logged to MLflow; None where none was.
+        folder: folder of the run; None where it is not known.
+        model_id: id of the model that was logged to MLflow; None where none was.
     """
     from hydra.errors import HydraException
 

@@ -100,8 +100,8 @@ def check_capability(there: tuple[int, int], gpu: str, quant: Quant, runtime: Ru
 
 
 def check_folder(folder: Path, setting: str) -> None:
-    """Raise UserError when a folder that a setting names cannot be made or written to; what is made to find out is
-    taken away again."""
+    """Raise UserError when a folder that a setting names cannot be made or written to; folders and files made for the
+    check are removed."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def check_folder(folder: Path, setting: str) -> None:
 
 
 def check_fit(run: "Run") -> None:
-    """Check what only the model's config and the data can say.
+    """Check the configuration against the model's config and the data.
 
     Raises:
         UserError: the model does not reach a length; there are too few examples or tokens; a model that is to be used
@@ -166,8 +166,8 @@ def count_parameters(head: Head, config: "PretrainedConfig") -> int:
 
 
 def check_gpu_memory(model: str, finetune: Finetune, parameters: int, memory_bytes: int) -> None:
-    """Raise UserError where the GPU cannot hold the float32 baseline of so many parameters, or their training: the
-    least that each takes, without activations."""
+    """Raise UserError where the GPU cannot hold the float32 baseline of this many parameters, or their training; both
+    are lower bounds, without activations."""
     needs = {f"the float32 baseline of model={model}": (4.0, "choose a smaller model")}
     if finetune.trains:
         needs[f"finetune={finetune.name} of model={model}"] = (
@@ -182,10 +182,10 @@ def check_gpu_memory(model: str, finetune: Finetune, parameters: int, memory_byt
 
 
 def check_lengths(parts: "Components", head: Head, longest: int | None) -> None:
-    """Check the lengths that are asked for.
+    """Check the lengths of the settings against the model's.
 
     Args:
-        longest: how many tokens the model reads; None where its config does not say.
+        longest: number of tokens that the model reads; None where its config sets no limit.
     """
     if longest is None:
         return

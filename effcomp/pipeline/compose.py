@@ -1,4 +1,4 @@
-"""From a composed config to its components, each checked alone when it is built."""
+"""Construction of the components of a composed config, each validated alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ GROUPS: dict[str, type[Component]] = {
     "tracking": Tracking,
 }
 OF_OTHERS = {"prune": ("ratio",), "finetune": ("epochs", "batch_size", "learning_rate", "train_samples")}
-"""Settings that the choice `none` of a group has for the others' sake, in a product of choices."""
+"""Settings of a group's other choices that `none` accepts too, in a product of choices."""
 P = TypeVar("P", bound=Component)
 PINNED = {"revision", "test"}
 """Settings that `pinned` fills in."""
@@ -57,13 +57,13 @@ class Components:
     tracking: Tracking
     seed: int
     fold: int | None
-    """Which fold of the training examples is the test; None: the task's own test."""
+    """Index of the fold of the training examples that is the test; None: the task's own test."""
     folds: int
     store: Path
     remeasure: bool
-    """Whether to measure again what the store holds the measurement of."""
+    """Measure again even where the store holds the measurement."""
     config: dict[str, Any]
-    """The config they were built from, with `choices`: the name of each group's choice."""
+    """Config that they were built from, with `choices`: the name of each group's choice."""
 
 
 def composed(overrides: Sequence[str]) -> "DictConfig":
@@ -87,11 +87,11 @@ def composed(overrides: Sequence[str]) -> "DictConfig":
 
 
 def build(config: "DictConfig", in_product: bool = False) -> Components:
-    """The parts that a composed config names.
+    """Return the components that a composed config names.
 
     Args:
         in_product: the config is one of a product of choices: in prune=none,structured prune.ratio=0.3,0.5 the ratio
-            says nothing of prune=none, which then stands there twice.
+            does not apply to prune=none, which then occurs twice.
 
     Raises:
         UserError: a value is out of its range or of the wrong type.
@@ -181,7 +181,7 @@ def choices(group: str, base: type[P]) -> list[P]:
 
 
 def locate(target: str) -> Any:
-    """Import what a `_target_` names.
+    """Import the object that a `_target_` names.
 
     Raises:
         ModuleNotFoundError, AttributeError, ValueError: there is none.
@@ -191,7 +191,7 @@ def locate(target: str) -> Any:
 
 
 def explain(group: str, error: "ValidationError") -> str:
-    """The first fault of a validation, in one line: `prune.ratio=1.5: input should be less than 1`."""
+    """Return the first fault of a validation, in one line: `prune.ratio=1.5: input should be less than 1`."""
     first = error.errors(include_url=False)[0]
     where = ".".join([group, *(str(step) for step in first["loc"] if isinstance(step, str))])
     message = first["msg"].removeprefix("Value error, ")
@@ -202,14 +202,14 @@ def explain(group: str, error: "ValidationError") -> str:
 
 
 def sweep_of(setting: str, value: Any) -> str:
-    """Return how a sweep is written, for the message about a list where one value was expected."""
+    """Return the syntax of a sweep over these values, for the message about a list where one value was expected."""
     if not isinstance(value, list) or len(value) < 2:
         return ""
     return f"; for a sweep write -m {setting}={','.join(map(str, value))}"
 
 
 def build_tracking(config: "DictConfig") -> Tracking:
-    """The tracking choice alone, for what surrounds the configurations of a sweep."""
+    """Build the tracking choice alone, for the parent run of a sweep."""
     from omegaconf import OmegaConf
 
     tracking = build_component("tracking", Tracking, OmegaConf.to_container(config.tracking, resolve=True))

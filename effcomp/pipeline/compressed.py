@@ -1,4 +1,4 @@
-"""The compressed model: an artifact folder (effcomp.artifact.folder) that the store keeps."""
+"""Stage that compresses a model into an artifact folder (effcomp.artifact.folder) of the store."""
 
 import logging
 from dataclasses import asdict

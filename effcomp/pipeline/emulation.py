@@ -1,4 +1,4 @@
-"""Number formats whose products this processor does not execute in hardware: recognised before a run."""
+"""Detection, before a run, of number formats whose products the processor does not execute in hardware."""
 
 import logging
 from collections.abc import Collection
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def check_emulated(quant: Quant, runtime: Runtime, device: Device, flags: Collection[str], in_sweep: bool) -> None:
-    """Warn of a number format that the processor emulates, with what it costs; in a sweep leave it out.
+    """Warn of a number format that the processor emulates, with its cost; leave it out of a sweep.
 
     Args:
         device: resolved.
@@ -38,7 +38,7 @@ def check_emulated(quant: Quant, runtime: Runtime, device: Device, flags: Collec
 
 
 def cost(compute_dtype: processors.ComputeDtype, runtime: Runtime, device: Device) -> str:
-    """Return what emulation costs, measured on one product where PyTorch computes it."""
+    """Return the cost of emulation in words, measured on one product where PyTorch computes it."""
     if runtime.name not in {"torch", "compile"}:
         return "it is computed in float32"
     from effcomp.measure.roofline import slowdown

@@ -1,4 +1,4 @@
-"""Answers of the measured processes to the test."""
+"""Stage that stores the answers of the measured processes to the test."""
 
 import logging
 from pathlib import Path
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 OUTPUTS_FILE = "outputs.safetensors"
 WRITTEN_FILE = "written.safetensors"
 EVALUATION_BATCH: dict[Head, int] = {"sequence_classification": 32, "masked_lm": 8, "causal_lm": 8}
-"""Smaller where the logits of every token are made: a batch of 8 x 512 in float32 holds 800 MB of them."""
+"""Batch size of each head; small where every token has logits: those of 8 x 512 tokens take 800 MB in float32."""
 WRITING_BATCH = 8
 
 Answers = NDArray[Any] | Written
@@ -30,7 +30,7 @@ Answers = NDArray[Any] | Written
 
 
 def answers(run: "Run", worker: Worker, built: Entry, inputs: Entry) -> Answers:
-    """Return what the measured process itself answers to every test example.
+    """Return the measured process's own answers to every test example.
 
     Args:
         worker: holds the artifact.

@@ -1,4 +1,4 @@
-"""From components to a Run: the device resolved, the data loaded, and both checked against the model."""
+"""Preparation of a Run from components: resolve the device, load the data, check both against the model."""
 
 from dataclasses import dataclass, replace
 
@@ -15,12 +15,12 @@ from effcomp.tasks.base import Splits, fold_split
 
 @dataclass(frozen=True)
 class Run:
-    """One configuration, ready to be computed. Each stage is a function of it and of the stage before."""
+    """Configuration ready to be computed. Each stage is a function of a Run and of the previous stage's result."""
 
     components: Components
     store: Store
     device: Device
-    """Resolved: not `auto`."""
+    """Device, resolved: not `auto`."""
     head: Head
     splits: Splits
 

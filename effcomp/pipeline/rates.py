@@ -1,4 +1,4 @@
-"""Rates of the machine, which the floor of a latency is computed from."""
+"""Stage that stores the rates of the machine, from which the floor of a latency is computed."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ def machine_rates(run: "Run", worker: "Worker") -> dict[str, float]:
     """Measure the rates of matrix products and memory, once for each machine and thread count.
 
     Args:
-        worker: a measured process whose own memory has been read: this takes more of it.
+        worker: a measured process whose memory has been recorded already: this call adds to it.
     """
     key = {
         "device": machine.device_name(run.device),

@@ -56,11 +56,11 @@ def training_row(trained: Path, recovered: Path | None) -> Training:
 
 
 def data_row(splits: Splits, train_examples: int, *, synthetic: bool) -> Data:
-    """Return the examples that were trained and tested on.
+    """Return the row of the examples that were trained and tested on.
 
     Args:
-        train_examples: how many of the training split were used.
-        synthetic: the timed calls read random token ids.
+        train_examples: number of examples of the training split that were used.
+        synthetic: True where the timed calls read random token ids.
     """
     return Data(
         fingerprint=splits.fingerprint(),

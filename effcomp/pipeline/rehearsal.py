@@ -1,5 +1,4 @@
-"""A rehearsal: the untrained model is written and executed once, so that what a runtime cannot do is known before the
-training."""
+"""Rehearsal: write and execute the untrained model once, so that a runtime's limits are known before the training."""
 
 import logging
 import tempfile

@@ -1,4 +1,4 @@
-"""The single run function: fine-tune, compress, measure, compare. Read it from top to bottom."""
+"""Run of one configuration: fine-tune, compress, measure, compare."""
 
 import logging
 import time
@@ -33,15 +33,15 @@ log = logging.getLogger(__name__)
 
 
 def run(components: Components) -> Result:
-    """Compute everything that one configuration asks for; what the store holds is not computed again.
+    """Compute the Result of one configuration; entries of the store are reused.
 
     Raises:
-        UserError: the configuration cannot work: what `checks.check` cannot see without the data.
-        ProcessFailed: a measured process failed; its own words are in the message.
+        UserError: the configuration does not fit the data or the model, which `checks.check` does not read.
+        ProcessFailed: a measured process failed; the message quotes it.
     """
     started_ms, prepared = now_ms(), prepare(components)
     key = result_key(prepared)
-    components.tracking.prepare()  # after whatever refuses the configuration, so that nothing is left of it
+    components.tracking.prepare()  # after all checks: a refused one leaves nothing
     for file, read, used in prepared.splits.rows:
         log.info("%s: %d rows or documents read, %d used", file, read, used)
 
@@ -53,7 +53,7 @@ def run(components: Components) -> Result:
         log.info("measured before (remeasure=true measures again): %s", stored.path)
     result = Result.read(stored.path)
     if not stored.created and prepared.store.find("artifact", result.record.truth.artifact) is None:
-        compress(prepared)  # removed or damaged since: what was measured is to be there
+        compress(prepared)  # removed or damaged since: the measured artifact must exist
     # Tracking and store settings are this run's; they do not affect the measurement.
     record = result.record.model_copy(update={"config": components.config})
     return replace(result, record=record, started_ms=started_ms, ended_ms=now_ms())
@@ -64,7 +64,7 @@ def now_ms() -> int:
 
 
 def result_key(run: Run) -> dict[str, Any]:
-    """Return all that a Result depends on, but for the moment at which it is measured."""
+    """Return all that a Result depends on, apart from the time of the measurement."""
     parts = run.components
     return {
         "model": parts.model.identity(run.store),

@@ -32,11 +32,11 @@ class Setting:
     """One value that can be overridden."""
 
     key: str
-    """As typed: `quant.block_size`."""
+    """Name as typed: `quant.block_size`."""
     values: str
     """Type and range in words: `64 or 128`, `number, at least 0`."""
     default: Any
-    """As the choice's YAML has it, `???` where it must be given; else the default of the class."""
+    """Default: that of the choice's YAML, `???` for a mandatory value; else that of the class."""
     meaning: str
 
 
@@ -47,7 +47,7 @@ class Choice:
     group: str
     name: str
     meaning: str
-    """The comment at the top of the file."""
+    """Comment at the top of the file."""
     settings: tuple[Setting, ...]
 
 
@@ -67,7 +67,7 @@ def settings_of(path: str, component: dict[str, Any]) -> Iterator[Setting]:
     """Yield the settings of a composed component, in the order of its fields.
 
     Args:
-        path: where the component stands: `prune`, `prune.recovery`.
+        path: name of the component in the config: `prune`, `prune.recovery`.
         component: its composed config, with `_target_`.
     """
     for field, info in locate(component["_target_"]).model_fields.items():

@@ -1,4 +1,4 @@
-"""The way on from a command that Hydra cannot compose: what may have been meant."""
+"""Suggestions for a command that Hydra cannot compose."""
 
 import re
 from difflib import get_close_matches
@@ -11,14 +11,14 @@ from effcomp.core.packages import CONF
 
 HELP = "(--help shows the groups, --cfg job every setting)"
 FOLDERS = {"model": "model.path", "task": "task.data_dir"}
-"""The settings that take a folder, by the group that it may be given to."""
+"""Settings that take a folder, by the group that a folder may be given to by mistake."""
 SIGN = re.compile(r"mismatched input '(.+?)'")
-"""Hydra's word for a character that it reads as a sign of its own."""
+"""Pattern of Hydra's message about a character of its grammar."""
 NOT_SET = {"defaults", "_target_", "name"}
 
 
 def explain(error: Exception) -> str:
-    """What Hydra found wrong with the command, and the way on."""
+    """Return Hydra's fault of the command, and the fix."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, choice = asked(error.missing_cfg_file)
         if group in FOLDERS and ("/" in choice or Path(choice).is_dir()):
@@ -51,8 +51,8 @@ def asked(missing: str) -> tuple[str, str]:
 
 
 def suggestion(key: str, conf: Path) -> str | None:
-    """The way on from `quant.activations` where the choice of quant has no such setting, or from a misspelt name; None
-    where nothing like it is in the folder of configs."""
+    """Return the fix for `quant.activations` where the choice of quant has no such setting, or for a misspelt name;
+    None where the folder of configs has nothing similar."""
     group, _, name = key.partition(".")
     if not name:
         if (conf / key).is_dir():
@@ -77,7 +77,7 @@ def places_of(name: str, conf: Path) -> list[str]:
 
 
 def misplaced(message: str) -> str:
-    """Say where overrides stand that the parser of the options did not expect."""
+    """Return the message for overrides after an option, where the parser does not expect them."""
     words = message.removeprefix("unrecognized arguments: ")
     if words == message or "=" not in words:
         return message
@@ -98,7 +98,7 @@ def nearest(prefix: str, name: str, known: set[str]) -> str | None:
 
 
 def settings(file: Path) -> set[str]:
-    """The names in a config, with those of the files that it is based on."""
+    """Return the names in a config, with those of the files that it is based on."""
     content = OmegaConf.load(file)
     assert isinstance(content, DictConfig)
     based_on = [

@@ -1,4 +1,4 @@
-"""Token ids of the test and of calibration examples."""
+"""Stage that stores the token ids of the test, and token ids of calibration examples."""
 
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ def tokens(run: "Run") -> Entry:
 
 
 def inputs(run: "Run") -> Ragged:
-    """Encode the test examples as the model reads them: prompts alone, where the task is to write texts."""
+    """Encode the test examples as the model reads them; for generation the prompts alone."""
     task, tokenizer = run.components.task, run.components.model.tokenizer(run.store)
     if task.problem == "generation" and tokenizer is not None:
         return encode_prompts(run.splits.test, tokenizer, task.max_length)

@@ -1,4 +1,4 @@
-"""The trained model, and the pruned one: checkpoints that the store keeps."""
+"""Stages that fine-tune and prune a model into checkpoints of the store."""
 
 import json
 import logging

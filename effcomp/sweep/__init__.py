@@ -1,4 +1,4 @@
-"""What surrounds the configurations of a multirun."""
+"""Sweeps: the folder, the jobs, the parent run and the report of a multirun."""
 
 import sys
 

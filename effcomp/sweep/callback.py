@@ -1,4 +1,4 @@
-"""Sweep callback: opens the parent run before the configurations of a multirun, writes the report after them.
+"""Sweep callback: open the parent run before the configurations of a multirun, write the report after them.
 
 The sweepers (hydra_plugins/) call `SweepCallback.begin` when they have composed every configuration, and Hydra calls
 the rest of it (conf/config.yaml). The jobs of a sweep may run in other processes, so they meet in the sweep's folder:
@@ -39,26 +39,27 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep that has begun and not ended."""
+    """Sweep in progress."""
 
     folder: Path
     typed: list[str]
-    """The command's own overrides: what of a configuration's stands there as it is, is the same in all."""
+    """Overrides of the command; those that a configuration has unchanged are common to all."""
     tracking: Tracking
     parent: str | None
     records: TextIO
-    """Standard output as it was; whatever else is printed there goes to standard error."""
+    """Original standard output, for records alone; all other output goes to standard error."""
 
 
 class SweepCallback(Callback):
-    """Hydra turns an exception in a callback into a warning; here it is said, and the command ends with 1."""
+    """Callback of Hydra for sweeps. Hydra turns an exception in a callback into a warning; here it is reported, and the
+    command ends with exit code 1."""
 
     exit_code: ClassVar[int] = 0
-    """0; 2 when configurations were refused; 1 when any failed. `effcomp.run.main` ends with it."""
+    """Exit code of `effcomp.run.main`: 0; 2 when configurations were refused; 1 when any failed."""
     sweep: ClassVar[Sweep | None] = None
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Hydra's own sweeper would run configurations of a sweep that did not begin."""
+        """Refuse Hydra's own sweeper, which would run configurations of a sweep that did not begin."""
         if not config.hydra.sweeper._target_.startswith("hydra_plugins.effcomp_"):
             choice = config.hydra.runtime.choices["hydra/sweeper"]
             print(f"error: hydra/sweeper={choice}: use hydra/sweeper=product or optuna", file=sys.stderr)
@@ -66,11 +67,11 @@ class SweepCallback(Callback):
 
     @classmethod
     def begin(cls, config: DictConfig, configurations: int) -> None:
-        """What is before the first configuration. Until here nothing is written: a command that does not compose leaves
-        nothing behind.
+        """Begin the sweep before its first configuration. Nothing is written earlier, so that a command that does not
+        compose leaves no files.
 
         Args:
-            configurations: how many there are; of a search the most that it measures.
+            configurations: their number; for a search its maximum.
         """
         try:
             cls.sweep = begin(config, configurations)
@@ -82,7 +83,9 @@ class SweepCallback(Callback):
             sys.exit(1)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
-        """Hydra keeps what each job returned until the last one has ended, with two copies of its config."""
+        """Drop the job's configs: Hydra keeps each job's return, with two copies of its config, until the last has
+        ended.
+        """
         job_return.cfg = job_return.hydra_cfg = None
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -101,8 +104,7 @@ class SweepCallback(Callback):
 
     @classmethod
     def abandon(cls) -> None:
-        """Close the parent run of a sweep that was interrupted, as failed; one that did not come to a configuration
-        leaves no folder."""
+        """Close the parent run of an interrupted sweep as failed; remove the folder of one without a configuration."""
         sweep, cls.sweep = cls.sweep, None
         if sweep is None:
             return
@@ -115,7 +117,7 @@ class SweepCallback(Callback):
 
 
 def say(error: Exception) -> None:
-    """What broke a sweep: a full disk in one line, all else with its traceback. For where the exception is caught."""
+    """Log the exception that ended a sweep: a full disk in one line, others with the traceback. Call it in `except`."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         way_on = "make room and run the same command again: what was finished is kept and will not be computed again"
         print(f"error: {error}: {way_on}", file=sys.stderr)
@@ -124,7 +126,7 @@ def say(error: Exception) -> None:
 
 
 def begin(config: DictConfig, configurations: int) -> Sweep:
-    """Make the sweep's folder, open the parent run and leave its name there.
+    """Make the sweep's folder, open the parent run and write its name there.
 
     Raises:
         UserError: the tracking store cannot be used, or the sweep's folder cannot be made.
@@ -147,7 +149,7 @@ def begin(config: DictConfig, configurations: int) -> Sweep:
 
 
 def open_parent(tracking: Tracking, name: str) -> str | None:
-    """The sweep's parent run; None where nothing is tracked or the server does not answer, which it has said."""
+    """Open the sweep's parent run; None where nothing is tracked, or the server does not answer (which is logged)."""
     try:
         return tracking.start_sweep(name)
     except Unreachable:
@@ -173,7 +175,7 @@ def sweep_name(overrides: list[str]) -> str:
 
 
 def finish(sweep: Sweep) -> int:
-    """Write and print the report of a sweep, close its parent run; the exit code of the command."""
+    """Write and print the report of a sweep, close its parent run; return the exit code of the command."""
     from effcomp.report.build import write_report
     from effcomp.report.table.terminal import print_comparison
 
@@ -201,7 +203,7 @@ def finish(sweep: Sweep) -> int:
 
 
 def varied(sweep: Sweep, outcome: dict[str, Any]) -> list[str]:
-    """Return the overrides of a configuration that are not the same in all; all of them where none varies."""
+    """Return the overrides that vary between configurations; all of them where none varies."""
     overrides: list[str] = outcome["overrides"]
     return [one for one in overrides if one not in sweep.typed] or overrides
 

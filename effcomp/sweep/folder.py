@@ -1,4 +1,4 @@
-"""The folder of a sweep, where its jobs meet: they may run in other processes.
+"""Folder of a sweep, through which its jobs communicate: they may run in other processes.
 
 sweep.json names the parent run. Each job has a folder that holds its record.json or, where it has none, outcome.json
 with the reason.
@@ -15,9 +15,9 @@ from effcomp.core.store import key_hash
 SWEEP_FILE = "sweep.json"
 OUTCOME_FILE = "outcome.json"
 CLAIMS_FOLDER = "claims"
-"""Holds a file for each configuration, by its hash, with the number of the one that runs it."""
+"""Folder with a file for each configuration, named by its hash, that holds the number of the job that runs it."""
 OVERRIDES_FILE = ".hydra/overrides.yaml"
-"""Hydra writes it into a configuration's folder when it begins."""
+"""File that Hydra writes into a configuration's folder when it begins."""
 
 
 def in_order(folder: Path, name: str) -> list[Path]:
@@ -27,10 +27,10 @@ def in_order(folder: Path, name: str) -> list[Path]:
 
 
 def claim(sweep: Path, folder: Path, config: dict[str, Any]) -> None:
-    """Note in the sweep's folder that this configuration is in it.
+    """Write a claim of this configuration into the sweep's folder.
 
     Raises:
-        Skipped: another folder of the sweep has the same.
+        Skipped: another job of the sweep has an equal configuration.
     """
     claims = sweep / CLAIMS_FOLDER
     claims.mkdir(exist_ok=True)

@@ -1,9 +1,9 @@
-"""One configuration, and the process of its own in which it runs in a sweep.
+"""Execution of one configuration, in a sweep in a process of its own.
 
     python -m effcomp.sweep.job
 
-A configuration that the kernel kills for memory, or that a library brings down, is then one failed configuration and
-not the end of the sweep. The process takes one configuration after another (its imports take seconds), and a new one is
+A configuration that the kernel kills for memory, or that crashes in a library, then fails alone and does not end the
+sweep. The process takes one configuration after another (its imports take seconds), and a new one is
 started after a failure.
 """
 
@@ -35,10 +35,11 @@ log = logging.getLogger(__name__)
 
 
 def quieten() -> None:
-    """Silence what a user cannot act on: load reports for a new head, bars for reading 100 tensors, warnings of each
-    retry of a download (the last one's error ends the run), notes on a model that is logged. Let OpenMP threads sleep
-    while they wait. Call it before these libraries are imported, in every process that will; a variable that the user
-    set stays."""
+    """Silence messages that a user cannot act on: load reports for a new head, bars for reading 100 tensors, warnings
+    of each retry of a download (the last one's error ends the run), notes on a model that is logged. Let OpenMP threads
+    sleep while they wait. Call it before these libraries are imported, in every process that will; a variable that the
+    user set stays.
+    """
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
     for library in ("TRANSFORMERS", "HF_HUB", "DATASETS"):
@@ -48,7 +49,7 @@ def quieten() -> None:
 
 
 class Finished(NamedTuple):
-    """A configuration that was measured and logged."""
+    """Configuration that was measured and logged."""
 
     result: "Result"
     model_id: str | None
@@ -63,12 +64,12 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> Finished:
 
     Raises:
         UserError: the configuration cannot work, or the sweep holds it already.
-        NotLogged: it is measured, and its record is in the folder; what comes after that failed.
+        NotLogged: it is measured, and its record is in the folder; showing or logging it failed.
     """
     from effcomp.pipeline.checks import check
     from effcomp.pipeline.compose import build, pin
 
-    # What libraries will change in their next version is for those who write them.
+    # Deprecation warnings concern developers, not users.
     warnings.simplefilter("ignore", FutureWarning)
     parts = build(config, in_product=sweep is not None)
     if sweep is not None:
@@ -77,7 +78,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> Finished:
     check(parts, in_sweep=sweep is not None)
 
     from effcomp.core.store import Store
-    from effcomp.pipeline.run import run  # what it imports is not wanted for an error
+    from effcomp.pipeline.run import run  # imported here, so that a refused configuration does not wait for it
 
     result = run(parts)
     result.write(folder)
@@ -117,20 +118,20 @@ def summarise(result: "Result", folder: Path) -> None:
 
 
 class JobProcess:
-    """The process that runs the configurations of a sweep, as the sweep sees it."""
+    """Client of the process that runs the configurations of a sweep."""
 
     process: ClassVar[Process | None] = None
 
     @classmethod
     def run(cls, config: Any, folder: Path, sweep: Path, logging_config: Any, cwd: Path) -> dict[str, Any]:
-        """Run one configuration there; its outcome: {"status": "done"}, or with a reason "refused" or "skipped".
+        """Run one configuration there; return its outcome: {"status": "done"}, or with a reason "refused" or "skipped".
 
         Args:
             config, logging_config: as plain JSON values.
             cwd: the folder that the sweep was started in.
 
         Raises:
-            ProcessFailed: an exception that was not foreseen, or the process died.
+            ProcessFailed: an unexpected exception, or the process died.
         """
         if cls.process is None:
             cls.process = Process("effcomp.sweep.job", "the process of this configuration", {}, cwd)
@@ -145,14 +146,14 @@ class JobProcess:
 
     @classmethod
     def close(cls) -> None:
-        """End it; whatever it is at is left, so that nothing is half-written."""
+        """End the process; work in progress stays under temporary names, so that nothing is half-written."""
         process, cls.process = cls.process, None
         if process is not None:
             process.close()
 
 
 class JobCommands:
-    """The commands of the process."""
+    """Commands of the process."""
 
     def run(self, config: dict[str, Any], folder: str, sweep: str, logging_config: dict[str, Any]) -> dict[str, Any]:
         from omegaconf import OmegaConf

@@ -1,6 +1,6 @@
 """Send the runs that are kept on disk to a tracking server: those that could not reach it, or were not tracked.
 
-`effcomp upload` calls this. A run that the server has already, known by its Record, is not sent again.
+`effcomp upload` calls this. A run whose Record the server already has is not sent again.
 """
 
 import json
@@ -25,14 +25,14 @@ class Uploaded:
     sent: int = 0
     there_already: int = 0
     without_model: int = 0
-    """Of those that were sent: how many's artifacts are no longer in the store as they were."""
+    """Number of sent runs whose artifacts are missing in the store, or changed."""
 
 
 def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
     """Log the runs below a folder, those of a sweep under its parent run.
 
     Args:
-        every: those too whose configs do not name this server.
+        every: send also runs whose configs do not name this server.
 
     Raises:
         UserError: there is none, or one cannot be read.
@@ -67,7 +67,7 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
 
 
 def open_parent(folder: Path, tracking: MlflowTracking) -> str | None:
-    """The parent run of a sweep there, a new one where it has none yet; None for a folder that is no sweep's."""
+    """Return the sweep's parent run on the server, made where there is none; None for a folder that is no sweep's."""
     file = folder / SWEEP_FILE
     if not file.exists():
         return None
