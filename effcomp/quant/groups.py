@@ -55,7 +55,7 @@ def round_to(groups: Tensor, scale: Tensor, largest_code: int) -> Tensor:
 def dequantize_groups(codes: Tensor, scale: Tensor, columns: int) -> Tensor:
     """Return the (rows, columns) weight that codes (rows, groups * group_size) and scale (rows, groups) stand for, in
     the scale's dtype."""
-    weight = (codes.unflatten(1, (scale.shape[1], -1)) * scale[..., None]).flatten(1)
+    weight: Tensor = (codes.unflatten(1, (scale.shape[1], -1)) * scale[..., None]).flatten(1)
     return weight[:, :columns].contiguous()
 
 
