@@ -32,7 +32,7 @@ class Grouped(Quant):
 
     @property
     def own_codes(self) -> bool:
-        """Whether these settings need effcomp's codes, which other libraries do not read."""
+        """Tell whether these settings need effcomp's codes, which other libraries do not read."""
         return self.rounding != "nearest" or self.embeddings != "bfloat16"
 
     @property

@@ -23,7 +23,7 @@ from effcomp.quant.tensors import (
 )
 
 LARGEST_CODES = {"int8": 127, "int4": int4_linear.LARGEST_CODE}
-"""Of embeddings."""
+"""Largest codes of embeddings."""
 
 
 def quantize_groups(weight: Tensor, group_size: int, largest_code: int) -> tuple[Tensor, Tensor]:
