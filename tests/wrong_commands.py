@@ -139,7 +139,7 @@ RUNS: dict[str, Words] = {
     f"{CLASSIFY} model.path=BROKEN/no_tokenizer": "save it there",
     f"{CLASSIFY} model.path=BROKEN/tokenizer_not_json": "save it again",
     f"{CLASSIFY} model.path=BROKEN/other_tokenizer": "give the model its own tokenizer",
-    f"{CLASSIFY} finetune=none model.path=BERT": "use a checkpoint with a trained head or finetune=full",
+    f"{CLASSIFY} finetune=none model.path=BERT": "give a checkpoint with a trained head or finetune=full",
     f"{CLASSIFY} finetune=distill finetune.teacher=BROKEN/cut_off": ("BROKEN/cut_off", "save or fetch the model again"),
     f"{OFF} task=wikitext2 task.data_dir=DATA/wikitext2 model=gpt2 model.path=BERT": "use model=minilm",
     f"{OFF} task=wikitext2 task.data_dir=DATA/wikitext2 model.path=GPT2": "use model=gpt2",
