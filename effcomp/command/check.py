@@ -85,7 +85,7 @@ def measure_again(record: Record, changes: list[str]) -> Record:
         typed = overrides(record.config)
     except HydraException as error:
         name = label(record.config)
-        raise UserError(f"{name} has a choice that is not among effcomp's own: effcomp run it again") from error
+        raise UserError(f"{name} has a choice of your own: measure it with effcomp run --config-dir") from error
     return run([*typed, "remeasure=true", "tracking=none", *changes]).record
 
 

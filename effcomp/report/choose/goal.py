@@ -47,6 +47,18 @@ class Standing:
     """Why it is not kept, in words."""
 
 
+def verdict_on(reason: str | None, beyond: bool) -> Standing:
+    """Return the standing of a limit.
+
+    Args:
+        reason: why the interval is not within the limit; None where it is.
+        beyond: all of the interval lies beyond the limit.
+    """
+    if reason is None:
+        return Standing("kept", None)
+    return Standing("broken" if beyond else "undecided", reason)
+
+
 @dataclass(frozen=True)
 class Bound:
     """Limit of an objective, at most or at least; in the Record's own unit."""
@@ -63,11 +75,8 @@ class Bound:
     def standing(self, record: Record) -> Standing:
         """Return where the interval of a record lies."""
         value = OBJECTIVES[self.objective].value(record)
-        reason = self.broken_by(value)
-        if reason is None or value is None:
-            return Standing("undecided" if reason else "kept", reason)
-        outside = value.low > self.limit if self.side == "max" else value.high < self.limit
-        return Standing("broken" if outside else "undecided", reason)
+        beyond = value is not None and (value.low > self.limit if self.side == "max" else value.high < self.limit)
+        return verdict_on(self.broken_by(value), beyond)
 
     def broken_by(self, value: Interval | None) -> str | None:
         """Return the reason in words; None when the whole interval is within the bound."""
@@ -119,9 +128,7 @@ class Loss(ABC):
         """Return where the interval of a record lies. The baseline loses nothing against itself."""
         reason = None if is_baseline(record) else self.broken_by(record)
         known = self.evidence(record)
-        if reason is None or known is None:
-            return Standing("undecided" if reason else "kept", reason)
-        return Standing("broken" if known.loss.low > known.limit else "undecided", reason)
+        return verdict_on(reason, known is not None and known.loss.low > known.limit)
 
     def broken_by(self, record: Record) -> str | None:
         """Return the reason in words; None when the whole 95 % interval of the paired difference is within the limit.
