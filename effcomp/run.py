@@ -1,6 +1,7 @@
 """python -m effcomp.run: compose a configuration with Hydra, run it, print its Record."""
 
 import contextlib
+import gc
 import os
 import shutil
 import signal
@@ -119,6 +120,7 @@ def main() -> None:
         sys.exit(130)
     finally:
         SweepCallback.abandon()
+        gc.freeze()  # the last collection would visit all that the libraries define, for a second
     sys.exit(SweepCallback.exit_code)
 
 

@@ -6,6 +6,7 @@ parent.
 """
 
 import contextlib
+import gc
 import json
 import os
 import queue
@@ -124,6 +125,7 @@ def serve(server: object) -> None:
             answers.write(json.dumps(answer) + "\n")
     except (KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches it too, and who started it says so
         sys.exit(130)
+    gc.freeze()  # the last collection would visit all that the libraries define, for a second
 
 
 def take_stdout() -> TextIO:

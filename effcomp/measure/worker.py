@@ -20,6 +20,7 @@ from effcomp.core import memory
 from effcomp.core.batches import Ragged, batches_by_length
 from effcomp.core.component import from_spec
 from effcomp.core.device import Device
+from effcomp.core.garbage import no_garbage
 from effcomp.core.process import serve
 from effcomp.core.progress import Progress
 from effcomp.measure import scenarios
@@ -64,12 +65,13 @@ class WorkerCommands:
             modules: modules outside effcomp that define the components; the parent process has chosen them.
             fixed_length: time sequences of exactly this many tokens instead of the texts' own lengths.
         """
-        for module in modules:
-            import_module(module)
-        self.artifact, self.device = Path(artifact), from_spec(device, Device)
-        self.runtime, self.inputs = from_spec(runtime, Runtime), Ragged.load(Path(inputs))
-        self.timed = self.inputs if fixed_length is None else self.inputs.cut(fixed_length)
-        self.capability = self.runtime.start(self.artifact, self.device)
+        with no_garbage():
+            for module in modules:
+                import_module(module)
+            self.artifact, self.device = Path(artifact), from_spec(device, Device)
+            self.runtime, self.inputs = from_spec(runtime, Runtime), Ragged.load(Path(inputs))
+            self.timed = self.inputs if fixed_length is None else self.inputs.cut(fixed_length)
+            self.capability = self.runtime.start(self.artifact, self.device)
         return {}
 
     def load(self) -> dict[str, Any]:
