@@ -45,7 +45,7 @@ BENCH = Bench(
 
 
 def baseline() -> Path:
-    """The artifact of the demo that is neither quantised nor pruned."""
+    """The artifact of the demo that is neither quantized nor pruned."""
     for folder in sorted((ROOT / "multirun/store/artifact").glob("*/")):
         description = read_description(folder)
         if description.quant["fields"]["name"] == "none" == description.prune["fields"]["name"]:

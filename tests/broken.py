@@ -24,7 +24,7 @@ def break_models(source: Path, folder: Path) -> None:
     configs: dict[str, dict[str, Any]] = {
         "no_architecture": {"model_type": "nosuch"},
         "no_classifier": {"model_type": "clip"},
-        "quantised": {"quantization_config": {"quant_method": "gptq", "bits": 4}},
+        "quantized": {"quantization_config": {"quant_method": "gptq", "bits": 4}},
         "other_shape": {"hidden_size": 128},
         "heads_that_do_not_divide": {"num_attention_heads": 7},
         "size_in_words": {"hidden_size": "wide"},

@@ -175,7 +175,7 @@ BITNET = {"quant_method": "bitnet", "linear_class": "autobitlinear", "modules_to
 
 @pytest.fixture(scope="session")
 def tiny_bitnet(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BitNet of two layers with float masters, in a folder as Microsoft publishes them: with its quantisation."""
+    """A BitNet of two layers with float masters, in a folder as Microsoft publishes them: with its quantization."""
     import torch
     from transformers import BitNetForCausalLM
 

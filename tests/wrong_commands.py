@@ -125,7 +125,7 @@ RUNS: dict[str, Words] = {
     f"{CLASSIFY} model.path=BROKEN/size_in_words": SAVED,
     f"{CLASSIFY} model.path=BROKEN/no_architecture": "does not know the architecture nosuch; give a model of another",
     f"{CLASSIFY} model.path=BROKEN/no_classifier": "no sequence classification of the architecture clip; give a model",
-    f"{CLASSIFY} model.path=BROKEN/quantised": "quantised already (gptq, read with the package gptqmodel): give float",
+    f"{CLASSIFY} model.path=BROKEN/quantized": "quantized already (gptq, read with the package gptqmodel): give float",
     f"{CLASSIFY} model.path=BROKEN/other_shape": "give weights and config of one model",
     f"{CLASSIFY} model.path=BROKEN/heads_that_do_not_divide": "not a multiple of the number of attention heads (7)",
     f"{CLASSIFY} model.path=BROKEN/no_weights": "or use model.weights=random",

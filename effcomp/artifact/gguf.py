@@ -79,7 +79,7 @@ def write_gguf(
     """Write a float32 model as one GGUF file. importance: see `mean_squares`; {} without one."""
     from gguf import GGMLQuantizationType, GGUFWriter
 
-    from effcomp.quant.ggml import quantise
+    from effcomp.quant.ggml import quantize
 
     arch, found = settings(model.config, architecture)
     made = GGUFWriter(file, arch)
@@ -98,7 +98,7 @@ def write_gguf(
             matrix = Tensor(name, width, layers, grouped, bool(importance), is_output)
             kind = GGMLQuantizationType[tensor_kind(of_type, matrix)]
             kinds[kind.name] += 1
-        codes = values if kind is GGMLQuantizationType.F32 else quantise(values, kind, importance.get(name))
+        codes = values if kind is GGMLQuantizationType.F32 else quantize(values, kind, importance.get(name))
         made.add_tensor(name, codes, raw_dtype=kind)
     made.write_header_to_file()
     made.write_kv_data_to_file()

@@ -15,7 +15,7 @@ from effcomp.models.folder import (
     check_weights,
     first_line,
     read_config,
-    refuse_quantised,
+    refuse_quantized,
 )
 from effcomp.models.heads import Head, Kind, model_class
 from effcomp.models.reconcile import load_tokenizer, load_weights, settle_pad_id
@@ -217,13 +217,13 @@ def float_config(folder: Path) -> "PretrainedConfig":
     """Return the config of a folder that holds float weights.
 
     Raises:
-        UserError: its weights are quantised already.
+        UserError: its weights are quantized already.
     """
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(folder)
-    if (quantised := getattr(config, "quantization_config", None)) is not None:
-        refuse_quantised(quantised, str(folder))
+    if (quantized := getattr(config, "quantization_config", None)) is not None:
+        refuse_quantized(quantized, str(folder))
         del config.quantization_config  # its layers are ours: effcomp.models.bitnet
     return config
 

@@ -47,7 +47,7 @@ class TernaryLinear(nn.Linear):
 
 
 class BitLinear(nn.Linear):
-    """Linear layer of float masters, quantised at each call; its parameters have nn.Linear's names and shapes."""
+    """Linear layer of float masters, quantized at each call; its parameters have nn.Linear's names and shapes."""
 
     def forward(self, input: Tensor) -> Tensor:
         weight = self.weight + (ternary(self.weight) - self.weight).detach()

@@ -33,7 +33,7 @@ def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[Pretrai
     """Return the config and the tokenizer. With `weights` every tensor is read once.
 
     Raises:
-        UserError: a file is missing or damaged, an adapter lies beside the weights, they are quantised already or
+        UserError: a file is missing or damaged, an adapter lies beside the weights, they are quantized already or
             hold NaN or infinity, or the tokenizer has more tokens than the model.
     """
     fields = read_config(folder, setting)
@@ -42,7 +42,7 @@ def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[Pretrai
         raise UserError(
             f"{setting}={folder} {reason}; add it to them with peft's merge_and_unload, and save the result"
         )
-    refuse_quantised(fields.get("quantization_config"), f"{setting}={folder}")
+    refuse_quantized(fields.get("quantization_config"), f"{setting}={folder}")
     if weights:
         check_tensors(folder, setting)
     config = load_config(folder, setting, fields["model_type"])
@@ -58,18 +58,18 @@ READERS = {
 """Package that reads the weights of each quantization method of transformers."""
 
 
-def refuse_quantised(quantised: Any, whose: str) -> None:
-    """Raise UserError for weights that are quantised already.
+def refuse_quantized(quantized: Any, whose: str) -> None:
+    """Raise UserError for weights that are quantized already.
 
     Args:
-        quantised: the config's quantization_config, or None. BitNet's is let through: effcomp.models.bitnet unpacks it.
+        quantized: the config's quantization_config, or None. BitNet's is let through: effcomp.models.bitnet unpacks it.
     """
-    if quantised is None or (isinstance(quantised, dict) and quantised.get("quant_method") == "bitnet"):
+    if quantized is None or (isinstance(quantized, dict) and quantized.get("quant_method") == "bitnet"):
         return
-    method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+    method = quantized.get("quant_method") if isinstance(quantized, dict) else quantized
     reader = f", read with the package {READERS[method]}" if method in READERS else ""
     raise UserError(
-        f"{whose} is quantised already ({method}{reader}): give float weights, those of the model that it was made from"
+        f"{whose} is quantized already ({method}{reader}): give float weights, those of the model that it was made from"
     )
 
 

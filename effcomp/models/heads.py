@@ -37,7 +37,7 @@ def published_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedM
     """Return the class with the shapes of the published architecture."""
     import transformers
 
-    if config.model_type == "bitnet":  # transformers has it without its quantised layers, and without a classifier
+    if config.model_type == "bitnet":  # transformers has it without its quantized layers, and without a classifier
         from effcomp.models import bitnet
 
         return bitnet.CLASSES[head]

@@ -166,7 +166,7 @@ def shards_of(index: Path) -> list[str]:
 def other_weights(names: Collection[str]) -> str:
     """Return in words what a repository without safetensors has instead, and the way on."""
     if files := sorted(name for name in names if name.endswith(".gguf")):
-        return f"holds GGUF ({files[0]}), which is quantised already: give the float model that it was made from"
+        return f"holds GGUF ({files[0]}), which is quantized already: give the float model that it was made from"
     if files := sorted(name for name in names if name.endswith((".bin", ".pt", ".pth"))):
         return (
             f"has its weights as pickles alone ({files[0]}), which can run code: give a revision with safetensors "

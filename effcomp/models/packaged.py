@@ -70,7 +70,7 @@ class PackagedGguf(Packaged):
             from transformers import AutoModelForCausalLM, AutoTokenizer
 
             read = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype="float32")
-            # What was read still counts as quantised and refuses to be saved, though its weights are float32 now.
+            # What was read still counts as quantized and refuses to be saved, though its weights are float32 now.
             config = copy.deepcopy(read.config)
             if hasattr(config, "quantization_config"):
                 del config.quantization_config

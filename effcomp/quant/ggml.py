@@ -46,7 +46,7 @@ def library() -> ctypes.CDLL:
     return loaded
 
 
-def quantise(
+def quantize(
     rows: NDArray[np.float32], kind: "GGMLQuantizationType", importance: NDArray[np.float32] | None
 ) -> NDArray[np.uint8]:
     """Encode a matrix in one of ggml's formats.

@@ -13,7 +13,7 @@ from effcomp.artifact.gguf_tensors import SUPPORTED, check, interleave
 from effcomp.core.errors import Skipped
 from effcomp.models.base import load_checkpoint
 from effcomp.models.blocks import shrink
-from effcomp.quant.ggml import quantise
+from effcomp.quant.ggml import quantize
 from tests.conftest import GROUPED, write_small
 from tests.runtimes.test_engines import batch
 
@@ -42,7 +42,7 @@ def test_rounding_by_importance_costs_less_where_it_matters(kind: str) -> None:
     format_of = GGMLQuantizationType[kind]
 
     def cost(weights: "np.ndarray[Any, Any] | None") -> float:
-        return float((((dequantize(quantise(rows, format_of, weights), format_of) - rows) ** 2) * importance).sum())
+        return float((((dequantize(quantize(rows, format_of, weights), format_of) - rows) ** 2) * importance).sum())
 
     assert cost(importance) < cost(None) < 0.5 * float((rows**2 * importance).sum())
 
@@ -51,7 +51,7 @@ def test_rounding_by_importance_costs_less_where_it_matters(kind: str) -> None:
 def test_ternary_weights_are_stored_without_loss(kind: str) -> None:
     rows = np.random.default_rng(0).integers(-1, 2, (8, 512)).astype(np.float32) * 0.125
     format_of = GGMLQuantizationType[kind]
-    assert (dequantize(quantise(rows, format_of, None), format_of) == rows).all()
+    assert (dequantize(quantize(rows, format_of, None), format_of) == rows).all()
 
 
 def test_importance_is_the_mean_square_of_each_input(tiny_gpt2: Path) -> None:

@@ -39,7 +39,7 @@ def test_it_learns_and_leaves_a_plain_model(name: str, tiny_bert: Path, tmp_path
     if name == "lora":
         assert 1 <= rank <= 16, "what was learned has the rank of the adapters"
     else:
-        assert rank > 16, "the rest is what quantisation took from the base"
+        assert rank > 16, "the rest is what quantization took from the base"
     curve = read_curve(tmp_path / "checkpoint")
     losses = [row["loss"] for row in curve if "loss" in row]
     assert losses[-1] < 0.75 * losses[0]
@@ -60,7 +60,7 @@ def test_a_classifier_of_two_layers_is_trained_in_full(name: str, tiny_distilber
 
 def test_the_checkpoint_says_what_the_trained_model_said(tiny_bert: Path, tmp_path: Path) -> None:
     """Merging into the 4-bit weights again would round the adapters; into what they stand for it does not."""
-    from effcomp.finetune.quantised import QloraFinetune
+    from effcomp.finetune.quantized import QloraFinetune
 
     parts = compose_parts(f"model.path={tiny_bert}", "finetune=qlora")
     assert isinstance(parts.finetune, QloraFinetune)

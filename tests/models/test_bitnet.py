@@ -1,4 +1,4 @@
-"""BitNet: the function of transformers' own quantised layers, trainable, and unpacked from the published format."""
+"""BitNet: the function of transformers' own quantized layers, trainable, and unpacked from the published format."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def logits(model: torch.nn.Module) -> torch.Tensor:
 
 
 def theirs(tiny_bitnet: Path) -> torch.nn.Module:
-    """transformers' own layers that quantise masters at each call."""
+    """transformers' own layers that quantize masters at each call."""
     model = BitNetForCausalLM(BitNetConfig.from_pretrained(tiny_bitnet))
     state = load_file(tiny_bitnet / "model.safetensors")
     replace_with_bitnet_linear(model, ["lm_head"], BitNetQuantConfig(**{**BITNET, "quantization_mode": "online"}))

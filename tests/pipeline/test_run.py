@@ -87,7 +87,7 @@ def test_an_architecture_without_tokenizer_reads_synthetic_tokens(tmp_path: Path
     assert record.truth.finetune_precision == "none"
 
 
-def test_a_model_is_pruned_recovered_and_quantised_in_one_run(tiny_bert: Path, tmp_path: Path) -> None:
+def test_a_model_is_pruned_recovered_and_quantized_in_one_run(tiny_bert: Path, tmp_path: Path) -> None:
     data = [f"task.data_dir={MOVIES}", "task.test_size=20"]
     recovery = ["finetune@prune.recovery=distill", "prune.recovery.epochs=1"]
     result = run_tiny(tmp_path, f"model.path={tiny_bert}", *data, "prune=structured", *recovery, "quant=int8_dynamic")

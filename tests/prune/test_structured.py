@@ -162,7 +162,7 @@ def test_half_of_the_layers_matrices_is_gone_from_the_folder(
     assert sum(parameter.numel() for parameter in job.model.parameters()) <= total - sum(layers) / 2
 
 
-def test_a_quantised_base_learns_on_what_is_left(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_a_quantized_base_learns_on_what_is_left(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     prune = structured("finetune@prune.recovery=qlora", "prune.recovery.epochs=1", "prune.steps=2", "prune.samples=40")
     job = job_for("tiny_gpt2", "causal_lm", request, tmp_path)
     (tmp_path / "pruned").mkdir()

@@ -38,7 +38,7 @@ def test_whatever_is_finite_comes_back_within_half_a_step_of_its_group(weight: t
     denormal = weight.abs() <= LARGEST_CODE * torch.finfo(torch.float32).tiny
     assert (denormal | (error <= allowed)).all()
     again, _ = quantize_groups(restored, group_size, LARGEST_CODE)
-    assert torch.equal(again, codes), "what was quantised is quantised to itself"
+    assert torch.equal(again, codes), "what was quantized is quantized to itself"
 
 
 @given(st.integers(1, 5), st.integers(1, 9), st.data())

@@ -1,4 +1,4 @@
-"""The scratch quantiser: its error bound, its codes, its refusals; and the int8 layer that runs on them."""
+"""The scratch quantizer: its error bound, its codes, its refusals; and the int8 layer that runs on them."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def test_a_scale_per_channel_is_closer_than_one_for_all() -> None:
 
 
 @pytest.mark.parametrize("granularity", ["per_tensor", "per_channel"])
-def test_quantising_twice_changes_nothing(granularity: str) -> None:
+def test_quantizing_twice_changes_nothing(granularity: str) -> None:
     codes, scale = quantize(WEIGHT, granularity)
     again, _ = quantize(dequantize(codes, scale), granularity)
     assert torch.equal(codes, again)
@@ -76,7 +76,7 @@ def test_whatever_is_finite_comes_back_within_half_a_step(weight: torch.Tensor, 
 
 
 @given(MATRICES, GRANULARITIES)
-def test_what_was_quantised_is_quantised_to_itself(weight: torch.Tensor, granularity: str) -> None:
+def test_what_was_quantized_is_quantized_to_itself(weight: torch.Tensor, granularity: str) -> None:
     restored = dequantize(*quantize(weight, granularity))
     assert torch.allclose(dequantize(*quantize(restored, granularity)), restored, rtol=1e-6, atol=0)
 

@@ -119,7 +119,7 @@ STUDIES: dict[str, Study] = {
         },
     ),
     "gpt2_agnews": Study(
-        title="Fine-tuning and quantisation of GPT-2: AG News",
+        title="Fine-tuning and quantization of GPT-2: AG News",
         setting="a CUDA GPU that is not named; 120,000 training and 7,600 test samples",
         columns={
             "accuracy_share": "Accuracy",

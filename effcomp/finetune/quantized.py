@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from effcomp.models.heads import Head
 
 
-class QuantisedLora(LoraFinetune):
+class QuantizedLora(LoraFinetune):
     """Base class of adapters on quantized weights. The checkpoint has these weights, dequantized to float32, with the
     adapters added: the trained function, in a format that any compression can start from."""
 
@@ -54,7 +54,7 @@ class QuantisedLora(LoraFinetune):
         return merged
 
 
-class QloraFinetune(QuantisedLora):
+class QloraFinetune(QuantizedLora):
     """Adapters on a base in 4-bit NormalFloat with 8-bit scales (Dettmers et al. 2023, "QLoRA", section 3)."""
 
     id: ClassVar[str] = "finetune/qlora"
@@ -64,7 +64,7 @@ class QloraFinetune(QuantisedLora):
         return FourBit(name="nf4", values="nf4", block_size=64, double_quant=True)
 
 
-class Int8Finetune(QuantisedLora):
+class Int8Finetune(QuantizedLora):
     """Adapters on a base in 8 bit (Dettmers et al. 2022, "LLM.int8()", section 3)."""
 
     id: ClassVar[str] = "finetune/int8"
