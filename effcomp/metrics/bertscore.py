@@ -8,6 +8,9 @@ import numpy as np
 
 from effcomp.metrics.scores import Scores, check_references
 
+BATCH_SIZE = 64
+"""Texts that the encoder reads at once; the scores do not depend on it."""
+
 
 def bertscore(
     outputs: Sequence[str],
@@ -15,7 +18,6 @@ def bertscore(
     folder: Path,
     encoder: str,
     layer: int,
-    batch_size: int = 64,
 ) -> Scores:
     """Return the F-measure of each output, without word weights and without a baseline; of several references the
     highest. An empty output or reference gives 0, as in the library.
@@ -46,9 +48,9 @@ def bertscore(
     if pairs:
         numbers, candidates, chosen = zip(*pairs, strict=True)
         scorer = BERTScorer(
-            model_type=str(folder), num_layers=layer, batch_size=batch_size, device="cpu", use_fast_tokenizer=True
+            model_type=str(folder), num_layers=layer, batch_size=BATCH_SIZE, device="cpu", use_fast_tokenizer=True
         )
-        _, _, f_measures = scorer.score(list(candidates), list(chosen), batch_size=batch_size)
+        _, _, f_measures = scorer.score(list(candidates), list(chosen), batch_size=BATCH_SIZE)
         np.maximum.at(scores, np.array(numbers), f_measures.double().numpy())
     scores[np.isneginf(scores)] = 0.0
     return Scores(f"BERTScore F ({encoder}, layer {layer}, bert-score {version('bert-score')})", scores)

@@ -81,7 +81,7 @@ class HubModel(Model):
         """Return the commit's folder in the cache, with config, tokenizer, and the weights where they are used."""
         folder = fetch_texts(self.at_commit)
         if self.weights == "pretrained":
-            check_headers(fetch_weights(self.at_commit), self.at_commit.called)
+            check_headers(fetch_weights(self.at_commit), str(self.at_commit.address))
         return folder
 
 
@@ -129,7 +129,7 @@ def fetch_texts(repository: Repository) -> Path:
     names = file_names(repository)
     if CONFIG_FILE not in names:
         kind = "an adapter: merge it into its model" if "adapter_config.json" in names else "no model of transformers"
-        raise UserError(f"{repository.called} has no {CONFIG_FILE}, so it is {kind}; or {repository.ways_on}")
+        raise UserError(f"{repository.address} has no {CONFIG_FILE}, so it is {kind}; or {repository.ways_on}")
     wanted = [name for name in names if any(fnmatch(name, pattern) for pattern in TEXT_FILES)]
     return repository.fetch(wanted)
 
@@ -146,7 +146,7 @@ def fetch_weights(repository: Repository) -> list[Path]:
     elif INDEX_FILE in names:
         shards = shards_of(repository.fetch([INDEX_FILE]) / INDEX_FILE)
     else:
-        raise UserError(f"{repository.called} {other_weights(names)}; or {repository.ways_on}")
+        raise UserError(f"{repository.address} {other_weights(names)}; or {repository.ways_on}")
     folder = repository.fetch(shards)
     return [folder / name for name in shards]
 
@@ -187,7 +187,7 @@ def file_names(repository: Repository) -> set[str]:
     except UserError:
         if not is_whole(repository):
             raise
-        log.warning("%s: the Hub gives no list of files; using those in the cache", repository.called)
+        log.warning("%s: the Hub gives no list of files; using those in the cache", repository.address)
         return {file.name for file in repository.folder.iterdir() if file.is_file()}
 
 

@@ -39,7 +39,7 @@ class Layout:
         """
         if split not in self.files:
             there = ", ".join(self.files)
-            raise UserError(f"{setting}={split}: {self.repository.called} has no such split; there are: {there}")
+            raise UserError(f"{setting}={split}: {self.repository.address} has no such split; there are: {there}")
 
 
 def read_split(layout: Layout, split: str) -> Any:
@@ -57,12 +57,12 @@ def read_split(layout: Layout, split: str) -> Any:
         stream = layout.builder.as_streaming_dataset(split=split)
         tables = list(stream.with_format("arrow").iter(batch_size=10_000))
         if not tables:
-            raise UserError(f"split {split} of {layout.repository.called} has no rows; give another one")
+            raise UserError(f"split {split} of {layout.repository.address} has no rows; give another one")
         return Dataset(pyarrow.concat_tables(tables), info=DatasetInfo(features=stream.features))
     except UserError:
         raise
     except Exception as error:  # whatever a damaged or unusual file makes its reader raise
-        reason = f"split {split} of {layout.repository.called} cannot be read ({first_line(error)})"
+        reason = f"split {split} of {layout.repository.address} cannot be read ({first_line(error)})"
         raise UserError(f"{reason}: {layout.repository.ways_on}") from error
 
 
@@ -105,15 +105,15 @@ def read_layout(repository: Repository, empty: Path, subset: str | None, setting
         subsets = get_dataset_config_names(place)
         default = get_dataset_default_config_name(place) or (subsets[0] if len(subsets) == 1 else None)
         if subset is None and default is None:
-            raise UserError(f"{setting}=null: {repository.called} has several subsets: {', '.join(subsets)}; give one")
+            raise UserError(f"{setting}=null: {repository.address} has several subsets: {', '.join(subsets)}; give one")
         if subset is not None and subset not in subsets:
             there = ", ".join(subsets)
-            raise UserError(f"{setting}={subset}: {repository.called} has no such subset; there are: {there}")
+            raise UserError(f"{setting}={subset}: {repository.address} has no such subset; there are: {there}")
         builder = load_dataset_builder(place, subset or default, cache_dir=f"{place}-cache")
     except UserError:
         raise
     except Exception as error:  # of a card or names that datasets does not understand
-        reason = f"{repository.called} holds no data that datasets reads ({first_line(error)})"
+        reason = f"{repository.address} holds no data that datasets reads ({first_line(error)})"
         script = "; one that needs a script is often converted: task.revision=refs/convert/parquet"
         raise UserError(f"{reason}: {repository.ways_on}{script}") from error
     root = empty.resolve()

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from effcomp.core.errors import UserError
 from effcomp.core.hub.refusals import Unreachable, refusal
@@ -37,6 +37,22 @@ def named(name: str) -> str:
     return name
 
 
+class Address(NamedTuple):
+    """A repository, at whatever commit."""
+
+    name: str
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"the model {self.name}" if self.kind == "model" else f"the data set {self.name}"
+
+    @property
+    def page(self) -> str:
+        from huggingface_hub import constants
+
+        return f"{constants.ENDPOINT}/{'' if self.kind == 'model' else 'datasets/'}{self.name}"
+
+
 @dataclass(frozen=True)
 class Repository:
     """A repository at a commit, and its files in the cache."""
@@ -49,8 +65,8 @@ class Repository:
     """Alternatives to the Hub, for messages."""
 
     @property
-    def called(self) -> str:
-        return called(self.name, self.kind)
+    def address(self) -> Address:
+        return Address(self.name, self.kind)
 
     @property
     def folder(self) -> Path:
@@ -83,7 +99,7 @@ class Repository:
             return cached()
         except CachedRepoTreeNotFoundError:
             self.reach()
-            return ask(fetch, "the list of files", self.name, self.kind, self.ways_on)
+            return ask(fetch, "the list of files", self.address, self.ways_on)
 
     def reach(self) -> None:
         """Ask the Hub once for the commit; the client's downloads would retry for 23 s and hide the cause.
@@ -91,7 +107,7 @@ class Repository:
         Raises:
             UserError: the Hub refuses it, or cannot be asked.
         """
-        ask(partial(describe, self.name, self.kind, self.commit), "the commit", self.name, self.kind, self.ways_on)
+        ask(partial(describe, self.address, self.commit), "the commit", self.address, self.ways_on)
 
     def fetch(self, names: Iterable[str]) -> Path:
         """Return the commit's folder, with these files in it; what is missing or damaged is fetched.
@@ -102,7 +118,7 @@ class Repository:
         names = sorted(names)
         for name in names:
             if (self.folder / name).is_file() and (fault := damage(self.folder / name)) is not None:
-                log.warning("%s of %s is damaged in the cache (%s): fetching it again", name, self.called, fault)
+                log.warning("%s of %s is damaged in the cache (%s): fetching it again", name, self.address, fault)
                 discard(self.folder / name)
         missing = [name for name in names if not (self.folder / name).is_file()]
         if missing:
@@ -110,7 +126,7 @@ class Repository:
         for name in missing:
             if (fault := damage(self.folder / name)) is not None:
                 discard(self.folder / name)
-                reason = f"{name} of {self.called} came with other bytes than the Hub has ({fault})"
+                reason = f"{name} of {self.address} came with other bytes than the Hub has ({fault})"
                 raise UserError(f"{reason}: try again, or {self.ways_on}")
         return self.folder
 
@@ -121,14 +137,14 @@ class Repository:
         self.reach()
         listed = self.listing()
         total_bytes = sum(listed[name].size for name in names if name in listed)
-        log.info("fetching %s: %s (%.1f MB)", self.called, ", ".join(names), total_bytes / 1e6)
+        log.info("fetching %s: %s (%.1f MB)", self.address, ", ".join(names), total_bytes / 1e6)
         progress = Progress(f"fetching {self.name}", total_bytes)
         with progress.bar:
             for name in names:
                 in_xet = name in listed and listed[name].xet_hash is not None and not constants.HF_HUB_DISABLE_XET
                 way_round = "set HF_HUB_DISABLE_XET=1 to fetch it without Xet; or " if in_xet else ""
                 call = partial(self.download_file, name, progress.counter())
-                ask(call, name, self.name, self.kind, way_round + self.ways_on, progress)
+                ask(call, name, self.address, way_round + self.ways_on, progress)
 
     def download_file(self, name: str, counter: type[Bar]) -> None:
         from huggingface_hub import hf_hub_download
@@ -136,18 +152,14 @@ class Repository:
         hf_hub_download(self.name, name, repo_type=self.kind, revision=self.commit, tqdm_class=counter)
 
 
-def describe(name: str, kind: Kind, revision: str | None) -> None:
+def describe(at: Address, revision: str | None) -> None:
     """Ask the Hub for a revision, once, within the client's time-out; raise the client's error where it refuses."""
     from huggingface_hub import HfApi, constants
 
-    HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    HfApi().repo_info(at.name, repo_type=at.kind, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
 
 
-def called(name: str, kind: Kind) -> str:
-    return f"the model {name}" if kind == "model" else f"the data set {name}"
-
-
-def ask(call: Callable[[], T], wanted: str, name: str, kind: Kind, ways_on: str, progress: Progress | None = None) -> T:
+def ask(call: Callable[[], T], wanted: str, of: Address, ways_on: str, progress: Progress | None = None) -> T:
     """Return what a call to the Hub returns.
 
     Raises:
@@ -155,12 +167,11 @@ def ask(call: Callable[[], T], wanted: str, name: str, kind: Kind, ways_on: str,
     """
     from huggingface_hub import constants
 
-    page = f"{constants.ENDPOINT}/{'' if kind == 'model' else 'datasets/'}{name}"
     patience_s = 3.0 * constants.HF_HUB_DOWNLOAD_TIMEOUT
     try:
-        return wait_for(call, f"{constants.ENDPOINT}: {wanted} of {name}", patience_s, progress)
+        return wait_for(call, f"{constants.ENDPOINT}: {wanted} of {of.name}", patience_s, progress)
     except Exception as error:  # the client's, its HTTP library's, Xet's
-        raise refusal(error, called(name, kind), page, ways_on) from error
+        raise refusal(error, str(of), of.page, ways_on) from error
 
 
 @cache
@@ -178,15 +189,15 @@ def commit(name: str, kind: Kind, revision: str | None, ways_on: str) -> str:
     from huggingface_hub.errors import RevisionResolutionError
 
     def fetch() -> str:
-        describe(name, kind, revision)
+        describe(Address(name, kind), revision)
         return HfApi().resolve_revision(name, repo_type=kind, revision=revision).resolved
 
     try:
-        return ask(fetch, "the commit", name, kind, ways_on)
+        return ask(fetch, "the commit", Address(name, kind), ways_on)
     except Unreachable:
         with suppress(RevisionResolutionError):
             found = HfApi().resolve_revision(name, repo_type=kind, revision=revision, local_files_only=True).resolved
-            log.warning("%s: the Hub cannot be asked; using the cached commit %s", called(name, kind), found)
+            log.warning("%s: the Hub cannot be asked; using the cached commit %s", Address(name, kind), found)
             return found
         raise
 
