@@ -81,6 +81,9 @@ def rewrite_onnx(quant: Int4, file: Path, samples: list[Batch]) -> None:
 def rewrite_openvino(quant: Int4, model: "OpenVinoModel", samples: list[Batch]) -> "OpenVinoModel":
     import nncf
 
+    from effcomp.quant.openvino_graph import silence_nncf
+
+    silence_nncf()
     return nncf.compress_weights(
         model,
         mode=nncf.CompressWeightsMode.INT4_SYM,

@@ -72,6 +72,9 @@ def rewrite_onnx(quant: Int8Dynamic, file: Path, samples: list[Batch]) -> None:
 def rewrite_openvino(quant: Int8Dynamic, model: "OpenVinoModel", samples: list[Batch]) -> "OpenVinoModel":
     import nncf
 
+    from effcomp.quant.openvino_graph import silence_nncf
+
+    silence_nncf()
     return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
 
 

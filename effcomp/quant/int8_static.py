@@ -61,6 +61,9 @@ def rewrite_onnx(quant: Int8Static, file: Path, samples: list[Batch]) -> None:
 def rewrite_openvino(quant: Int8Static, model: "OpenVinoModel", samples: list[Batch]) -> "OpenVinoModel":
     import nncf
 
+    from effcomp.quant.openvino_graph import silence_nncf
+
+    silence_nncf()
     return nncf.quantize(model, nncf.Dataset(samples), model_type=nncf.ModelType.TRANSFORMER, subset_size=len(samples))
 
 

@@ -30,7 +30,7 @@ from effcomp.core.store import write_at_once
 from effcomp.record import RECORD_FILE
 from effcomp.sweep.folder import OUTCOME_FILE, OVERRIDES_FILE, SWEEP_FILE, in_order
 from effcomp.sweep.job import JobProcess
-from effcomp.sweep.progress import say_begin, say_end
+from effcomp.sweep.progress import place, say_begin, say_end
 from effcomp.sweep.summary import summary_of
 from effcomp.tracking.base import Tracking, Unreachable
 
@@ -230,6 +230,6 @@ def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
         log.error("%s", error)
         outcome = {"status": "failed", "reason": str(error).splitlines()[0], "same_as": None}
     if outcome["status"] != "done":
-        log.warning("configuration %s: %s: %s", folder.name, outcome["status"], outcome["reason"])
+        log.warning("%s: %s: %s", place(sweep, folder), outcome["status"], outcome["reason"])
         write_at_once(folder / OUTCOME_FILE, json.dumps({"overrides": overrides, **outcome}) + "\n")
     say_end(sweep, folder, overrides)

@@ -14,7 +14,7 @@ from effcomp.core.progress import duration
 from effcomp.record import RECORD_FILE, Record
 from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE, in_order
 
-WIDTHS = (9, 36, 9, 21, 10, 12)
+WIDTHS = (9, 36, 9, 24, 9, 12)
 ALIGNED = "<<>>>>"
 HEADINGS = ("", "configuration", "quality", "speed-up", "MiB", "verdict")
 
@@ -93,11 +93,15 @@ def ended(sweep: Path) -> list[Path]:
 def time_left(sweep: Path) -> float | None:
     """Estimate the seconds until the sweep ends: the median time between two ends, for each remaining configuration.
 
-    The first configuration trains the model that the others share, which does not move the median. Return None before
-    the first end.
+    The first configuration trains the model that the others share: without that time while it stands alone, and no
+    more than one value of the median later. Return None before the first end.
     """
-    times = [(sweep / SWEEP_FILE).stat().st_mtime, *(file.stat().st_mtime for file in ended(sweep))]
-    if len(times) == 1:
+    files = ended(sweep)
+    if not files:
         return None
-    left: int = json.loads((sweep / SWEEP_FILE).read_text())["configurations"] - (len(times) - 1)
-    return left * median(later - earlier for earlier, later in pairwise(times))
+    times = [(sweep / SWEEP_FILE).stat().st_mtime, *(file.stat().st_mtime for file in files)]
+    took = [later - earlier for earlier, later in pairwise(times)]
+    if len(files) == 1 and files[0].name == RECORD_FILE:
+        took[0] = max(took[0] - Record.read(files[0]).cost.training.finetune_s, 0.0)
+    left: int = json.loads((sweep / SWEEP_FILE).read_text())["configurations"] - len(files)
+    return left * median(took)

@@ -46,6 +46,13 @@ def test_the_time_left_is_that_of_a_typical_configuration(sweep: Path, capsys: p
     assert capsys.readouterr().err == "4 of 12: quant=nf4; about 4 min left\n"
 
 
+def test_the_first_estimate_leaves_out_the_training_that_the_others_share(sweep: Path) -> None:
+    trained = json.loads(RECORD)
+    trained["cost"]["finetune_s"] = 900.0
+    end(sweep, 0, at=2000, text=json.dumps(trained))
+    assert time_left(sweep) == 11 * 100
+
+
 def test_the_table_grows_by_a_row_for_each_configuration(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     say_end(sweep, end(sweep, 0, at=2000), ["quant=int8_dynamic"])
     failed = json.dumps({"status": "failed", "reason": "", "overrides": []})
