@@ -32,6 +32,11 @@ class Units:
     """The layer whose inputs they are."""
     norm: str | None = None
     """An RMSNorm over them, before the reader."""
+    norm_before: str | None = None
+    """The norm whose output the makers alone read; None where it goes into the residual stream too, as after
+    post-layer normalization."""
+    linear: bool = False
+    """True if the reader's inputs are proportional to the last maker's outputs, channel by channel."""
     fused: int = 1
     """Number of layers stacked in the maker: 3 for query, key and value of GPT-2."""
     counts: tuple[str, ...] = ()
@@ -54,8 +59,20 @@ def llama_like(heads_norm: str | None = None, neurons_norm: str | None = None) -
     return Architecture(
         layers="layers",
         inner="intermediate_size",
-        heads=Units(("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"), "self_attn.o_proj", norm=heads_norm),
-        neurons=Units(("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj", norm=neurons_norm),
+        heads=Units(
+            ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
+            "self_attn.o_proj",
+            norm=heads_norm,
+            norm_before="input_layernorm",
+            linear=True,
+        ),
+        neurons=Units(
+            ("mlp.gate_proj", "mlp.up_proj"),
+            "mlp.down_proj",
+            norm=neurons_norm,
+            norm_before="post_attention_layernorm",
+            linear=True,
+        ),
     )
 
 
@@ -68,6 +85,7 @@ ARCHITECTURES: dict[str, Architecture] = {
             "attention.output.dense",
             counts=("attention.self.num_attention_heads",),
             widths=("attention.self.all_head_size",),
+            linear=True,
         ),
         neurons=Units(("intermediate.dense",), "output.dense"),
     ),
@@ -78,14 +96,23 @@ ARCHITECTURES: dict[str, Architecture] = {
             ("attention.q_lin", "attention.k_lin", "attention.v_lin"),
             "attention.out_lin",
             counts=("attention.n_heads",),
+            linear=True,
         ),
         neurons=Units(("ffn.lin1",), "ffn.lin2"),
     ),
     "gpt2": Architecture(
         layers="h",
         inner="n_inner",
-        heads=Units(("attn.c_attn",), "attn.c_proj", fused=3, counts=("attn.num_heads",), widths=("attn.split_size",)),
-        neurons=Units(("mlp.c_fc",), "mlp.c_proj"),
+        heads=Units(
+            ("attn.c_attn",),
+            "attn.c_proj",
+            fused=3,
+            counts=("attn.num_heads",),
+            widths=("attn.split_size",),
+            norm_before="ln_1",
+            linear=True,
+        ),
+        neurons=Units(("mlp.c_fc",), "mlp.c_proj", norm_before="ln_2"),
     ),
     "gpt_neo": Architecture(
         layers="h",
@@ -94,8 +121,10 @@ ARCHITECTURES: dict[str, Architecture] = {
             ("attn.attention.q_proj", "attn.attention.k_proj", "attn.attention.v_proj"),
             "attn.attention.out_proj",
             counts=("attn.attention.num_heads",),
+            norm_before="ln_1",
+            linear=True,
         ),
-        neurons=Units(("mlp.c_fc",), "mlp.c_proj"),
+        neurons=Units(("mlp.c_fc",), "mlp.c_proj", norm_before="ln_2"),
     ),
     "llama": llama_like(),
     "bitnet": llama_like(heads_norm="self_attn.attn_sub_norm", neurons_norm="mlp.ffn_sub_norm"),

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from effcomp.quant.tensors import cast
+from effcomp.quant.grouped_tensors import Packed, load_groups
+from effcomp.quant.packed import unpack_whole
+from effcomp.quant.tensors import cast, linear_layers
 
 FEW_TOKENS = 4
 """Up to so many tokens read the weights for themselves; beyond, a library's product is faster."""
@@ -83,28 +85,34 @@ class ByRow(FusedLinear):
 
 
 class ByGroup(FusedLinear):
-    """Layer with 4-bit integers, two in a byte, and a scale for every group of inputs."""
+    """Layer with integers of 2 or 4 bits, packed, and a scale and a zero point for every group of inputs."""
 
     packed: Tensor
     scale: Tensor
+    zero_point: Tensor | None
 
-    def __init__(self, packed: Tensor, scale: Tensor, bias: Tensor | None, in_features: int) -> None:
-        """Take packed: (out, in / 2) uint8, codes + 8, the even columns in the low half; scale: (out, groups)."""
+    def __init__(self, stored: Packed, bias: Tensor | None, in_features: int) -> None:
         super().__init__(bias)
-        self.in_features = in_features
-        self.register_buffer("packed", packed)
-        self.register_buffer("scale", scale.float())
+        self.in_features, self.bits = in_features, stored.bits
+        self.register_buffer("packed", stored.codes)
+        self.register_buffer("scale", stored.scale.float())
+        zero_point = None if stored.zero_point is None else stored.unpacked().zero_point.float()
+        self.register_buffer("zero_point", zero_point)
 
     def weight(self) -> Tensor:
-        codes = torch.stack([self.packed & 15, self.packed >> 4], dim=-1).flatten(1).float() - 8
-        groups: Tensor = codes.unflatten(1, (self.scale.shape[1], -1)) * self.scale[..., None]
-        return groups.flatten(1)[:, : self.in_features].bfloat16()
+        codes = unpack_whole(self.packed, self.bits).float() - 2 ** (self.bits - 1)
+        groups = codes.unflatten(1, (self.scale.shape[1], -1))
+        if self.zero_point is not None:
+            groups = groups - self.zero_point[..., None]
+        weights: Tensor = (groups * self.scale[..., None]).flatten(1)
+        return weights[:, : self.in_features].bfloat16()
 
     def few_tokens(self, input: Tensor) -> Tensor:
         from effcomp.quant.few_tokens_gpu import few_tokens_groups
 
-        columns = 2 * self.packed.shape[1]
-        if columns % 8 or columns // self.scale.shape[1] % 8:  # a word of codes has one scale
+        columns = 8 // self.bits * self.packed.shape[1]
+        # the kernel reads words of eight 4-bit codes that share a scale
+        if self.bits != 4 or self.zero_point is not None or columns % 8 or columns // self.scale.shape[1] % 8:
             return super().few_tokens(input)
         planes: Tensor = nn.functional.pad(input, (0, columns - self.in_features)).unflatten(1, (-1, 8)).transpose(1, 2)
         output: Tensor = few_tokens_groups(planes, self.packed, self.scale, self.bias)
@@ -142,3 +150,11 @@ def placed(skeleton: nn.Module, layers: Mapping[str, nn.Module]) -> nn.Module:
     for name, layer in layers.items():
         skeleton.set_submodule(name, layer)
     return skeleton
+
+
+def placed_groups(skeleton: nn.Module, tensors: dict[str, Tensor], group_size: int) -> nn.Module:
+    """Return the model that dequantizes stored codes of 2 or 4 bits in each call."""
+    packed, layers = load_groups(skeleton, tensors, group_size), linear_layers(skeleton)
+    return placed(
+        skeleton, {name: ByGroup(one, layers[name].bias, layers[name].in_features) for name, one in packed.items()}
+    )

@@ -6,29 +6,44 @@ from pydantic import Field
 
 from effcomp.core.batches import Batch
 from effcomp.quant.base import Embeddings, Quant
+from effcomp.quant.grid import Grid
 from effcomp.quant.tensors import ParameterGroup
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-Rounding = Literal["nearest", "hqq", "gptq"]
+Rounding = Literal["nearest", "hqq", "gptq", "awq", "learned"]
+CALIBRATED = ("gptq", "awq", "learned")
+"""Methods that read training examples."""
 
 
 class Grouped(Quant):
-    """Weights of linear layers as s * q with an integer q and one scale s for each group of inputs."""
+    """Weights of linear layers as s * (q - z) with an integer q, and one scale s and zero point z for each group of
+    inputs."""
 
-    largest_code: ClassVar[int]
-    """Codes lie in [-largest_code, largest_code]."""
-    group_size: Literal[32, 64, 128]
+    bits: ClassVar[int]
+    """Bits of a code."""
+    group_size: int
     """Inputs of a row that share a scale; fewer are more precise and take more bytes."""
+    zero_point: bool = False
+    """Fit an integer zero point to each group: codes then reach from its smallest to its largest weight. Without one
+    they are symmetric about zero."""
     rounding: Rounding = "nearest"
     """nearest: each weight alone. hqq: scales with a small lp error of the weights, without data (Badri, Shaji 2023).
-    gptq: codes with a small squared error of each layer's outputs on training examples (Frantar et al. 2022)."""
+    gptq: codes with a small squared error of each layer's outputs on training examples (Frantar et al. 2022). awq:
+    channels with large inputs scaled up where the layer before can undo it, and scales clipped, for the same error (Lin
+    et al. 2023). learned: codes and scales trained to reproduce each transformer layer's outputs (AutoRound, Cheng et
+    al. 2023); minutes for a small encoder, hours for a decoder on a CPU."""
     embeddings: Embeddings = "bfloat16"
     """Type that embedding tables are stored in; int8 and int4 have a scale for each group of a row, rounded to nearest.
     They are dequantized at load: smaller files, not less memory."""
     samples: Annotated[int, Field(ge=1)] = 128
-    """Training examples that gptq reads."""
+    """Training examples that gptq, awq and learned read."""
+
+    @property
+    def grid(self) -> Grid:
+        """Grid of the codes of a linear layer."""
+        return Grid(self.group_size, self.bits, self.zero_point)
 
     @property
     def own_codes(self) -> bool:
@@ -42,11 +57,15 @@ class Grouped(Quant):
 
     @property
     def calibration_samples(self) -> int:
-        return self.samples if self.rounding == "gptq" else 0
+        return self.samples if self.rounding in CALIBRATED else 0
 
     def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> None:
         if self.rounding == "nearest":
             return
+        from effcomp.quant.grouped_tensors import round_tables
         from effcomp.quant.rounding.methods import METHODS
+        from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 
-        METHODS[self.rounding](model, self.group_size, self.largest_code, samples)
+        if self.embeddings != "bfloat16":
+            round_tables(model, self.group_size, self.embeddings)
+        METHODS[self.rounding](model, dict.fromkeys(linear_layers(model, skip=HEAD_MODULES), self.grid), samples)

@@ -1,9 +1,10 @@
 """4-bit integer weights in groups; activations stay float."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from effcomp.core.batches import Batch
+from effcomp.quant.few_bits import encode
 from effcomp.quant.grouped import Grouped
 from effcomp.quant.lowering import OnnxLowering, OpenVinoLowering, TensorLowering, lowers
 from effcomp.quant.onnx_graph import read_graph
@@ -21,8 +22,9 @@ TOLERANCE = 0.40
 class Int4(Grouped):
     """4-bit weights with a scale for every group of inputs; linear layers without the head.
 
-    Codes are the nearest, or chosen by quant.rounding=hqq or gptq; ONNX Runtime and NNCF round to nearest themselves.
-    quant.embeddings=int8 or int4 stores the embeddings in groups too, for PyTorch, which dequantizes them at load.
+    Codes are the nearest, or chosen by quant.rounding=hqq, gptq, awq or learned; ONNX Runtime and NNCF round to nearest
+    themselves. quant.zero_point=true fits a zero point to each group. quant.embeddings=int8 or int4 stores the
+    embeddings in groups too, for PyTorch, which dequantizes them at load.
 
     torch         effcomp's codes, on a CPU; the kernel multiplies bfloat16 activations, so the rest is bfloat16 too
     cuda_graphs   effcomp's codes, which a compiled kernel dequantizes to bfloat16 in each call
@@ -31,48 +33,41 @@ class Int4(Grouped):
     """
 
     id: ClassVar[str] = "quant/int4"
-    largest_code: ClassVar[int] = 7
-
-
-def encode(quant: Int4, model: "nn.Module") -> "dict[str, Tensor]":
-    from effcomp.quant.groups import encode_groups
-    from effcomp.quant.int4_linear import pack
-
-    return encode_groups(model, quant.group_size, quant.largest_code, pack, quant.embeddings)
+    bits: ClassVar[int] = 4
+    group_size: Literal[32, 64, 128]
+    """Inputs of a row that share a scale; fewer are more precise and take more bytes."""
 
 
 def decode(quant: Int4, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
     import torch
 
-    from effcomp.quant.groups import load_groups
-    from effcomp.quant.int4_linear import Int4Linear, unpack
+    from effcomp.quant.grouped_tensors import load_groups
+    from effcomp.quant.int4_linear import Int4Linear
 
-    coded = load_groups(skeleton, tensors)
+    packed = load_groups(skeleton, tensors, quant.group_size)
     cast(skeleton, torch.bfloat16)
     layers = linear_layers(skeleton)
-    for name, (codes, scale) in coded.items():
+    for name, one in packed.items():
         layer = layers[name]
-        skeleton.set_submodule(name, Int4Linear(unpack(codes), scale, layer.bias, layer.in_features))
+        skeleton.set_submodule(name, Int4Linear(one.unpacked(), layer.bias, layer.in_features))
     return skeleton
 
 
 def decode_fused(quant: Int4, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-    from effcomp.quant.fused_linear import ByGroup, placed
-    from effcomp.quant.groups import load_groups
+    from effcomp.quant.fused_linear import placed_groups
 
-    coded = load_groups(skeleton, tensors)
-    layers = linear_layers(skeleton)
-    return placed(
-        skeleton,
-        {name: ByGroup(*pair, layers[name].bias, layers[name].in_features) for name, pair in coded.items()},
-    )
+    return placed_groups(skeleton, tensors, quant.group_size)
 
 
 def rewrite_onnx(quant: Int4, file: Path, samples: list[Batch]) -> None:
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     quantizer = MatMulNBitsQuantizer(
-        read_graph(file), bits=4, block_size=quant.group_size, is_symmetric=True, accuracy_level=INT8_ACTIVATIONS
+        read_graph(file),
+        bits=4,
+        block_size=quant.group_size,
+        is_symmetric=not quant.zero_point,
+        accuracy_level=INT8_ACTIVATIONS,
     )
     quantizer.process()
     quantizer.model.save_model_to_file(str(file), use_external_data_format=False)
@@ -86,7 +81,7 @@ def rewrite_openvino(quant: Int4, model: "OpenVinoModel", samples: list[Batch]) 
     silence_nncf()
     return nncf.compress_weights(
         model,
-        mode=nncf.CompressWeightsMode.INT4_SYM,
+        mode=nncf.CompressWeightsMode.INT4_ASYM if quant.zero_point else nncf.CompressWeightsMode.INT4_SYM,
         ratio=1.0,
         group_size=quant.group_size,
         advanced_parameters=nncf.AdvancedCompressionParameters(

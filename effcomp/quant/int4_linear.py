@@ -1,26 +1,16 @@
-"""4-bit codes, and a linear layer with 4-bit weights and bfloat16 activations.
+"""Linear layer with 4-bit weights and bfloat16 activations.
 
-Imported where a model is encoded or decoded: it needs PyTorch.
+Imported where a model is decoded: it needs PyTorch.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-LARGEST_CODE = 7
+from effcomp.quant.groups import Coded
+
 ROWS = 16
 """The kernel takes a multiple of so many outputs."""
-
-
-def pack(codes: Tensor) -> Tensor:
-    """Pack (out, in) int8 codes in [-8, 7] as (out, in / 2) uint8: code + 8, the even columns in the low half."""
-    shifted = (codes + 8).to(torch.uint8)
-    return shifted[:, ::2] | (shifted[:, 1::2] << 4)
-
-
-def unpack(stored: Tensor) -> Tensor:
-    """Return the (out, in) int8 codes that `pack` packed."""
-    return torch.stack([stored & 15, stored >> 4], dim=-1).flatten(1).to(torch.int8) - 8
 
 
 class Int4Linear(nn.Module):
@@ -29,17 +19,18 @@ class Int4Linear(nn.Module):
     packed: Tensor
     scale_and_zero: Tensor
 
-    def __init__(self, codes: Tensor, scale: Tensor, bias: Tensor | None, in_features: int) -> None:
-        """Take codes: (out, groups * group_size) int8 in [-8, 7]; scale: (out, groups) bfloat16; bias: (out,) bfloat16;
-        in_features: number of real columns of codes; the others are zero."""
+    def __init__(self, coded: Coded, bias: Tensor | None, in_features: int) -> None:
+        """Take the codes in [-8, 7], their scale in bfloat16; bias: (out,) bfloat16; in_features: number of real
+        columns of codes; the others stand for zeros."""
         super().__init__()
+        codes, scale = coded.codes, coded.scale
         self.out_features, self.in_features = codes.shape[0], in_features
         self.group_size, self.padding = codes.shape[1] // scale.shape[1], codes.shape[1] - in_features
         rows = -self.out_features % ROWS
         codes, scale = pad(codes, (0, 0, 0, rows)), pad(scale, (0, 0, 0, rows))
+        zero = pad(-coded.scale * coded.zero_point, (0, 0, 0, rows))
         self.register_buffer("packed", torch._convert_weight_to_int4pack_for_cpu((codes + 8).int(), 1))
-        zero = torch.zeros_like(scale.t())
-        self.register_buffer("scale_and_zero", torch.stack([scale.t(), zero], dim=-1).contiguous())
+        self.register_buffer("scale_and_zero", torch.stack([scale.t(), zero.t()], dim=-1).contiguous())
         self.bias = bias
 
     def forward(self, input: Tensor) -> Tensor:

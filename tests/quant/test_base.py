@@ -10,7 +10,7 @@ from effcomp.models.base import load_checkpoint
 from tests.conftest import write_small
 
 
-@pytest.mark.parametrize("name", ["bf16", "fp16", "int4", "int3"])
+@pytest.mark.parametrize("name", ["bf16", "fp16", "int4", "int3", "int2"])
 def test_rotary_frequencies_stay_float32(name: str, tiny_llama: Path, tmp_path: Path) -> None:
     model, _ = load_checkpoint(tiny_llama, "causal_lm")
     artifact = write_small(tiny_llama, tmp_path / name, "causal_lm", quant=name)

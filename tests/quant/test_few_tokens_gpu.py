@@ -34,10 +34,12 @@ def test_floats_and_scaled_codes(outputs: int, inputs: int, tokens: int) -> None
 @pytest.mark.parametrize("tokens", [1, 3])
 def test_four_bits(outputs: int, inputs: int, group: int, tokens: int) -> None:
     from effcomp.quant.fused_linear import ByGroup
+    from effcomp.quant.grouped_tensors import Packed
 
     values = torch.randn(tokens, inputs, device="cuda").bfloat16()
     packed = torch.randint(0, 256, (outputs, inputs // 2), dtype=torch.uint8)
-    layer = ByGroup(packed, torch.rand(outputs, inputs // group), torch.randn(outputs), inputs).cuda()
+    stored = Packed(packed, torch.rand(outputs, inputs // group), None, group)
+    layer = ByGroup(stored, torch.randn(outputs), inputs).cuda()
     assert layer.bias is not None
     expected = values.double() @ layer.weight().double().T + layer.bias.double()
     assert error(layer(values), expected) < 2 * TOLERANCE  # the weights in bfloat16 have an error of their own

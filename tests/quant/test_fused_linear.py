@@ -11,7 +11,7 @@ from effcomp.quant.fused_linear import FusedLinear
 from effcomp.quant.lowering import TensorLowering, lowering
 from tests.conftest import compose_parts
 
-FORMATS = ("int8_scratch", "int8_bnb", "nf4", "fp4", "int4")
+FORMATS = ("int8_scratch", "int8_bnb", "nf4", "fp4", "int4", "int2")
 
 
 @pytest.mark.parametrize("name", FORMATS)

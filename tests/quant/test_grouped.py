@@ -12,24 +12,30 @@ from effcomp.core.code_key import closure, package_sources
 from effcomp.core.errors import Skipped
 from effcomp.models.base import load_checkpoint
 from effcomp.prune.base import NoPrune
-from effcomp.quant import int3_codes, int4_linear
+from effcomp.quant.grid import Grid
+from effcomp.quant.grouped import CALIBRATED
+from effcomp.quant.grouped_tensors import Packed
 from effcomp.quant.groups import RoundedLinear, quantize_groups
 from effcomp.quant.lowering import Lowering, lowering, lowerings
+from effcomp.quant.rounding import learned
+from effcomp.quant.rounding.methods import METHODS
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 from effcomp.runtimes.torch import Torch
 from tests.conftest import compose_parts
 
 HEAD = "sequence_classification"
-UNPACKED = {"int4": lambda stored, _: int4_linear.unpack(stored), "int3": int3_codes.unpack}
 
 
-@pytest.mark.parametrize("name", ["int4", "int3"])
-@pytest.mark.parametrize("rounding", ["hqq", "gptq"])
+@pytest.mark.parametrize("zero_point", ["true", "false"])
+@pytest.mark.parametrize("name", ["int4", "int3", "int2"])
+@pytest.mark.parametrize("rounding", ["hqq", "gptq", "awq", "learned"])
 def test_the_artifact_holds_the_codes_that_were_chosen(
-    name: str, rounding: str, tiny_bert: Path, tmp_path: Path
+    name: str, rounding: str, zero_point: str, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quant = compose_parts(f"quant={name}", f"quant.rounding={rounding}", "quant.samples=2").quant
-    assert quant.calibration_samples == (2 if rounding == "gptq" else 0)
+    monkeypatch.setattr(learned, "STEPS", 5)
+    settings = (f"quant.rounding={rounding}", f"quant.zero_point={zero_point}", "quant.samples=2")
+    quant = compose_parts(f"quant={name}", *settings).quant
+    assert quant.calibration_samples == (2 if rounding in CALIBRATED else 0)
     model, tokenizer = load_checkpoint(tiny_bert, HEAD)
     inputs = tokenizer("a warm and funny film", return_tensors="pt")
     samples = [{name: ids.numpy() for name, ids in inputs.items()}] * quant.calibration_samples
@@ -40,17 +46,38 @@ def test_the_artifact_holds_the_codes_that_were_chosen(
     layers = linear_layers(model, skip=HEAD_MODULES)
     for path, layer in layers.items():
         assert isinstance(layer, RoundedLinear)
-        codes = UNPACKED[name](stored[f"{path}.codes"], layer.codes.shape[1])
-        assert torch.equal(codes, layer.codes)
-        assert torch.equal(stored[f"{path}.scale"].float(), layer.scale)
-    with torch.inference_mode():  # the model now has the weights that the codes stand for
-        expected, got = (one.eval()(**inputs).logits.float() for one in (model, load_artifact(tmp_path)))
-    torch.testing.assert_close(got, expected, atol=0.02, rtol=0.02)
+        zero_point = stored.get(f"{path}.zero_point")
+        assert (zero_point is not None) == quant.zero_point
+        found = Packed(stored[f"{path}.codes"], stored[f"{path}.scale"], zero_point, quant.group_size)
+        assert found.bits == quant.bits
+        for got, chosen in zip(found.unpacked(), layer.coded, strict=True):
+            assert torch.equal(got.to(chosen.dtype), chosen)
+    for runtime in ("torch", "cuda_graphs"):
+        with torch.inference_mode():  # the model now has the weights that the codes stand for
+            expected, got = (one.eval()(**inputs).logits.float() for one in (model, load_artifact(tmp_path, runtime)))
+        torch.testing.assert_close(got, expected, atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize("rounding", ["gptq", "learned"])
+def test_layers_are_fitted_to_coded_embeddings(
+    rounding: str, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learned, "STEPS", 5)
+    settings = (f"quant.rounding={rounding}", "quant.embeddings=int4", "quant.samples=1")
+    quant = compose_parts("quant=int3", *settings).quant
+    model, tokenizer = load_checkpoint(tiny_bert, HEAD)
+    inputs = tokenizer("a warm and funny film", return_tensors="pt")
+    samples = [{name: ids.numpy() for name, ids in inputs.items()}]
+    write_artifact(
+        model, tokenizer, HEAD, NoPrune(name="none"), quant, Torch(name="torch").format, samples, [], tmp_path
+    )
+    artifact, table = load_artifact(tmp_path), "bert.embeddings.word_embeddings.weight"
+    assert torch.equal(artifact.get_parameter(table), model.get_parameter(table).bfloat16())
 
 
 def test_an_artifact_is_that_of_its_rounding() -> None:
-    keys = [str(compose_parts("quant=int4", f"quant.rounding={one}").quant.key()) for one in ("nearest", "hqq", "gptq")]
-    assert len(set(keys)) == 3
+    keys = [str(compose_parts("quant=int4", f"quant.rounding={one}").quant.key()) for one in ("nearest", *METHODS)]
+    assert len(set(keys)) == 5
 
 
 @pytest.mark.parametrize("name", ["int4", "int3"])
@@ -67,7 +94,7 @@ def test_embeddings_come_back_within_half_a_step(
     stored = load_file(weights_file(tmp_path))
     assert "transformer.wte.weight" not in stored
     assert stored["transformer.wte.codes"].nbytes == table.numel() * bits / 8
-    _, scale = quantize_groups(table, 32, largest)
+    _, scale, _ = quantize_groups(table, Grid(32, bits))
     step = scale.repeat_interleave(32, dim=1)
     for runtime in ("torch", "cuda_graphs"):
         loaded = load_artifact(tmp_path, runtime)
@@ -77,7 +104,7 @@ def test_embeddings_come_back_within_half_a_step(
     assert lowerings(quant)["torch"].applies_to == ("embeddings", "linear")
 
 
-@pytest.mark.parametrize("setting", ["rounding=hqq", "rounding=gptq", "embeddings=int8", "embeddings=int4"])
+@pytest.mark.parametrize("setting", ["rounding=hqq", "rounding=awq", "rounding=learned", "embeddings=int8"])
 def test_a_runtime_that_rounds_by_itself_does_not_read_chosen_codes(setting: str) -> None:
     with pytest.raises(Skipped, match=r"quant=int4 does not run on runtime=openvino; it runs on: torch, cuda_graphs$"):
         lowering(compose_parts("quant=int4", f"quant.{setting}").quant, "openvino", Lowering)
@@ -85,4 +112,4 @@ def test_a_runtime_that_rounds_by_itself_does_not_read_chosen_codes(setting: str
 
 def test_a_change_of_a_method_makes_its_artifacts_stale() -> None:
     needed = closure(package_sources("effcomp"), frozenset({"effcomp.quant.int4"}))
-    assert {"effcomp.quant.rounding.gptq", "effcomp.quant.rounding.hqq"} <= needed
+    assert {f"effcomp.quant.rounding.{name}" for name in METHODS} <= needed

@@ -8,8 +8,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
-from effcomp.quant.groups import in_groups, quantize_groups, replace_layer, round_to
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers, nonzero_scale
+from effcomp.quant.grid import Grid
+from effcomp.quant.groups import Coded, full_range, in_groups, replace_layer, round_groups, round_to, stored_scale
+from effcomp.quant.tensors import linear_layers
 
 POWER, BETA = 0.7, 10.0
 """p of the error, and the published first beta."""
@@ -19,47 +20,51 @@ STEPS = 4
 """Steps from each start: beta, which the paper raises by 1 % a step for 20 steps, stays as it is."""
 
 
-def fit_scale(weight: Tensor, group_size: int, largest_code: int) -> tuple[Tensor, Tensor]:
-    """Return codes (out, groups * group_size) int8 and scale (out, groups) with a small sum of |error|^0.7.
+def fit_codes(weight: Tensor, grid: Grid) -> Coded:
+    """Return codes and scale with a small sum of |error|^0.7.
 
     The problem is split in two, solved in turn: outliers of the error by soft thresholding, and the scale by least
-    squares on the weights without them. The paper fits a zero point at a fixed scale; these codes have no zero point,
-    so the scale is fitted, from several starts. Errors are in units of the first scale, so that beta suits weights of
-    any magnitude. Each group keeps the scale with the smallest error, round-to-nearest's among them.
+    squares on the weights without them. The paper fits a float zero point at a fixed scale; zero points of these codes
+    are integers or absent, so the scale is fitted, from several starts, each with the zero point of its range. Errors
+    are in units of the first scale, so that beta suits weights of any magnitude. Each group keeps the start and scale
+    with the smallest error, round-to-nearest's among them.
 
     Args:
         weight: (out, in), finite.
     """
-    groups = in_groups(weight, group_size)
-    _, widest = quantize_groups(weight, group_size, largest_code)
+    groups = in_groups(weight, grid.group_size)
+    widest, zero_point = full_range(groups, grid)
     units = groups / widest[..., None]
-    best, lowest = stored(widest), torch.full_like(widest, torch.inf)
+    best, lowest = stored_scale(widest), torch.full_like(widest, torch.inf)
+    best_zero = zero_point
     for start in STARTS:
-        scale = stored(widest * start)
+        scale, zero_point = full_range(groups * start, grid)
+        scale = stored_scale(scale)
         for _ in range(STEPS + 1):
-            found, following = step(units, scale / widest, largest_code)
-            best, lowest = scale.where(found < lowest, best), lowest.minimum(found)
-            scale = stored(following * widest)
-    return round_to(groups, best, largest_code).flatten(1), best
+            found, following = step(units, scale / widest, zero_point, grid)
+            better = found < lowest
+            best, best_zero, lowest = (
+                scale.where(better, best),
+                zero_point.where(better, best_zero),
+                lowest.minimum(found),
+            )
+            scale = stored_scale(following * widest)
+    return round_groups(groups, best, best_zero, grid)
 
 
-def stored(scale: Tensor) -> Tensor:
-    """Return the scale that an artifact will hold: bfloat16, not zero."""
-    return nonzero_scale(scale.bfloat16().float())
-
-
-def step(groups: Tensor, scale: Tensor, largest_code: int) -> tuple[Tensor, Tensor]:
+def step(groups: Tensor, scale: Tensor, zero_point: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """Return the error of each group at these scales (out, groups), and the scales of the next step."""
-    codes = torch.round(groups / scale[..., None]).clamp_(-largest_code, largest_code)
-    error = groups - codes * scale[..., None]
+    steps = round_to(groups, scale, zero_point, grid).float() - zero_point[..., None]
+    error = groups - steps * scale[..., None]
     magnitude = error.abs()
     slope = magnitude.clamp(min=1e-8).pow(POWER - 1)
     outliers = error.sign() * (magnitude - slope / BETA).clamp_(min=0)
-    following = ((groups - outliers) * codes).sum(-1) / codes.square().sum(-1).clamp(min=1)
+    following = ((groups - outliers) * steps).sum(-1) / steps.square().sum(-1).clamp(min=1)
     return (magnitude * slope).sum(-1), following.abs()
 
 
-def round_hqq(model: PreTrainedModel, group_size: int, largest_code: int, samples: list[Batch]) -> None:
-    """Replace each linear layer but the head's by a RoundedLinear; reads no samples."""
-    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
-        replace_layer(model, layer, name, *fit_scale(layer.weight.detach(), group_size, largest_code))
+def round_hqq(model: PreTrainedModel, grids: dict[str, Grid], samples: list[Batch]) -> None:
+    """Replace the linear layers of these names by RoundedLinear; reads no samples."""
+    layers = linear_layers(model)
+    for name, grid in grids.items():
+        replace_layer(model, name, fit_codes(layers[name].weight.detach(), grid), grid)

@@ -1,4 +1,4 @@
-"""Second moments of the inputs of linear layers on calibration examples.
+"""Inputs of transformer layers on calibration examples, and second moments of those of linear layers.
 
 Imported where a model is encoded: it needs PyTorch.
 """
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
+from effcomp.core.errors import UserError
 from effcomp.models.blocks import ARCHITECTURES
 from effcomp.models.depth import layers_of
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
@@ -20,8 +21,57 @@ Moments = dict[str, Tensor]
 """Sum of x x^T over the input tokens of each linear layer, (in, in) float64; zeros for a layer that is not called."""
 
 
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""Arguments of a call of a module, by position and by name."""
+
+
 class Reached(Exception):
     """The module of interest has returned; the rest of the forward pass is not needed."""
+
+
+class Walk:
+    """Forward passes of the calibration examples that go from one transformer layer to the next.
+
+    The layers before the present one return what they returned last, without computing it again.
+    """
+
+    def __init__(self, model: PreTrainedModel, samples: Sequence[Batch]) -> None:
+        """Start before the first layer of a model in eval mode, on the CPU; samples: each a batch of one, without
+        padding."""
+        self.model, self.samples = model, samples
+        self.done: list[nn.Module] = []
+        self.kept: list[Any] = [None] * len(samples)
+
+    def run(self, stop_at: nn.Module) -> list[Any]:
+        """Run the model on each sample until this module returns; return its outputs."""
+        return [self.reached(stop_at, batch, kept)[1] for batch, kept in zip(self.samples, self.kept, strict=True)]
+
+    def calls(self, stop_at: nn.Module) -> list[Call]:
+        """Run the model on each sample until this module returns; return its arguments."""
+        return [self.reached(stop_at, batch, kept)[0] for batch, kept in zip(self.samples, self.kept, strict=True)]
+
+    def pass_by(self, block: nn.Module, outputs: list[Any]) -> None:
+        """Go on after this layer, which returns these outputs from now on."""
+        self.done.append(block)
+        self.kept = outputs
+
+    def reached(self, module: nn.Module, batch: Batch, kept: Any) -> tuple[Call, Any]:
+        """Run the model until this module returns; return its arguments and its output."""
+        found: list[tuple[Call, Any]] = []
+
+        def stop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            found.append(((args, kwargs), output))
+            raise Reached
+
+        hook = module.register_forward_hook(stop, with_kwargs=True)
+        try:
+            with torch.no_grad(), replaced(self.done, kept):
+                self.model(**{name: torch.from_numpy(ids) for name, ids in batch.items()})
+        except Reached:
+            pass
+        finally:
+            hook.remove()
+        return found[0]
 
 
 def moments_by_block(model: PreTrainedModel, samples: Sequence[Batch]) -> Iterator[Moments]:
@@ -36,46 +86,19 @@ def moments_by_block(model: PreTrainedModel, samples: Sequence[Batch]) -> Iterat
     """
     blocks = list(layers_of(model)) if model.config.model_type in ARCHITECTURES else []
     outside = linear_layers(model, skip=HEAD_MODULES)
-    done: list[nn.Module] = []
-    kept: list[Any] = [None] * len(samples)
+    walk = Walk(model, samples)
     for block in blocks:
         own = set(block.modules())
         inside = {name: layer for name, layer in outside.items() if layer in own}
         outside = {name: layer for name, layer in outside.items() if layer not in own}
         with summed(inside) as moments:
-            for batch, before in zip(samples, kept, strict=True):
-                output_of(block, model, batch, done, before)
+            walk.run(block)
         yield moments
-        kept = [output_of(block, model, batch, done, before) for batch, before in zip(samples, kept, strict=True)]
-        done.append(block)
+        walk.pass_by(block, walk.run(block))
     if outside:
         with summed(outside) as moments:
-            for batch, before in zip(samples, kept, strict=True):
-                output_of(model, model, batch, done, before)
+            walk.run(model)
         yield moments
-
-
-def output_of(module: nn.Module, model: PreTrainedModel, batch: Batch, done: list[nn.Module], kept: Any) -> Any:
-    """Run the model until this module of it returns, and return what that was.
-
-    Args:
-        done: modules that return `kept` without computing anything.
-    """
-    found: list[Any] = []
-
-    def stop(_: nn.Module, __: object, output: Any) -> None:
-        found.append(output)
-        raise Reached
-
-    hook = module.register_forward_hook(stop)
-    try:
-        with torch.no_grad(), replaced(done, kept):
-            model(**{name: torch.from_numpy(ids) for name, ids in batch.items()})
-    except Reached:
-        pass
-    finally:
-        hook.remove()
-    return found[0]
 
 
 @contextmanager
@@ -88,6 +111,14 @@ def replaced(done: list[nn.Module], kept: Any) -> Iterator[None]:
     finally:
         for module in done:
             del module.__dict__["forward"]
+
+
+def check_finite(moments: Moments, rounding: str) -> None:
+    """Raise UserError where the inputs of a layer are not finite."""
+    for name, one in moments.items():
+        if not torch.isfinite(one).all():
+            reason = f"{name}: its inputs hold NaN or infinity on the calibration examples"
+            raise UserError(f"quant.rounding={rounding}: {reason}; try quant.rounding=hqq")
 
 
 @contextmanager

@@ -6,26 +6,27 @@ import pytest
 import torch
 
 from effcomp.models.base import load_checkpoint
+from effcomp.quant.grid import Grid
 from effcomp.quant.groups import in_groups, quantize_groups
-from effcomp.quant.rounding.hqq import POWER, fit_scale, round_hqq
+from effcomp.quant.rounding.hqq import POWER, fit_codes, round_hqq
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 
+GRIDS = [Grid(32, 4), Grid(32, 3), Grid(32, 4, zero_point=True), Grid(32, 2, zero_point=True)]
 
-@pytest.mark.parametrize("largest_code", [7, 3])
+
+@pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("inputs", [128, 100])
-def test_no_group_has_a_larger_error_than_rounded_to_nearest(inputs: int, largest_code: int) -> None:
+def test_no_group_has_a_larger_error_than_rounded_to_nearest(inputs: int, grid: Grid) -> None:
     torch.manual_seed(0)
     weight = torch.distributions.StudentT(4.0).sample((48, inputs))
     groups = in_groups(weight, 32)
     error = {}
-    for name, (codes, scale) in {
-        "hqq": fit_scale(weight, 32, largest_code),
-        "nearest": quantize_groups(weight, 32, largest_code),
-    }.items():
-        assert codes.abs().max() <= largest_code
-        assert not codes[:, inputs:].any()
-        stored = scale.bfloat16().float()
-        error[name] = (groups - codes.unflatten(1, (-1, 32)) * stored[..., None]).abs().pow(POWER).sum(-1)
+    for name, coded in {"hqq": fit_codes(weight, grid), "nearest": quantize_groups(weight, grid)}.items():
+        assert coded.codes.min() >= grid.lowest
+        assert coded.codes.max() <= grid.highest
+        restored = coded._replace(scale=coded.scale.bfloat16().float()).weight(128)
+        assert not restored[:, inputs:].any()
+        error[name] = (groups - in_groups(restored, 32)).abs().pow(POWER).sum(-1)
     assert (error["hqq"] <= error["nearest"] * (1 + 1e-5)).all()
     assert error["hqq"].sum() < 0.97 * error["nearest"].sum()
 
@@ -33,16 +34,16 @@ def test_no_group_has_a_larger_error_than_rounded_to_nearest(inputs: int, larges
 def test_the_scale_is_near_the_best_of_a_fine_grid() -> None:
     torch.manual_seed(1)
     weight = torch.randn(64, 32)
-    codes, scale = fit_scale(weight, 32, 3)
+    codes, scale, _ = fit_codes(weight, Grid(32, 3))
     found = (weight - codes * scale).abs().pow(POWER).sum(-1)
-    _, widest = quantize_groups(weight, 32, 3)
+    first, widest, _ = quantize_groups(weight, Grid(32, 3))
     tried = torch.stack(
         [
             (weight - step * torch.round(weight / step).clamp(-3, 3)).abs().pow(POWER).sum(-1)
             for step in (widest * share for share in torch.linspace(0.4, 1.1, 200))
         ]
     )
-    nearest = (weight - widest * quantize_groups(weight, 32, 3)[0]).abs().pow(POWER).sum(-1)
+    nearest = (weight - widest * first).abs().pow(POWER).sum(-1)
     gained = (nearest - found).sum() / (nearest - tried.amin(0)).sum()
     assert gained > 0.8
 
@@ -50,21 +51,22 @@ def test_the_scale_is_near_the_best_of_a_fine_grid() -> None:
 def test_the_magnitude_of_the_weights_does_not_matter() -> None:
     torch.manual_seed(2)
     weight = torch.randn(16, 64)
-    codes, scale = fit_scale(weight, 32, 7)
-    small_codes, small_scale = fit_scale(weight * 2.0**-20, 32, 7)
+    codes, scale, _ = fit_codes(weight, Grid(32, 4))
+    small_codes, small_scale, _ = fit_codes(weight * 2.0**-20, Grid(32, 4))
     assert torch.equal(small_codes, codes)
     assert torch.equal(small_scale, scale * 2.0**-20)
 
 
 def test_zeros_and_constants_come_back() -> None:
     weight = torch.stack([torch.zeros(32), torch.full((32,), -0.5)])
-    codes, scale = fit_scale(weight, 32, 7)
+    codes, scale, _ = fit_codes(weight, Grid(32, 4))
     assert torch.allclose(codes * scale, weight, rtol=2.0**-8)
 
 
 def test_the_head_and_the_embeddings_stay(tiny_bert: Path) -> None:
     model, _ = load_checkpoint(tiny_bert, "sequence_classification")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    rounded = {f"{name}.weight" for name in linear_layers(model, skip=HEAD_MODULES)}
-    round_hqq(model, 32, 7, [])
+    grids = dict.fromkeys(linear_layers(model, skip=HEAD_MODULES), Grid(32, 4))
+    rounded = {f"{name}.weight" for name in grids}
+    round_hqq(model, grids, [])
     assert {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])} == rounded

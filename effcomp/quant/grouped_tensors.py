@@ -1,0 +1,119 @@
+"""Stored tensors of the formats in groups: encoding a model, and reading its codes back.
+
+Imported where a model is encoded or decoded: it needs PyTorch.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from effcomp.quant.base import Embeddings
+from effcomp.quant.grid import Grid
+from effcomp.quant.groups import Coded, RoundedLinear, quantize_groups
+from effcomp.quant.packed import pack, unpack
+from effcomp.quant.tensors import (
+    CODES,
+    HEAD_MODULES,
+    SCALE,
+    cast,
+    linear_layers,
+    load_floats,
+    split_codes,
+    stored_in,
+)
+
+ZERO_POINT = ".zero_point"
+"""Ending of the name under which zero points are stored, packed as the codes are."""
+EMBEDDING_BITS = {"int8": 8, "int4": 4}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Codes of one weight as they lie in the file."""
+
+    codes: Tensor
+    """(out, ceil(bits * columns / 8)) uint8."""
+    scale: Tensor
+    """(out, groups) bfloat16."""
+    zero_point: Tensor | None
+    """(out, ceil(bits * groups / 8)) uint8; None for a symmetric grid."""
+    group_size: int
+
+    @property
+    def bits(self) -> int:
+        return 8 * self.codes.shape[1] // (self.scale.shape[1] * self.group_size)
+
+    def unpacked(self) -> Coded:
+        groups = self.scale.shape[1]
+        if self.zero_point is None:
+            zero_point = torch.zeros_like(self.scale, dtype=torch.int8)
+        else:
+            zero_point = unpack(self.zero_point, groups, self.bits)
+        return Coded(unpack(self.codes, groups * self.group_size, self.bits), self.scale, zero_point)
+
+
+def encode_groups(model: nn.Module, grid: Grid, embeddings: Embeddings) -> dict[str, Tensor]:
+    """Return the tensors to store: packed codes and scales of the linear layers without the head, and of the embeddings
+    unless they stay bfloat16; all else bfloat16.
+
+    A RoundedLinear keeps its codes and its grid; any other weight is rounded to nearest on this grid.
+    """
+    tensors = stored_in(model, "bfloat16")
+    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
+        del tensors[f"{name}.weight"]
+        if isinstance(layer, RoundedLinear):
+            tensors |= packed_tensors(name, layer.coded, layer.grid)
+        else:
+            tensors |= packed_tensors(name, quantize_groups(layer.weight.detach(), grid), grid)
+    if embeddings != "bfloat16":
+        of_tables = Grid(grid.group_size, EMBEDDING_BITS[embeddings])
+        for name, table in tables(model).items():
+            if tensors.pop(f"{name}.weight", None) is not None:  # not tied to a tensor that has an entry already
+                tensors |= packed_tensors(name, quantize_groups(table.weight.detach(), of_tables), of_tables)
+    return tensors
+
+
+def packed_tensors(name: str, coded: Coded, grid: Grid) -> dict[str, Tensor]:
+    """Return the tensors that an artifact holds of a weight on this grid."""
+    found = {name + CODES: pack(coded.codes, grid.bits), name + SCALE: coded.scale.bfloat16()}
+    return found | ({name + ZERO_POINT: pack(coded.zero_point, grid.bits)} if grid.zero_point else {})
+
+
+def tables(model: nn.Module) -> dict[str, nn.Embedding]:
+    """Return the embedding tables by name, each once."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
+
+
+def round_tables(model: nn.Module, group_size: int, embeddings: Embeddings) -> None:
+    """Give the embedding tables the weights that their codes will stand for, in place, so that layers are fitted to
+    what they will read."""
+    grid = Grid(group_size, EMBEDDING_BITS[embeddings])
+    for table in tables(model).values():
+        coded = quantize_groups(table.weight.detach(), grid)
+        rounded = coded._replace(scale=coded.scale.bfloat16().float()).weight(table.embedding_dim)
+        table.weight.data.copy_(rounded)
+
+
+def load_groups(skeleton: nn.Module, tensors: dict[str, Tensor], group_size: int) -> dict[str, Packed]:
+    """Put the float tensors and the dequantized embeddings in their places; return the codes of each linear layer that
+    has them."""
+    coded, floats = split_codes(tensors)
+    zero_points = {name: floats.pop(name) for name in list(floats) if name.endswith(ZERO_POINT)}
+    packed = {
+        name: Packed(codes, scale, zero_points.get(name + ZERO_POINT), group_size)
+        for name, (codes, scale) in coded.items()
+    }
+    for name, table in tables(skeleton).items():
+        if name in packed:
+            floats[f"{name}.weight"] = packed.pop(name).unpacked().weight(table.embedding_dim)
+    load_floats(skeleton, floats)
+    return packed
+
+
+def load_dequantized(skeleton: nn.Module, tensors: dict[str, Tensor], group_size: int) -> nn.Module:
+    """Return the model in bfloat16, its weights dequantized from their codes."""
+    packed, layers = load_groups(skeleton, tensors, group_size), linear_layers(skeleton)
+    weights = {f"{name}.weight": one.unpacked().weight(layers[name].in_features) for name, one in packed.items()}
+    load_floats(skeleton, weights)
+    return cast(skeleton, torch.bfloat16)

@@ -1,0 +1,57 @@
+"""Learned rounding: what is stored is what was learned, zeros stay, and it refuses what it cannot learn."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from effcomp.core.errors import UserError
+from effcomp.quant.grid import Grid
+from effcomp.quant.groups import RoundedLinear
+from effcomp.quant.rounding import learned
+from effcomp.quant.rounding.learned import Rounding, round_learned
+from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from tests.quant.rounding.inputs import loaded, written
+
+HEAD = "sequence_classification"
+
+
+@pytest.mark.parametrize("grid", [Grid(32, 3), Grid(32, 4, zero_point=True), Grid(16, 2, zero_point=True)])
+def test_the_codes_stand_for_the_weight_that_was_learned(grid: Grid) -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(100, 24)
+    one = Rounding(layer, torch.rand(100), grid)
+    with torch.no_grad():
+        one.offset.uniform_(-0.5, 0.5)
+        one.stretch.uniform_(0.5, 1.5)
+    coded = one.coded()
+    assert coded.codes.min() >= grid.lowest
+    assert coded.codes.max() <= grid.highest
+    assert torch.equal(coded.scale, coded.scale.bfloat16().float()), "nothing is lost when it is stored"
+    torch.testing.assert_close(coded.weight(100), one.rounded_weight())
+
+
+def test_pruned_weights_stay_zero_and_the_model_is_as_it_was(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learned, "STEPS", 20)
+    batches = written("bert", HEAD, tiny_bert, tmp_path)[:10]
+    model = loaded(tmp_path, HEAD)
+    removed, use_cache = {}, model.config.use_cache
+    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
+        removed[name] = torch.rand_like(layer.weight) < 0.5
+        layer.weight.data[removed[name]] = 0
+    round_learned(model, dict.fromkeys(removed, Grid(32, 4)), batches)
+    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
+        assert isinstance(layer, RoundedLinear)
+        assert not layer.weight[removed[name]].any()
+    assert model.config.use_cache == use_cache
+
+
+def test_an_unknown_architecture_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    batches = written("albert", HEAD, tiny_bert, tmp_path)[:2]
+    model = loaded(tmp_path, HEAD)
+    with pytest.raises(
+        UserError, match=r"quant\.rounding=learned: .* bert, .* and this is albert; try quant\.rounding="
+    ):
+        round_learned(model, dict.fromkeys(linear_layers(model, skip=HEAD_MODULES), Grid(32, 4)), batches)
