@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -21,6 +20,7 @@ from effcomp.core.callable_module import CallableModule
 from effcomp.core.command_line import refuse
 from effcomp.core.errors import NotLogged, UserError
 from effcomp.core.packages import CONF
+from effcomp.core.private.hydra import get_args_parser
 from effcomp.core.process import take_stdout
 from effcomp.pipeline.suggest import HELP, explain, misplaced, several_choices
 from effcomp.record import RECORD_FILE, Record

@@ -12,6 +12,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from effcomp.artifact.architectures import FULL, SLIDING
 from effcomp.artifact.file_format import POSITIONS
+from effcomp.core.private.transformers import attention_named
 
 INPUTS = ("input_ids", "attention_mask", "position_ids", POSITIONS)
 """Inputs of the graph, before those of the cache."""
@@ -73,7 +74,7 @@ class CachedGraph(nn.Module):
         kinds, masks = layer_kinds(config), {FULL: visible | itself}
         if SLIDING in kinds:
             masks[SLIDING] = visible & (column > row - config.sliding_window) | itself
-        if config._attn_implementation == "eager":
+        if attention_named(config) == "eager":
             lowest = torch.finfo(torch.float32).min
             masks = {kind: torch.zeros(mask.shape).masked_fill(~mask, lowest) for kind, mask in masks.items()}
         return masks if getattr(config, "layer_types", None) else masks[kinds[0]]

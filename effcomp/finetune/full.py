@@ -147,6 +147,7 @@ class FullFinetune(Finetune):
         """
         from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 
+        from effcomp.core.private.trainer import use_one_gpu
         from effcomp.finetune.trainer import KeepZeros
 
         arguments = TrainingArguments(
@@ -178,8 +179,7 @@ class FullFinetune(Finetune):
             ddp_find_unused_parameters=False,
             log_level_replica="error",
         )
-        if arguments.n_gpu > 1:  # DataParallel would multiply the batch size that was asked for
-            arguments._n_gpu = 1
+        use_one_gpu(arguments)
         set_seed(job.seed)  # of adapters
         trainer = self.trainer(
             job,

@@ -10,12 +10,13 @@ import torch
 from accelerate.data_loader import DataLoaderShard
 from torch.nn import functional
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from effcomp.core.batches import IGNORED
 from effcomp.core.errors import UserError
+from effcomp.core.private.trainer import CheckpointTrainer
 from effcomp.core.progress import Progress
 from effcomp.finetune.sampler import LengthGrouped, Share
 
@@ -32,7 +33,7 @@ def check_loss(first: float, loss: float, step: int) -> None:
         raise UserError(f"{reason}; give a smaller finetune.learning_rate")
 
 
-class GroupedTrainer(Trainer):
+class GroupedTrainer(CheckpointTrainer):
     """Trainer with batches of similar length, in an order that seed and epoch alone determine, and one progress bar.
 
     A batch has the same examples for any number of processes. The loss of an optimizer step is the mean over all its
@@ -44,7 +45,7 @@ class GroupedTrainer(Trainer):
         super().__init__(train_dataset=rows, **settings)
         self.model_accepts_loss_kwargs = True  # compute_loss divides by the number of labels: do not average again
         self.began = time.perf_counter()
-        self.collator = self._get_collator_with_removed_columns(self.data_collator)
+        self.collator = self.column_collator()
         if self.is_world_process_zero():
             self.add_callback(Bar())
         self.remove_callback(ProgressCallback)
@@ -130,11 +131,6 @@ class GroupedTrainer(Trainer):
         losses, labels = self.accelerator.reduce(sums).tolist()
         metrics = {f"{metric_key_prefix}_loss": losses / labels}
         return EvalLoopOutput(predictions=None, label_ids=None, metrics=metrics, num_samples=len(self.eval_dataset))
-
-    def _save_rng_state(self, output_dir: str) -> None:
-        """Write this process's state; trainer_state.json, written afterwards, marks the checkpoint as complete."""
-        super()._save_rng_state(output_dir)
-        self.accelerator.wait_for_everyone()
 
 
 class DistillationTrainer(GroupedTrainer):

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from effcomp.core.private.transformers import architecture
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
@@ -34,7 +36,11 @@ def model_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel
 
 
 def published_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel]":
-    """Return the class with the shapes of the published architecture."""
+    """Return the class with the shapes of the published architecture.
+
+    Raises:
+        KeyError: transformers has no such head for this architecture.
+    """
     import transformers
 
     if config.model_type == "bitnet":  # transformers has it without its quantized layers, and without a classifier
@@ -46,7 +52,9 @@ def published_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedM
         "masked_lm": transformers.AutoModelForMaskedLM,
         "causal_lm": transformers.AutoModelForCausalLM,
     }[head]
-    found: type[PreTrainedModel] = auto._model_mapping[type(config)]
+    found: type[PreTrainedModel] | None = architecture(auto, config)
+    if found is None:
+        raise KeyError(type(config).__name__)
     return found
 
 

@@ -15,6 +15,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from effcomp.core.private.transformers import architecture
 from effcomp.models.folder import check_loaded, check_words
 from effcomp.models.heads import POSITIONS_AFTER_PAD, Head, model_class
 
@@ -46,7 +47,7 @@ def reads_token_types(config: "PretrainedConfig") -> bool:
     """Tell whether the architecture takes token types, of which it knows at least two."""
     from transformers import AutoModel
 
-    found = AutoModel._model_mapping.get(type(config), None)
+    found = architecture(AutoModel, config)
     body = found[0] if isinstance(found, tuple) else found  # Funnel has one that pools and one that does not
     takes = body is None or "token_type_ids" in signature(body.forward).parameters
     return takes and getattr(config, "type_vocab_size", 2) > 1

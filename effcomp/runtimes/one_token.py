@@ -3,6 +3,8 @@
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from effcomp.core.private.transformers import attention_named, replace_gptneo_attention
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,13 +18,13 @@ def use_one_token_attention(model: "nn.Module") -> None:
     from transformers import AttentionInterface
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
 
-    if model.config._attn_implementation == "sdpa":  # type: ignore[union-attr]  # a transformers model
+    if attention_named(model.config) == "sdpa":
         AttentionInterface.register(NAME, attention)
         AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
         model.set_attn_implementation(NAME)  # type: ignore[operator]
     for layer in model.modules():
-        if type(layer).__name__ == "GPTNeoSelfAttention":  # its attention cannot be chosen by name
-            layer._attn = partial(gptneo_attention, layer._attn)  # type: ignore[assignment, arg-type]
+        if type(layer).__name__ == "GPTNeoSelfAttention":
+            replace_gptneo_attention(layer, lambda many: partial(gptneo_attention, many))
 
 
 def gptneo_attention(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from effcomp.core.private.transformers import attention_named
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -195,7 +197,7 @@ class StaticDecoder:
 
     def typed(self, mask: Tensor) -> Tensor:
         """Return the mask for the model's attention: bool, or the values added to its scores."""
-        if self.model.config._attn_implementation != "eager":
+        if attention_named(self.model.config) != "eager":
             return mask
         dtype = self.model.dtype
         return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
@@ -218,7 +220,7 @@ def probe(model: "PreTrainedModel") -> list[ShapeProbe]:
     cache = StaticCache([ShapeProbe() for _ in range(layers)], torch.empty(0), torch.empty(0))
     ids = torch.zeros(1, 2, dtype=torch.int64, device=model.device)
     cache.mask = cache.window_mask = torch.ones(1, 1, 2, 2, dtype=torch.bool, device=model.device)
-    if model.config._attn_implementation == "eager":
+    if attention_named(model.config) == "eager":
         cache.mask = cache.window_mask = torch.zeros(1, 1, 2, 2, dtype=model.dtype, device=model.device)
     with torch.inference_mode():
         model(input_ids=ids, position_ids=ids, attention_mask=cache.mask, past_key_values=cache)
