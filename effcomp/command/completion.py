@@ -12,7 +12,8 @@ SCRIPT = """_effcomp() {
     local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" choices
     case "$COMP_CWORD $verb" in
         "1 "*) choices="COMMANDS" ;;
-        *" run" | *" sweep") choices=$(COMP_LINE="effcomp ${COMP_LINE#*" $verb "}" effcomp run -sc query=bash) ;;
+        *" run" | *" sweep" | *" find")
+            choices=$(COMP_LINE="effcomp ${COMP_LINE#*" $verb "}" effcomp run -sc query=bash) ;;
         *) return ;;
     esac
     COMPREPLY=($(compgen -W "$choices" -- "$word"))

@@ -38,6 +38,8 @@ GROUPS: dict[str, type[Component]] = {
 OF_OTHERS = {"prune": ("ratio",), "finetune": ("epochs", "batch_size", "learning_rate", "train_samples")}
 """Settings of a group's other choices that `none` accepts too, in a product of choices."""
 P = TypeVar("P", bound=Component)
+OUTSIDE = ("seed", "fold", "folds", "test_slice", "store", "remeasure")
+"""Settings outside the groups."""
 PINNED = {"revision", "test"}
 """Settings that `pinned` fills in."""
 
@@ -59,6 +61,8 @@ class Components:
     fold: int | None
     """Index of the fold of the training examples that is the test; None: the task's own test."""
     folds: int
+    test_slice: tuple[float, float] | None
+    """Part of the test examples that is used, as shares of all in a fixed random order; None: all of them."""
     store: Path
     remeasure: bool
     """Measure again even where the store holds the measurement."""
@@ -106,7 +110,7 @@ def build(config: "DictConfig", in_product: bool = False) -> Components:
     except InterpolationResolutionError as error:  # of a ${...} that was typed
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}; give a value") from error
     assert isinstance(plain, dict)
-    if missing := [name for name in (*GROUPS, "seed", "fold", "folds", "store", "remeasure") if name not in plain]:
+    if missing := [name for name in (*GROUPS, *OUTSIDE) if name not in plain]:
         raise UserError(f"{missing[0]} is missing: every group needs a choice")
     for group, settings in OF_OTHERS.items():
         if in_product and plain[group]["name"] == "none":
@@ -123,7 +127,8 @@ def build(config: "DictConfig", in_product: bool = False) -> Components:
         raise UserError(f"remeasure={plain['remeasure']}: give true or false")
     if not isinstance(plain["store"], str) or not plain["store"]:
         raise UserError(f"store={plain['store']}: give a folder, say store=multirun/store")
-    own = {"seed": seed, "fold": fold, "folds": folds, "store": Path(plain["store"]).expanduser()}
+    own: dict[str, Any] = {"seed": seed, "fold": fold, "folds": folds, "store": Path(plain["store"]).expanduser()}
+    own["test_slice"] = slice_of(plain["test_slice"])
     return Components(**parts, **own, remeasure=plain["remeasure"], config=plain)  # type: ignore[arg-type]
 
 
@@ -146,6 +151,24 @@ def whole_number(config: dict[Any, Any], name: str, smallest: int, largest: int)
     if not isinstance(value, int) or isinstance(value, bool) or not smallest <= value <= largest:
         raise UserError(f"{name}={value}: give a whole number from {smallest} to {largest}{sweep_of(name, value)}")
     return value
+
+
+def slice_of(value: Any) -> tuple[float, float] | None:
+    """Return the ends of a slice.
+
+    Raises:
+        UserError: they are not two numbers from 0 to 1 in their order.
+    """
+    if value is None:
+        return None
+    if not (
+        isinstance(value, list)
+        and len(value) == 2
+        and all(isinstance(end, int | float) and not isinstance(end, bool) for end in value)
+        and 0 <= value[0] < value[1] <= 1
+    ):
+        raise UserError(f"test_slice={value}: give two shares in their order, say test_slice=[0,0.5]")
+    return value[0], value[1]
 
 
 def build_component(group: str, kind: type[Component], fields: Any) -> Component:

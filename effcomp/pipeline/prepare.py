@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from effcomp.core.device import Device
+from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.models.heads import HEADS, Head
 from effcomp.pipeline.checks import check_fit
@@ -10,7 +11,7 @@ from effcomp.pipeline.compose import Components
 from effcomp.prune.base import NoPrune
 from effcomp.quant.floats import Float
 from effcomp.runtimes.torch import Torch
-from effcomp.tasks.base import Splits, fold_split
+from effcomp.tasks.base import Examples, Splits, fold_split, test_slice
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ def prepare(components: Components) -> Run:
     splits = components.task.load()
     if components.fold is not None:
         splits = Splits(*fold_split(splits.train, components.folds, components.fold), splits.label_names, splits.rows)
+    if components.test_slice is not None:
+        splits = replace(splits, test=sliced(splits.test, components.test_slice))
     store, model = Store(components.store), components.model
     head = HEADS[components.task.problem, model.kind]
     run = Run(components, store, components.device.resolved(), head, splits)
@@ -51,3 +54,18 @@ def prepare(components: Components) -> Run:
     if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
         return replace(run, splits=splits.with_labels(model.labels_order(splits.label_names, store)))
     return run
+
+
+def sliced(test: Examples, ends: tuple[float, float]) -> Examples:
+    """Return the slice of the test examples.
+
+    Raises:
+        UserError: it has fewer than two.
+    """
+    part = test_slice(test, ends)
+    if len(part) < 2:
+        asked = f"test_slice=[{ends[0]:g},{ends[1]:g}]"
+        raise UserError(
+            f"{asked} has {len(part)} of {len(test)} test examples, and an interval needs 2: give a wider one"
+        )
+    return part

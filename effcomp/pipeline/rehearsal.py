@@ -36,7 +36,7 @@ def rehearse(run: "Run") -> None:
         "model": parts.model.identity(run.store),
         "head": run.head,
         "format": form.name,
-        "data": run.splits.fingerprint(),
+        "data": run.splits.training_fingerprint(),
         "max_length": parts.task.max_length,
         "code": code_key(__name__, type(form).__module__),
         "libraries": {name: version(name) for name in ("torch", "transformers", *form.packages)},

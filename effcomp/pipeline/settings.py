@@ -19,6 +19,10 @@ OWN = {
     "seed": ("whole number", "Seed of the training order, the new head and the bootstrap; the split has its own."),
     "fold": ("whole number or null", "Fold of the training examples that is the test; null: the task's own test."),
     "folds": ("whole number", "Number of parts that the training examples are cut into for `fold`."),
+    "test_slice": (
+        "two numbers from 0 to 1, or null",
+        "Part of the test examples, in a fixed random order, that is the test: [0, 0.5] and [0.5, 1] share no example.",
+    ),
     "store": ("folder", "Checkpoints, artifacts, predictions and records, under the hash of what determines them."),
     "remeasure": ("true or false", "Measure and predict again, although the store holds the result."),
 }

@@ -31,7 +31,7 @@ def checkpoint(run: "Run") -> Entry:
     precision = finetune.precision_on(run.device)
     key: dict[str, Any] = {
         "model": model.identity(run.store),
-        "data": run.splits.fingerprint(),
+        "data": run.splits.training_fingerprint(),
         "max_length": task.max_length,
         "head": run.head,
         "finetune": finetune.key(),

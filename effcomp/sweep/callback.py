@@ -36,6 +36,9 @@ from effcomp.tracking.base import Tracking, Unreachable
 
 log = logging.getLogger(__name__)
 
+ANSWER_TEXT, ANSWER_FILE = "answer.txt", "answer.json"
+"""Files of the report with the answer of a search."""
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -50,6 +53,14 @@ class Sweep:
     """Original standard output, for records alone; all other output goes to standard error."""
 
 
+@dataclass(frozen=True)
+class Answer:
+    """Answer of a search: for people, and for a program."""
+
+    text: str
+    json: str
+
+
 class SweepCallback(Callback):
     """Callback of Hydra for sweeps. Hydra turns an exception in a callback into a warning; here it is reported, and the
     command ends with exit code 1."""
@@ -57,12 +68,14 @@ class SweepCallback(Callback):
     exit_code: ClassVar[int] = 0
     """Exit code of `effcomp.run.main`: 0; 2 when configurations were refused; 1 when any failed."""
     sweep: ClassVar[Sweep | None] = None
+    answer: ClassVar[Answer | None] = None
+    """Answer of a search, which is printed after the report."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Refuse Hydra's own sweeper, which would run configurations of a sweep that did not begin."""
         if not config.hydra.sweeper._target_.startswith("hydra_plugins.effcomp_"):
             choice = config.hydra.runtime.choices["hydra/sweeper"]
-            print(f"error: hydra/sweeper={choice}: use hydra/sweeper=product or optuna", file=sys.stderr)
+            print(f"error: hydra/sweeper={choice}: use hydra/sweeper=product, optuna or find", file=sys.stderr)
             sys.exit(EXIT_CODE)
 
     @classmethod
@@ -96,7 +109,7 @@ class SweepCallback(Callback):
         """Report on the configurations that finished, also where the launcher itself has failed."""
         assert cls.sweep is not None, "a sweep that did not begin does not end"
         try:
-            cls.exit_code = finish(cls.sweep)
+            cls.exit_code = finish(cls.sweep, cls.answer)
             cls.sweep = None
         except Exception as error:
             say(error)
@@ -174,8 +187,12 @@ def sweep_name(overrides: list[str]) -> str:
     return " ".join(varied or overrides)
 
 
-def finish(sweep: Sweep) -> int:
-    """Write and print the report of a sweep, close its parent run; return the exit code of the command."""
+def finish(sweep: Sweep, answer: Answer | None) -> int:
+    """Write and print the report of a sweep, close its parent run; return the exit code of the command.
+
+    Args:
+        answer: what a search has found; None of a sweep that is no search.
+    """
     from effcomp.report.build import write_report
     from effcomp.report.table.terminal import print_comparison
 
@@ -187,6 +204,9 @@ def finish(sweep: Sweep) -> int:
     statuses = {outcome["status"] for outcome in outcomes}
     failed = "failed" in statuses
     report = write_report(sweep.folder, left_out) if records else None
+    if report is not None and answer is not None:
+        (report.folder / ANSWER_TEXT).write_text(f"{answer.text}\n")
+        (report.folder / ANSWER_FILE).write_text(f"{answer.json}\n")
     if report is not None:
         print_comparison(report.comparison, report.further, sys.stderr)
     for line in left_out:
@@ -199,6 +219,8 @@ def finish(sweep: Sweep) -> int:
         print(f"figures   {os.path.relpath(report.folder)}/*.png", file=sys.stderr)
         print(f"records   {os.path.relpath(sweep.folder)}/*/{RECORD_FILE}", file=sys.stderr)
         print(sweep.tracking.how_to_open(), file=sys.stderr)
+    if answer is not None:
+        print(answer.text, file=sys.stderr)
     return 1 if failed else EXIT_CODE if report is None or "refused" in statuses else 0
 
 

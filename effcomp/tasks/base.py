@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+SLICE_SEED = 0
+"""Seed of the order that slices of the test are cut from; fixed so that all runs share it."""
+
+
 @dataclass(frozen=True)
 class Examples:
     """Texts with their labels, pairs, groups and references. Language modelling has texts (documents) alone."""
@@ -76,8 +80,15 @@ class Splits:
         """Return the sha256 of every text, label, pair, group and reference in their order: equal only for the same
         split.
         """
+        return self.digest(self.train, self.test)
+
+    def training_fingerprint(self) -> str:
+        """Return the sha256 of all that a training depends on: the training examples and the labels."""
+        return self.digest(self.train)
+
+    def digest(self, *parts: Examples) -> str:
         digest = sha256()
-        for part in (self.train, self.test):
+        for part in parts:
             columns = (part.texts, part.labels, part.pairs, part.groups)
             for column in (*columns, part.references) if part.references else columns:
                 for value in column:
@@ -126,6 +137,18 @@ def subset(examples: Examples, count: int | None, seed: int) -> Examples:
     if count is None:
         return examples
     return examples.take(np.random.default_rng(seed).permutation(len(examples))[:count].tolist())
+
+
+def test_slice(examples: Examples, ends: tuple[float, float]) -> Examples:
+    """Return a part of the test examples: those between two shares of all in a random order that never changes. Slices
+    that do not overlap share no example, nor a duplicate of one.
+    """
+    import numpy as np
+
+    members, _ = distinct(examples)
+    order = np.random.default_rng(SLICE_SEED).permutation(len(members))
+    first, last = (round(end * len(members)) for end in ends)
+    return examples.take(sorted(index for group in order[first:last] for index in members[group]))
 
 
 def second_texts(pairs: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:

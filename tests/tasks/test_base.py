@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from effcomp.core.errors import UserError
+from effcomp.tasks import base
 from effcomp.tasks.base import Examples, Splits, encode, fold_split, stratified_split
 
 TEXTS = [f"sentence number {i}" for i in range(90)] + [f"Sentence, NUMBER {i}!" for i in range(10)]
@@ -49,6 +50,21 @@ def test_every_example_is_tested_in_exactly_one_fold_and_duplicates_stay_togethe
 def test_more_folds_than_a_label_has_texts_are_refused() -> None:
     with pytest.raises(UserError, match="folds=5: the rarest label has 2"):
         fold_split(Examples(tuple("abcdefg"), (0, 0, 0, 0, 0, 1, 1)), 5, 0)
+
+
+def test_slices_of_a_test_share_no_example_nor_a_duplicate_and_lose_none() -> None:
+    halves = [base.test_slice(ALL, ends) for ends in ((0.0, 0.5), (0.5, 1.0))]
+    assert sorted(halves[0].texts + halves[1].texts) == sorted(TEXTS)
+    assert not set(map(letters, halves[0].texts)) & set(map(letters, halves[1].texts))
+    assert [len(half) for half in halves] == pytest.approx([50, 50], abs=8), "duplicates stay together"
+    assert set(base.test_slice(ALL, (0.0, 0.2)).texts) < set(halves[0].texts), "a larger slice has the smaller one"
+
+
+def test_the_training_does_not_depend_on_the_slice_of_the_test() -> None:
+    whole = Splits(ALL, ALL, ("x", "y", "z"))
+    part = Splits(ALL, base.test_slice(ALL, (0.0, 0.5)), ("x", "y", "z"))
+    assert whole.training_fingerprint() == part.training_fingerprint()
+    assert whole.fingerprint() != part.fingerprint()
 
 
 def test_pairs_with_the_same_first_sentence_are_no_duplicates() -> None:

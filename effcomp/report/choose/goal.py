@@ -207,8 +207,11 @@ class Goal:
     losses: list[Loss]
 
 
-def parse_goal(items: list[str]) -> Goal:
+def parse_goal(items: list[str], option: str = "--recommend") -> Goal:
     """Parse typed items.
+
+    Args:
+        option: the option of the command line that they were given to.
 
     Raises:
         UserError: an item is not in GRAMMAR, or there is not exactly one objective.
@@ -220,13 +223,13 @@ def parse_goal(items: list[str]) -> Goal:
         if key in DIRECTIONS and value in OBJECTIVES:
             better = OBJECTIVES[value].direction
             if DIRECTIONS[key] != better:
-                raise UserError(f"--recommend {item}: of {value} the best is the other end; write {better}={value}")
+                raise UserError(f"{option} {item}: of {value} the best is the other end; write {better}={value}")
             wanted.append(value)
         else:
             typed.append(item)
-    limits = parse_limits(typed, "--recommend", GRAMMAR).values()
+    limits = parse_limits(typed, option, GRAMMAR).values()
     if len(wanted) != 1:
-        raise UserError(f"--recommend {' '.join(items)}: give one objective, not {len(wanted)}; {GRAMMAR}")
+        raise UserError(f"{option} {' '.join(items)}: give one objective, not {len(wanted)}; {GRAMMAR}")
     bounds = [limit for limit in limits if isinstance(limit, Bound)]
     return Goal(" ".join(items), wanted[0], bounds, [limit for limit in limits if isinstance(limit, Loss)])
 

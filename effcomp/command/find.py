@@ -1,0 +1,49 @@
+"""Search for the configuration that is best within limits, and confirm it on test examples that the search did not use.
+
+effcomp find model=minilm task=rotten_tomatoes max_accuracy_drop=0.5 minimize=latency_p50_ms budget_minutes=20
+effcomp find quant=none,bf16,int8_dynamic runtime=torch,openvino minimize=artifact_bytes max_accuracy_drop=1 --dry-run
+
+Words of the goal: minimize=NAME or maximize=NAME, and limits (effcomp recommend --help has them). budget_minutes ends
+the looks in time. All other words are those of effcomp run; quant, prune and runtime with commas are what is searched,
+else all of their choices. --dry-run prints the plan and its expected time. The same search in Hydra's way: python -m
+effcomp.run -m hydra/sweeper=find 'hydra.sweeper.goal="minimize=latency_p50_ms max_accuracy_drop=0.5"'
+"""
+
+import sys
+
+from effcomp.report.choose.goal import DIRECTIONS, LOSSES
+
+BUDGET, DRY_RUN = "budget_minutes", "--dry-run"
+
+
+def main() -> None:
+    """Run the sweeper with these words."""
+    words = sys.argv[1:]
+    if {"-h", "--help"} & set(words):
+        print(__doc__)
+        return
+    from effcomp.run import main as run
+
+    sys.argv = [sys.argv[0], "-m", "hydra/sweeper=find", *translated(words)]
+    run()
+
+
+def translated(words: list[str]) -> list[str]:
+    """Return the words as overrides of the sweeper and of its configurations."""
+    goal = [word for word in words if is_goal(word)]
+    others = [word for word in words if word not in goal]
+    wanted = [f'hydra.sweeper.goal="{" ".join(goal)}"'] if goal else []
+    return wanted + [
+        "hydra.sweeper.dry_run=true"
+        if word == DRY_RUN
+        else f"hydra.sweeper.{word}"
+        if word.startswith(f"{BUDGET}=")
+        else word
+        for word in others
+    ]
+
+
+def is_goal(word: str) -> bool:
+    """Return True for an objective or a limit."""
+    key = word.partition("=")[0]
+    return key in DIRECTIONS or key in LOSSES or key.startswith(("max_", "min_"))

@@ -1,0 +1,55 @@
+"""Expected time of a search, from earlier runs in the store."""
+
+import json
+from pathlib import Path
+from statistics import median
+
+from effcomp.core import machine
+from effcomp.core.progress import duration
+from effcomp.core.store import Store
+from effcomp.find.plan import Plan
+from effcomp.find.search import FINALISTS, LOOK_BENCH
+from effcomp.pipeline.compose import Components
+from effcomp.record import RECORD_FILE, Record, model_called
+from effcomp.record.result import SERIES_FILE
+
+
+def expected(plan: Plan, base: Components) -> list[str]:
+    """Return the number of measurements and their time, in lines.
+
+    The time of each is the median of earlier runs of the same model and task with the same bench on this machine;
+    unknown where the store has none.
+    """
+    looks, probes = len(plan.unpruned) + len(plan.probes), len(plan.probes)
+    more = f", and {FINALISTS} more for each pruning that keeps the limits" if probes else ""
+    counts = [f"at most {looks} looks (bench={LOOK_BENCH}){more}; then {FINALISTS} finalists (bench={base.bench.name})"]
+    each = {name: seconds_of(base, name) for name in (LOOK_BENCH, base.bench.name)}
+    look_s, final_s = each[LOOK_BENCH], each[base.bench.name]
+    if look_s is None:
+        return [*counts, "expected time: unknown until the first row"]
+    if final_s is None:
+        return [*counts, f"expected time: about {duration(looks * look_s)} for the looks; unknown for the finalists"]
+    return [*counts, f"expected time: about {duration(looks * look_s + FINALISTS * final_s)}"]
+
+
+def seconds_of(base: Components, bench: str) -> float | None:
+    """Return the median time of the runs in the store with this bench; None where there is none."""
+    wanted = (model_called(base.config), base.task.name, bench, machine.device_name(base.device.resolved()))
+    found = []
+    for folder, record in stored(base.store):
+        choices = record.choices
+        if wanted == (model_called(record.config), choices["task"], choices["bench"], record.truth.machine.device):
+            series = json.loads((folder / SERIES_FILE).read_text())
+            found.append((series["ended_ms"] - series["started_ms"]) / 1e3)
+    return median(found) if found else None
+
+
+def stored(store: Path) -> list[tuple[Path, Record]]:
+    """Return the results of a store that this version reads."""
+    found = []
+    for file in (Store(store).root / "result").glob(f"*/{RECORD_FILE}"):
+        try:
+            found.append((file.parent, Record.read(file)))
+        except ValueError:  # damaged, or of a later version
+            continue
+    return found

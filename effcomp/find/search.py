@@ -1,0 +1,225 @@
+"""Search: a cheap look at each candidate, more examples for those that may win, and a confirmation of the finalists.
+
+Successive halving (Karnin et al. 2013, "Almost Optimal Exploration in Multi-Armed Bandits") with two rules that save
+looks: a candidate whose floor is above the time of another is not looked at, and a pruning that breaks a limit in
+float32 is not combined with number formats.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+
+from effcomp.core.errors import UserError
+from effcomp.core.interval import Interval
+from effcomp.find.chance import Prospect, bad_end, cannot_win, chance, good_end, most_promising
+from effcomp.find.plan import Candidate, Plan
+from effcomp.record import Record
+from effcomp.report.choose.goal import Bound, Goal, Loss
+from effcomp.report.objectives import OBJECTIVES, comparable
+
+log = logging.getLogger(__name__)
+
+FINALISTS = 3
+"""Most candidates that are confirmed: each more widens the intervals of all."""
+SCREENED, CONFIRMED = (0.0, 0.5), (0.5, 1.0)
+"""Slices of the test for the looks and for the confirmation."""
+FIRST_LOOK = 400
+"""Examples of the first look, where the test is so large that more looks than one pay."""
+GROWTH = 4
+"""Factor between the examples of one look and the next, and between the numbers of candidates."""
+LOOK_BENCH = "quick"
+"""Bench of the looks; the finalists have the bench of the command."""
+FINAL_LOOKS = 3
+"""Time of a confirmation in looks, roughly, for the time that is kept for it."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One measurement of a candidate."""
+
+    candidate: Candidate
+    part: tuple[float, float]
+    """Slice of the test."""
+    final: bool
+    """True for a confirmation with the bench of the command, False for a look."""
+
+    @property
+    def test_slice(self) -> str:
+        return f"test_slice=[{self.part[0]:g},{self.part[1]:g}]"
+
+
+Measure = Callable[[Trial], Record | None]
+"""Function that measures a trial; None where it failed."""
+
+
+@dataclass
+class Found:
+    """Measurements of a search, and what they rule out."""
+
+    finals: dict[Candidate, Record] = field(default_factory=dict)
+    """Confirmations, by the candidate."""
+    looks: dict[Candidate, Record] = field(default_factory=dict)
+    """Last look at each candidate."""
+    dropped: dict[Candidate, str] = field(default_factory=dict)
+    """Reason why a candidate is no finalist."""
+    measured: int = 0
+    """Number of measurements."""
+    tests: int = 1
+    """Number of finalists, for which the intervals are corrected."""
+
+
+def parts(test_examples: int) -> list[tuple[float, float]]:
+    """Return the slices of the looks: one half of the test, after smaller ones where the test is large."""
+    first, size, found = SCREENED[1], float(FIRST_LOOK), []
+    while 2 * size <= first * test_examples:
+        found.append((0.0, size / test_examples))
+        size *= GROWTH
+    return [*found, SCREENED]
+
+
+class Search:
+    """Search for the best candidate that keeps the limits of a goal."""
+
+    def __init__(self, goal: Goal, measure: Measure, seconds: float | None) -> None:
+        """Begin; the clock runs from here.
+
+        Args:
+            measure: measures a trial.
+            seconds: time after which no look begins; None: no limit.
+        """
+        self.goal, self.measure, self.seconds = goal, measure, seconds
+        self.found, self.began, self.durations = Found(), time.monotonic(), list[float]()
+
+    def run(self, plan: Plan) -> Found:
+        """Look, drop, confirm."""
+        first, *later = parts(plan.test_examples)
+        self.look(plan.unpruned, first)
+        self.look(plan.probes, first)
+        best = [one for one in self.promising(FINALISTS) if one.prune == "none"]
+        for probe in plan.probes:
+            if probe in self.alive():
+                self.look(plan.pruned(probe, best), first)
+        for part in later:
+            alive = self.promising(max(FINALISTS, -(-len(self.alive()) // GROWTH)))
+            self.keep(alive, "others promise more after the look at fewer examples")
+            self.look(alive, part)
+        finalists = self.promising(FINALISTS)
+        self.keep(finalists, "others promise more")
+        self.found.tests = max(1, len(finalists))
+        for number, candidate in enumerate(finalists):
+            if number and self.over():
+                self.found.dropped[candidate] = "the time was used up before its confirmation"
+            elif (record := self.timed(Trial(candidate, CONFIRMED, final=True))) is None:
+                self.found.dropped[candidate] = "its confirmation failed"
+            else:
+                self.found.finals[candidate] = record
+        return self.found
+
+    def look(self, candidates: list[Candidate], part: tuple[float, float]) -> None:
+        """Look at candidates with the test examples of this part, in their order, as long as there is time."""
+        for candidate in candidates:
+            reason = self.hopeless(candidate)
+            if reason is None and self.durations and self.over(reserve=FINALISTS * FINAL_LOOKS):
+                reason = "the time was used up before a look at it"
+            if reason is None:
+                record = self.timed(Trial(candidate, part, final=False))
+                reason = "it failed" if record is None else self.fault(record)
+                if record is not None:
+                    self.found.looks[candidate] = record
+            if reason is not None:
+                self.found.dropped[candidate] = reason
+                log.info("%s: left: %s", candidate.name, reason)
+
+    def timed(self, trial: Trial) -> Record | None:
+        start = time.monotonic()
+        record = self.measure(trial)
+        if not trial.final:
+            self.durations.append(time.monotonic() - start)
+        self.found.measured += 1
+        return record
+
+    def over(self, reserve: int = 0) -> bool:
+        """Return True if the time is used up, but for so many times that of a look."""
+        if self.seconds is None:
+            return False
+        return time.monotonic() - self.began + reserve * median(self.durations) > self.seconds
+
+    def fault(self, record: Record) -> str | None:
+        """Return the reason why a look rules a candidate out; None where it does not.
+
+        Raises:
+            UserError: this task has no such objective or limit.
+        """
+        if OBJECTIVES[self.goal.objective].value(record) is None:
+            raise UserError(
+                f"hydra.sweeper.goal: {record.choices['task']} has no {self.goal.objective}; ask for another"
+            )
+        for limit in limits_of(self.goal):
+            if limit.measured(record) is None:
+                raise UserError(f"hydra.sweeper.goal={self.goal.text}: a limit is on a number that was not measured")
+            standing = limit.standing(record)
+            if standing.verdict == "broken":
+                return standing.reason
+        return None
+
+    def hopeless(self, candidate: Candidate) -> str | None:
+        """Return the reason why a candidate is not worth a look; None where it is.
+
+        Its floor is the time of its products at the measured rate of their type (effcomp.measure.roofline); pruned
+        candidates have fewer products than those that were measured, so that no floor is known.
+        """
+        seen = next((one for each, one in self.found.looks.items() if each.prune == "none"), None)
+        if seen is None or candidate.prune != "none" or self.goal.objective != "latency_p50_ms":
+            return None
+        speed, rates = next(iter(seen.speed.by_batch_size.values())), seen.truth.machine.rates or {}
+        if speed.floor is None or candidate.compute_dtype not in rates:
+            return None
+        floor_ms = 1e3 * speed.floor.operations / rates[candidate.compute_dtype]
+        prospects = list(self.prospects().values())
+        if not cannot_win(floor_ms, self.goal, prospects):
+            return None
+        best = min(bad_end(one.value, self.goal) for one in prospects)
+        return (
+            f"its {candidate.compute_dtype} products take {floor_ms:.2f} ms at least, and another takes {best:.2f} ms"
+        )
+
+    def alive(self) -> list[Candidate]:
+        return [one for one in self.found.looks if one not in self.found.dropped]
+
+    def prospects(self) -> dict[Candidate, Prospect]:
+        """Return the prospects of all candidates that are left."""
+        alive = self.alive()
+        records = [self.found.looks[one] for one in alive]
+        found = {}
+        for candidate, record, value in zip(alive, records, self.values(records), strict=True):
+            share = record.config["test_slice"]
+            ratio = (share[1] - share[0]) / (CONFIRMED[1] - CONFIRMED[0])
+            found[candidate] = Prospect(value, chance(record, self.goal, FINALISTS, ratio))
+        return found
+
+    def values(self, records: list[Record]) -> list[Interval]:
+        found = [one for one in comparable(OBJECTIVES[self.goal.objective], records) if one is not None]
+        assert len(found) == len(records), "a look without the objective was refused"
+        return found
+
+    def promising(self, count: int) -> list[Candidate]:
+        """Return the candidates that promise most, and drop those that another beats almost certainly."""
+        prospects = self.prospects()
+        for candidate, prospect in prospects.items():
+            others = [one for each, one in prospects.items() if each != candidate]
+            if cannot_win(good_end(prospect.value, self.goal), self.goal, others):
+                worse = OBJECTIVES[self.goal.objective].quantity.words[1]
+                self.found.dropped[candidate] = f"{worse} than one that keeps the limits almost certainly"
+        left = {each: one for each, one in prospects.items() if each not in self.found.dropped}
+        names = list(left)
+        return [names[index] for index in most_promising(list(left.values()), self.goal, count)]
+
+    def keep(self, kept: list[Candidate], reason: str) -> None:
+        """Drop all candidates but these."""
+        self.found.dropped |= {one: reason for one in self.alive() if one not in kept}
+
+
+def limits_of(goal: Goal) -> list[Bound | Loss]:
+    return [*goal.losses, *goal.bounds]

@@ -1,0 +1,146 @@
+"""hydra/sweeper=find: search for the configuration that answers a goal, and confirm it on examples kept apart.
+
+`effcomp find` is this sweeper with shorter words. Hydra imports all of the namespace hydra_plugins at every start, so
+the search is imported where it begins.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+
+from effcomp.core.command_line import refusing
+from effcomp.core.errors import UserError
+from effcomp.sweep.callback import Answer, SweepCallback
+from hydra_plugins.effcomp_search import LaunchingSweeper, record_of
+
+if TYPE_CHECKING:
+    from effcomp.find.plan import Candidate, Space
+    from effcomp.find.search import Trial
+    from effcomp.pipeline.compose import Components
+    from effcomp.record import Record
+
+SEARCHED = ("quant", "prune", "runtime")
+"""Groups whose choices are searched: those that are typed, or else all."""
+
+
+class Find(LaunchingSweeper):
+    """Sweeper that looks at candidates, drops those that cannot win, and confirms the finalists."""
+
+    def __init__(self, goal: str, budget_minutes: float | None, dry_run: bool, params: dict[str, str] | None) -> None:
+        self.goal, self.budget_minutes, self.dry_run, self.params = goal, budget_minutes, dry_run, params or {}
+        self.launched = 0
+        self.folders: dict[Candidate, Path] = {}
+        """Folder of the last run of each candidate."""
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Plan; without `dry_run` search too, and leave the answer to the end of the sweep."""
+        with refusing():
+            self.find(arguments)
+
+    def find(self, arguments: list[str]) -> None:
+        """Plan, search, answer.
+
+        Raises:
+            UserError: a word is wrong, or nothing can be searched.
+        """
+        from effcomp.find.answer import answer, as_json, in_words
+        from effcomp.find.expected import expected
+        from effcomp.find.plan import described, make_plan
+        from effcomp.find.search import FINALISTS, Search
+        from effcomp.report.choose.goal import parse_goal
+
+        assert self.config is not None, "Hydra calls setup first"
+        goal = parse_goal(str(self.goal).split(), "hydra.sweeper.goal:")
+        seconds = seconds_of(self.budget_minutes)
+        fixed, names = self.chosen(*self.words(arguments))
+        base = self.components(fixed, *(f"{group}={usual}" for group, usual in zip(SEARCHED, USUAL, strict=True)))
+        plan = make_plan(base, self.space(fixed, names))
+        said = "\n".join([*described(plan), *expected(plan, base)])
+        if self.dry_run:
+            print(said)
+            sys.exit(0)
+        print(said, file=sys.stderr)
+        SweepCallback.begin(self.config, len(plan.unpruned) + len(plan.probes) * (1 + FINALISTS) + FINALISTS)
+        found = Search(goal, lambda trial: self.measure(fixed, trial), seconds).run(plan)
+        if not found.looks:
+            return  # the sweep says that no configuration came through
+        one = answer(goal, found)
+        record, folder = (None, None) if one.winner is None else (found.finals[one.winner], self.folders[one.winner])
+        SweepCallback.answer = Answer(in_words(one, record, folder), as_json(one, goal, plan, found, folder))
+
+    def chosen(self, fixed: list[str], swept: list[Override]) -> tuple[list[str], dict[str, list[str]]]:
+        """Return the overrides of all trials, and the names of the choices to search in each group.
+
+        Raises:
+            UserError: the command sweeps over something else, or sets what the search sets.
+        """
+        from effcomp.pipeline.settings import choice_names
+
+        names = {group: choice_names(group) for group in SEARCHED}
+        for override in swept:
+            group = override.get_key_element()
+            if group not in SEARCHED:
+                raise UserError(f"{override.input_line}: a search has choices of {', '.join(SEARCHED)}; give one value")
+            names[group] = list(override.sweep_string_iterator())
+        shared = []
+        for word in fixed:
+            key, _, value = word.partition("=")
+            if key == "test_slice":
+                raise UserError(f"{word}: a search cuts the test itself; leave it out")
+            if key in SEARCHED:
+                names[key] = [value]
+            else:
+                shared.append(word)
+        return shared, names
+
+    def components(self, fixed: list[str], *overrides: str) -> "Components":
+        """Compose a configuration and build its components."""
+        from effcomp.pipeline.compose import build
+
+        assert self.hydra_context is not None and self.config is not None, "Hydra calls setup first"
+        composed = self.hydra_context.config_loader.load_sweep_config(self.config, [*fixed, *overrides])
+        groups = [str(name) for name in composed if name != "hydra"]
+        return build(OmegaConf.masked_copy(composed, groups), in_product=True)
+
+    def space(self, fixed: list[str], names: dict[str, list[str]]) -> "Space":
+        """Build the components of each group to choose from."""
+        from effcomp.find.plan import Space
+
+        quants, prunes, runtimes = (
+            {name: getattr(self.components(fixed, f"{group}={name}"), group) for name in names[group]}
+            for group in SEARCHED
+        )
+        return Space(quants, prunes, runtimes)
+
+    def measure(self, fixed: list[str], trial: "Trial") -> "Record | None":
+        """Run a trial through the launcher, as any configuration of a sweep; None where it failed."""
+        from effcomp.find.search import LOOK_BENCH
+
+        assert self.launcher is not None, "Hydra calls setup first"
+        shared = fixed if trial.final else [word for word in fixed if not word.startswith("bench=")]
+        bench = () if trial.final else (f"bench={LOOK_BENCH}",)
+        job = (*shared, *bench, *trial.candidate.overrides, trial.test_slice)
+        (returned,) = self.launcher.launch([job], initial_job_idx=self.launched)
+        self.launched += 1
+        self.folders[trial.candidate] = Path(returned.return_value)
+        return record_of(self.folders[trial.candidate])
+
+
+USUAL = ("none", "none", "torch")
+"""Choices of the baseline."""
+
+
+def seconds_of(budget_minutes: float | None) -> float | None:
+    """Return the time of the search in seconds.
+
+    Raises:
+        UserError: it is no positive number.
+    """
+    if budget_minutes is None:
+        return None
+    if isinstance(budget_minutes, bool) or not isinstance(budget_minutes, int | float) or budget_minutes <= 0:
+        raise UserError(f"hydra.sweeper.budget_minutes={budget_minutes}: give a number of minutes above 0, or null")
+    return 60.0 * budget_minutes

@@ -1,0 +1,74 @@
+"""Answer: intervals that are corrected for the number of finalists, the verdict, and what lost."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from effcomp.core.interval import NORMAL_975, Interval
+from effcomp.find.answer import answer, as_json, in_words, stretch, widened
+from effcomp.find.chance import quantile
+from effcomp.find.plan import Candidate, Plan
+from effcomp.find.search import Found
+from effcomp.record import Record
+from effcomp.report.choose.goal import parse_goal
+from tests.conftest import altered, records
+
+GOAL = parse_goal(["minimize=latency_p50_ms", "max_accuracy_drop=1"])
+NF4, FP4, BF16 = (Candidate(name, "none", "torch", "bfloat16") for name in ("nf4", "fp4", "bf16"))
+
+
+def losing(points: float, half: float) -> Record:
+    """A record of a real run that is given another loss of accuracy."""
+    (nf4,) = records("nf4")
+    middle = -points / 100
+    difference = Interval(value=middle, low=middle - half / 100, high=middle + half / 100)
+    record: Record = altered(nf4, {"versus_baseline.accuracy_difference": difference})
+    return record
+
+
+def test_the_interval_of_a_difference_has_the_width_of_the_corrected_level() -> None:
+    before = losing(0.2, 0.6).versus_baseline.accuracy_difference
+    after = widened(losing(0.2, 0.6), 3).versus_baseline.accuracy_difference
+    assert after.value == before.value
+    assert after.high - after.low == pytest.approx((before.high - before.low) * quantile(3) / NORMAL_975)
+
+
+def test_the_interval_of_a_speed_stays_positive() -> None:
+    wide = stretch(Interval(value=2.0, low=0.1, high=40.0), 1.2, geometric=True)
+    assert 0 < wide.low < 0.1
+    assert wide.high > 40
+
+
+def test_a_limit_that_one_test_would_keep_may_not_be_kept_among_three() -> None:
+    found = {NF4: losing(0.2, 0.7)}
+    assert answer(GOAL, Found(finals=found, looks=found, tests=1)).winner == NF4
+    among_three = answer(GOAL, Found(finals=found, looks=found, tests=3))
+    assert among_three.winner is None
+    assert "would decide" in among_three.recommendation.others[0]
+
+
+def test_the_answer_has_the_verdict_the_losers_and_the_next_commands(tmp_path: Path) -> None:
+    kept, lost = losing(0.1, 0.3), losing(0.1, 3)
+    found = Found({NF4: kept, FP4: lost}, {NF4: kept, FP4: lost}, {BF16: "it failed"}, measured=5, tests=2)
+    one = answer(GOAL, found)
+    text = in_words(one, kept, tmp_path)
+    assert one.winner == NF4
+    assert "recommended for minimize=latency_p50_ms max_accuracy_drop=1" in text
+    assert "intervals of 97.5 %, which is 95 % corrected for 2 finalists" in " ".join(text.split())
+    assert "not confirmed:\n  bf16 on torch: it failed" in text
+    assert "\nagain     python -m effcomp.run quant=nf4" in text
+    machine = json.loads(as_json(one, GOAL, Plan([NF4, FP4, BF16], [], {}, 1500), found, tmp_path))
+    assert (machine["verdict"], machine["measured"]) == ("found", 5)
+    assert machine["winner"] == ["quant=nf4", "prune=none", "runtime=torch"]
+
+
+def test_where_the_looks_rule_out_all_the_closest_are_shown() -> None:
+    found = Found(looks={NF4: losing(4, 1)}, dropped={NF4: "its accuracy falls by more than 1 points"}, measured=1)
+    one = answer(GOAL, found)
+    text = in_words(one, None, None)
+    assert one.winner is None
+    assert "no configuration can be shown to keep the limits" in text
+    assert "accuracy falls by more than 1 points" in text
+    assert "none was measured with the whole bench" in text
+    assert "again " not in text

@@ -1,0 +1,64 @@
+"""Chances: what a look at few examples says about a confirmation, and which candidates it pays to confirm."""
+
+import numpy as np
+import pytest
+
+from effcomp.core.interval import NORMAL_975, Interval
+from effcomp.find.chance import Prospect, cannot_win, confirmed, most_promising, quantile
+from effcomp.report.choose.goal import parse_goal
+
+FASTEST = parse_goal(["minimize=latency_p50_ms"])
+SMALLEST_LOSS = parse_goal(["maximize=accuracy"])
+
+
+def around(value: float, half: float) -> Interval:
+    return Interval(value=value, low=value - half, high=value + half)
+
+
+def test_one_test_needs_no_correction_and_three_need_a_level_of_98_percent() -> None:
+    assert quantile(1) == pytest.approx(NORMAL_975)
+    assert quantile(3) == pytest.approx(2.394, abs=1e-3)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 2.0])
+def test_the_chance_is_the_share_of_second_samples_whose_interval_keeps_the_limit(ratio: float) -> None:
+    generator, deviation, limit = np.random.default_rng(0), 0.2, 0.5
+    true = generator.normal(0.1, deviation, 200_000)  # given a first sample with its middle at 0.1
+    second = generator.normal(true, deviation * ratio**0.5)
+    kept = float((second + quantile(3) * deviation * ratio**0.5 <= limit).mean())
+    assert confirmed(around(0.1, NORMAL_975 * deviation), limit, 3, ratio) == pytest.approx(kept, abs=0.01)
+
+
+def test_an_exact_number_is_kept_or_not() -> None:
+    assert confirmed(around(3.0, 0.0), 3.0, 3, 1.0) == 1
+    assert confirmed(around(3.1, 0.0), 3.0, 3, 1.0) == 0
+
+
+def test_a_slower_candidate_cannot_win_once_a_faster_one_is_almost_certain() -> None:
+    fast = Prospect(around(2.0, 0.5), 0.97)
+    assert cannot_win(2.6, FASTEST, [fast])
+    assert not cannot_win(2.4, FASTEST, [fast]), "their intervals overlap"
+    assert not cannot_win(2.6, FASTEST, [Prospect(fast.value, 0.9)]), "the faster one may break the limit"
+    assert cannot_win(2.6, FASTEST, [Prospect(fast.value, 0.9)] * 2), "but hardly both of two"
+
+
+def test_where_more_is_better_the_lower_one_cannot_win() -> None:
+    assert cannot_win(0.7, SMALLEST_LOSS, [Prospect(around(0.8, 0.05), 0.97)])
+    assert not cannot_win(0.9, SMALLEST_LOSS, [Prospect(around(0.8, 0.05), 0.97)])
+
+
+def test_the_finalists_are_the_fast_ones_that_may_keep_the_limit_and_a_safe_one() -> None:
+    prospects = [
+        Prospect(around(1.0, 0.1), 0.001),  # fastest, and almost certainly beyond the limit
+        Prospect(around(2.0, 0.1), 0.5),
+        Prospect(around(5.0, 0.1), 0.99),
+        Prospect(around(9.0, 0.1), 0.99),
+    ]
+    assert most_promising(prospects, FASTEST, 2) == [2, 1]
+    assert len(most_promising(prospects, FASTEST, 9)) == 4
+    assert most_promising([], FASTEST, 3) == []
+
+
+def test_a_safe_candidate_is_chosen_even_where_it_is_the_slowest() -> None:
+    prospects = [Prospect(around(1.0, 0.1), 0.0), Prospect(around(9.0, 0.1), 0.9)]
+    assert most_promising(prospects, FASTEST, 1) == [1]

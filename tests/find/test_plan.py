@@ -1,0 +1,71 @@
+"""Plan: what runs on this machine, and what is left out."""
+
+from pathlib import Path
+
+import pytest
+
+from effcomp.core.errors import UserError
+from effcomp.find.expected import expected
+from effcomp.find.plan import STORES_ZEROS, Candidate, Plan, Space, described, make_plan
+from tests.conftest import compose_parts
+
+
+def planned(tiny: list[str], quants: list[str], prunes: list[str], runtimes: list[str]) -> Plan:
+    def chosen(group: str, names: list[str]) -> dict:
+        return {name: getattr(compose_parts(f"{group}={name}", in_product=True), group) for name in names}
+
+    space = Space(chosen("quant", quants), chosen("prune", prunes), chosen("runtime", runtimes))
+    return make_plan(compose_parts(*tiny), space)
+
+
+def test_every_pair_that_runs_is_a_candidate_but_the_baseline(tiny: list[str]) -> None:
+    plan = planned(tiny, ["none", "int8_dynamic"], ["none"], ["torch", "onnxruntime"])
+    assert [(one.quant, one.runtime) for one in plan.unpruned] == [
+        ("int8_dynamic", "torch"),
+        ("int8_dynamic", "onnxruntime"),
+        ("none", "onnxruntime"),
+    ], "the narrowest products first"
+    assert plan.test_examples == 20
+    assert plan.left_out == {}
+
+
+def test_what_does_not_run_here_and_what_saves_nothing_is_left_out_with_the_reason(tiny: list[str]) -> None:
+    plan = planned(
+        [*tiny, "device=cpu"],
+        ["none", "bf16"],
+        ["none", "l1_unstructured", "structured"],
+        ["onnxruntime", "cuda_graphs"],
+    )
+    assert [(one.quant, one.runtime) for one in plan.unpruned] == [("none", "onnxruntime")]
+    assert plan.left_out["none, bf16 on cuda_graphs"].startswith("runtime=cuda_graphs does not run on")
+    assert plan.left_out["prune=l1_unstructured"] == STORES_ZEROS
+    assert plan.probes == [Candidate("none", "structured", "torch", "float32")]
+    said = "\n".join(described(plan))
+    assert "1 pairs of number format and runtime run here:\n  none          onnxruntime" in said
+    assert f"  prune=l1_unstructured: {STORES_ZEROS}" in said
+
+
+def test_a_pruning_is_combined_with_pairs_but_not_with_its_own_probe(tiny: list[str]) -> None:
+    probe, pair = Candidate("none", "depth", "torch", "float32"), Candidate("bf16", "none", "torch", "bfloat16")
+    plan = Plan([pair], [probe], {}, 20)
+    assert plan.pruned(probe, [pair, Candidate("none", "none", "torch", "float32")]) == [
+        Candidate("bf16", "depth", "torch", "bfloat16")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("quants", "prunes", "said"),
+    [(["none"], ["none"], "no candidate runs here"), (["none"], ["structured"], "formats without pruning first")],
+)
+def test_a_space_without_candidates_is_refused(
+    tiny: list[str], quants: list[str], prunes: list[str], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        planned(tiny, quants, prunes, ["torch"])
+
+
+def test_the_time_is_unknown_before_the_first_row(tmp_path: Path) -> None:
+    plan = Plan([Candidate("bf16", "none", "torch", "bfloat16")], [], {}, 20)
+    looks, time = expected(plan, compose_parts(f"store={tmp_path}"))
+    assert looks == "at most 1 looks (bench=quick); then 3 finalists (bench=standard)"
+    assert time == "expected time: unknown until the first row"

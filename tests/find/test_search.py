@@ -1,0 +1,148 @@
+"""Search over records of real runs that are given other numbers: what it looks at, drops and confirms."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from effcomp.core.errors import UserError
+from effcomp.core.interval import Interval
+from effcomp.find.plan import Candidate, Plan
+from effcomp.find.search import CONFIRMED, SCREENED, Search, Trial, parts
+from effcomp.record import Record
+from effcomp.report.choose.goal import parse_goal
+from tests.conftest import altered, records
+
+GOAL = parse_goal(["minimize=latency_p50_ms", "max_accuracy_drop=1"])
+QUANTS = ("int8_dynamic", "bf16", "nf4", "int3", "fp4")
+PAIRS = [Candidate(name, "none", "torch", "bfloat16") for name in QUANTS]
+PROBE = Candidate("none", "structured", "torch", "float32")
+
+
+BASELINE_MS = 11.0
+
+
+class Measured:
+    """Records of candidates by their speed-up and their loss of accuracy in points, and the trials that were asked."""
+
+    def __init__(self, **numbers: tuple[float, float]) -> None:
+        self.numbers, self.trials = numbers, list[Trial]()
+
+    def __call__(self, trial: Trial) -> Record | None:
+        self.trials.append(trial)
+        (nf4,) = records("nf4")
+        one = trial.candidate
+        speedup, points = self.numbers[f"{one.quant}_{one.prune}" if one.prune != "none" else one.quant]
+        ends, latency_ms = (speedup / 1.02, speedup * 1.02), BASELINE_MS / speedup
+        record: Record = altered(
+            nf4,
+            {
+                "speed.speedup": Interval(value=speedup, low=ends[0], high=ends[1]),
+                "versus_baseline.accuracy_difference": Interval(
+                    value=-points / 100, low=-points / 100 - 0.005, high=-points / 100 + 0.005
+                ),
+                "speed.latency_p50_ms": Interval(value=latency_ms, low=latency_ms, high=latency_ms),
+                "truth.artifact": one.name,
+            },
+        )
+        choices = record.choices | {"quant": one.quant, "prune": one.prune, "runtime": one.runtime}
+        return record.model_copy(
+            update={"config": record.config | {"choices": choices, "test_slice": list(trial.part)}}
+        )
+
+    @property
+    def looked(self) -> list[str]:
+        return [trial.candidate.name for trial in self.trials if not trial.final]
+
+    @property
+    def confirmed(self) -> list[str]:
+        return [trial.candidate.name for trial in self.trials if trial.final]
+
+
+def searched(measured: Callable[[Trial], Record | None], plan: Plan, seconds: float | None = None) -> Search:
+    search = Search(GOAL, measured, seconds)
+    search.run(plan)
+    return search
+
+
+def test_a_small_test_has_one_look_and_a_large_one_several() -> None:
+    assert parts(1500) == [SCREENED]
+    assert parts(5000) == [(0.0, 0.08), SCREENED]
+    assert parts(50_000) == [(0.0, 0.008), (0.0, 0.032), (0.0, 0.128), SCREENED]
+
+
+def test_looks_and_confirmations_share_no_part_of_the_test() -> None:
+    measured = Measured(int8_dynamic=(3, 0), bf16=(2, 0), nf4=(1, 0), int3=(1, 0), fp4=(1, 0))
+    searched(measured, Plan(PAIRS, [], {}, 5000))
+    assert {trial.part for trial in measured.trials if trial.final} == {CONFIRMED}
+    assert all(trial.part[1] <= CONFIRMED[0] for trial in measured.trials if not trial.final)
+
+
+def test_what_breaks_a_limit_is_dropped_and_at_most_three_are_confirmed() -> None:
+    measured = Measured(int8_dynamic=(5, 4), bf16=(3, 0.2), nf4=(2.5, 0), int3=(2.8, 0.4), fp4=(2.6, 0.3))
+    search = searched(measured, Plan(PAIRS, [], {}, 1500))
+    assert len(measured.looked) == 5
+    assert "accuracy falls by more than 1 points" in search.found.dropped[PAIRS[0]]
+    assert len(measured.confirmed) == search.found.tests == 3
+    assert "bf16 on torch" in measured.confirmed
+    assert set(search.found.finals) | set(search.found.dropped) == set(PAIRS), "each has a confirmation or a reason"
+
+
+def test_what_is_slower_than_a_safe_one_is_not_confirmed() -> None:
+    measured = Measured(int8_dynamic=(5, -3), bf16=(3, 0.2), nf4=(2.5, 0), int3=(2.8, 0.4), fp4=(2.6, 0.3))
+    search = searched(measured, Plan(PAIRS, [], {}, 1500))
+    assert measured.confirmed == ["int8_dynamic on torch"]
+    assert search.found.dropped[PAIRS[1]] == "slower than one that keeps the limits almost certainly"
+    assert search.found.tests == 1
+
+
+def test_a_pruning_that_breaks_a_limit_alone_is_not_combined() -> None:
+    numbers = {"int8_dynamic": (3.0, 0.0), "bf16": (2.0, 0.0)}
+    plan = Plan(PAIRS[:2], [PROBE], {}, 1500)
+    harmful = Measured(**numbers, none_structured=(1.5, 9))
+    searched(harmful, plan)
+    assert [name for name in harmful.looked if "structured" in name] == ["none + structured on torch"]
+    harmless = Measured(**numbers, none_structured=(2.9, 0), int8_dynamic_structured=(6, 0), bf16_structured=(4, 0))
+    searched(harmless, plan)
+    assert "int8_dynamic + structured on torch" in harmless.looked
+    assert "int8_dynamic + structured on torch" in harmless.confirmed
+
+
+def test_a_floor_above_a_measured_time_saves_the_look() -> None:
+    slow = Candidate("none", "none", "onnxruntime", "float32")
+    (nf4,) = records("nf4")
+    speed, rates = nf4.speed.by_batch_size[1], nf4.truth.machine.rates
+    assert speed.floor is not None and rates is not None
+    floor_ms = 1e3 * speed.floor.operations / rates["float32"]
+    measured = Measured(int8_dynamic=(2 * BASELINE_MS / floor_ms, -3), none=(1.0, 0))
+    search = searched(measured, Plan([PAIRS[0], slow], [], {}, 1500))
+    assert measured.looked == ["int8_dynamic on torch"]
+    assert search.found.dropped[slow].startswith("its float32 products take")
+
+
+def test_the_finalists_have_their_share_of_the_time() -> None:
+    def slow(trial: Trial) -> Record | None:
+        time.sleep(0.05)
+        return measured(trial)
+
+    measured = Measured(int8_dynamic=(3, 0), bf16=(3, 0), nf4=(3, 0), int3=(3, 0), fp4=(3, 0))
+    search = searched(slow, Plan(PAIRS, [], {}, 1500), seconds=0.1)
+    assert len(measured.looked) == 1
+    assert measured.confirmed == measured.looked
+    assert search.found.dropped[PAIRS[1]] == "the time was used up before a look at it"
+
+
+def test_a_candidate_that_fails_is_dropped_and_the_others_go_on() -> None:
+    def failing(trial: Trial) -> Record | None:
+        return None if trial.candidate == PAIRS[0] else measured(trial)
+
+    measured = Measured(bf16=(2, 0))
+    search = searched(failing, Plan(PAIRS[:2], [], {}, 1500))
+    assert search.found.dropped == {PAIRS[0]: "it failed"}
+    assert list(search.found.finals) == [PAIRS[1]]
+
+
+def test_an_objective_that_the_task_does_not_have_is_refused_after_the_first_look() -> None:
+    measured = Measured(int8_dynamic=(2, 0))
+    with pytest.raises(UserError, match="rotten_tomatoes has no perplexity"):
+        Search(parse_goal(["minimize=perplexity"]), measured, None).run(Plan(PAIRS[:1], [], {}, 1500))

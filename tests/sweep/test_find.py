@@ -1,0 +1,42 @@
+"""hydra/sweeper=find from a command to its answer, and the same command again."""
+
+import json
+from pathlib import Path
+
+import mlflow
+
+from effcomp.record import Record
+from tests.conftest import run_effcomp
+
+
+def test_a_search_answers_and_the_same_command_again_measures_nothing(tiny: list[str], tmp_path: Path) -> None:
+    space = ["quant=none,int8_dynamic", "prune=none", "runtime=torch", "device.threads=1"]
+    goal = 'hydra.sweeper.goal="minimize=artifact_bytes max_accuracy_drop=90"'
+    first, again = (
+        run_effcomp("-m", "hydra/sweeper=find", goal, *tiny, *space, *extra, cwd=tmp_path)
+        for extra in ([], ["tracking=none"])
+    )
+    assert (first.code, again.code) == (0, 0), first.stderr
+    looked, confirmed = (Record.from_json(line) for line in first.stdout.splitlines())
+    assert (looked.choices["bench"], looked.config["test_slice"]) == ("quick", [0, 0.5])
+    assert (confirmed.choices["bench"], confirmed.config["test_slice"]) == ("standard", [0.5, 1])
+    assert looked.truth.artifact == confirmed.truth.artifact, "one training for both halves of the test"
+    assert "best  int8_dynamic: " in first.stderr
+    assert first.stderr.index("recommended for") > first.stderr.index("page ")
+    assert "\nload it   import effcomp" in first.stderr
+
+    answers = [json.loads(file.read_text()) for file in sorted(tmp_path.glob("multirun/2*/*/results/answer.json"))]
+    assert [one["winner"] for one in answers] == [["quant=int8_dynamic", "prune=none", "runtime=torch"]] * 2
+    times = [[Record.from_json(line).truth.time for line in ran.stdout.splitlines()] for ran in (first, again)]
+    assert times[0] == times[1], "from the store"
+
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("effcomp").experiment_id])
+    (parent,) = [run for run in runs if run.data.tags["kind"] == "sweep"]
+    assert len([run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]) == 2
+    logged = [
+        file.path
+        for folder in client.list_artifacts(parent.info.run_id)
+        for file in client.list_artifacts(parent.info.run_id, folder.path if folder.is_dir else None)
+    ]
+    assert any(path.endswith("answer.txt") for path in logged)
