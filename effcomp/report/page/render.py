@@ -5,6 +5,7 @@ page.html is the frame, page.css its look; page.js filters, sorts and draws from
 
 import base64
 import gzip
+import io
 import json
 import re
 from collections.abc import Iterable
@@ -188,11 +189,18 @@ def further_section(caption: str, frame: "pd.DataFrame") -> str:
 
 
 def image(file: Path) -> str:
-    """Return a figure inside the page, as wide on a screen (96 pixels to the inch) as it is on paper."""
-    content = file.read_bytes()
-    pixels = int.from_bytes(content[16:20], "big")  # PNG's first chunk, IHDR, begins with the width
-    encoded = base64.b64encode(content).decode()
-    width = round(pixels * 96 / DPI)
+    """Return a figure inside the page, as wide on a screen (96 pixels to the inch) as it is on paper.
+
+    In 256 colours, of which a figure has fewer, it takes two fifths of the bytes.
+    """
+    from PIL import Image
+
+    with Image.open(file) as picture:
+        few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    content = io.BytesIO()
+    few.save(content, "PNG", optimize=True)
+    encoded = base64.b64encode(content.getvalue()).decode()
+    width = round(few.width * 96 / DPI)
     return f'<img alt="{escape(file.stem)}" width="{width}" src="data:image/png;base64,{encoded}">\n'
 
 
