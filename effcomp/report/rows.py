@@ -65,12 +65,15 @@ def repeated(names: list[str]) -> list[list[int]]:
 
 
 def distinctions(configs: list[dict[str, Any]]) -> list[list[str]]:
-    """Return for each flat config the settings that vary between them, as `key=value`."""
-    missing = object()
-    same = {k for k, value in configs[0].items() if all(config.get(k, missing) == value for config in configs)}
+    """Return for each flat config the settings that vary between them, as `key=value`.
+
+    A setting that one of them lacks, which a later version of effcomp added, tells nothing.
+    """
+    shared = {key for key in configs[0] if all(key in config for config in configs)}
+    vary = {key for key in shared if any(config[key] != configs[0][key] for config in configs)}
     told = []
     for config in configs:
-        keys = [key for key in config if key not in same and key.partition(".")[0] not in WITHOUT_EFFECT]
+        keys = [key for key in config if key in vary and key.partition(".")[0] not in WITHOUT_EFFECT]
         told.append([f"{k}={config[k]}" for k in keys if not any(k.startswith(f"{other}.") for other in keys)])
     return told
 

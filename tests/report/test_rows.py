@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from effcomp.record import label, model_called
+from effcomp.report.rows import rows
 from tests.conftest import records
 
 
@@ -26,3 +27,10 @@ def test_a_run_is_named_by_the_models_own_name(model: dict[str, str], choice: st
 def test_a_folder_that_is_the_current_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert model_called({"model": {"path": "."}, "choices": {"model": "minilm"}}) == tmp_path.name
+
+
+def test_a_setting_that_an_older_record_lacks_is_no_part_of_a_name() -> None:
+    (record,) = records("nf4")
+    config = {**record.config, "device": {**record.config["device"], "cores": None, "threads": 1}}
+    newer = record.model_copy(update={"config": config})
+    assert [row.name for row in rows([record, newer])] == ["nf4, device.threads=None", "nf4, device.threads=1"]
