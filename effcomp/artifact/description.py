@@ -17,6 +17,19 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """Cost of fitting a number format to training examples, and which examples these were."""
+
+    seconds: float
+    """From the float model to the written weights."""
+    peak_rss_bytes: int
+    """Largest resident set of the process meanwhile."""
+    samples: int
+    fingerprint: str
+    """sha256 over the token ids of the samples, in order."""
+
+
+@dataclass(frozen=True)
 class Description:
     """Contents of artifact.json."""
 
@@ -28,11 +41,15 @@ class Description:
     """Parameters of the architecture, tied ones once."""
     nonzero_parameters: int
     parameters_by_kind: dict[ParameterGroup, int]
+    calibration: Calibration | None = None
+    """None for a format that is not fitted to examples."""
 
 
 def read_description(folder: Path) -> Description:
     """Read artifact.json."""
-    return Description(**json.loads((folder / ARTIFACT_FILE).read_text()))
+    fields = json.loads((folder / ARTIFACT_FILE).read_text())
+    calibration = fields.pop("calibration", None)
+    return Description(**fields, calibration=calibration and Calibration(**calibration))
 
 
 def skeleton(folder: Path) -> "PreTrainedModel":

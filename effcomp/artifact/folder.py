@@ -7,12 +7,13 @@ tokenizer files   so that the folder can be used alone
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effcomp.artifact.agreement import check_agreement, check_padding, logits_of, probe
+from effcomp.artifact.calibration import Stopwatch
 from effcomp.artifact.description import ARTIFACT_FILE, SCHEMA, Description, read_description, skeleton
 from effcomp.artifact.file_format import Format, Source
 from effcomp.artifact.safetensors import Safetensors, weights_file
@@ -72,11 +73,13 @@ def write_artifact(
         nonzero_parameters=sum(int(parameter.count_nonzero()) for parameter in parameters),
         parameters_by_kind=count_by_group(model),
     )
+    stopwatch = Stopwatch()
     quant.round_layers(model, samples)
     columns = COLUMNS
     if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
         columns = tuple(tokenizer.model_input_names)
     form.write(Source(model.eval(), head, columns, probes), quant, samples, folder)
+    description = replace(description, calibration=stopwatch.calibration(samples))
     model.config.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)

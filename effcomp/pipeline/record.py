@@ -10,7 +10,7 @@ from effcomp.artifact.folder import artifact_bytes
 from effcomp.core import machine
 from effcomp.pipeline.training import TIMING_FILE
 from effcomp.quant.tensors import ParameterGroup
-from effcomp.record import Data, ReadFile, Size, Software, Training
+from effcomp.record import Calibration, Data, ReadFile, Size, Software, Training
 from effcomp.tasks.base import Splits
 
 
@@ -52,6 +52,19 @@ def training_row(trained: Path, recovered: Path | None) -> Training:
         finetune_s=timing["seconds"],
         finetune_peak_gpu_bytes=timing.get("peak_gpu_bytes"),
         recovery_s=recovery["seconds"] if recovery is not None else None,
+    )
+
+
+def calibration_row(variant: Path) -> Calibration | None:
+    """Return the cost of fitting the number format of this artifact folder; None where it was not fitted."""
+    found = read_description(variant).calibration
+    if found is None:
+        return None
+    return Calibration(
+        calibration_s=found.seconds,
+        peak_rss_bytes=found.peak_rss_bytes,
+        samples=found.samples,
+        fingerprint=found.fingerprint,
     )
 
 

@@ -20,7 +20,7 @@ from effcomp.pipeline.compressed import artifact
 from effcomp.pipeline.predictions import answers
 from effcomp.pipeline.prepare import Run, prepare
 from effcomp.pipeline.rates import machine_rates
-from effcomp.pipeline.record import data_row, size_row, software_row, training_row
+from effcomp.pipeline.record import calibration_row, data_row, size_row, software_row, training_row
 from effcomp.pipeline.rehearsal import rehearse
 from effcomp.pipeline.scores import NOTHING_TO_JUDGE, judge
 from effcomp.pipeline.tokens import TOKENS_FILE, tokens
@@ -141,6 +141,7 @@ def compress_and_measure(run: Run) -> Result:
             energy=measured.energy,
             training=training_row(trained.path, recovered.path if parts.prune.trains else None),
             load=measured.load,
+            calibration=calibration_row(variant.path),
         ),
         truth=Truth(
             time=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError, field_validator
 
-from effcomp.record.cost import Cost, Energy, Load, Memory, Size, Training
+from effcomp.record.cost import Calibration, Cost, Energy, Load, Memory, Size, Training
 from effcomp.record.generation import GenerationQuality, GenerationVersus, TextScore, Writing
 from effcomp.record.quality import (
     ClassQuality,
@@ -31,6 +31,7 @@ __all__ = [
     "RECORD_FILE",
     "SCHEMA",
     "BatchSpeed",
+    "Calibration",
     "ClassQuality",
     "Conditions",
     "Cost",

@@ -130,6 +130,19 @@ class Training(Row):
     """Seconds of fine-tuning after pruning; None without one."""
 
 
+class Calibration(Row):
+    """Cost of fitting the number format to training examples, when the artifact was written."""
+
+    calibration_s: Annotated[float, Quantity("calibration", "s", digits=0, better="lower", column=True)]
+    """Seconds from the float model to the written weights."""
+    peak_rss_bytes: int
+    """The largest resident set of the compressing process meanwhile."""
+    samples: int
+    """Training examples that the format was fitted to, or blocks of documents."""
+    fingerprint: str
+    """The sha256 over the token ids of these examples, in order."""
+
+
 class Load(Row):
     """Time until the artifact answers."""
 
@@ -166,3 +179,5 @@ class Cost(Row):
     """Time of fine-tuning and recovery."""
     load: Load
     """Time to load and to compile."""
+    calibration: Calibration | None = None
+    """Time and memory of calibration; None for a format that is not fitted to examples, and in older records."""
