@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-PIP := $(RUN) -m pip install -qq --disable-pip-version-check
+PIP := $(RUN) -m pip install -qq --no-compile --disable-pip-version-check
 UV := $(shell command -v uv)
 # The lock names every package, so nothing resolves again; uv where it is installed. Bytecode is written now: where
 # Python may not write it later (PYTHONDONTWRITEBYTECODE, a read-only folder) each process would compile its imports.
+# pip would write it on one core, which is half of its time; sources for other versions of Python do not compile.
 PINNED := $(if $(UV),VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --compile-bytecode,$(PIP)) --no-deps
 # Which torch: on Linux PyPI has the CUDA build of 3 GB. For a machine without a GPU:
 # make install TORCH='--index-url https://download.pytorch.org/whl/cpu'
@@ -28,6 +29,7 @@ $(READY): requirements.lock requirements-data.txt pyproject.toml
 	@$(PINNED) -r requirements.lock
 	@$(PINNED) --require-hashes -r requirements-data.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(RUN) -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 
 cluster: $(READY) ## the launchers of docs/cluster.md too: joblib, Ray, Slurm
