@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from effcomp.core.component import Component
 from effcomp.core.device import Device
 from effcomp.core.packages import require
 from effcomp.runtimes.decoding import Decoded, never
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,14 @@ class Runtime(Component):
         """Raise UserError when a library or a tool that the runtime needs is missing."""
         for package in self.format.packages:
             require(package, f"effcomp[{self.format.name}]", f"runtime={self.name}")
+
+    def check_model(self, config: "PretrainedConfig", pairs: bool) -> None:
+        """Raise Skipped when the runtime cannot run a model with these settings.
+
+        Args:
+            config: the model's, before pruning.
+            pairs: True where the task's inputs are pairs of texts.
+        """
 
     @abstractmethod
     def start(self, artifact: Path, device: Device) -> str:

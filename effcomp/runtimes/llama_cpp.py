@@ -2,17 +2,26 @@
 
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.artifact.file_format import Format
 from effcomp.artifact.gguf import HEAD_FILE, WEIGHTS_FILE, GgufFile
 from effcomp.core.device import Device
+from effcomp.core.errors import Skipped
 from effcomp.core.packages import require
+from effcomp.models.reconcile import reads_token_types
 from effcomp.quant.ggml import check_version
 from effcomp.runtimes.base import Loaded, Runtime
 from effcomp.runtimes.llama_classifier import Classifier
 from effcomp.runtimes.llama_library import CacheType, Model, Settings, llama
 from effcomp.runtimes.llama_model import Decoder
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
+
+BLOCK = 32
+"""Values that share a scale in ggml's q8_0 and q4_0."""
+BLOCK_CACHES: tuple[CacheType, ...] = ("q8_0", "q4_0")
 
 
 class LlamaCpp(Runtime):
@@ -27,6 +36,19 @@ class LlamaCpp(Runtime):
         for package in self.format.packages:
             require(package, "effcomp[llama_cpp]", f"runtime={self.name}")
         check_version()
+
+    def check_model(self, config: "PretrainedConfig", pairs: bool) -> None:
+        if pairs and reads_token_types(config):
+            raise Skipped(
+                f"runtime=llama_cpp gives all tokens of a {config.model_type} the embedding of a first text, and this "
+                "task has pairs; choose another runtime"
+            )
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        if self.kv_cache in BLOCK_CACHES and size % BLOCK:
+            raise Skipped(
+                f"runtime.kv_cache={self.kv_cache} stores blocks of {BLOCK} values, and a head of this model has "
+                f"{size}; use runtime.kv_cache=f16"
+            )
 
     def start(self, artifact: Path, device: Device) -> str:
         said: bytes = llama().llama_print_system_info()

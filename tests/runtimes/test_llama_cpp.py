@@ -1,12 +1,14 @@
 """llama.cpp says and writes what PyTorch does, whatever the head, the batch and the length; and what it ran."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from effcomp.core.batches import LABELS, Batch, pack
+from effcomp.core.errors import Skipped
 from effcomp.runtimes.base import Loaded
 from effcomp.runtimes.decoding import Ending
 from tests.conftest import compose_parts, write_small
@@ -102,6 +104,24 @@ def test_a_second_text_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     inputs = batch(1, 8)
     with pytest.raises(ValueError, match="second text"):
         model({**inputs, "token_type_ids": np.ones_like(inputs["input_ids"])})
+
+
+@pytest.mark.parametrize(
+    ("model", "kv_cache", "pairs", "reason"),
+    [
+        ("tiny_bert", "f16", True, "this task has pairs"),
+        ("tiny_distilbert", "f16", True, None),
+        ("tiny_llama", "q8_0", False, "a head of this model has 16; use runtime.kv_cache=f16"),
+        ("tiny_gpt2", "q8_0", False, None),
+    ],
+)
+def test_a_model_that_it_cannot_run_is_refused_before_any_work(
+    model: str, kv_cache: str, pairs: bool, reason: str | None, request: pytest.FixtureRequest
+) -> None:
+    runtime = compose_parts("runtime=llama_cpp", f"runtime.kv_cache={kv_cache}").runtime
+    config = AutoConfig.from_pretrained(request.getfixturevalue(model))
+    with nullcontext() if reason is None else pytest.raises(Skipped, match=reason):
+        runtime.check_model(config, pairs)
 
 
 def test_a_file_that_is_not_gguf_is_named_with_llama_cpp_s_reason(tiny_llama: Path, tmp_path: Path) -> None:
