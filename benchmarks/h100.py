@@ -38,7 +38,8 @@ Two runs of these tables on one day, on two such machines; each cell: the first,
 At batch 32 the speed-ups agree within a tenth, but for DistilBERT's nf4 and eager bfloat16. At batch 1 they do not:
 eager float32 waits for its processor there, and took DistilBERT between 2.4 and 4.8 ms, GPT-2 between 4.9 and 10.9 ms.
 The latencies of `cuda_graphs` agree better, within a tenth but for GPT-2's bf16 (a sixth). So these are compared as
-they are by `--recommend` and in plots, with a standard deviation of 3.6 % from run to run in their intervals.
+they are by `--recommend` and in plots. Their standard deviation from run to run is 3.6 %; the intervals of these tables
+are within one pair of processes and do not have it.
 """
 TRIED = """
 ## What was tried

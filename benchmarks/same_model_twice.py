@@ -29,6 +29,7 @@ PAIRS = 6
 BENCH = Bench(
     name="quick",
     batch_sizes=[1, 32],
+    pairs=1,
     turns=15,
     seconds=0,
     turn_ms=150,

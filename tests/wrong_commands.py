@@ -71,6 +71,7 @@ RUNS: dict[str, Words] = {
     "task.max_length=2": "greater than or equal to 4",
     "task.test_size=1": "greater than or equal to 5",
     "model.weights=none": "'pretrained' or 'random'",
+    "bench.pairs=0": "greater than or equal to 1",
     "bench.turns=3": "greater than or equal to 6",
     "bench.seconds=inf": "a finite number",
     "bench.batch_sizes=[0]": ("bench.batch_sizes=0", "greater than or equal to 1"),

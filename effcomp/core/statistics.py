@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from effcomp.core.interval import NORMAL_975, Interval
 
 RESAMPLES = 2000
-PROCESS_NOISE = 0.008
-"""Standard deviation of the ratio of a model to itself over pairs of fresh processes (where their memory lies, what
-the kernel gave them), measured in benchmarks/same_model_twice.json."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -150,13 +147,13 @@ def median_interval(times: Floats, seed: int) -> Interval:
 
 
 def ratio_interval(baseline: Floats, variant: Floats) -> Interval:
-    """Return how many times faster the variant is: the median over turns of the turn's median ratio.
+    """Return how many times faster the variant is in one pair of processes: the median over turns of the turn's median
+    ratio.
 
     Each ratio compares two calls on the same batch, in consecutive turns, so that the length of the texts and a slow
-    minute of the machine cancel. Within these two processes the interval is that of order statistics: exact for any
-    distribution of independent turns (Conover 1999, "Practical Nonparametric Statistics", section 3.2;
-    scipy.stats.quantile_test). Two other processes with the same model would differ by PROCESS_NOISE, which is
-    added (`Interval.with_noise`).
+    minute of the machine cancel. The interval is that of order statistics: exact for any distribution of independent
+    turns (Conover 1999, "Practical Nonparametric Statistics", section 3.2; scipy.stats.quantile_test). It holds within
+    these two processes; `effcomp.core.pairs` tells what others would show.
 
     Args:
         baseline, variant: times of (turns, calls), call for call on the same batches; at least 6 turns.
@@ -166,7 +163,7 @@ def ratio_interval(baseline: Floats, variant: Floats) -> Interval:
     ratios = np.median(baseline / variant, axis=1)
     value = float(np.median(ratios))
     interval = quantile_test(ratios, q=1.0, p=0.5).confidence_interval(0.95)
-    return Interval(value=value, low=interval.low, high=interval.high).with_noise(PROCESS_NOISE)
+    return Interval(value=value, low=interval.low, high=interval.high)
 
 
 def over_turns(turns: int, statistic: Callable[[Ints], float], seed: int) -> Interval:

@@ -66,7 +66,7 @@ def spelled(annotation: Any) -> str:
         return " or ".join(spelled(part) for part in get_args(annotation))
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
-    return re.sub(r"typing\.|effcomp\.record\.(\w+\.)?", "", str(annotation)).replace("|", "or")
+    return re.sub(r"typing\.|effcomp\.(core|record)\.(\w+\.)?", "", str(annotation)).replace("|", "or")
 
 
 if __name__ == "__main__":

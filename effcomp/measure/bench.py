@@ -13,10 +13,13 @@ class Bench(Component):
     id: ClassVar[str] = "bench"
     batch_sizes: Annotated[list[COUNT], Field(min_length=1), EACH_ONCE]
     """Batch sizes to time; `speedup` and the latency columns are those of the first."""
+    pairs: COUNT
+    """Number of pairs of fresh processes, measured one after another; intervals are drawn over pairs. 1: the interval
+    uses the deviation between pairs of earlier measurements in the store."""
     turns: Annotated[int, Field(ge=6)]
-    """Minimum number of turns of baseline and variant; intervals are drawn over turns."""
+    """Minimum number of turns of baseline and variant in each pair."""
     seconds: Annotated[float, Field(ge=0)]
-    """Minimum time in seconds for which each batch size is measured."""
+    """Minimum time in seconds for which each batch size is measured in each pair."""
     turn_ms: Annotated[float, Field(gt=0)]
     """Approximate time of a turn of the slower of the two, in milliseconds."""
     warmup_turns: COUNT

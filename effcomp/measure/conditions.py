@@ -81,13 +81,15 @@ HARMFUL = 0x8 | 0x20 | 0x40 | 0x80
 """NVML's bits for hardware slow-down, software thermal, hardware thermal and power-brake slow-down."""
 
 
-def between(device: Device, before: Reading, after: Reading, trace: Sequence[Sample], repeats: Repeats) -> Conditions:
+def between(
+    device: Device, before: Reading, after: Reading, trace: Sequence[Sample], repeats: Sequence[Repeats]
+) -> Conditions:
     """Return the other activity of the machine from one reading to the next, and the reasons to call it noise.
 
     Args:
         device: resolved.
         trace: samples of the time between, because a GPU throttled under load is not throttled before and after.
-        repeats: counts of the turns that were measured between.
+        repeats: counts of the turns of each pair that was timed between.
     """
     elapsed = max(after.seconds - before.seconds, 1e-9)
     own = after.own_cpu_s - before.own_cpu_s
@@ -95,15 +97,15 @@ def between(device: Device, before: Reading, after: Reading, trace: Sequence[Sam
     stolen = (after.stolen_cpu_s - before.stolen_cpu_s) / elapsed / (psutil.cpu_count() or 1)
     throttled = after.throttle_events - before.throttle_events
     gpu_throttled = any(sample.gpu is not None and sample.gpu.throttle_reasons & HARMFUL for sample in trace)
+    repeated, disturbed = sum(one.repeated for one in repeats), sum(one.disturbed for one in repeats)
+    counted = all(one.counted for one in repeats)
     noise = []
     if others > BUSY_CORES:
         noise.append(f"other processes used {others:.2f} cores")
     if stolen > STOLEN_SHARE:
         noise.append(f"{stolen:.0%} of the processor's time was stolen by other virtual machines")
-    if repeats.disturbed:
-        noise.append(
-            f"other processes held the processor in {repeats.disturbed} turns, beside {repeats.repeated} repeated"
-        )
+    if disturbed:
+        noise.append(f"other processes held the processor in {disturbed} turns, beside {repeated} repeated")
     if throttled:
         noise.append(f"the processor was throttled {throttled} times")
     if gpu_throttled:
@@ -111,8 +113,8 @@ def between(device: Device, before: Reading, after: Reading, trace: Sequence[Sam
     return Conditions(
         other_busy_cores=others,
         free_cores=max(0.0, len(device.cores or os.sched_getaffinity(0)) - others),
-        repeated_turns=repeats.repeated if repeats.counted else None,
-        disturbed_turns=repeats.disturbed if repeats.counted else None,
+        repeated_turns=repeated if counted else None,
+        disturbed_turns=disturbed if counted else None,
         stolen_share=stolen,
         clock_before_mhz=before.mhz,
         clock_after_mhz=after.mhz,

@@ -1,24 +1,24 @@
-"""Measurement of a pair, in this order: speed, memory, generation, scenarios, energy, kernels."""
+"""Measurements of a variant besides its times, and the rows of the Record."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.core import machine
 from effcomp.core.device import Device
+from effcomp.core.pairs import BetweenPairs
 from effcomp.core.processors import ComputeDtype
-from effcomp.core.progress import Progress
-from effcomp.core.statistics import median_interval, ratio_interval
 from effcomp.measure import conditions, energy, roofline
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Worker
-from effcomp.measure.disturbance import Repeats
 from effcomp.measure.kernels import executed_kernels
-from effcomp.measure.pair import Pair, PairedTimes, in_turn, measure_batch
+from effcomp.measure.pair import Pair
+from effcomp.measure.speed import OverPairs, batch_speed, generation_speed, row_over_pairs
+from effcomp.measure.timing import Timed
 from effcomp.measure.trace import Trace
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import (
@@ -26,7 +26,6 @@ from effcomp.record import (
     Conditions,
     Energy,
     Floor,
-    Generation,
     Kernels,
     Load,
     Machine,
@@ -57,7 +56,7 @@ class Measured:
     conditions: Conditions
     trace: list[Sample]
     raw: Times
-    """Time of every call in milliseconds, (turns, calls), by the name of the series."""
+    """Time of every call in milliseconds, (turns, calls), by pair, call and side: `pair_1.batch_32.variant`."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,16 @@ class Idle:
     power_w: float | None
 
 
+class MachineFacts(NamedTuple):
+    """Facts about the machine that a measurement needs."""
+
+    idle: Idle
+    rates_of: Callable[[Worker], dict[str, float]]
+    """Measures the machine's rates in a worker; called after the worker's own memory was read."""
+    between: Mapping[str, BetweenPairs]
+    """Known deviations between pairs, by the name of the number (`Timed.estimates`)."""
+
+
 def watch_idle(bench: Bench, pair: Pair) -> Idle:
     """Measure the idle power, where there is a counter and energy is to be measured."""
     if bench.energy_seconds == 0:
@@ -76,37 +85,25 @@ def watch_idle(bench: Bench, pair: Pair) -> Idle:
     return Idle(counter, None if isinstance(counter, str) else energy.idle_power_w(counter))
 
 
-def measure(
-    pair: Pair, bench: Bench, rates_of: Callable[[Worker], dict[str, float]], idle: Idle, seed: int
-) -> Measured:
-    """Time both sides in turn at each batch size; then take the other measurements of the variant.
+def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFacts, seed: int) -> Measured:
+    """Take the measurements of the variant that need no turns, and summarise the times of all pairs.
 
     Args:
-        rates_of: function that measures the machine's rates in a worker, called when the worker's own numbers are
-        taken.
+        pair: the last pair, still open.
+        timed: times of all pairs.
     """
-    before = conditions.read(pair.device)
-    _, resting_rss = (worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant))
-    total = bench.turns * len(bench.batch_sizes)
-    times: dict[int, PairedTimes] = {}
-    repeats = Repeats(total + (bench.turns if pair.generates else 0))
-    with (
-        Trace(pair.variant.pid, bench.trace_interval_s, pair.device) as trace,
-        Progress("timing both sides in turn", len(bench.batch_sizes)) as progress,
-    ):
-        for batch_size in bench.batch_sizes:
-            times[batch_size] = measure_batch(pair, bench, batch_size, repeats, progress.add)
-    after = conditions.read(pair.device)
-    peaks = [worker.ask("peak") for worker in (pair.baseline, pair.variant)]
-    raw = {f"batch_{size}.{side}": getattr(t, side) for size, t in times.items() for side in ("baseline", "variant")}
-    speeds = {size: summarise(paired, size, seed) for size, paired in times.items()}
-    generation, ran_scenarios = generate(pair, bench, seed, repeats, raw), scenarios(pair.variant, bench, seed)
-    used = energy_per_sample(pair.variant, bench, pair.device, idle)
+    over = OverPairs(timed, facts.between, seed)
+    last = timed[-1]
+    speeds = {size: batch_speed([one.batches[size] for one in timed], size, over) for size in bench.batch_sizes}
+    generations = [one.generation for one in timed if one.generation is not None]
+    ran_scenarios = scenarios(pair.variant, bench, seed)
+    used = energy_per_sample(pair.variant, bench, pair.device, facts.idle)
     kernels = executed_kernels(pair)
-    rates = rates_of(pair.baseline)
+    rates = facts.rates_of(pair.baseline)
     side = pair.sides[1]
     compute_dtype = lowering(side.quant, side.runtime.name, Lowering).compute_dtype
-    floors = floor(pair.variant, times, speeds, compute_dtype, rates)
+    widths = {size: float(np.mean([one.batches[size].mean_width for one in timed])) for size in speeds}
+    floors = floor(pair.variant, widths, speeds, compute_dtype, rates)
     speeds = {size: speed.model_copy(update={"floor": floors.get(size)}) for size, speed in speeds.items()}
     first = speeds[bench.batch_sizes[0]]
     return Measured(
@@ -115,69 +112,28 @@ def measure(
             speedup=first.speedup,
             by_batch_size=speeds,
             fixed_length=bench.fixed_length,
-            generation=generation,
+            generation=generation_speed(generations, over) if generations else None,
             scenarios=ran_scenarios,
         ),
-        memory=memory(pair, resting_rss, peaks),
+        memory=row_over_pairs([one.memory for one in timed]),
         energy=used,
-        load=load(pair),
+        load=row_over_pairs([one.load for one in timed]),
         machine=machine_of(pair, rates),
         kernels=kernels,
-        conditions=conditions.between(pair.device, before, after, trace.samples, repeats),
-        trace=trace.samples,
-        raw=raw,
-    )
-
-
-def summarise(times: PairedTimes, batch_size: int, seed: int) -> BatchSpeed:
-    """Compute percentiles, throughput and the paired speed-up of one batch size."""
-    p90, p95, p99 = np.percentile(times.variant, [90, 95, 99])
-    mean = float(times.variant.mean())
-    return BatchSpeed(
-        calls=times.variant.size,
-        latency_p50_ms=median_interval(times.variant, seed),
-        latency_p90_ms=float(p90),
-        latency_p95_ms=float(p95),
-        latency_p99_ms=float(p99),
-        latency_mean_ms=mean,
-        throughput_samples_per_s=batch_size / mean * 1000,
-        throughput_tokens_per_s=times.mean_tokens / mean * 1000,
-        baseline_latency_p50_ms=float(np.median(times.baseline)),
-        speedup=ratio_interval(times.baseline, times.variant),
-        gpu_time_p50_ms=float(np.median(times.gpu)) if times.gpu is not None else None,
-    )
-
-
-def load(pair: Pair) -> Load:
-    """Return the times of loading and of the first call, which includes compilation where the runtime compiles."""
-    loaded = pair.variant.loaded
-    compiling = (loaded["first_call_ns"] - loaded["later_call_ns"]) / 1e6 if pair.sides[1].runtime.compiles else None
-    return Load(
-        load_time_ms=loaded["load_ns"] / 1e6,
-        first_call_ms=loaded["first_call_ns"] / 1e6,
-        compile_ms=compiling,
-    )
-
-
-def memory(pair: Pair, resting_rss: int, peaks: Sequence[dict[str, Any]]) -> Memory:
-    """Return the memory that loading and calling added, in bytes.
-
-    Args:
-        resting_rss: bytes of the variant, loaded, before the timed calls.
-        peaks: the peaks of baseline and variant during the timed calls.
-    """
-    loaded, (baseline_peak, peak) = pair.variant.loaded, peaks
-    gpu = peak["gpu"] or {}
-    return Memory(
-        peak_rss_bytes=max(loaded["peak_rss"], peak["peak_rss"]),
-        library_rss_bytes=loaded["library_rss"],
-        load_added_rss_bytes=max(0, loaded["rss"] - loaded["library_rss"]),
-        inference_added_rss_bytes=max(0, peak["peak_rss"] - resting_rss),
-        baseline_peak_rss_bytes=max(pair.baseline.loaded["peak_rss"], baseline_peak["peak_rss"]),
-        pss_bytes=loaded["pss"],
-        gpu_allocated_bytes=gpu.get("allocated"),
-        gpu_reserved_bytes=gpu.get("reserved"),
-        gpu_process_bytes=gpu.get("process"),
+        conditions=conditions.between(
+            pair.device,
+            timed[0].before,
+            last.after,
+            [sample for one in timed for sample in one.trace],
+            [one.repeats for one in timed],
+        ),
+        trace=last.trace,
+        raw={
+            f"pair_{number}.{name}.{side}": getattr(times, side)
+            for number, one in enumerate(timed, start=1)
+            for name, times in one.times.items()
+            for side in ("baseline", "variant")
+        },
     )
 
 
@@ -198,7 +154,7 @@ def machine_of(pair: Pair, rates: dict[str, float]) -> Machine:
 
 def floor(
     worker: Worker,
-    times: dict[int, PairedTimes],
+    widths: dict[int, float],
     speeds: dict[int, BatchSpeed],
     compute_dtype: ComputeDtype,
     rates: dict[str, float],
@@ -208,8 +164,11 @@ def floor(
 
     A call that is faster than its floor shows that the measured rates were too low: its own time is then the floor,
     which the row records.
+
+    Args:
+        widths: mean padded length of a batch in tokens, by batch size.
     """
-    shapes = [(size, round(paired.mean_width)) for size, paired in times.items()]
+    shapes = [(size, round(width)) for size, width in widths.items()]
     floors, needed = dict[int, Floor](), worker.ask("floor", shapes=shapes)
     if "reason" in needed:
         log.warning("the floor is not measured: its arithmetic cannot be counted (%s)", needed["reason"])
@@ -225,38 +184,6 @@ def floor(
             rates_exceeded=least > median,
         )
     return floors
-
-
-def generate(pair: Pair, bench: Bench, seed: int, repeats: Repeats, raw: Times) -> Generation | None:
-    """Let both sides decode after the same prompts in turn; None for models and runtimes that do not generate."""
-    if not pair.generates or bench.new_tokens == 0:
-        return None
-    longest = pair.sides[0].longest() or bench.prompt_tokens + bench.new_tokens
-    # The record has the length of the prompt, which is shorter where the texts or the model do not reach it.
-    prompts = pair.own.cut(min(bench.prompt_tokens, longest - bench.new_tokens, int(pair.own.offsets[-1])))
-    generator = np.random.default_rng(seed)
-    times: tuple[list[list[float]], list[list[float]]] = ([], [])
-    with Progress("timing generation", bench.turns + 1) as progress:
-        for number in range(bench.turns + 1):
-            prompt = prompts.batch(generator.integers(0, len(prompts), 1))["input_ids"][0].tolist()
-            answers = in_turn(pair, number, repeats, "generate", prompt=prompt, new_tokens=bench.new_tokens)
-            for side, answer in enumerate(answers if number > 0 else []):  # the first is the warm-up
-                times[side].append([ns / 1e6 for ns in answer["ns"]])
-            progress.add(1)
-    baseline, variant = (np.array(side) for side in times)
-    raw |= {"generation.baseline": baseline, "generation.variant": variant}
-    prefill, decode = median_interval(variant[:, :1], seed), median_interval(variant[:, 1:], seed)
-    prompt_tokens = int(prompts.lengths[0])
-    return Generation(
-        prompt_tokens=prompt_tokens,
-        new_tokens=bench.new_tokens,
-        prefill_ms=prefill,
-        prefill_tokens_per_s=1000 * prompt_tokens / prefill.value,
-        decode_ms_per_token=decode,
-        decode_tokens_per_s=1000 / float(variant[:, 1:].mean()),
-        prefill_speedup=ratio_interval(baseline[:, :1], variant[:, :1]),
-        decode_speedup=ratio_interval(baseline[:, 1:], variant[:, 1:]),
-    )
 
 
 def scenarios(worker: Worker, bench: Bench, seed: int) -> Scenarios | None:

@@ -25,17 +25,24 @@ MOST_WARMUPS = 20
 
 
 class Pair:
-    """Both processes. Use it as a context manager: they end with the block."""
+    """Both processes. Use it as a context manager: they end with the block, and each block starts fresh ones. The side
+    that is loaded and called first alternates from block to block."""
 
     baseline: Worker
     variant: Worker
+    number: int
+    """Number of blocks before this one; it seeds the draw of the timed examples."""
 
     def __init__(self, sides: tuple[Side, Side], inputs: Path, device: Device, fixed_length: int | None = None) -> None:
         """Start both processes; fixed_length: time sequences of this many tokens instead of the texts' own lengths."""
         self.sides, self.inputs_file, self.device, self.fixed_length = sides, inputs, device, fixed_length
         self.own = Ragged.load(inputs)
         self.inputs = self.own if fixed_length is None else self.own.cut(fixed_length)
-        self._open = ExitStack()
+        self._open, self.number = ExitStack(), -1
+
+    def order(self, turn: int) -> list[int]:
+        """Return the order of the sides, 0 the baseline and 1 the variant, in a turn: it alternates."""
+        return [0, 1] if (self.number + turn) % 2 == 0 else [1, 0]
 
     @property
     def generates(self) -> bool:
@@ -44,14 +51,16 @@ class Pair:
 
     def __enter__(self) -> "Pair":
         with ExitStack() as stack:
-            self.baseline, self.variant = (
+            workers = [
                 stack.enter_context(Worker(side, self.inputs_file, self.device, self.fixed_length))
                 for side in self.sides
-            )
-            for worker in (self.baseline, self.variant):
+            ]
+            for worker in workers:
                 worker.wait_until_started()
-            for worker in (self.baseline, self.variant):  # one after the other, with nothing else at work
-                worker.load()
+            self.number += 1
+            for side in self.order(0):  # one after the other, with nothing else at work
+                workers[side].load()
+            self.baseline, self.variant = workers
             self._open = stack.pop_all()
         return self
 
@@ -95,7 +104,7 @@ def measure_batch(
     """
 
     def draw(calls: int, number: int) -> list[list[int]]:
-        generator = np.random.default_rng([batch_size, number])
+        generator = np.random.default_rng([pair.number, batch_size, number])
         batches: list[list[int]] = generator.integers(0, len(pair.inputs), size=(calls, batch_size)).tolist()
         return batches
 
@@ -136,7 +145,7 @@ def in_turn(pair: Pair, number: int, repeats: Repeats, command: str, **arguments
     """
     sides = (pair.baseline, pair.variant)
     while True:
-        answers = {side: sides[side].ask(command, **arguments) for side in ((0, 1) if number % 2 == 0 else (1, 0))}
+        answers = {side: sides[side].ask(command, **arguments) for side in pair.order(number)}
         if not repeats.again([answers[0]["waited_share"], answers[1]["waited_share"]]):
             return [answers[0], answers[1]]
 

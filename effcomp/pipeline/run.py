@@ -2,7 +2,6 @@
 
 import logging
 import time
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +12,10 @@ from effcomp.core.code_key import code_key
 from effcomp.core.store import Entry
 from effcomp.finetune.base import read_curve
 from effcomp.measure.client import Side
-from effcomp.measure.measurement import measure, watch_idle
+from effcomp.measure.measurement import MachineFacts, measure, watch_idle
 from effcomp.measure.pair import Pair
+from effcomp.measure.timing import Timed, time_pair
+from effcomp.pipeline.between import between_pairs
 from effcomp.pipeline.compose import Components
 from effcomp.pipeline.compressed import artifact
 from effcomp.pipeline.predictions import answers
@@ -117,17 +118,23 @@ def compress_and_measure(run: Run) -> Result:
     )
     pair = Pair(sides, inputs.path / TOKENS_FILE, device, parts.bench.fixed_length)
     memory.release_gpu(device)  # of the training
-    judged = NOTHING_TO_JUDGE
-    with device_lock.alone(device), ExitStack() as workers:
+    judges, timed = parts.model.weights != "random", list[Timed]()
+    with device_lock.alone(device):
         log.info("measuring %s beside its float32 baseline, each in its own process", label(parts.config))
-        idle = watch_idle(parts.bench, pair)
-        workers.enter_context(pair)
-        measured = measure(pair, parts.bench, lambda worker: machine_rates(run, worker), idle, parts.seed)
-        if parts.model.weights != "random":
-            before = answers(base, pair.baseline, baseline, inputs)
-            after = answers(run, pair.variant, variant, inputs)
-    if parts.model.weights != "random":
-        judged = judge(run, before, after)
+        facts = MachineFacts(
+            idle=watch_idle(parts.bench, pair),
+            rates_of=lambda worker: machine_rates(run, worker),
+            between=between_pairs(run) if parts.bench.pairs == 1 else {},
+        )
+        for number in range(parts.bench.pairs):
+            with pair:
+                timed.append(time_pair(pair, parts.bench))
+                if number == parts.bench.pairs - 1:
+                    measured = measure(pair, parts.bench, timed, facts, parts.seed)
+                if judges and number == 0:  # other work between the first pair and the next
+                    before = answers(base, pair.baseline, baseline, inputs)
+                    after = answers(run, pair.variant, variant, inputs)
+    judged = judge(run, before, after) if judges else NOTHING_TO_JUDGE
 
     touched = lowering(parts.quant, parts.runtime.name, Lowering).applies_to
     record = Record(

@@ -23,7 +23,7 @@ from effcomp.record.quality import (
     VersusBaseline,
 )
 from effcomp.record.row import Row
-from effcomp.record.speed import BatchSpeed, Floor, Generation, Scenarios, Speed
+from effcomp.record.speed import BatchSpeed, Floor, Generation, Pairs, Scenarios, Speed
 from effcomp.record.truth import Conditions, Data, Kernel, Kernels, Machine, ReadFile, Software, Truth
 from effcomp.record.upgrade import READABLE, SCHEMA, upgrade
 
@@ -50,6 +50,7 @@ __all__ = [
     "Machine",
     "Memory",
     "NotMeasured",
+    "Pairs",
     "Quality",
     "ReadFile",
     "Record",

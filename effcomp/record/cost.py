@@ -2,11 +2,14 @@
 
 from typing import Annotated
 
+from effcomp.core.interval import Interval
 from effcomp.record.quantity import MIB, Quantity
 from effcomp.record.row import Row
+from effcomp.record.speed import Number
 
 SMALLER = ("smaller", "larger")
 LESS_MEMORY = ("less memory", "more memory")
+Bytes = Interval | int
 
 
 class Size(Row):
@@ -50,10 +53,11 @@ class Size(Row):
 
 
 class Memory(Row):
-    """Memory of the measured process, as the kernel and PyTorch count it."""
+    """Memory of the measured process, as the kernel and PyTorch count it: the geometric mean over pairs with its
+    interval; plain numbers, without an interval, for a single pair or where a pair has 0."""
 
     peak_rss_bytes: Annotated[
-        int,
+        Bytes,
         Quantity(
             "peak memory",
             "MiB",
@@ -63,32 +67,43 @@ class Memory(Row):
             words=LESS_MEMORY,
             objective=True,
             column=True,
+            brief=True,
             headline="memory_mib",
         ),
     ]
     """The largest resident set of the measured process, libraries included."""
-    library_rss_bytes: int
+    library_rss_bytes: Bytes
     """Its resident set with the libraries loaded, before the artifact."""
-    load_added_rss_bytes: Annotated[int, Quantity("+load", "MiB", scale=1 / MIB, digits=1, better="lower", column=True)]
+    load_added_rss_bytes: Annotated[
+        Bytes, Quantity("+load", "MiB", scale=1 / MIB, digits=1, better="lower", column=True, brief=True)
+    ]
     """Resident memory that the loaded artifact adds to the libraries, read after its first calls."""
     inference_added_rss_bytes: Annotated[
-        int, Quantity("+calls", "MiB", scale=1 / MIB, digits=1, better="lower", column=True)
+        Bytes, Quantity("+calls", "MiB", scale=1 / MIB, digits=1, better="lower", column=True, brief=True)
     ]
     """Resident memory that the timed calls add at their peak to the loaded artifact."""
-    baseline_peak_rss_bytes: int
+    baseline_peak_rss_bytes: Bytes
     """The largest resident set of the float32 baseline's process."""
-    pss_bytes: int | None = None
+    pss_bytes: Bytes | None = None
     """Proportional set of the loaded artifact's process: pages shared with other processes count in part."""
     gpu_allocated_bytes: Annotated[
-        int | None,
+        Bytes | None,
         Quantity(
-            "GPU memory", "MiB", scale=1 / MIB, digits=1, better="lower", words=LESS_MEMORY, objective=True, column=True
+            "GPU memory",
+            "MiB",
+            scale=1 / MIB,
+            digits=1,
+            better="lower",
+            words=LESS_MEMORY,
+            objective=True,
+            column=True,
+            brief=True,
         ),
     ] = None
     """The peak of PyTorch's tensors; None on a CPU, as the next two."""
-    gpu_reserved_bytes: int | None = None
+    gpu_reserved_bytes: Bytes | None = None
     """The peak of what PyTorch's allocator holds."""
-    gpu_process_bytes: int | None = None
+    gpu_process_bytes: Bytes | None = None
     """All that the process holds on the GPU at the end, by NVML; None where NVML cannot tell processes apart."""
 
 
@@ -144,10 +159,11 @@ class Calibration(Row):
 
 
 class Load(Row):
-    """Time until the artifact answers."""
+    """Time until the artifact answers: the geometric mean over pairs with its interval; plain numbers for a single
+    pair."""
 
     load_time_ms: Annotated[
-        float,
+        Number,
         Quantity(
             "load",
             "ms",
@@ -156,13 +172,14 @@ class Load(Row):
             words=("loaded faster", "loaded more slowly"),
             objective=True,
             column=True,
+            brief=True,
             headline="load_ms",
         ),
     ]
     """From the artifact folder to a model that can be called; libraries are imported before."""
-    first_call_ms: float
+    first_call_ms: Number
     """The first call of all, with translation where the runtime translates."""
-    compile_ms: float | None = None
+    compile_ms: Number | None = None
     """The first call minus a later one of the same batch; None for runtimes that do not compile."""
 
 

@@ -5,11 +5,23 @@ from typing import Annotated
 from pydantic import Field
 
 from effcomp.core.interval import Interval
+from effcomp.core.pairs import BetweenPairs
 from effcomp.record.generation import Writing
 from effcomp.record.quantity import Quantity
 from effcomp.record.row import Row
 
 FASTER = ("faster", "slower")
+Number = Interval | float
+"""Number with its interval over pairs of processes; a plain number, without an interval, for a single pair."""
+
+
+class Pairs(Row):
+    """Number in each pair of fresh processes; the pairs were measured one after another."""
+
+    values: Annotated[list[Interval], Field(min_length=1)]
+    """Value of each pair, with its interval over the turns of that pair."""
+    between: BetweenPairs
+    """Deviation between pairs: of these or, for a single pair, of earlier measurements on this machine."""
 
 
 class Floor(Row):
@@ -54,7 +66,11 @@ class Generation(Row):
     """From the prompt to its first token."""
     prefill_speedup: Annotated[Interval, Quantity("speed-up, prefill", "x", better="higher", column=True)]
     """Time of the baseline over time of this artifact, both called in turn."""
-    prefill_tokens_per_s: float
+    prefill_pairs: Pairs | None = None
+    """`prefill_ms` in each pair; None in older records."""
+    prefill_speedup_pairs: Pairs | None = None
+    """`prefill_speedup` in each pair; None in older records."""
+    prefill_tokens_per_s: Number
     """Tokens of the prompt that are read in a second."""
     decode_ms_per_token: Annotated[
         Interval,
@@ -73,7 +89,11 @@ class Generation(Row):
     """The median over all written tokens but the first."""
     decode_speedup: Annotated[Interval, Quantity("speed-up, decode", "x", better="higher", column=True)]
     """Time of the baseline over time of this artifact for the tokens after the first, both called in turn."""
-    decode_tokens_per_s: float
+    decode_pairs: Pairs | None = None
+    """`decode_ms_per_token` in each pair; None in older records."""
+    decode_speedup_pairs: Pairs | None = None
+    """`decode_speedup` in each pair; None in older records."""
+    decode_tokens_per_s: Number
     """Tokens that are written in a second, the first one not counted."""
 
 
@@ -98,17 +118,19 @@ class BatchSpeed(Row):
     calls: int
     """Timed calls."""
     latency_p50_ms: Interval
-    """The median of all calls."""
-    latency_p90_ms: float
-    """90 of 100 calls take no longer."""
-    latency_p95_ms: float
+    """Median of the calls of a pair; geometric mean over pairs."""
+    latency_p50_pairs: Pairs | None = None
+    """Median in each pair; None in older records."""
+    latency_p90_ms: Number
+    """90 of 100 calls of a pair take no longer; geometric mean over pairs, as for the next five numbers."""
+    latency_p95_ms: Number
     """95 of 100."""
-    latency_p99_ms: float
+    latency_p99_ms: Number
     """99 of 100."""
-    latency_mean_ms: float
+    latency_mean_ms: Number
     """The arithmetic mean."""
     throughput_samples_per_s: Annotated[
-        float,
+        Number,
         Quantity(
             "throughput at the largest batch",
             "samples/s",
@@ -122,7 +144,7 @@ class BatchSpeed(Row):
     ]
     """Batch size over the mean latency."""
     throughput_tokens_per_s: Annotated[
-        float,
+        Number,
         Quantity(
             "throughput at the largest batch",
             "tokens/s",
@@ -137,7 +159,10 @@ class BatchSpeed(Row):
     baseline_latency_p50_ms: float
     """The float32 baseline's median on the same batches."""
     speedup: Annotated[Interval, Quantity("speed-up, batch {key}", "x", better="higher", column=True)]
-    """Time of the baseline over time of this artifact on the same batch, both called in turn: the median."""
+    """Time of the baseline over time of this artifact on the same batch, both called in turn: median of a pair,
+    geometric mean over pairs."""
+    speedup_pairs: Pairs | None = None
+    """Speed-up in each pair; None in older records."""
     gpu_time_p50_ms: float | None = None
     """Between the GPU's own events; None on a CPU."""
     floor: Floor | None = None

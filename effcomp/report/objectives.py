@@ -13,9 +13,6 @@ from effcomp.record import Generation, Record
 from effcomp.record.quantity import Field, Quantity, fields
 
 Direction = Literal["minimize", "maximize"]
-BETWEEN_RUNS = 0.036
-"""The standard deviation of the logarithm of a recorded call's own time at batch size 1, from one run to another on the
-same kind of GPU: benchmarks/h100.md, "How far the ratios hold"."""
 OWN_TIME = {"latency_p50_ms": ("cuda_graphs",)}
 """Runtimes that are compared by an objective's own value, which varies less there than the speed-up."""
 
@@ -90,8 +87,8 @@ def comparable(objective: Objective, records: Sequence[Record]) -> list[Interval
     Records that share a baseline, device and texts get the median time of that baseline, divided by their own speed-up
     (multiplied, for a throughput). Their order is that of the speed-ups; a single record keeps its own value.
 
-    The latency of a recorded call (OWN_TIME) keeps its own value, with an interval that covers another run: eager
-    PyTorch waits for the processor at small batches, so most of the ratio's noise is the baseline's.
+    The latency of a recorded call (OWN_TIME) keeps its own value: eager PyTorch waits for the processor at small
+    batches, so most of the ratio's noise is the baseline's.
     """
     values = [objective.value(record) for record in records]
     if objective.speedup is None:
@@ -109,7 +106,7 @@ def comparable(objective: Objective, records: Sequence[Record]) -> list[Interval
         if value is None or speedup is None:
             found.append(None)
         elif keeps_time(objective, record):
-            found.append(value.with_noise(BETWEEN_RUNS))
+            found.append(value)
         else:
             found.append(ratio(reference[key], speedup, power))
     return found
@@ -123,7 +120,7 @@ def keeps_time(objective: Objective, record: Record) -> bool:
 def ratio(baseline: float, speedup: Interval, power: int) -> Interval:
     """Multiply the baseline's value by the speed-up for a throughput (power 1), or divide it for a time (-1)."""
     low, high = sorted((baseline * speedup.low**power, baseline * speedup.high**power))
-    return Interval(value=baseline * speedup.value**power, low=low, high=high)
+    return Interval(value=baseline * speedup.value**power, low=low, high=high, degrees=speedup.degrees)
 
 
 def pareto_front(points: Sequence[tuple[Interval, Interval]], directions: tuple[Direction, Direction]) -> list[int]:

@@ -21,7 +21,7 @@ def test_another_process_at_work_makes_a_run_noisy() -> None:
     subprocess.run([sys.executable, "-c", start], check=True)  # its parent is gone: it is not ours
     before = read(CPU)
     time.sleep(1)
-    found = between(CPU, before, read(CPU), [], Repeats(6))
+    found = between(CPU, before, read(CPU), [], [Repeats(6)])
     assert found.other_busy_cores > 0.3
     assert found.free_cores is not None
     assert found.free_cores <= len(os.sched_getaffinity(0)) - 0.3
@@ -31,8 +31,8 @@ def test_another_process_at_work_makes_a_run_noisy() -> None:
 def test_a_gpu_that_is_throttled_in_between_makes_a_run_noisy() -> None:
     idle, hot = (Sample(1, 0, 0, GpuSample(100, 80, 700, 10, throttle_reasons=bits)) for bits in (0x1, 0x40))
     reading = read(CPU)
-    assert between(CPU, reading, reading, [idle], Repeats(6)).noise == []
-    assert between(CPU, reading, reading, [idle, hot], Repeats(6)).noise == ["the GPU was throttled"]
+    assert between(CPU, reading, reading, [idle], [Repeats(6)]).noise == []
+    assert between(CPU, reading, reading, [idle, hot], [Repeats(6)]).noise == ["the GPU was throttled"]
 
 
 def test_what_a_child_used_is_ours_after_its_end() -> None:

@@ -1,20 +1,27 @@
-"""A pair measured from end to end: every series is there, and the summary is of those very times."""
+"""Pairs measured from end to end: every series is there, and the summary is of those very times."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import gmean
 
+from effcomp.core.interval import Interval
+from effcomp.core.pairs import PRIOR, BetweenPairs, over_pairs, pairs_interval
 from effcomp.core.statistics import ratio_interval
+from effcomp.pipeline.between import between_pairs
 from effcomp.pipeline.checks import check
+from effcomp.pipeline.compose import Components
+from effcomp.pipeline.prepare import prepare
 from effcomp.pipeline.run import run
 from effcomp.record.result import RAW_FILE, Result
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Result:
-    parts = compose_parts(
+def encoder_parts(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Components:
+    return compose_parts(
         f"model.path={tiny_bert}",
         f"task.data_dir={MOVIES}",
         "task.test_size=20",
@@ -25,10 +32,15 @@ def encoder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Result
         f"store={tmp_path_factory.mktemp('store')}",
         "tracking=none",
         *SMALL,
+        "bench.pairs=2",
     )
-    check(parts)
-    with machine_rates_in(parts.store):
-        return run(parts)
+
+
+@pytest.fixture(scope="module")
+def encoder(encoder_parts: Components) -> Result:
+    check(encoder_parts)
+    with machine_rates_in(encoder_parts.store):
+        return run(encoder_parts)
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +67,46 @@ def test_the_raw_times_are_kept_and_the_summary_is_of_them(encoder: Result, tmp_
     encoder.write(tmp_path)
     raw, speed = np.load(tmp_path / RAW_FILE), encoder.record.speed
     for size, summary in speed.by_batch_size.items():
-        baseline, variant = raw[f"batch_{size}.baseline"], raw[f"batch_{size}.variant"]
-        assert summary.latency_p50_ms.value == np.median(variant)
-        assert summary.calls == variant.size
-        assert summary.speedup == ratio_interval(baseline, variant)
+        baselines, variants = (
+            [raw[f"pair_{pair}.batch_{size}.{side}"] for pair in (1, 2)] for side in ("baseline", "variant")
+        )
+        assert summary.calls == sum(times.size for times in variants)
+        assert summary.latency_p99_ms == over_pairs([np.percentile(times, 99) for times in variants])
+        assert summary.throughput_samples_per_s == over_pairs([1000 * size / times.mean() for times in variants])
+        assert summary.latency_p50_ms.value == pytest.approx(gmean([np.median(times) for times in variants]))
+        assert summary.speedup_pairs is not None
+        assert summary.speedup_pairs.values == list(map(ratio_interval, baselines, variants))
+        assert summary.speedup == pairs_interval(summary.speedup_pairs.values)
+
+
+def test_one_pair_has_the_prior_where_the_store_has_no_other(decoder: Result) -> None:
+    row = decoder.record.speed.by_batch_size[4].speedup_pairs
+    assert row is not None
+    assert row.between == PRIOR
+    (alone,) = row.values
+    assert decoder.record.speed.by_batch_size[4].speedup == pairs_interval([alone], PRIOR)
+
+
+def test_the_stored_pairs_of_this_machine_and_runtime_are_pooled_for_a_single_pair(
+    encoder: Result, encoder_parts: Components
+) -> None:
+    speed = encoder.record.speed.by_batch_size[1]
+    assert speed.speedup_pairs is not None and speed.latency_p50_pairs is not None
+    same = prepare(encoder_parts)
+    found = between_pairs(same)
+    assert found["batch_1.speedup"] == BetweenPairs.pooled([PRIOR, speed.speedup_pairs.between])
+    assert found["batch_1.latency"] == BetweenPairs.pooled([PRIOR, speed.latency_p50_pairs.between])
+    other = replace(same, device=same.device.model_copy(update={"threads": 1000}))
+    assert between_pairs(other) == {}
 
 
 def test_a_fixed_length_is_what_was_timed(encoder: Result) -> None:
     speed = encoder.record.speed
     assert speed.fixed_length == 16
     batch = speed.by_batch_size[4]
-    assert batch.throughput_tokens_per_s == pytest.approx(16 * batch.throughput_samples_per_s)
+    tokens, samples = batch.throughput_tokens_per_s, batch.throughput_samples_per_s
+    assert isinstance(tokens, Interval) and isinstance(samples, Interval)
+    assert (tokens.value, tokens.low) == pytest.approx((16 * samples.value, 16 * samples.low))
 
 
 def test_the_floor_is_below_what_was_reached(encoder: Result) -> None:
@@ -95,16 +136,22 @@ def test_a_decoder_is_timed_reading_and_writing_apart(encoder: Result, decoder: 
     generation = decoder.record.speed.generation
     assert generation is not None
     assert (generation.prompt_tokens, generation.new_tokens) == (24, 5)
-    assert decoder.raw["generation.variant"].shape == (6, 6), "turns, the prompt and five tokens"
-    assert generation.prefill_ms.value == np.median(decoder.raw["generation.variant"][:, 0])
-    baseline, variant = (decoder.raw[f"generation.{side}"] for side in ("baseline", "variant"))
-    assert generation.prefill_speedup == ratio_interval(baseline[:, :1], variant[:, :1])
-    assert generation.decode_speedup == ratio_interval(baseline[:, 1:], variant[:, 1:])
+    baseline, variant = (decoder.raw[f"pair_1.generation.{side}"] for side in ("baseline", "variant"))
+    assert variant.shape == (6, 6), "turns, the prompt and five tokens"
+    assert generation.prefill_ms.value == pytest.approx(np.median(variant[:, 0]))
+    assert generation.prefill_speedup_pairs is not None and generation.decode_speedup_pairs is not None
+    assert generation.prefill_speedup_pairs.values == [ratio_interval(baseline[:, :1], variant[:, :1])]
+    assert generation.decode_speedup_pairs.values == [ratio_interval(baseline[:, 1:], variant[:, 1:])]
 
 
-def test_memory_and_energy_are_numbers_or_reasons(encoder: Result) -> None:
+def test_memory_and_energy_are_numbers_or_reasons(encoder: Result, decoder: Result) -> None:
     cost = encoder.record.cost
-    assert cost.memory.pss_bytes is not None and 0 < cost.memory.pss_bytes <= cost.memory.peak_rss_bytes
+    memory, load = cost.memory, cost.load
+    for over_two in (memory.peak_rss_bytes, memory.pss_bytes, memory.load_added_rss_bytes, load.load_time_ms):
+        assert isinstance(over_two, Interval)
+        assert 0 < over_two.low <= over_two.value <= over_two.high
+    assert isinstance(decoder.record.cost.memory.peak_rss_bytes, int), "one pair has no interval"
+    assert isinstance(decoder.record.cost.load.load_time_ms, float)
     assert cost.size.nonzero_parameters == round(cost.size.nonzero_share * cost.size.parameters)
     assert cost.size.bits_per_parameter == 8 * cost.size.weights_bytes / cost.size.parameters
     joules = cost.energy.energy_per_sample_j

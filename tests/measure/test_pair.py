@@ -1,28 +1,33 @@
-"""Both sides of a pair are called on the same batches, and a slower one is measured as slower."""
+"""A pair has fresh processes in each block, which import no more than they need."""
 
 from pathlib import Path
 
-import numpy as np
-import pytest
+import psutil
 
-from effcomp.core.statistics import NORMAL_975, PROCESS_NOISE
-from effcomp.measure.measurement import summarise
-from effcomp.measure.pair import PairedTimes
+from effcomp.core.batches import pack
+from effcomp.core.device import Device
+from effcomp.measure.client import Side
+from effcomp.measure.pair import Pair
+from effcomp.quant.floats import Float
+from effcomp.runtimes.torch import Torch
+from tests.conftest import write_small
 
 
-def test_the_summary_of_known_times() -> None:
-    variant = np.tile(np.arange(1.0, 101.0), (10, 1))
-    speed = summarise(PairedTimes(variant * 2, variant, mean_tokens=50, mean_width=60, gpu=None), batch_size=4, seed=0)
-    assert speed.calls == 1000
-    assert speed.latency_p50_ms.value == 50.5
-    assert speed.latency_p99_ms == np.percentile(variant, 99)
-    noise = NORMAL_975 * PROCESS_NOISE
-    assert speed.speedup.value == 2
-    assert speed.speedup.low == pytest.approx(2 * np.exp(-noise)), "what two other processes would show is in it"
-    assert speed.speedup.high == pytest.approx(2 * np.exp(noise))
-    assert speed.throughput_samples_per_s == 4 / 50.5 * 1000
-    assert speed.throughput_tokens_per_s == 50 / 50.5 * 1000
-    assert speed.baseline_latency_p50_ms == 101
+def test_each_block_of_a_pair_has_fresh_processes_and_the_other_order(tiny_bert: Path, tmp_path: Path) -> None:
+    artifact = write_small(tiny_bert, tmp_path / "artifact", "sequence_classification")
+    tokens = tmp_path / "tokens.safetensors"
+    columns = {"input_ids": [[6, 7, 8, 9], [10, 11]], "attention_mask": [[1, 1, 1, 1], [1, 1]]}
+    pack(columns, {"input_ids": 0, "attention_mask": 0}).save(tokens)
+    side = Side(artifact, Torch(name="torch"), Float(name="none", dtype="float32"))
+    pair = Pair((side, side), tokens, Device(name="cpu", kind="cpu", threads=1).resolved())
+    found, first = set[int](), list[list[int]]()
+    for _ in range(2):
+        with pair:
+            found |= {pair.baseline.pid, pair.variant.pid}
+            first.append([pair.order(turn)[0] for turn in range(4)])
+        assert not any(map(psutil.pid_exists, found))
+    assert len(found) == 4
+    assert first == [[0, 1, 0, 1], [1, 0, 1, 0]]
 
 
 def test_no_module_of_the_measured_process_imports_what_would_spoil_its_memory() -> None:

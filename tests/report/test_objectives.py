@@ -1,6 +1,5 @@
 """What a configuration can be judged by, and the comparison of speeds by their ratios, on records of real runs."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.record.quantity import exact, fields
-from effcomp.report.objectives import BETWEEN_RUNS, OBJECTIVES, comparable, pareto_front
+from effcomp.report.objectives import OBJECTIVES, comparable, pareto_front
 from effcomp.report.sources import find_records
 from tests.conftest import ROOT, altered
 
@@ -98,11 +97,9 @@ def test_a_latency_on_cuda_graphs_is_compared_as_it_is_and_others_beside_it_by_t
     record = find_records(CPU / "minilm_sst2.jsonl")[1]
     slow_baseline, eager = on(with_speed(record, 5.0, 8.0), "cuda_graphs"), with_speed(record, 20.0, 1.0)
     first, second = comparable(OBJECTIVES["latency_p50_ms"], [slow_baseline, eager])
-    assert first is not None
+    assert first == slow_baseline.speed.latency_p50_ms
     assert second is not None
-    assert first.value == 5.0
     assert second.value == pytest.approx(30), "the baselines took 40 and 20 ms"
-    assert first.low < 5.0 * (1 - BETWEEN_RUNS) < 5.0 * (1 + BETWEEN_RUNS) < first.high, "another run may show that"
 
 
 def test_a_throughput_on_cuda_graphs_keeps_the_order_and_the_interval_of_the_speedups() -> None:
@@ -111,22 +108,6 @@ def test_a_throughput_on_cuda_graphs_keeps_the_order_and_the_interval_of_the_spe
         speedup = record.speed.by_batch_size[32].speedup
         assert found is not None
         assert found.high / found.low == pytest.approx(speedup.high / speedup.low)
-
-
-def test_the_noise_between_runs_is_that_of_the_two_runs_in_benchmarks() -> None:
-    changes = []
-    for model in ("distilbert", "gpt2"):
-        first, second = (latencies_of_graphs(f"{run}{model}") for run in ("earlier/", ""))
-        changes += [math.log(second[quant] / first[quant]) for quant in first]
-    assert round(math.sqrt(sum(change**2 for change in changes) / 2 / len(changes)), 3) == BETWEEN_RUNS
-
-
-def latencies_of_graphs(table: str) -> dict[str, float]:
-    """By number format, at batch size 1."""
-    records = find_records(CPU.parent / f"h100/{table}.jsonl")
-    return {
-        one.choices["quant"]: one.speed.latency_p50_ms.value for one in records if one.choices["runtime"] != "torch"
-    }
 
 
 def test_a_greater_speedup_is_a_greater_throughput() -> None:

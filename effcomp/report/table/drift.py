@@ -1,8 +1,8 @@
 """Drift of the baseline between measurements.
 
 The baseline is measured again beside each row, so a speed-up is fair at its time. Its interval covers the difference
-between processes on a steady machine (`effcomp.core.statistics.PROCESS_NOISE`), not the drift of the machine over
-hours. The baselines of all rows show that drift.
+between processes within minutes (`effcomp.core.pairs`), not the drift of the machine over hours. The baselines of all
+rows show that drift.
 """
 
 from collections import defaultdict

@@ -65,7 +65,7 @@ def latency_ms(record: Record) -> Interval:
     return record.speed.by_batch_size[size].latency_p50_ms.scaled(1 / size)
 
 
-def throughput_samples_per_s(record: Record) -> float:
+def throughput_samples_per_s(record: Record) -> Interval | float:
     return record.speed.by_batch_size[max(record.speed.by_batch_size)].throughput_samples_per_s
 
 
@@ -74,13 +74,16 @@ def compression_ratio(record: Record) -> float | None:
     return None if parameters is None else 4 * parameters / record.cost.size.weights_bytes
 
 
-def memory_mb(record: Record) -> float:
+def memory_mb(record: Record) -> Interval | float:
     allocated = record.cost.memory.gpu_allocated_bytes
-    return (record.cost.memory.peak_rss_bytes if allocated is None else allocated) / MIB
+    found = record.cost.memory.peak_rss_bytes if allocated is None else allocated
+    return found.scaled(1 / MIB) if isinstance(found, Interval) else found / MIB
 
 
 def ram_added_mb(record: Record) -> float:
-    return (record.cost.memory.load_added_rss_bytes + record.cost.memory.inference_added_rss_bytes) / MIB
+    memory = record.cost.memory
+    added = (memory.load_added_rss_bytes, memory.inference_added_rss_bytes)
+    return sum(one.value if isinstance(one, Interval) else one for one in added) / MIB
 
 
 MEDIAN = "the median at the smallest batch size, over that size"

@@ -1,0 +1,82 @@
+"""Intervals over pairs of fresh processes.
+
+A process keeps for life what it was given at its start (the location of its memory, the cores of its threads), so all
+turns of a pair share an error that more turns do not average out.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from effcomp.core.interval import Interval
+
+
+class BetweenPairs(BaseModel):
+    """Deviation between pairs of fresh processes that measure the same number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
+
+    deviation: Annotated[float, Field(ge=0)]
+    """Standard deviation of the number's logarithm between pairs, which includes the deviation between turns."""
+    degrees: Annotated[int, Field(ge=1)]
+    """Degrees of freedom: pairs less 1, summed over the measurements that it was computed from."""
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "BetweenPairs":
+        """Compute the deviation between the values of at least 2 pairs, all above 0."""
+        return cls(deviation=float(np.log(values).std(ddof=1)), degrees=len(values) - 1)
+
+    @classmethod
+    def pooled(cls, found: Sequence["BetweenPairs"]) -> "BetweenPairs":
+        """Pool the deviations of several measurements: the mean variance, weighted by degrees of freedom."""
+        degrees = sum(one.degrees for one in found)
+        variance = sum(one.degrees * one.deviation**2 for one in found) / degrees
+        return cls(deviation=math.sqrt(variance), degrees=degrees)
+
+    def margin(self, pairs: int) -> float:
+        """Return the factor from the geometric mean of this many pairs to either bound of its 95 % interval."""
+        from scipy.stats import t
+
+        return math.exp(float(t.ppf(0.975, self.degrees)) * self.deviation / math.sqrt(pairs))
+
+
+PRIOR = BetweenPairs(deviation=0.036, degrees=4)
+"""Deviation that a single pair is given before this machine has shown its own: the larger of those measured on other
+machines (benchmarks/h100.md; benchmarks/same_model_twice.json has 0.008), with the weight of five pairs. Pooling it
+with measured deviations is the conjugate update of a variance (Gelman et al. 2013, "Bayesian Data Analysis", section
+2.6)."""
+
+
+def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR) -> Interval:
+    """Return a ratio or a time over pairs of processes: the geometric mean of the pairs' values, with the t interval of
+    its logarithm.
+
+    In the random-effects model a pair's value is the true one, plus the error of the pair, plus the mean error of its
+    turns. The variance between the values includes both errors, and the t interval over pairs is exact where they are
+    normal (Kalibera and Jones 2013, "Rigorous Benchmarking in Reasonable Time"). A two-level bootstrap does not need
+    normal errors, but many pairs: resamples of three have two thirds of the variance.
+
+    Args:
+        pairs: each pair's value, above 0, with its interval over turns.
+        known: deviation between other pairs, which a single pair needs: its interval is the wider one of that over its
+            turns and the t interval with the known deviation. Several pairs show their own deviation.
+    """
+    values = [pair.value for pair in pairs]
+    if len(pairs) > 1:
+        value, between = math.exp(float(np.log(values).mean())), BetweenPairs.of(values)
+        margin = between.margin(len(pairs))
+        return Interval(value=value, low=value / margin, high=value * margin, degrees=between.degrees)
+    (alone,), margin = pairs, known.margin(1)
+    low, high = min(alone.low, alone.value / margin), max(alone.high, alone.value * margin)
+    return Interval(value=alone.value, low=low, high=high, degrees=known.degrees)
+
+
+def over_pairs(values: Sequence[float]) -> Interval | float:
+    """Return a number over pairs with its t interval (`pairs_interval`); without one, the mean, where there is a single
+    pair, or a pair with a value of 0 or less, which has no logarithm."""
+    if len(values) > 1 and min(values) > 0:
+        return pairs_interval([Interval(value=value, low=value, high=value) for value in values])
+    return float(np.mean(values))

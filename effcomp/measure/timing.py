@@ -1,0 +1,135 @@
+"""Timing of an open pair: whole batches, then token by token, with memory and interference recorded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from effcomp.core.interval import Interval
+from effcomp.core.progress import Progress
+from effcomp.core.statistics import median_interval, ratio_interval
+from effcomp.measure import conditions
+from effcomp.measure.bench import Bench
+from effcomp.measure.disturbance import Repeats
+from effcomp.measure.pair import Pair, PairedTimes, in_turn, measure_batch
+from effcomp.measure.trace import Trace
+from effcomp.record import Load, Memory
+from effcomp.record.trace import Sample
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Times of one pair of processes."""
+
+    batches: dict[int, PairedTimes]
+    """By batch size."""
+    generation: PairedTimes | None
+    """Times of (turns, 1 + new tokens), the prompt first; None for models and runtimes that do not generate."""
+    memory: Memory
+    load: Load
+    before: conditions.Reading
+    """Reading of the machine before the timing of batches."""
+    after: conditions.Reading
+    """Reading of the machine after it."""
+    repeats: Repeats
+    trace: list[Sample]
+    """Resource trace of the variant's process between the two readings."""
+
+    @property
+    def times(self) -> dict[str, PairedTimes]:
+        """Times by the kind of call: `batch_32`, `generation`."""
+        batches = {f"batch_{size}": times for size, times in self.batches.items()}
+        return batches if self.generation is None else batches | {"generation": self.generation}
+
+    def estimates(self, seed: int) -> dict[str, Interval]:
+        """Return the median times in ms and the paired speed-ups, each with its interval over the pair's turns."""
+        found = {}
+        for size, times in self.batches.items():
+            found[f"batch_{size}.latency"] = median_interval(times.variant, seed)
+            found[f"batch_{size}.speedup"] = ratio_interval(times.baseline, times.variant)
+        if self.generation is not None:
+            baseline, variant = self.generation.baseline, self.generation.variant
+            for name, steps in (("prefill", slice(0, 1)), ("decode", slice(1, None))):
+                found[f"{name}.latency"] = median_interval(variant[:, steps], seed)
+                found[f"{name}.speedup"] = ratio_interval(baseline[:, steps], variant[:, steps])
+        return found
+
+
+def time_pair(pair: Pair, bench: Bench) -> Timed:
+    """Time both sides of an open pair in turn at each batch size, then token by token where both generate."""
+    before = conditions.read(pair.device)
+    generates = pair.generates and bench.new_tokens > 0
+    repeats = Repeats(bench.turns * (len(bench.batch_sizes) + generates))
+    _, resting_rss = (worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant))
+    batches: dict[int, PairedTimes] = {}
+    with (
+        Trace(pair.variant.pid, bench.trace_interval_s, pair.device) as trace,
+        Progress("timing both sides in turn", len(bench.batch_sizes)) as progress,
+    ):
+        for batch_size in bench.batch_sizes:
+            batches[batch_size] = measure_batch(pair, bench, batch_size, repeats, progress.add)
+    after = conditions.read(pair.device)
+    peaks = [worker.ask("peak") for worker in (pair.baseline, pair.variant)]
+    return Timed(
+        batches=batches,
+        generation=time_generation(pair, bench, repeats) if generates else None,
+        memory=memory(pair, resting_rss, peaks),
+        load=load(pair),
+        before=before,
+        after=after,
+        repeats=repeats,
+        trace=trace.samples,
+    )
+
+
+def time_generation(pair: Pair, bench: Bench, repeats: Repeats) -> PairedTimes:
+    """Let both sides decode after the same prompts in turn. The prompts are shorter than bench.prompt_tokens where the
+    texts are shorter or the model reads fewer tokens."""
+    longest = pair.sides[0].longest() or bench.prompt_tokens + bench.new_tokens
+    prompts = pair.own.cut(min(bench.prompt_tokens, longest - bench.new_tokens, int(pair.own.offsets[-1])))
+    generator = np.random.default_rng(pair.number)
+    times: tuple[list[list[float]], list[list[float]]] = ([], [])
+    with Progress("timing generation", bench.turns + 1) as progress:
+        for number in range(bench.turns + 1):
+            prompt = prompts.batch(generator.integers(0, len(prompts), 1))["input_ids"][0].tolist()
+            answers = in_turn(pair, number, repeats, "generate", prompt=prompt, new_tokens=bench.new_tokens)
+            for side, answer in enumerate(answers if number > 0 else []):  # the first is the warm-up
+                times[side].append([ns / 1e6 for ns in answer["ns"]])
+            progress.add(1)
+    baseline, variant = (np.array(side) for side in times)
+    tokens = float(prompts.lengths[0])
+    return PairedTimes(baseline, variant, mean_tokens=tokens, mean_width=tokens, gpu=None)
+
+
+def memory(pair: Pair, resting_rss: int, peaks: Sequence[dict[str, Any]]) -> Memory:
+    """Return the memory that loading and calling added, in bytes.
+
+    Args:
+        resting_rss: bytes of the variant, loaded, before the timed calls.
+        peaks: the peaks of baseline and variant during the timed calls.
+    """
+    loaded, (baseline_peak, peak) = pair.variant.loaded, peaks
+    gpu = peak["gpu"] or {}
+    return Memory(
+        peak_rss_bytes=max(loaded["peak_rss"], peak["peak_rss"]),
+        library_rss_bytes=loaded["library_rss"],
+        load_added_rss_bytes=max(0, loaded["rss"] - loaded["library_rss"]),
+        inference_added_rss_bytes=max(0, peak["peak_rss"] - resting_rss),
+        baseline_peak_rss_bytes=max(pair.baseline.loaded["peak_rss"], baseline_peak["peak_rss"]),
+        pss_bytes=loaded["pss"],
+        gpu_allocated_bytes=gpu.get("allocated"),
+        gpu_reserved_bytes=gpu.get("reserved"),
+        gpu_process_bytes=gpu.get("process"),
+    )
+
+
+def load(pair: Pair) -> Load:
+    """Return the times of loading and of the first call, which includes compilation where the runtime compiles."""
+    loaded = pair.variant.loaded
+    compiling = (loaded["first_call_ns"] - loaded["later_call_ns"]) / 1e6 if pair.sides[1].runtime.compiles else None
+    return Load(
+        load_time_ms=loaded["load_ns"] / 1e6,
+        first_call_ms=loaded["first_call_ns"] / 1e6,
+        compile_ms=compiling,
+    )

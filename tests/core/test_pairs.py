@@ -1,0 +1,95 @@
+"""Intervals over pairs of processes hold the truth as often as they promise, and know no unit and no order."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from effcomp.core.interval import Interval
+from effcomp.core.pairs import PRIOR, BetweenPairs, over_pairs, pairs_interval
+from effcomp.core.statistics import Floats, ratio_interval
+
+TRIES = 800
+BAND = (0.93, 0.97)
+
+
+def simulated(generator: np.random.Generator, shape: tuple[int, ...], between: float, within: float) -> Floats:
+    """Logarithms of turns' ratios, (..., turns), around 0: an error for each pair, and one for each turn."""
+    return generator.normal(0, between, (*shape[:-1], 1)) + generator.normal(0, within, shape)
+
+
+def of_turns(logarithms: Floats) -> Interval:
+    """The ratio of one pair whose turns have these."""
+    return ratio_interval(np.exp(logarithms)[:, None], np.ones((len(logarithms), 1)))
+
+
+def without_interval(value: float) -> Interval:
+    return Interval(value=value, low=value, high=value)
+
+
+@pytest.mark.parametrize("pairs", [2, 3, 5])
+@pytest.mark.parametrize(("between", "within"), [(0.0, 0.03), (0.01, 0.03), (0.03, 0.01)])
+def test_the_interval_over_pairs_holds_the_truth_in_19_of_20_tries(pairs: int, between: float, within: float) -> None:
+    generator = np.random.default_rng(pairs)
+    tries = simulated(generator, (TRIES, pairs, 12), between, within)
+    medians = np.exp(np.median(tries, axis=2))
+    found = [pairs_interval([without_interval(value) for value in one]) for one in medians]
+    assert BAND[0] <= np.mean([one.low <= 1 <= one.high for one in found]) <= BAND[1]
+
+
+@pytest.mark.parametrize(("between", "within"), [(0.02, 0.03), (0.03, 0.01)])
+def test_one_pair_holds_the_truth_by_the_known_difference(between: float, within: float) -> None:
+    generator, held = np.random.default_rng(1), 0
+    for one, *others in simulated(generator, (TRIES, 6, 15), between, within):
+        known = BetweenPairs.of([float(np.exp(np.median(other))) for other in others])
+        found = pairs_interval([of_turns(one)], known)
+        held += found.low <= 1 <= found.high
+    assert BAND[0] <= held / TRIES <= BAND[1]
+
+
+def test_turns_alone_do_not_hold_what_another_pair_shows() -> None:
+    tries = simulated(np.random.default_rng(2), (TRIES, 15), between=0.03, within=0.01)
+    assert np.mean([one.low <= 1 <= one.high for one in map(of_turns, tries)]) < 0.5
+
+
+def test_a_pair_that_is_noisier_than_the_known_difference_keeps_its_own_interval() -> None:
+    noisy = Interval(value=1.0, low=0.5, high=1.9)
+    assert pairs_interval([noisy], BetweenPairs(deviation=0.001, degrees=4)) == noisy.model_copy(update={"degrees": 4})
+
+
+def test_the_deviation_between_one_pair_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        BetweenPairs(deviation=0.1, degrees=0)
+
+
+def test_one_pair_has_the_prior_until_measured_deviations_outweigh_it() -> None:
+    alone, steady = Interval(value=2.0, low=2.0, high=2.0), BetweenPairs(deviation=0.02, degrees=2)
+    widths = []
+    for measured in (0, 1, 10, 1000):
+        found = pairs_interval([alone], BetweenPairs.pooled([PRIOR, *measured * [steady]]))
+        widths.append(found.high / found.low)
+    assert pairs_interval([alone]).high == pytest.approx(2 * np.exp(2.776445 * 0.036)), "t of four degrees"
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] == pytest.approx(np.exp(2 * 1.96 * 0.02), rel=1e-3)
+
+
+@given(st.lists(st.floats(0.01, 1e4), min_size=2, max_size=6), st.sampled_from([1e-3, 7.0]))
+def test_an_interval_over_pairs_knows_no_unit_and_turns_with_its_sides(values: list[float], unit: float) -> None:
+    def of(values: list[float]) -> Interval:
+        return pairs_interval([without_interval(value) for value in values])
+
+    found, scaled, back = of(values), of([one * unit for one in values]), of([1 / one for one in values])
+    assert min(values) * (1 - 1e-9) <= found.value <= max(values) * (1 + 1e-9)
+    assert (scaled.value, scaled.low, scaled.high) == pytest.approx(
+        (found.value * unit, found.low * unit, found.high * unit)
+    )
+    assert (back.value, back.low, back.high) == pytest.approx((1 / found.value, 1 / found.high, 1 / found.low))
+
+
+def test_a_number_without_a_logarithm_in_a_pair_and_that_of_a_single_pair_have_no_interval() -> None:
+    assert over_pairs([3.0]) == 3.0
+    assert over_pairs([0.0, 4.0, 5.0]) == 3.0
+    found = over_pairs([4.0, 9.0])
+    assert isinstance(found, Interval)
+    assert found.value == pytest.approx(6.0)
