@@ -4,14 +4,11 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from effcomp.core.interval import NORMAL_975, Interval
-from effcomp.find.chance import quantile
 from effcomp.find.plan import Candidate, Plan
 from effcomp.find.search import Found
 from effcomp.pipeline.again import ways_on
-from effcomp.record import Record, Row
+from effcomp.record import Record
 from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.recommend import Recommendation, recommend
 from effcomp.report.rows import rows
@@ -28,8 +25,6 @@ class Answer:
     recommendation: Recommendation
     confirmed: int
     """Number of finalists that were confirmed; 0 where the looks ruled out all."""
-    tests: int
-    """Number of finalists, for which the intervals are corrected."""
     dropped: list[str]
     """Why each of the others is no finalist, in a line."""
     winner: Candidate | None
@@ -44,54 +39,17 @@ def answer(goal: Goal, found: Found) -> Answer:
     Args:
         found: of a search that measured one candidate at least.
     """
-    judged = {name: widened(record, found.tests) for name, record in (found.finals or last_looks(found)).items()}
-    recommendation = recommend(rows(list(judged.values())), goal)
+    judged = found.finals or last_looks(found)
+    recommendation = recommend(rows(list(judged.values())), goal, found.tests)
     winner = next((name for name, record in judged.items() if record is recommendation.winner), None)
     dropped = [f"{one.name}: {reason}" for one, reason in found.dropped.items()]
-    return Answer(recommendation, len(found.finals), found.tests, dropped, winner)
+    return Answer(recommendation, len(found.finals), dropped, winner)
 
 
 def last_looks(found: Found) -> dict[Candidate, Record]:
     """Return the looks with the most examples."""
     most = max(record.truth.data.test_examples for record in found.looks.values())
     return {name: record for name, record in found.looks.items() if record.truth.data.test_examples == most}
-
-
-def widened(record: Record, tests: int) -> Record:
-    """Return a record whose 95 % intervals are those for this number of tests, by Bonferroni: with all of them the
-    chance of any wrong verdict stays under 5 %.
-
-    Differences are widened around their middle, which is exact for the adjusted Wald interval of an accuracy
-    difference; speeds and costs around the middle of their logarithms.
-    """
-    factor = quantile(tests) / NORMAL_975
-    arithmetic, geometric = ("quality", "versus_baseline"), ("speed", "cost")
-    changes = {name: stretched(getattr(record, name), factor, geometric=False) for name in arithmetic}
-    changes |= {name: stretched(getattr(record, name), factor, geometric=True) for name in geometric}
-    return record.model_copy(update=changes)
-
-
-def stretched(value: Any, factor: float, geometric: bool) -> Any:
-    """Return a row, or a part of one, with every interval in it stretched."""
-    match value:
-        case Interval():
-            return stretch(value, factor, geometric)
-        case Row():
-            return value.model_copy(update={name: stretched(inner, factor, geometric) for name, inner in value})
-        case dict():
-            return {name: stretched(inner, factor, geometric) for name, inner in value.items()}
-        case _:
-            return value
-
-
-def stretch(interval: Interval, factor: float, geometric: bool) -> Interval:
-    """Stretch an interval around its middle, or a positive one around the middle of its logarithms."""
-    if geometric and interval.low > 0:
-        middle = (interval.low * interval.high) ** 0.5
-        half = (interval.high / interval.low) ** (0.5 * factor)
-        return Interval(value=interval.value, low=middle / half, high=middle * half)
-    middle, reach = (interval.high + interval.low) / 2, (interval.high - interval.low) / 2 * factor
-    return Interval(value=interval.value, low=middle - reach, high=middle + reach)
 
 
 def in_words(one: Answer, record: Record | None, folder: Path | None) -> str:
@@ -104,11 +62,7 @@ def in_words(one: Answer, record: Record | None, folder: Path | None) -> str:
     print_recommendation(one.recommendation, text)
     lines = [text.getvalue().rstrip(), ""]
     if one.confirmed:
-        level = 100 * (1 - 0.05 / one.tests)
-        lines.append(
-            f"Confirmed on test examples that the search did not use; intervals of {level:.1f} %, which is 95 % "
-            f"corrected for {one.tests} finalist{'s' if one.tests > 1 else ''}."
-        )
+        lines.append("Confirmed on test examples that the search did not use.")
     else:
         lines.append("The looks ruled out every candidate; none was measured with the whole bench.")
     if one.dropped:

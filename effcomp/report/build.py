@@ -11,7 +11,7 @@ from effcomp.core.errors import UserError
 from effcomp.record import Quality, Record
 from effcomp.report.choose.fronts import among, scope, tradeoffs
 from effcomp.report.choose.goal import Goal
-from effcomp.report.choose.recommend import Recommendation, recommend
+from effcomp.report.choose.recommend import Recommendation, compared, recommend
 from effcomp.report.figures import bars
 from effcomp.report.figures.confusion import confusion_figure
 from effcomp.report.figures.curves import training_figure
@@ -73,7 +73,8 @@ def write(found: list[Found], target: Path, left_out: list[str], goal: Goal | No
     """
     records = [one.record for one in found]
     comparison, further = compare(records), further_tables(records)
-    recommendation = recommend(comparison.rows, goal) if goal is not None else None
+    rows = comparison.rows
+    recommendation = recommend(rows, goal, compared(rows, goal)) if goal is not None else None
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from effcomp.pipeline.compose import composed
 from effcomp.report.choose.goal import parse_goal
-from effcomp.report.choose.recommend import recommend
+from effcomp.report.choose.recommend import compared, recommend
 from effcomp.report.objectives import OBJECTIVES
 from effcomp.report.rows import rows
 from effcomp.report.sources import find_records
@@ -58,7 +58,8 @@ def test_the_table_is_that_of_the_records_in_benchmarks() -> None:
 def test_the_recommendation_is_that_of_the_records_in_benchmarks() -> None:
     drawn = io.StringIO()
     goal = parse_goal(["max_accuracy_drop=0.5", "minimize=latency_p50_ms"])
-    print_recommendation(recommend(rows(find_records(ROOT / "benchmarks/cpu/minilm_sst2.jsonl")), goal), drawn)
+    found = rows(find_records(ROOT / "benchmarks/cpu/minilm_sst2.jsonl"))
+    print_recommendation(recommend(found, goal, compared(found, goal)), drawn)
     assert drawn.getvalue().strip() in (ROOT / "docs/recommend.md").read_text()
 
 

@@ -1,13 +1,14 @@
 """Recommendation: the best configuration for a goal, and why the next ones lost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.goal import Goal
+from effcomp.report.choose.multiplicity import widened
 from effcomp.report.objectives import OBJECTIVES, Objective, comparable, keeps_time
 from effcomp.report.rows import NamedRecord, spread
 from effcomp.report.words import facts, three_digits
@@ -39,13 +40,25 @@ class Recommendation:
     """Why the next ones lost, each in a sentence."""
     winner: Record | None = None
     """The record of the best configuration; None where none keeps the limits."""
+    tests: int = 1
+    """Number of configurations that the intervals are corrected for."""
+
+    @property
+    def level(self) -> str | None:
+        """Confidence level of the intervals in a sentence; None where it is 95 %."""
+        if self.tests == 1:
+            return None
+        return f"intervals of {100 - 5 / self.tests:.2f} %: 95 % corrected for {self.tests} configurations (Bonferroni)"
 
 
-def recommend(rows: Sequence[NamedRecord], goal: Goal) -> Recommendation:
+def recommend(rows: Sequence[NamedRecord], goal: Goal, tests: int = 1) -> Recommendation:
     """Return the best configuration of those that keep every limit.
 
-    A limit is kept when the whole 95 % interval lies within it; the baseline loses nothing against itself. Speeds
-    are compared by the speed-ups over the baseline, or as times (`comparable`).
+    A limit is kept when the whole interval lies within it; the baseline loses nothing against itself. Speeds are
+    compared by the speed-ups over the baseline, or as times (`comparable`).
+
+    Args:
+        tests: number of configurations that the intervals are corrected for (`widened`).
 
     Raises:
         UserError: no record has the number that is asked for, or they are not of one test set.
@@ -53,12 +66,13 @@ def recommend(rows: Sequence[NamedRecord], goal: Goal) -> Recommendation:
     if len({row.record.truth.data.fingerprint for row in rows}) > 1:
         raise UserError("--recommend: these records are of several test sets; choose one with --where task=NAME")
     objective = OBJECTIVES[goal.objective]
-    found = sorted(candidates(rows, goal), key=lambda one: one.value.value, reverse=objective.direction == "maximize")
+    judged = [replace(row, record=widened(row.record, tests)) for row in rows]
+    found = sorted(candidates(judged, goal), key=lambda one: one.value.value, reverse=objective.direction == "maximize")
     kept = [one for one in found if not one.broken]
     if not kept:
         others = [f"{one.row.name}: {one.number} {one.unit}, but {one.broken[0]}" for one in found[:EXPLAINED]]
         others += more(len(found) - EXPLAINED, "do not keep them either")
-        return Recommendation(goal.text, "no configuration can be shown to keep the limits", others)
+        return Recommendation(goal.text, "no configuration can be shown to keep the limits", others, None, tests)
     best, behind = kept[0], kept[1:]
     before = found[: found.index(best)]
     return Recommendation(
@@ -72,8 +86,16 @@ def recommend(rows: Sequence[NamedRecord], goal: Goal) -> Recommendation:
             *more(len(found) - len(before) - len(kept), "come behind it and do not keep the limits"),
             *more(len(rows) - len(found), f"have no {objective.quantity.label}"),
         ],
-        best.row.record,
+        next(row.record for row in rows if row.name == best.row.name),
+        tests,
     )
+
+
+def compared(rows: Sequence[NamedRecord], goal: Goal) -> int:
+    """Return the number of configurations that a recommendation compares: those with the objective, without the
+    baseline."""
+    value = OBJECTIVES[goal.objective].value
+    return max(1, sum(not is_baseline(row.record) and value(row.record) is not None for row in rows))
 
 
 def candidates(rows: Sequence[NamedRecord], goal: Goal) -> list[Candidate]:

@@ -60,8 +60,9 @@ def print_comparison(
 
 
 def print_recommendation(recommendation: Recommendation, stream: TextIO) -> None:
-    """Return the best configuration, and a line for each of the next."""
-    print(f"\nrecommended for {recommendation.asked}\n", file=stream)
+    """Print the best configuration, and a line for each of the next."""
+    level = "" if recommendation.level is None else f"\n({recommendation.level})"
+    print(f"\nrecommended for {recommendation.asked}{level}\n", file=stream)
     for mark, line in [("best", recommendation.best), *(("-", line) for line in recommendation.others)]:
         print(fill(line, LINE, initial_indent=f"{mark:6}", subsequent_indent=" " * 6), file=stream)
 

@@ -1,0 +1,58 @@
+"""Correction of intervals for the number of configurations that are compared."""
+
+from functools import cache
+from typing import Any
+
+from effcomp.core.interval import Interval
+from effcomp.record import Record, Row
+
+GEOMETRIC = ("speed", "cost")
+"""Sections of the Record whose intervals are stretched on a logarithmic scale."""
+
+
+def widened(record: Record, tests: int) -> Record:
+    """Return a record whose 95 % intervals are those of level 1 - 0.05 / tests.
+
+    By Bonferroni's inequality (Dunn 1961, "Multiple Comparisons Among Means") all intervals of one kind hold together
+    in 95 % of comparisons, so the choice of the best one does not make them optimistic. Several limits on one
+    configuration need no correction: all of them have to hold (intersection-union test, Berger 1982).
+    """
+    sections = {name: stretched(getattr(record, name), tests, name in GEOMETRIC) for name in Record.model_fields}
+    return record.model_copy(update=sections)
+
+
+def stretched(value: Any, tests: int, geometric: bool) -> Any:
+    """Return a row, or a part of one, with every interval in it stretched."""
+    match value:
+        case Interval():
+            return stretch(value, tests, geometric)
+        case Row():
+            return value.model_copy(update={name: stretched(inner, tests, geometric) for name, inner in value})
+        case dict():
+            return {name: stretched(inner, tests, geometric) for name, inner in value.items()}
+        case _:
+            return value
+
+
+def stretch(interval: Interval, tests: int, geometric: bool) -> Interval:
+    """Stretch both sides of an interval from its value: by the ratio of the two levels' quantiles, of the t
+    distribution where the interval has degrees of freedom, else of the normal one.
+
+    Args:
+        geometric: stretch the logarithms of positive bounds.
+    """
+    factor = quantile(0.05 / tests, interval.degrees) / quantile(0.05, interval.degrees)
+    value, low, high = interval.value, interval.low, interval.high
+    if geometric and low > 0:
+        bounds = value * (low / value) ** factor, value * (high / value) ** factor
+    else:
+        bounds = value + (low - value) * factor, value + (high - value) * factor
+    return interval.model_copy(update={"low": bounds[0], "high": bounds[1]})
+
+
+@cache
+def quantile(level: float, degrees: int | None) -> float:
+    """Return the two-sided quantile: 1.96 for a level of 0.05 and no degrees of freedom."""
+    from scipy.stats import norm, t
+
+    return float(norm.isf(level / 2) if degrees is None else t.isf(level / 2, degrees))
