@@ -52,3 +52,24 @@ def test_the_page_of_the_coherence_score_has_the_numbers_of_its_benchmark() -> N
         for name, variant in measured[panel]["variants"].items():
             score = Interval(**variant["score"])
             assert f"| {name} | {score.value:.2f} [{score.low:.2f}, {score.high:.2f}] |" in page
+
+
+def test_the_page_on_intervals_has_the_numbers_of_the_planted_effects() -> None:
+    page = (ROOT / "docs/how-sure.md").read_text()
+    found = json.loads((BENCHMARKS / "planted_effects.json").read_text())
+
+    def percent(share: dict[str, float]) -> str:
+        return "{value:.1f} % [{low:.1f}, {high:.1f}]".format(**{key: 100 * one for key, one in share.items()})
+
+    for row in found["speed"]:
+        assert row["coverage"]["value"] >= 0.9
+        shown = f"{percent(row['coverage'])}, {row['median_width_percent']:.1f} %"
+        assert row["speedup"] != 1.1 or shown in page
+    for row in found["accuracy"]:
+        assert row["coverage"]["value"] >= 0.9
+        assert row["drop_points"] < 0.5 or row["called_not_worse"]["value"] <= 0.05
+        shown = f"| {row['drop_points']:g} | {percent(row['coverage'])} | {percent(row['called_not_worse'])} |"
+        assert row["examples"] != 872 or shown in page
+    choice = found["choice_of_the_best"]
+    assert f"in {100 * choice['any_kept_at_95_percent_each']['value']:.0f} % of simulated comparisons" in page
+    assert f"in {100 * choice['any_kept_with_corrected_intervals']['value']:.1f} % with" in " ".join(page.split())

@@ -1,0 +1,107 @@
+"""Measured again, does the new value lie in the interval of the first measurement?
+
+    python benchmarks/replication.py                                 (some five hours; best on a quiet machine)
+    python benchmarks/replication.py --times 2 --configurations 2 bench=quick      (a trial)
+
+Measures CONFIGURATIONS over three runtimes in rounds: each round measures every configuration once, so that repeats of
+one lie as far apart as the rounds take, or --pause minutes more. Each measurement is appended to
+multirun/replication.ndjson at once; the same command goes on from there. Further words are overrides of effcomp. When
+all rounds are measured it writes replication.json beside this file: for each number and configuration, the share of
+later values that lie in the first interval.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import effcomp
+from effcomp.core.interval import Interval
+from effcomp.record import Record
+
+BASE = ["model=minilm", "task=rotten_tomatoes", "task.test_size=1000", "finetune.train_samples=3000", "device=cpu"]
+CONFIGURATIONS = [
+    *(["quant=none", f"runtime={name}"] for name in ("onnxruntime", "openvino")),
+    *(["quant=int8_dynamic", f"runtime={name}"] for name in ("torch", "onnxruntime", "openvino")),
+    *(["quant=bf16", f"runtime={name}"] for name in ("torch", "openvino")),
+    *([f"quant={name}", "runtime=torch"] for name in ("nf4", "int4")),
+]
+LINES = Path("multirun/replication.ndjson")
+
+
+def numbers(record: Record) -> Iterator[tuple[str, Any]]:
+    """Yield the numbers that a repeat is compared by, with their names."""
+    for size, speed in record.speed.by_batch_size.items():
+        yield f"speedup, batch {size}", speed.speedup
+        yield f"latency p50, batch {size}", speed.latency_p50_ms
+        yield f"latency p99, batch {size}", speed.latency_p99_ms
+    yield "peak memory", record.cost.memory.peak_rss_bytes
+    yield "load time", record.cost.load.load_time_ms
+
+
+def measured(name: str, overrides: list[str]) -> dict[str, Any]:
+    """Measure a configuration again, and return its numbers with the conditions."""
+    record = effcomp.run([*BASE, *overrides, "tracking=none", "remeasure=true"]).record
+    found = {key: value for key, value in numbers(record) if isinstance(value, Interval)}
+    noise = record.truth.conditions.noise if record.truth.conditions is not None else []
+    return {
+        "configuration": name,
+        "time": record.truth.time,
+        "device": record.truth.machine.device,
+        "noise": noise,
+        "numbers": {key: value.model_dump() for key, value in found.items()},
+    }
+
+
+def share_inside(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return for each number how many later values lie in the first interval, over all configurations.
+
+    Args:
+        rows: in the order of their measurement.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(row["configuration"] for row in rows):
+        first, *later = [row["numbers"] for row in rows if row["configuration"] == name]
+        for key, interval in first.items():
+            values = [row[key]["value"] for row in later]
+            inside = sum(interval["low"] <= value <= interval["high"] for value in values)
+            total = found.setdefault(key, {"inside": 0, "of": 0, "by_configuration": {}})
+            total["inside"] += inside
+            total["of"] += len(values)
+            total["by_configuration"][name] = {"first": interval, "later": values, "inside": inside}
+    return {key: one | {"share": one["inside"] / one["of"]} for key, one in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=10, help="measurements of each configuration")
+    parser.add_argument("--configurations", type=int, default=len(CONFIGURATIONS), help="measure the first ones alone")
+    parser.add_argument("--pause", type=float, default=0, help="minutes to wait between rounds")
+    given, overrides = parser.parse_known_args()
+    chosen = {" ".join(words): words for words in CONFIGURATIONS[: given.configurations]}
+    rows = [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.exists() else []
+    LINES.parent.mkdir(exist_ok=True)
+    for turn in range(len(rows), given.times * len(chosen)):
+        if turn and turn % len(chosen) == 0:
+            time.sleep(60 * given.pause)
+        name = list(chosen)[turn % len(chosen)]
+        rows.append(measured(name, [*chosen[name], *overrides]))
+        with LINES.open("a") as stream:
+            stream.write(json.dumps(rows[-1]) + "\n")
+    result = {
+        "command": " ".join(["python benchmarks/replication.py", f"--times {given.times}", *overrides]),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": rows[0]["device"],
+        "noisy": sum(bool(row["noise"]) for row in rows),
+        "measurements": len(rows),
+        "share_of_later_values_in_the_first_interval": share_inside(rows),
+    }
+    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps({key: one["share"] for key, one in share_inside(rows).items()}))
+
+
+if __name__ == "__main__":
+    main()
