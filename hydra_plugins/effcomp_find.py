@@ -4,6 +4,7 @@
 the search is imported where it begins.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from omegaconf import OmegaConf
 from effcomp.core.command_line import refusing
 from effcomp.core.errors import UserError
 from effcomp.sweep.callback import Answer, SweepCallback
+from effcomp.sweep.folder import OUTCOME_FILE, model_id
 from hydra_plugins.effcomp_search import LaunchingSweeper, record_of
 
 if TYPE_CHECKING:
@@ -46,9 +48,9 @@ class Find(LaunchingSweeper):
         Raises:
             UserError: a word is wrong, or nothing can be searched.
         """
-        from effcomp.find.answer import answer, as_json, in_words
+        from effcomp.find.answer import WinnersRun, answer, as_json, in_words
         from effcomp.find.expected import expected
-        from effcomp.find.plan import described, make_plan
+        from effcomp.find.plan import BASELINE, described, make_plan
         from effcomp.find.search import FINALISTS, Search
         from effcomp.report.choose.goal import parse_goal
 
@@ -56,8 +58,8 @@ class Find(LaunchingSweeper):
         goal = parse_goal(str(self.goal).split(), "hydra.sweeper.goal:")
         seconds = seconds_of(self.budget_minutes)
         fixed, names = self.chosen(*self.words(arguments))
-        base = self.components(fixed, *(f"{group}={usual}" for group, usual in zip(SEARCHED, USUAL, strict=True)))
-        plan = make_plan(base, self.space(fixed, names))
+        base = self.components(fixed, *BASELINE.overrides)
+        plan = make_plan(base, self.space(fixed, names), goal)
         said = "\n".join([*described(plan), *expected(plan, base)])
         if self.dry_run:
             print(said)
@@ -68,8 +70,11 @@ class Find(LaunchingSweeper):
         if not found.looks:
             return  # the sweep says that no configuration came through
         one = answer(goal, found)
-        record, folder = (None, None) if one.winner is None else (found.finals[one.winner], self.folders[one.winner])
-        SweepCallback.answer = Answer(in_words(one, record, folder), as_json(one, goal, plan, found, folder))
+        run = None
+        if one.winner is not None:
+            folder = self.folders[one.winner]
+            run = WinnersRun(found.finals[one.winner], folder, model_id(folder))
+        SweepCallback.answer = Answer(in_words(one, run), as_json(one, goal, plan, found, run))
 
     def chosen(self, fixed: list[str], swept: list[Override]) -> tuple[list[str], dict[str, list[str]]]:
         """Return the overrides of all trials, and the names of the choices to search in each group.
@@ -115,8 +120,8 @@ class Find(LaunchingSweeper):
         )
         return Space(quants, prunes, runtimes)
 
-    def measure(self, fixed: list[str], trial: "Trial") -> "Record | None":
-        """Run a trial through the launcher, as any configuration of a sweep; None where it failed."""
+    def measure(self, fixed: list[str], trial: "Trial") -> "Record | str":
+        """Run a trial through the launcher, as any configuration of a sweep; return its record, or why it has none."""
         from effcomp.find.search import LOOK_BENCH
 
         assert self.launcher is not None, "Hydra calls setup first"
@@ -125,12 +130,8 @@ class Find(LaunchingSweeper):
         job = (*shared, *bench, *trial.candidate.overrides, trial.test_slice)
         (returned,) = self.launcher.launch([job], initial_job_idx=self.launched)
         self.launched += 1
-        self.folders[trial.candidate] = Path(returned.return_value)
-        return record_of(self.folders[trial.candidate])
-
-
-USUAL = ("none", "none", "torch")
-"""Choices of the baseline."""
+        folder = self.folders[trial.candidate] = Path(returned.return_value)
+        return record_of(folder) or str(json.loads((folder / OUTCOME_FILE).read_text())["reason"])
 
 
 def seconds_of(budget_minutes: float | None) -> float | None:

@@ -52,11 +52,21 @@ def last_looks(found: Found) -> dict[Candidate, Record]:
     return {name: record for name, record in found.looks.items() if record.truth.data.test_examples == most}
 
 
-def in_words(one: Answer, record: Record | None, folder: Path | None) -> str:
+@dataclass(frozen=True)
+class WinnersRun:
+    """Run that confirmed the winner."""
+
+    record: Record
+    folder: Path
+    model_id: str | None
+    """Id of its model in MLflow; None where none was logged."""
+
+
+def in_words(one: Answer, run: WinnersRun | None) -> str:
     """Return the answer as people read it, with the next commands.
 
     Args:
-        record, folder: of the winner's run; None where there is no winner.
+        run: of the winner; None where there is none.
     """
     text = io.StringIO()
     print_recommendation(one.recommendation, text)
@@ -68,12 +78,12 @@ def in_words(one: Answer, record: Record | None, folder: Path | None) -> str:
     if one.dropped:
         lines += ["", "not confirmed:", *(f"  {line}" for line in one.dropped[:SHOWN])]
         lines += [f"  {len(one.dropped) - SHOWN} more"] if len(one.dropped) > SHOWN else []
-    if record is not None:
-        lines += ["", ways_on(record, folder, None)]
+    if run is not None:
+        lines += ["", ways_on(run.record, run.folder, run.model_id)]
     return "\n".join(lines)
 
 
-def as_json(one: Answer, goal: Goal, plan: Plan, found: Found, folder: Path | None) -> str:
+def as_json(one: Answer, goal: Goal, plan: Plan, found: Found, run: WinnersRun | None) -> str:
     """Return the answer for a program."""
     return json.dumps(
         {
@@ -81,7 +91,7 @@ def as_json(one: Answer, goal: Goal, plan: Plan, found: Found, folder: Path | No
             "verdict": "none" if one.winner is None else "found",
             "answer": one.recommendation.best,
             "winner": None if one.winner is None else one.winner.overrides,
-            "run": None if folder is None else str(folder),
+            "run": None if run is None else str(run.folder),
             "finalists": [each.name for each in found.finals],
             "candidates": len(plan.unpruned) + len(plan.probes),
             "measured": found.measured,

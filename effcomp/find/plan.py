@@ -5,18 +5,21 @@ from dataclasses import dataclass, replace
 
 from effcomp.core.errors import UserError
 from effcomp.core.processors import ComputeDtype
-from effcomp.pipeline.checks import check, check_fit
-from effcomp.pipeline.compose import Components
+from effcomp.pipeline.checks import check, check_fit, count_parameters
+from effcomp.pipeline.compose import Components, pin
 from effcomp.pipeline.prepare import Run, prepare
 from effcomp.prune.base import NoPrune, Prune
 from effcomp.prune.sparse import SparsePruner
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowering, lowerings
+from effcomp.report.choose.goal import Goal
 from effcomp.runtimes.base import Runtime
 
 NARROWEST_FIRST: tuple[ComputeDtype, ...] = ("int8", "float8", "float16", "bfloat16", "float32")
 """Order of the looks: the formats with the cheapest products first, so that their times show which others are too
 slow."""
+BYTES = ("artifact_bytes", "weights_bytes")
+"""Objectives that the size of float32 weights, which no runtime stores in fewer bytes, is a lower bound of."""
 STORES_ZEROS = "it stores its zeros, and dense kernels multiply them: no bytes and no time are saved"
 
 
@@ -38,6 +41,9 @@ class Candidate:
     def name(self) -> str:
         pruned = "" if self.prune == "none" else f" + {self.prune}"
         return f"{self.quant}{pruned} on {self.runtime}"
+
+
+BASELINE = Candidate("none", "none", "torch", "float32")
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Space:
     runtimes: Mapping[str, Runtime]
 
 
-def make_plan(base: Components, space: Space) -> Plan:
+def make_plan(base: Components, space: Space, goal: Goal) -> Plan:
     """List the candidates that run on this machine. Nothing is measured or written.
 
     The baseline itself (float32 in eager PyTorch, not pruned) is no candidate: every candidate is compared with it.
@@ -79,38 +85,60 @@ def make_plan(base: Components, space: Space) -> Plan:
     Raises:
         UserError: the baseline does not run, or no candidate does.
     """
+    if not any(isinstance(prune, NoPrune) for prune in space.prunes.values()):
+        raise UserError("prune: a search tries the formats without pruning first; add none, prune=none,structured")
+    base = pin(base)
     check(base)
     run = prepare(base)
     left_out: dict[str, str] = {}
-    lacking: dict[tuple[str, str], list[str]] = {}
-    pairs = []
-    for quant_name, quant in space.quants.items():
-        for name, runtime in space.runtimes.items():
-            if name not in lowerings(quant):
-                continue
-            if reason := obstacle(run, replace(base, quant=quant, runtime=runtime)):
-                lacking.setdefault((name, reason.removeprefix(f"quant={quant_name}: ")), []).append(quant_name)
-            else:
-                pairs.append(Candidate(quant_name, "none", name, lowering(quant, name, Lowering).compute_dtype))
-    left_out |= {f"{', '.join(quants)} on {name}": reason for (name, reason), quants in lacking.items()}
-    pairs.sort(key=lambda one: NARROWEST_FIRST.index(one.compute_dtype))
-    probes = []
-    for name, prune in space.prunes.items():
-        if not isinstance(prune, NoPrune):
-            saves_nothing = STORES_ZEROS if isinstance(prune, SparsePruner) else None
-            reason = saves_nothing or obstacle(run, replace(base, prune=prune))
-            if reason is None:
-                probes.append(Candidate("none", name, "torch", "float32"))
-            else:
-                left_out[f"prune={name}"] = reason
-    baseline = Candidate("none", "none", "torch", "float32")
-    if not any(isinstance(prune, NoPrune) for prune in space.prunes.values()):
-        raise UserError("prune: a search tries the formats without pruning first; add none, prune=none,structured")
-    pairs = [one for one in pairs if one != baseline]
+    pairs, probes = pairs_of(run, space, goal, left_out), probes_of(run, space, left_out)
     if not pairs and not probes:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise UserError(f"no candidate runs here: {reasons or 'the baseline is none'}; give other choices")
     return Plan(pairs, probes, left_out, len(run.splits.test))
+
+
+def pairs_of(run: Run, space: Space, goal: Goal, left_out: dict[str, str]) -> list[Candidate]:
+    """Return every number format on every runtime that runs here, the cheapest products first; add the others to
+    `left_out`."""
+    base, found = run.components, []
+    float_bytes = 4 * count_parameters(run.head, base.model.shape(run.store))
+    lacking: dict[tuple[str, str], list[str]] = {}
+    for quant_name, quant in space.quants.items():
+        for name in (runtime for runtime in space.runtimes if runtime in lowerings(quant)):
+            lowered = lowering(quant, name, Lowering)
+            reason = obstacle(run, replace(base, quant=quant, runtime=space.runtimes[name]))
+            if reason is None and not lowered.applies_to:
+                reason = too_large(float_bytes, goal)
+            if reason is not None:
+                lacking.setdefault((name, reason.removeprefix(f"quant={quant_name}: ")), []).append(quant_name)
+            else:
+                found.append(Candidate(quant_name, "none", name, lowered.compute_dtype))
+    left_out |= {f"{', '.join(quants)} on {name}": reason for (name, reason), quants in lacking.items()}
+    found.sort(key=lambda one: NARROWEST_FIRST.index(one.compute_dtype))
+    return [one for one in found if one != BASELINE]
+
+
+def probes_of(run: Run, space: Space, left_out: dict[str, str]) -> list[Candidate]:
+    """Return each pruning method in float32 on PyTorch; add those that do not run, or save nothing, to `left_out`."""
+    found = []
+    for name, prune in space.prunes.items():
+        if isinstance(prune, NoPrune):
+            continue
+        saves_nothing = STORES_ZEROS if isinstance(prune, SparsePruner) else None
+        if reason := saves_nothing or obstacle(run, replace(run.components, prune=prune)):
+            left_out[f"prune={name}"] = reason
+        else:
+            found.append(replace(BASELINE, prune=name))
+    return found
+
+
+def too_large(float_bytes: int, goal: Goal) -> str | None:
+    """Return the reason why float32 weights of this size break a limit of the goal; None where they do not."""
+    for bound in goal.bounds:
+        if bound.objective in BYTES and bound.side == "max" and float_bytes > bound.limit:
+            return f"its float32 weights take {float_bytes:,} bytes, and max_{bound.objective}={bound.limit:,.0f}"
+    return None
 
 
 def obstacle(run: Run, parts: Components) -> str | None:

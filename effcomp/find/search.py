@@ -50,8 +50,8 @@ class Trial:
         return f"test_slice=[{self.part[0]:g},{self.part[1]:g}]"
 
 
-Measure = Callable[[Trial], Record | None]
-"""Function that measures a trial; None where it failed."""
+Measure = Callable[[Trial], Record | str]
+"""Function that measures a trial, or returns the reason why it has no record."""
 
 
 @dataclass
@@ -111,8 +111,10 @@ class Search:
         for number, candidate in enumerate(finalists):
             if number and self.over():
                 self.found.dropped[candidate] = "the time was used up before its confirmation"
-            elif (record := self.timed(Trial(candidate, CONFIRMED, final=True))) is None:
-                self.found.dropped[candidate] = "its confirmation failed"
+                continue
+            record = self.timed(Trial(candidate, CONFIRMED, final=True))
+            if isinstance(record, str):
+                self.found.dropped[candidate] = record
             else:
                 self.found.finals[candidate] = record
         return self.found
@@ -125,14 +127,16 @@ class Search:
                 reason = "the time was used up before a look at it"
             if reason is None:
                 record = self.timed(Trial(candidate, part, final=False))
-                reason = "it failed" if record is None else self.fault(record)
-                if record is not None:
+                if isinstance(record, str):
+                    reason = record
+                else:
+                    reason = self.fault(record)
                     self.found.looks[candidate] = record
             if reason is not None:
                 self.found.dropped[candidate] = reason
                 log.info("%s: left: %s", candidate.name, reason)
 
-    def timed(self, trial: Trial) -> Record | None:
+    def timed(self, trial: Trial) -> Record | str:
         start = time.monotonic()
         record = self.measure(trial)
         if not trial.final:

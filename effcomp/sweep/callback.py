@@ -28,7 +28,7 @@ from effcomp.core.errors import EXIT_CODE, UserError
 from effcomp.core.process import ProcessFailed, take_stdout
 from effcomp.core.store import write_at_once
 from effcomp.record import RECORD_FILE
-from effcomp.sweep.folder import OUTCOME_FILE, OVERRIDES_FILE, SWEEP_FILE, in_order
+from effcomp.sweep.folder import MODEL_FILE, OUTCOME_FILE, OVERRIDES_FILE, SWEEP_FILE, in_order
 from effcomp.sweep.job import JobProcess
 from effcomp.sweep.progress import place, say_begin, say_end
 from effcomp.sweep.summary import summary_of
@@ -254,4 +254,6 @@ def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
     if outcome["status"] != "done":
         log.warning("%s: %s: %s", place(sweep, folder), outcome["status"], outcome["reason"])
         write_at_once(folder / OUTCOME_FILE, json.dumps({"overrides": overrides, **outcome}) + "\n")
+    elif outcome["model_id"] is not None:
+        write_at_once(folder / MODEL_FILE, outcome["model_id"])
     say_end(sweep, folder, overrides)

@@ -14,6 +14,8 @@ from effcomp.core.store import key_hash
 
 SWEEP_FILE = "sweep.json"
 OUTCOME_FILE = "outcome.json"
+MODEL_FILE = "model_id.txt"
+"""File with the id of a configuration's model in MLflow, where one was logged."""
 CLAIMS_FOLDER = "claims"
 """Folder with a file for each configuration, named by its hash, that holds the number of the job that runs it."""
 OVERRIDES_FILE = ".hydra/overrides.yaml"
@@ -42,6 +44,12 @@ def claim(sweep: Path, folder: Path, config: dict[str, Any]) -> None:
         first = file.read_text()
         if first != folder.name:  # its own: the launcher has started it again
             raise Skipped(f"the same configuration as number {first}", same_as=first) from error
+
+
+def model_id(folder: Path) -> str | None:
+    """Return the id of a configuration's model in MLflow; None where none was logged."""
+    file = folder / MODEL_FILE
+    return file.read_text() if file.exists() else None
 
 
 def parent_run(folder: Path | None) -> str | None:

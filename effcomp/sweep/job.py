@@ -125,7 +125,8 @@ class JobProcess:
 
     @classmethod
     def run(cls, config: Any, folder: Path, sweep: Path, logging_config: Any, cwd: Path) -> dict[str, Any]:
-        """Run one configuration there; return its outcome: {"status": "done"}, or with a reason "refused" or "skipped".
+        """Run one configuration there; return its outcome: {"status": "done", "model_id": ...}, or with a reason
+        "refused" or "skipped".
 
         Args:
             config, logging_config: as plain JSON values.
@@ -161,12 +162,12 @@ class JobCommands:
 
         logging.config.dictConfig(logging_config)
         try:
-            execute(OmegaConf.create(config), Path(folder), Path(sweep))
+            model_id = execute(OmegaConf.create(config), Path(folder), Path(sweep)).model_id
         except UserError as error:
             return {"status": error.status, "reason": str(error), "same_as": error.same_as}
         except NotLogged as error:
             return {"status": "failed", "reason": str(error), "same_as": None}
-        return {"status": "done"}
+        return {"status": "done", "model_id": model_id}
 
 
 if __name__ == "__main__":

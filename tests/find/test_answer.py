@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from effcomp.core.interval import Interval
-from effcomp.find.answer import answer, as_json, in_words
+from effcomp.find.answer import WinnersRun, answer, as_json, in_words
 from effcomp.find.plan import Candidate, Plan
 from effcomp.find.search import Found
 from effcomp.record import Record
@@ -36,14 +36,16 @@ def test_the_answer_has_the_verdict_the_losers_and_the_next_commands(tmp_path: P
     kept, lost = losing(0.1, 0.3), losing(0.1, 3)
     found = Found({NF4: kept, FP4: lost}, {NF4: kept, FP4: lost}, {BF16: "it failed"}, measured=5, tests=2)
     one = answer(GOAL, found)
-    text = in_words(one, kept, tmp_path)
+    run = WinnersRun(kept, tmp_path, "m-1")
+    text = in_words(one, run)
     assert one.winner == NF4
     assert "recommended for minimize=latency_p50_ms max_accuracy_drop=1" in text
     assert "intervals of 97.50 %: 95 % corrected for 2 configurations" in text
     assert "Confirmed on test examples that the search did not use." in text
     assert "not confirmed:\n  bf16 on torch: it failed" in text
     assert "\nagain     python -m effcomp.run quant=nf4" in text
-    machine = json.loads(as_json(one, GOAL, Plan([NF4, FP4, BF16], [], {}, 1500), found, tmp_path))
+    machine = json.loads(as_json(one, GOAL, Plan([NF4, FP4, BF16], [], {}, 1500), found, run))
+    assert "mlflow models serve --env-manager local -m models:/m-1" in text
     assert (machine["verdict"], machine["measured"]) == ("found", 5)
     assert machine["winner"] == ["quant=nf4", "prune=none", "runtime=torch"]
 
@@ -51,7 +53,7 @@ def test_the_answer_has_the_verdict_the_losers_and_the_next_commands(tmp_path: P
 def test_where_the_looks_rule_out_all_the_closest_are_shown() -> None:
     found = Found(looks={NF4: losing(4, 1)}, dropped={NF4: "its accuracy falls by more than 1 points"}, measured=1)
     one = answer(GOAL, found)
-    text = in_words(one, None, None)
+    text = in_words(one, None)
     assert one.winner is None
     assert "no configuration can be shown to keep the limits" in text
     assert "accuracy falls by more than 1 points" in text

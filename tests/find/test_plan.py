@@ -7,15 +7,18 @@ import pytest
 from effcomp.core.errors import UserError
 from effcomp.find.expected import expected
 from effcomp.find.plan import STORES_ZEROS, Candidate, Plan, Space, described, make_plan
+from effcomp.report.choose.goal import parse_goal
 from tests.conftest import compose_parts
 
 
-def planned(tiny: list[str], quants: list[str], prunes: list[str], runtimes: list[str]) -> Plan:
+def planned(
+    tiny: list[str], quants: list[str], prunes: list[str], runtimes: list[str], limits: tuple[str, ...] = ()
+) -> Plan:
     def chosen(group: str, names: list[str]) -> dict:
         return {name: getattr(compose_parts(f"{group}={name}", in_product=True), group) for name in names}
 
     space = Space(chosen("quant", quants), chosen("prune", prunes), chosen("runtime", runtimes))
-    return make_plan(compose_parts(*tiny), space)
+    return make_plan(compose_parts(*tiny), space, parse_goal(["minimize=latency_p50_ms", *limits]))
 
 
 def test_every_pair_that_runs_is_a_candidate_but_the_baseline(tiny: list[str]) -> None:
@@ -43,6 +46,13 @@ def test_what_does_not_run_here_and_what_saves_nothing_is_left_out_with_the_reas
     said = "\n".join(described(plan))
     assert "1 pairs of number format and runtime run here:\n  none          onnxruntime" in said
     assert f"  prune=l1_unstructured: {STORES_ZEROS}" in said
+
+
+def test_float32_weights_above_a_limit_of_bytes_are_left_out(tiny: list[str]) -> None:
+    limit = ("max_artifact_bytes=100000",)
+    plan = planned(tiny, ["none", "int8_dynamic"], ["none"], ["torch", "onnxruntime"], limit)
+    assert {one.quant for one in plan.unpruned} == {"int8_dynamic"}
+    assert plan.left_out["none on onnxruntime"].endswith("bytes, and max_artifact_bytes=100,000")
 
 
 def test_a_pruning_is_combined_with_pairs_but_not_with_its_own_probe(tiny: list[str]) -> None:

@@ -28,7 +28,7 @@ class Measured:
     def __init__(self, **numbers: tuple[float, float]) -> None:
         self.numbers, self.trials = numbers, list[Trial]()
 
-    def __call__(self, trial: Trial) -> Record | None:
+    def __call__(self, trial: Trial) -> Record | str:
         self.trials.append(trial)
         (nf4,) = records("nf4")
         one = trial.candidate
@@ -59,7 +59,7 @@ class Measured:
         return [trial.candidate.name for trial in self.trials if trial.final]
 
 
-def searched(measured: Callable[[Trial], Record | None], plan: Plan, seconds: float | None = None) -> Search:
+def searched(measured: Callable[[Trial], Record | str], plan: Plan, seconds: float | None = None) -> Search:
     search = Search(GOAL, measured, seconds)
     search.run(plan)
     return search
@@ -121,7 +121,7 @@ def test_a_floor_above_a_measured_time_saves_the_look() -> None:
 
 
 def test_the_finalists_have_their_share_of_the_time() -> None:
-    def slow(trial: Trial) -> Record | None:
+    def slow(trial: Trial) -> Record | str:
         time.sleep(0.05)
         return measured(trial)
 
@@ -133,12 +133,12 @@ def test_the_finalists_have_their_share_of_the_time() -> None:
 
 
 def test_a_candidate_that_fails_is_dropped_and_the_others_go_on() -> None:
-    def failing(trial: Trial) -> Record | None:
-        return None if trial.candidate == PAIRS[0] else measured(trial)
+    def failing(trial: Trial) -> Record | str:
+        return "out of memory" if trial.candidate == PAIRS[0] else measured(trial)
 
     measured = Measured(bf16=(2, 0))
     search = searched(failing, Plan(PAIRS[:2], [], {}, 1500))
-    assert search.found.dropped == {PAIRS[0]: "it failed"}
+    assert search.found.dropped == {PAIRS[0]: "out of memory"}
     assert list(search.found.finals) == [PAIRS[1]]
 
 

@@ -24,6 +24,8 @@ def test_a_search_answers_and_the_same_command_again_measures_nothing(tiny: list
     assert "best  int8_dynamic: " in first.stderr
     assert first.stderr.index("recommended for") > first.stderr.index("page ")
     assert "\nload it   import effcomp" in first.stderr
+    assert "mlflow models serve" in first.stderr
+    assert "mlflow models serve" not in again.stderr, "not tracked"
 
     answers = [json.loads(file.read_text()) for file in sorted(tmp_path.glob("multirun/2*/*/results/answer.json"))]
     assert [one["winner"] for one in answers] == [["quant=int8_dynamic", "prune=none", "runtime=torch"]] * 2
