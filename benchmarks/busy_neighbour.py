@@ -47,7 +47,7 @@ FLOAT32 = Float(name="none", dtype="float32")
 
 def speedup(sides: tuple[Side, Side], tokens: Path, device: Device, repeats: Repeats) -> dict[str, Any]:
     """Return the paired speed-up at batch 1, the medians of both sides in ms, and the turns that were repeated."""
-    with Pair(sides, tokens, device) as pair:
+    with Pair(sides, (tokens, tokens), device) as pair:
         times = measure_batch(pair, BENCH, 1, repeats, lambda _: None)
     return {
         "speedup": ratio_interval(times.baseline, times.variant).model_dump(),

@@ -45,11 +45,11 @@ def one_try(side: Side, tokens: Path, device: Device, seed: int) -> dict[str, di
     """The intervals of one fresh pair: of a model against itself, and against itself slowed down."""
     generator = np.random.default_rng(seed)
     times: dict[str, tuple[list[float], list[float]]] = {"1.0": ([], []), str(SLOWDOWN): ([], [])}
-    with Pair((side, side), tokens, device) as pair:
+    with Pair((side, side), (tokens, tokens), device) as pair:
         workers = (pair.baseline, pair.variant)
         for turn in range(-2, TURNS):
             for name, found in times.items():
-                batch = generator.integers(0, len(pair.inputs), 1).tolist()
+                batch = generator.integers(0, len(pair.timed[0]), 1).tolist()
                 calls = (round(CALLS * float(name)), CALLS)
                 for i in (0, 1) if turn % 2 == 0 else (1, 0):
                     value = milliseconds(workers[i], batch, calls[i])

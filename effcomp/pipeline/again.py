@@ -14,7 +14,6 @@ from effcomp.pipeline.compose import build, composed
 from effcomp.record import Record, settings
 
 WIDTH = 100
-RECOVERY = "prune.recovery"
 NOWHERE = ("device.cores", "store", "remeasure", "tracking")
 """Settings that a command for another time or place leaves out."""
 
@@ -30,14 +29,26 @@ def overrides(config: dict[str, Any]) -> list[str]:
 
     usual = build(composed([])).config["choices"]
     typed = [f"{group}={choice}" for group, choice in config["choices"].items() if choice != usual.get(group)]
-    recovery = (config["prune"].get("recovery") or {"name": "none"})["name"]
-    if recovery != "none":
-        typed.append(f"finetune@{RECOVERY}={recovery}")
+    typed += nested("prune", config["prune"])
     unset = sorted(OmegaConf.missing_keys(composed(typed)))
     typed += [f"{name}={written(reduce(getitem, name.split('.'), config))}" for name in unset]
     found, asked = (leaves(settings(one)) for one in (build(composed(typed)).config, config))
     differing = [name for name in found if name in asked and asked[name] != found[name]]
     return typed + [f"{name}={written(asked[name])}" for name in differing if not name.startswith(NOWHERE)]
+
+
+def nested(path: str, choice: dict[str, Any]) -> list[str]:
+    """Return the overrides of the choices inside a choice of pruning: `finetune@prune.recovery=distill`.
+
+    Args:
+        path: place of the choice in the config: `prune`, `prune.then`.
+    """
+    typed = []
+    for field, group in (("then", "prune"), ("recovery", "finetune")):
+        inner = choice.get(field) or {"name": "none"}
+        if inner["name"] != "none":
+            typed += [f"{group}@{path}.{field}={inner['name']}", *nested(f"{path}.{field}", inner)]
+    return typed
 
 
 def leaves(flat: dict[str, Any]) -> dict[str, Any]:

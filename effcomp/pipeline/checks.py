@@ -14,11 +14,9 @@ from effcomp.core import machine
 from effcomp.core.errors import Skipped, UserError
 from effcomp.core.packages import require
 from effcomp.finetune.base import Finetune
-from effcomp.models.heads import HEADS, Head, longest_sequence, model_class
+from effcomp.models.heads import HEADS, POSITIONS_AFTER_PAD, Head, longest_sequence, model_class
 from effcomp.pipeline import tokens
 from effcomp.pipeline.emulation import check_emulated
-from effcomp.prune.base import Pruner
-from effcomp.prune.structured import Structured
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.runtimes.base import Runtime
@@ -52,6 +50,9 @@ def check(parts: "Components", in_sweep: bool = False) -> None:
             )
         if parts.fold is not None:
             raise UserError(f"fold={parts.fold}: the prompts of task={task.name} are its test, not training examples")
+    if task.problem == "language_modelling" and parts.prune.remaps_tokens:
+        reason = f"prune={parts.prune.name} changes the tokens, and task={task.name} compares the loss of each token"
+        raise Skipped(f"{reason}; choose a task with classes, or with texts to write")
     lowering(quant, runtime.name, Lowering)
     if parts.device.kind != "auto":
         check_runs_on(parts.device.kind, f"device={parts.device.kind}", quant, runtime)
@@ -123,8 +124,7 @@ def check_fit(run: "Run") -> None:
             as it is has learned nothing for this task; a teacher has other tokens.
     """
     parts, store, splits, head = run.components, run.store, run.splits, run.head
-    if isinstance(parts.prune, Pruner):
-        parts.prune.check_config(parts.model.shape(store))
+    parts.prune.check_config(parts.model.shape(store))
     parts.finetune.check_task(splits, head, parts.task.max_length)
     parts.prune.check_task(splits, head, parts.task.max_length)
     check_lengths(parts, head, longest_sequence(parts.model.shape(store).to_dict()))
@@ -133,7 +133,7 @@ def check_fit(run: "Run") -> None:
     if parts.task.problem == "generation" and not takes_cache(parts.model.shape(store), runtime.format.name):
         reason = f"task={parts.task.name} has texts to write, which needs a cache of keys and values"
         raise Skipped(f"{reason}; runtime={runtime.name} has none of {model_type}: choose another runtime or model")
-    runtime.format.check_model(parts.model.shape(store), head, reshaped=isinstance(parts.prune, Structured))
+    runtime.format.check_model(parts.model.shape(store), head, reshaped=parts.prune.reshapes)
     runtime.check_model(parts.model.shape(store), pairs=bool(splits.test.pairs))
     check_counts(parts, splits)
     if run.device.kind == "cuda":
@@ -143,6 +143,8 @@ def check_fit(run: "Run") -> None:
         memory_bytes = torch.cuda.get_device_properties(run.device.index).total_memory
         check_gpu_memory(parts.model.name, parts.finetune, parameters, memory_bytes)
     tokenizer = parts.model.tokenizer(store)
+    if parts.prune.remaps_tokens:
+        check_pad_id(parts.model.shape(store).model_type, tokenizer, run.tokenizer)
     check_samples(parts, splits.train, tokenizer, head)
     check_tokens(run)
     if parts.model.weights == "random":
@@ -222,13 +224,26 @@ def check_samples(
 
 
 def check_tokens(run: "Run") -> None:
-    """Check that each prompt is short enough, and the test long enough for one sequence of the length that is timed."""
+    """Check that each prompt is short enough for baseline and variant, and the test long enough for one sequence of the
+    length that is timed."""
     length = run.components.bench.fixed_length
     if length is None and run.components.task.problem != "generation":
         return
-    there = int(tokens.inputs(run).lengths.sum())
+    sides = (run.baseline(), run) if run.components.prune.remaps_tokens else (run,)
+    there = min(int(tokens.inputs(side).lengths.sum()) for side in sides)
     if length is not None and there < length:
         raise UserError(f"bench.fixed_length={length}: the test has {there} tokens; give so many or fewer")
+
+
+def check_pad_id(
+    model_type: str, before: "PreTrainedTokenizerBase | None", after: "PreTrainedTokenizerBase | None"
+) -> None:
+    """Check that positions which are counted from the pad id stay with fewer tokens."""
+    pads = {None if tokenizer is None else tokenizer.pad_token_id for tokenizer in (before, after)}
+    if model_type in POSITIONS_AFTER_PAD and len(pads) > 1:
+        raise UserError(
+            f"prune=vocabulary moves the pad token, from which {model_type} counts positions; choose another"
+        )
 
 
 def check_blocks(max_length: int, test: Examples, tokenizer: "PreTrainedTokenizerBase", head: Head) -> None:

@@ -1,6 +1,8 @@
 """Preparation of a Run from components: resolve the device, load the data, check both against the model."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
@@ -13,6 +15,9 @@ from effcomp.quant.floats import Float
 from effcomp.runtimes.torch import Torch
 from effcomp.tasks.base import Examples, Splits, fold_split, test_slice
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 @dataclass(frozen=True)
 class Run:
@@ -24,6 +29,16 @@ class Run:
     """Device, resolved: not `auto`."""
     head: Head
     splits: Splits
+
+    @cached_property
+    def tokenizer(self) -> "PreTrainedTokenizerBase | None":
+        """Tokenizer of the artifact: the model's own, or with fewer tokens; None for an architecture alone.
+
+        Raises:
+            UserError: pruning cannot take tokens from the model's own.
+        """
+        parts = self.components
+        return parts.prune.remapped(parts.model.tokenizer(self.store), self.splits.train)
 
     def baseline(self) -> "Run":
         """Return the run of the float32 baseline: the same trained model, not pruned, in eager PyTorch."""

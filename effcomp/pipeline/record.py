@@ -3,6 +3,9 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from effcomp.artifact.description import read_description
 from effcomp.artifact.file_format import Format
@@ -10,8 +13,11 @@ from effcomp.artifact.folder import artifact_bytes
 from effcomp.core import machine
 from effcomp.pipeline.training import TIMING_FILE
 from effcomp.quant.tensors import ParameterGroup
-from effcomp.record import Calibration, Data, ReadFile, Size, Software, Training
-from effcomp.tasks.base import Splits
+from effcomp.record import Calibration, Data, ReadFile, Size, Software, Training, Vocabulary
+from effcomp.tasks.base import Examples, Splits
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 def size_row(baseline: Path, variant: Path, file_format: Format, quantized: Sequence[ParameterGroup]) -> Size:
@@ -68,12 +74,13 @@ def calibration_row(variant: Path) -> Calibration | None:
     )
 
 
-def data_row(splits: Splits, train_examples: int, *, synthetic: bool) -> Data:
+def data_row(splits: Splits, train_examples: int, *, synthetic: bool, vocabulary: Vocabulary | None) -> Data:
     """Return the row of the examples that were trained and tested on.
 
     Args:
         train_examples: number of examples of the training split that were used.
         synthetic: True where the timed calls read random token ids.
+        vocabulary: the tokens that pruning left; None for the model's own.
     """
     return Data(
         fingerprint=splits.fingerprint(),
@@ -81,6 +88,32 @@ def data_row(splits: Splits, train_examples: int, *, synthetic: bool) -> Data:
         test_examples=len(splits.test),
         tokens="synthetic" if synthetic else "the task's texts",
         files=[ReadFile(file=file.name, read=read, used=used) for file, read, used in splits.rows],
+        vocabulary=vocabulary,
+    )
+
+
+def vocabulary_row(test: Examples, before: "PreTrainedTokenizerBase", after: "PreTrainedTokenizerBase") -> Vocabulary:
+    """Return the row of a vocabulary that has lost tokens.
+
+    Args:
+        test: the test examples.
+        before: the model's own tokenizer.
+        after: the tokenizer with fewer tokens.
+    """
+    gone = np.ones(len(before), dtype=bool)
+    gone[before.convert_tokens_to_ids(list(after.get_vocab()))] = False
+    sequences = [
+        before(list(column), add_special_tokens=False, verbose=False)["input_ids"]
+        for column in (test.texts, test.pairs)
+        if column
+    ]
+    tokens = [np.concatenate(columns).astype(np.int64) for columns in zip(*sequences, strict=True)]
+    respelled = [gone[ids] for ids in tokens]
+    return Vocabulary(
+        tokens=len(after),
+        baseline_tokens=len(before),
+        respelled_tokens_share=float(np.concatenate(respelled).mean()),
+        respelled_texts_share=float(np.mean([ids.any() for ids in respelled])),
     )
 
 

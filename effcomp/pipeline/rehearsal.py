@@ -51,7 +51,7 @@ def rehearse(run: "Run") -> None:
             Float(name="none", dtype="float32"),
         )
         with device_lock.shared(run.device), tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
-            write_artifact(model, tokenizer, run.head, prune, quant, form, [], few(run), Path(scratch))
+            write_artifact(model, tokenizer, run.head, prune, quant, form, [], few(run.baseline()), Path(scratch))
         (folder / REHEARSED_FILE).write_text("{}\n")
 
     run.store.get("rehearsal", key, build)

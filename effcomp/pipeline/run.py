@@ -21,13 +21,20 @@ from effcomp.pipeline.compressed import artifact
 from effcomp.pipeline.predictions import answers
 from effcomp.pipeline.prepare import Run, prepare
 from effcomp.pipeline.rates import machine_rates
-from effcomp.pipeline.record import calibration_row, data_row, size_row, software_row, training_row
+from effcomp.pipeline.record import (
+    calibration_row,
+    data_row,
+    size_row,
+    software_row,
+    training_row,
+    vocabulary_row,
+)
 from effcomp.pipeline.rehearsal import rehearse
 from effcomp.pipeline.scores import NOTHING_TO_JUDGE, judge
 from effcomp.pipeline.tokens import TOKENS_FILE, tokens
 from effcomp.pipeline.training import checkpoint, pruned
 from effcomp.quant.lowering import Lowering, lowering
-from effcomp.record import Cost, Record, Truth, label
+from effcomp.record import Cost, Record, Truth, Vocabulary, label
 from effcomp.record.result import Result
 
 log = logging.getLogger(__name__)
@@ -105,18 +112,33 @@ def compress(run: Run) -> Compressed:
     return Compressed(trained, recovered, artifact(run.baseline(), trained), artifact(run, recovered))
 
 
+def vocabulary(run: Run) -> Vocabulary | None:
+    """Return the row of the tokens that pruning leaves, and log it; None where it leaves all."""
+    own = run.baseline().tokenizer
+    if run.tokenizer is None or own is None or not run.components.prune.remaps_tokens:
+        return None
+    row = vocabulary_row(run.splits.test, own, run.tokenizer)
+    log.info(
+        "prune=%s keeps %d of %d tokens; smaller ones spell %.2f %% of the test's tokens, in %.1f %% of its texts",
+        *(run.components.prune.name, row.tokens, row.baseline_tokens),
+        *(100 * row.respelled_tokens_share, 100 * row.respelled_texts_share),
+    )
+    return row
+
+
 def compress_and_measure(run: Run) -> Result:
     """Compress; then measure with the device to itself, and score the answers."""
     started_ms, parts, device = now_ms(), run.components, run.device
-    inputs = tokens(run)
+    base = run.baseline()
+    before_inputs, after_inputs, kept = tokens(base), tokens(run), vocabulary(run)
     trained, recovered, baseline, variant = compress(run)
 
-    base = run.baseline()
     sides = (
         Side(baseline.path, base.components.runtime, base.components.quant),
         Side(variant.path, parts.runtime, parts.quant),
     )
-    pair = Pair(sides, inputs.path / TOKENS_FILE, device, parts.bench.fixed_length)
+    files = (before_inputs.path / TOKENS_FILE, after_inputs.path / TOKENS_FILE)
+    pair = Pair(sides, files, device, parts.bench.fixed_length)
     memory.release_gpu(device)  # of the training
     judges, timed = parts.model.weights != "random", list[Timed]()
     with device_lock.alone(device):
@@ -132,8 +154,8 @@ def compress_and_measure(run: Run) -> Result:
                 if number == parts.bench.pairs - 1:
                     measured = measure(pair, parts.bench, timed, facts, parts.seed)
                 if judges and number == 0:  # other work between the first pair and the next
-                    before = answers(base, pair.baseline, baseline, inputs)
-                    after = answers(run, pair.variant, variant, inputs)
+                    before = answers(base, pair.baseline, baseline, before_inputs)
+                    after = answers(run, pair.variant, variant, after_inputs)
     judged = judge(run, before, after) if judges else NOTHING_TO_JUDGE
 
     touched = lowering(parts.quant, parts.runtime.name, Lowering).applies_to
@@ -159,7 +181,10 @@ def compress_and_measure(run: Run) -> Result:
             machine=measured.machine,
             software=software_row(),
             data=data_row(
-                run.splits, parts.finetune.examples_used(run.splits.train), synthetic=parts.model.without_source
+                run.splits,
+                parts.finetune.examples_used(run.splits.train),
+                synthetic=parts.model.without_source,
+                vocabulary=kept,
             ),
             kernels=measured.kernels,
             conditions=measured.conditions,

@@ -50,7 +50,8 @@ def judge(run: "Run", before: "Answers", after: "Answers") -> Judged:
     if isinstance(before, Written) and isinstance(after, Written):
         assert isinstance(parts.task, GenerationTask), "no other task is answered with texts"
         tokenizer = parts.model.tokenizer(run.store)
-        assert tokenizer is not None, "what has weights has a tokenizer"
+        assert tokenizer is not None and run.tokenizer is not None, "what has weights has a tokenizer"
+        after = after.renumbered(run.tokenizer, tokenizer) if parts.prune.remaps_tokens else after
         asked = Asked(parts.task, test, tokenizer, run.store)
         with device_lock.shared(run.device):  # an encoder and a judge read the texts
             quality_of_texts, versus, texts = judge_texts(asked, before, after, margin, seed)

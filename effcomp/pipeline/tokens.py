@@ -20,8 +20,9 @@ MASK_SEED = 0
 
 
 def tokens(run: "Run") -> Entry:
-    """Store the token ids of the test examples, in their order: a folder with TOKENS_FILE."""
-    model, task = run.components.model, run.components.task
+    """Store the token ids of the test examples as the run's artifact reads them, in their order: a folder with
+    TOKENS_FILE."""
+    model, task, prune = run.components.model, run.components.task, run.components.prune
     key = {
         "model": model.identity(run.store),
         "data": run.splits.fingerprint(),
@@ -30,25 +31,25 @@ def tokens(run: "Run") -> Entry:
         "problem": task.problem,
         "code": code_key(__name__, type(model).__module__),
         "transformers": version("transformers"),
+        "remapped": prune.key() if prune.remaps_tokens else None,
     }
     return run.store.get("tokens", key, lambda folder: inputs(run).save(folder / TOKENS_FILE))
 
 
 def inputs(run: "Run") -> Ragged:
-    """Encode the test examples as the model reads them; for generation the prompts alone."""
-    task, tokenizer = run.components.task, run.components.model.tokenizer(run.store)
-    if task.problem == "generation" and tokenizer is not None:
-        return encode_prompts(run.splits.test, tokenizer, task.max_length)
+    """Encode the test examples as the artifact reads them; for generation the prompts alone."""
+    task = run.components.task
+    if task.problem == "generation" and run.tokenizer is not None:
+        return encode_prompts(run.splits.test, run.tokenizer, task.max_length)
     return token_ids(run, run.splits.test)
 
 
 def token_ids(run: "Run", examples: Examples) -> Ragged:
-    """Encode examples as the model reads them: a sequence for each in classification, blocks of them all in language
+    """Encode examples as the artifact reads them: a sequence for each in classification, blocks of them all in language
     modelling, random ids where the model has no tokenizer."""
-    model, max_length = run.components.model, run.components.task.max_length
-    tokenizer = model.tokenizer(run.store)
+    max_length, tokenizer = run.components.task.max_length, run.tokenizer
     if tokenizer is None:
-        return synthetic_tokens(examples, model.config(run.store).vocab_size, max_length, MASK_SEED)
+        return synthetic_tokens(examples, run.components.model.config(run.store).vocab_size, max_length, MASK_SEED)
     if run.head == "sequence_classification":
         return encode(examples, tokenizer, max_length)
     return encode_blocks(examples, tokenizer, max_length, run.head, MASK_SEED)

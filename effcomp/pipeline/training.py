@@ -13,7 +13,7 @@ from effcomp.core.code_key import code_key
 from effcomp.core.store import Entry, scratch_folder
 from effcomp.finetune.base import Job
 from effcomp.models.base import load_checkpoint
-from effcomp.prune.base import Pruner
+from effcomp.prune.base import PruneAndRecover
 from effcomp.record import model_called
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def pruned(run: "Run", trained: Entry) -> Entry:
     """Prune the checkpoint and recover it: a folder of the same kind, with the curve of the recovery and its seconds in
     TIMING_FILE. Without pruning, return the checkpoint itself."""
     prune, seed = run.components.prune, run.components.seed
-    if not isinstance(prune, Pruner):
+    if not isinstance(prune, PruneAndRecover):
         return trained
     key: dict[str, Any] = {
         "checkpoint": trained.hash,
         "prune": prune.key(),
-        "precision": prune.recovery.precision_on(run.device),
+        "precision": prune.precision_on(run.device),
         "device": run.device.kind,
         "seed": seed,
         "code": code_key(__name__),

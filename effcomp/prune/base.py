@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from effcomp.core.component import Component
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
-from effcomp.finetune.base import Finetune, Job, write_checkpoint
+from effcomp.finetune.base import Finetune, Job, TrainingCurve, write_checkpoint
 from effcomp.models.base import Model
 from effcomp.models.heads import Head
-from effcomp.tasks.base import Splits
+from effcomp.tasks.base import Examples, Splits
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,9 +26,31 @@ if TYPE_CHECKING:
 class Prune(Component):
     """Base class of pruning methods. To add one: a subclass of Pruner, conf/prune/<name>.yaml, a test."""
 
+    remaps_tokens: ClassVar[bool] = False
+    """True for a method that gives the model another tokenizer."""
+
     @property
     def trains(self) -> bool:
         return False
+
+    @property
+    def reshapes(self) -> bool:
+        """Tell whether the layers of the pruned model may differ in shape."""
+        return False
+
+    def remapped(
+        self, tokenizer: "PreTrainedTokenizerBase | None", train: Examples
+    ) -> "PreTrainedTokenizerBase | None":
+        """Return the tokenizer of the pruned model.
+
+        Args:
+            tokenizer: that of the model before; None for an architecture alone.
+            train: the training examples.
+
+        Raises:
+            UserError: the method changes the tokenizer, and cannot change this one.
+        """
+        return tokenizer
 
     def check(self, model: Model) -> None:
         """Raise UserError when the settings cannot work with this choice of model; takes no time."""
@@ -58,7 +80,9 @@ class NoPrune(Prune):
             raise UserError(f"prune.ratio={self.ratio}: prune=none keeps every weight; choose prune=structured, say")
 
 
-class Pruner(Prune):
+class PruneAndRecover(Prune):
+    """Base class of pruning that fine-tuning may follow."""
+
     recovery: Finetune
     """Fine-tuning after each step, to restore the accuracy; pruned weights stay pruned. `distill` without a teacher
     learns from the model before pruning."""
@@ -66,21 +90,6 @@ class Pruner(Prune):
     @property
     def trains(self) -> bool:
         return self.recovery.trains
-
-    @property
-    def ratios(self) -> list[float]:
-        """Return the share that is removed after each step; a single step removes all."""
-        return [1.0]
-
-    @abstractmethod
-    def apply(self, job: Job, ratio: float) -> None:
-        """Remove weights from job.model, in place, until this share of them is removed."""
-
-    @abstractmethod
-    def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
-        """Return the masks of the weights that must keep their zeros in training, by name: bool, False where the zeros
-        are.
-        """
 
     def check(self, model: Model) -> None:
         if not self.recovery.trains:
@@ -106,28 +115,65 @@ class Pruner(Prune):
         with as_recovery():
             self.recovery.check_vocabulary(tokenizer)
 
-    def write(self, job: Job, dense: Path, folder: Path) -> float:
-        """Prune job.model step by step, each followed by recovery, and write the pruned checkpoint.
+    def precision_on(self, device: Device) -> str:
+        """Return the dtype of the matrix products in the recovery on this device (resolved)."""
+        return self.recovery.precision_on(device)
+
+    @abstractmethod
+    def prune(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
+        """Prune job.model and recover it.
 
         Args:
             dense: folder of the model before pruning, the teacher of a distilling recovery.
 
         Returns:
-            Time of the recovery in seconds.
+            The job with the pruned model and its tokenizer, the training curve, and the time of the recovery in
+            seconds.
         """
-        recovery, model, curve, seconds = self.recovery.taught_by(dense), job.model, list[dict[str, Any]](), 0.0
-        for number, ratio in enumerate(self.ratios, start=1):
-            step = replace(job, model=model, scratch=job.scratch / str(number))
-            self.apply(step, ratio)
-            if recovery.trains:
-                start = time.perf_counter()
-                model, rows = recovery.train(replace(step, masks=self.masks(model)))
-                seconds += time.perf_counter() - start
-                trained = curve[-1]["step"] if curve else 0
-                curve += [{**row, "step": trained + row["step"], "prune_step": number} for row in rows]
+
+    def recover(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
+        """Train job.model, where there is a recovery; return as `prune` does."""
+        if not self.recovery.trains:
+            return job, [], 0.0
+        start = time.perf_counter()
+        model, curve = self.recovery.taught_by(dense).train(job)
+        return replace(job, model=model), curve, time.perf_counter() - start
+
+    def write(self, job: Job, dense: Path, folder: Path) -> float:
+        """Write the pruned checkpoint; return the time of the recovery in seconds (`prune`)."""
+        pruned, curve, seconds = self.prune(job, dense)
         with as_recovery():
-            write_checkpoint(model, job.tokenizer, curve, folder)
+            write_checkpoint(pruned.model, pruned.tokenizer, curve, folder)
         return seconds
+
+
+class Pruner(PruneAndRecover):
+    """Base class of methods that remove weights in steps, each followed by the recovery."""
+
+    @property
+    def ratios(self) -> list[float]:
+        """Return the share that is removed after each step; a single step removes all."""
+        return [1.0]
+
+    @abstractmethod
+    def apply(self, job: Job, ratio: float) -> None:
+        """Remove weights from job.model, in place, until this share of them is removed."""
+
+    @abstractmethod
+    def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
+        """Return the masks of the weights that must keep their zeros in training, by name: bool, False where the zeros
+        are.
+        """
+
+    def prune(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
+        curve, seconds = TrainingCurve(), 0.0
+        for number, ratio in enumerate(self.ratios, start=1):
+            step = replace(job, scratch=job.scratch / str(number))
+            self.apply(step, ratio)
+            recovered, rows, took = self.recover(replace(step, masks=self.masks(step.model)), dense)
+            job, seconds = replace(job, model=recovered.model), seconds + took
+            curve = joined(curve, [{**row, "prune_step": number} for row in rows])
+        return job, curve, seconds
 
 
 class GradualPruner(Pruner):
@@ -147,6 +193,12 @@ class GradualPruner(Pruner):
         return [self.ratio * (1 - (1 - i / self.steps) ** 3) for i in range(1, self.steps + 1)]
 
 
+def joined(curve: TrainingCurve, later: TrainingCurve) -> TrainingCurve:
+    """Return the curve of two trainings, one after the other; the steps are counted on."""
+    trained = curve[-1]["step"] if curve else 0
+    return curve + [{**row, "step": trained + row["step"]} for row in later]
+
+
 @contextmanager
 def as_recovery() -> Iterator[None]:
     """Reword a refusal of the recovery's fine-tuning with the setting names of a recovery."""
@@ -154,4 +206,14 @@ def as_recovery() -> Iterator[None]:
         yield
     except UserError as error:
         words = str(error).replace("finetune=", "finetune@prune.recovery=").replace("finetune.", "prune.recovery.")
+        raise type(error)(words) from error
+
+
+@contextmanager
+def as_nested() -> Iterator[None]:
+    """Reword a refusal of the pruning that follows another (`prune.then`) with its setting names."""
+    try:
+        yield
+    except UserError as error:
+        words = str(error).replace("prune.", "prune.then.").replace("prune=", "prune@prune.then=")
         raise type(error)(words) from error

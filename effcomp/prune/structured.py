@@ -36,6 +36,10 @@ class Structured(GradualPruner):
     samples: Annotated[int, Field(ge=1)]
     """Number of training examples, or blocks of text, that `taylor` reads; all, where there are fewer."""
 
+    @property
+    def reshapes(self) -> bool:
+        return True
+
     def check(self, model: Model) -> None:
         super().check(model)
         if model.weights == "random" and self.importance == "taylor":

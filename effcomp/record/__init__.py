@@ -24,7 +24,7 @@ from effcomp.record.quality import (
 )
 from effcomp.record.row import Row
 from effcomp.record.speed import BatchSpeed, Floor, Generation, Pairs, Scenarios, Speed
-from effcomp.record.truth import Conditions, Data, Kernel, Kernels, Machine, ReadFile, Software, Truth
+from effcomp.record.truth import Conditions, Data, Kernel, Kernels, Machine, ReadFile, Software, Truth, Vocabulary
 from effcomp.record.upgrade import READABLE, SCHEMA, upgrade
 
 __all__ = [
@@ -63,8 +63,10 @@ __all__ = [
     "Training",
     "Truth",
     "VersusBaseline",
+    "Vocabulary",
     "Writing",
     "label",
+    "prunings",
     "settings",
 ]
 
@@ -160,15 +162,23 @@ def label(config: dict[str, Any]) -> str:
     """Return a configuration in one word, to name a run: `minilm-rotten_tomatoes-nf4-structured-0.5-openvino`."""
     choices = config["choices"]
     names = [model_called(config), choices["task"], choices["quant"]]
-    if choices["prune"] != "none":
-        names.append(f"{choices['prune']}-{config['prune'].get('ratio') or ''}".rstrip("-"))
-        if (recovery := config["prune"]["recovery"]["name"]) != "none":
+    for prune in prunings(config):
+        names.append(f"{prune['name']}-{prune.get('ratio') or ''}".rstrip("-"))
+        if (recovery := prune["recovery"]["name"]) != "none":
             names.append(recovery)
     if choices["runtime"] != "torch":
         names.append(choices["runtime"])
     if config["fold"] is not None:
         names.append(f"fold{config['fold']}")
     return "-".join(names)
+
+
+def prunings(config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the settings of each pruning of a configuration, in their order: one may name another, `then`."""
+    prune = config["prune"] | {"name": config["choices"]["prune"]}
+    while prune["name"] != "none":
+        yield prune
+        prune = prune.get("then", {"name": "none"})
 
 
 def model_called(config: dict[str, Any]) -> str:

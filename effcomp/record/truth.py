@@ -1,7 +1,8 @@
 """Circumstances of a measurement: machine, software, data, executed kernels, interference."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
+from effcomp.record.quantity import Quantity
 from effcomp.record.row import Row
 
 
@@ -44,6 +45,19 @@ class ReadFile(Row):
     """Those of them that are examples, before any are drawn (task.test_size, finetune.train_samples)."""
 
 
+class Vocabulary(Row):
+    """Tokens that pruning left, and the part of the test that had others."""
+
+    tokens: int
+    """Tokens of the artifact's tokenizer."""
+    baseline_tokens: int
+    """Tokens of the model's own tokenizer."""
+    respelled_tokens_share: Annotated[float, Quantity("tokens respelled", "%", scale=100, digits=1, column=True)]
+    """Tokens of the test, by the model's own tokenizer, that are gone and that smaller ones spell, over all."""
+    respelled_texts_share: float
+    """Test examples with such a token, over all."""
+
+
 class Data(Row):
     """Examples that were trained and tested on."""
 
@@ -57,6 +71,8 @@ class Data(Row):
     """Input of the timed calls; synthetic: random ids in sequences as long as the texts would be by their words."""
     files: list[ReadFile] | None = None
     """Rows of each file that was read; empty for data of the Hub, None in older records."""
+    vocabulary: Vocabulary | None = None
+    """Tokens that prune=vocabulary left; None where the artifact has the model's own tokenizer."""
 
 
 class Kernel(Row):

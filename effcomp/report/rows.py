@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from effcomp.core.interval import Interval
-from effcomp.record import Record, model_called, settings
+from effcomp.record import Record, model_called, prunings, settings
 from effcomp.record.baseline import is_baseline
 
 BASELINE_NAME = "none (baseline)"
@@ -29,10 +29,10 @@ def name(record: Record) -> str:
     if is_baseline(record):
         return BASELINE_NAME
     words = choices["quant"]
-    if choices["prune"] != "none":
-        ratio = record.config["prune"].get("ratio")
-        words += f" + {choices['prune']}" + (f" {ratio}" if ratio is not None else "")
-        recovery = record.config["prune"].get("recovery", {}).get("name", "none")
+    for prune in prunings(record.config):
+        ratio = prune.get("ratio")
+        words += f" + {prune['name']}" + (f" {ratio}" if ratio is not None else "")
+        recovery = prune.get("recovery", {}).get("name", "none")
         words += f" + {recovery}" if recovery != "none" else ""
     if choices["runtime"] != "torch":
         words += f" on {choices['runtime']}"

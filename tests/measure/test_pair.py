@@ -19,7 +19,7 @@ def test_each_block_of_a_pair_has_fresh_processes_and_the_other_order(tiny_bert:
     columns = {"input_ids": [[6, 7, 8, 9], [10, 11]], "attention_mask": [[1, 1, 1, 1], [1, 1]]}
     pack(columns, {"input_ids": 0, "attention_mask": 0}).save(tokens)
     side = Side(artifact, Torch(name="torch"), Float(name="none", dtype="float32"))
-    pair = Pair((side, side), tokens, Device(name="cpu", kind="cpu", threads=1).resolved())
+    pair = Pair((side, side), (tokens, tokens), Device(name="cpu", kind="cpu", threads=1).resolved())
     found, first = set[int](), list[list[int]]()
     for _ in range(2):
         with pair:
