@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from effcomp.core.interval import NORMAL_975, Interval
+from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.report.choose.goal import Bound, Goal, Loss
+from effcomp.report.choose.multiplicity import quantile
 from effcomp.report.objectives import OBJECTIVES
 
 NORMAL = NormalDist()
@@ -58,19 +59,14 @@ def confirmed(seen: Interval, limit: float, tests: int, ratio: float) -> float:
 
     Args:
         seen: 95 % interval of the first sample.
+        tests: number of finalists that the second interval is corrected for.
         ratio: size of the first sample over that of the second.
     """
-    first = (seen.high - seen.low) / 2 / NORMAL_975
+    first = (seen.high - seen.low) / 2 / quantile(0.05, seen.degrees)
     second = first * math.sqrt(ratio)
-    room = limit - (seen.high + seen.low) / 2 - quantile(tests) * second
+    room = limit - (seen.high + seen.low) / 2 - quantile(0.05 / tests, seen.degrees) * second
     spread = math.hypot(first, second)
     return float(room >= 0) if spread == 0 else NORMAL.cdf(room / spread)
-
-
-def quantile(tests: int) -> float:
-    """Return the normal quantile of a two-sided 95 % interval, by Bonferroni for this number of tests (Dunn 1961,
-    "Multiple Comparisons among Means")."""
-    return NORMAL.inv_cdf(1 - 0.025 / tests)
 
 
 def cannot_win(best_value: float, goal: Goal, others: Sequence[Prospect]) -> bool:
