@@ -65,7 +65,8 @@ class Find(LaunchingSweeper):
             print(said)
             sys.exit(0)
         print(said, file=sys.stderr)
-        SweepCallback.begin(self.config, len(plan.unpruned) + len(plan.probes) * (1 + FINALISTS) + FINALISTS)
+        most = len(plan.unpruned) + len(plan.probes) * (1 + FINALISTS) + FINALISTS
+        SweepCallback.begin(self.config, most, f"find {goal.text}")
         found = Search(goal, lambda trial: self.measure(fixed, trial), seconds).run(plan)
         if not found.looks:
             return  # the sweep says that no configuration came through

@@ -28,16 +28,21 @@ from effcomp.core.errors import EXIT_CODE, UserError
 from effcomp.core.process import ProcessFailed, take_stdout
 from effcomp.core.store import write_at_once
 from effcomp.record import RECORD_FILE
-from effcomp.sweep.folder import MODEL_FILE, OUTCOME_FILE, OVERRIDES_FILE, SWEEP_FILE, in_order
+from effcomp.sweep.folder import (
+    ANSWER_FILE,
+    ANSWER_TEXT,
+    MODEL_FILE,
+    OUTCOME_FILE,
+    OVERRIDES_FILE,
+    SWEEP_FILE,
+    in_order,
+)
 from effcomp.sweep.job import JobProcess
 from effcomp.sweep.progress import place, say_begin, say_end
 from effcomp.sweep.summary import summary_of
 from effcomp.tracking.base import Tracking, Unreachable
 
 log = logging.getLogger(__name__)
-
-ANSWER_TEXT, ANSWER_FILE = "answer.txt", "answer.json"
-"""Files of the report with the answer of a search."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +84,16 @@ class SweepCallback(Callback):
             sys.exit(EXIT_CODE)
 
     @classmethod
-    def begin(cls, config: DictConfig, configurations: int) -> None:
+    def begin(cls, config: DictConfig, configurations: int, name: str | None = None) -> None:
         """Begin the sweep before its first configuration. Nothing is written earlier, so that a command that does not
         compose leaves no files.
 
         Args:
             configurations: their number; for a search its maximum.
+            name: of the parent run; None for the overrides that vary.
         """
         try:
-            cls.sweep = begin(config, configurations)
+            cls.sweep = begin(config, configurations, name)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(EXIT_CODE)
@@ -138,7 +144,7 @@ def say(error: Exception) -> None:
         traceback.print_exc()
 
 
-def begin(config: DictConfig, configurations: int) -> Sweep:
+def begin(config: DictConfig, configurations: int, name: str | None) -> Sweep:
     """Make the sweep's folder, open the parent run and write its name there.
 
     Raises:
@@ -154,7 +160,7 @@ def begin(config: DictConfig, configurations: int) -> Sweep:
     tracking.prepare()
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "multirun.yaml")
-    name = sweep_name(typed) or folder.name
+    name = name or sweep_name(typed) or folder.name
     parent = open_parent(tracking, name)
     known = {"name": name, "parent_run": parent, "uri": tracking.uri, "typed": typed, "configurations": configurations}
     write_at_once(folder / SWEEP_FILE, json.dumps(known))

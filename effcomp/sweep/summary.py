@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from effcomp.record import RECORD_FILE, Record
-from effcomp.sweep.folder import in_order
+from effcomp.sweep.folder import ANSWER_TEXT, in_order
 from effcomp.tracking.base import Summary
 from effcomp.tracking.metrics import best
 
@@ -25,9 +25,11 @@ def summary_of(folder: Path) -> Summary | None:
     texts = comparison.texts()
     wanted = [heading for heading in texts.columns[1:] if heading.startswith(COLUMNS)]
     front = results / "quality_speed.png"
+    answer = results / ANSWER_TEXT
+    found = f"```text\n{answer.read_text().strip()}\n```\n\n" if answer.exists() else ""
     return Summary(
         results,
-        f"**{subject(records)}**\n\n{to_markdown(texts[[texts.columns[0], *wanted]])}",
+        f"{found}**{subject(records)}**\n\n{to_markdown(texts[[texts.columns[0], *wanted]])}",
         best(records),
         front if front.exists() else None,
     )

@@ -35,6 +35,8 @@ def test_a_search_answers_and_the_same_command_again_measures_nothing(tiny: list
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("effcomp").experiment_id])
     (parent,) = [run for run in runs if run.data.tags["kind"] == "sweep"]
+    assert parent.info.run_name == "find minimize=artifact_bytes max_accuracy_drop=90"
+    assert "best  int8_dynamic: " in parent.data.tags["mlflow.note.content"]
     assert len([run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]) == 2
     logged = [
         file.path
