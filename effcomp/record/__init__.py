@@ -163,7 +163,7 @@ def label(config: dict[str, Any]) -> str:
     choices = config["choices"]
     names = [model_called(config), choices["task"], choices["quant"]]
     for prune in prunings(config):
-        names.append(f"{prune['name']}-{prune.get('ratio') or ''}".rstrip("-"))
+        names.append(f"{prune['name']}-{prune.get('ratio') or prune.get('target') or ''}".rstrip("-"))
         if (recovery := prune["recovery"]["name"]) != "none":
             names.append(recovery)
     if choices["runtime"] != "torch":

@@ -30,8 +30,8 @@ def name(record: Record) -> str:
         return BASELINE_NAME
     words = choices["quant"]
     for prune in prunings(record.config):
-        ratio = prune.get("ratio")
-        words += f" + {prune['name']}" + (f" {ratio}" if ratio is not None else "")
+        amount = prune.get("ratio", prune.get("target"))
+        words += f" + {prune['name']}" + (f" {amount}" if amount is not None else "")
         recovery = prune.get("recovery", {}).get("name", "none")
         words += f" + {recovery}" if recovery != "none" else ""
     if choices["runtime"] != "torch":
