@@ -41,6 +41,8 @@ class Description:
     """Parameters of the architecture, tied ones once."""
     nonzero_parameters: int
     parameters_by_kind: dict[ParameterGroup, int]
+    bits_by_layer: dict[str, int] | None = None
+    """Bits of each linear layer; None where the format gives all of them the same."""
     calibration: Calibration | None = None
     """None for a format that is not fitted to examples."""
 

@@ -79,7 +79,9 @@ def write_artifact(
     if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
         columns = tuple(tokenizer.model_input_names)
     form.write(Source(model.eval(), head, columns, probes), quant, samples, folder)
-    description = replace(description, calibration=stopwatch.calibration(samples))
+    description = replace(
+        description, bits_by_layer=quant.bits_by_layer(model), calibration=stopwatch.calibration(samples)
+    )
     model.config.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)

@@ -40,3 +40,7 @@ class Quant(Component):
         Raises:
             UserError: no codes can be fitted to these samples.
         """
+
+    def bits_by_layer(self, model: "PreTrainedModel") -> dict[str, int] | None:
+        """Return the bits of each linear layer after `round_layers`; None where all have the same."""
+        return None

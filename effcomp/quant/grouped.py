@@ -62,10 +62,15 @@ class Grouped(Quant):
     def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> None:
         if self.rounding == "nearest":
             return
-        from effcomp.quant.grouped_tensors import round_tables
         from effcomp.quant.rounding.methods import METHODS
         from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 
+        self.round_embeddings(model)
+        METHODS[self.rounding](model, dict.fromkeys(linear_layers(model, skip=HEAD_MODULES), self.grid), samples)
+
+    def round_embeddings(self, model: "PreTrainedModel") -> None:
+        """Give coded embeddings the weights that their codes will stand for, in place, before layers are fitted."""
+        from effcomp.quant.grouped_tensors import round_tables
+
         if self.embeddings != "bfloat16":
             round_tables(model, self.group_size, self.embeddings)
-        METHODS[self.rounding](model, dict.fromkeys(linear_layers(model, skip=HEAD_MODULES), self.grid), samples)

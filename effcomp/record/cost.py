@@ -50,6 +50,8 @@ class Size(Row):
     """Layers that the number format applies to: embeddings, linear layers, head, rest (biases, normalisation)."""
     quantized_share: float | None = None
     """Share of the parameters in these layers."""
+    layer_formats: dict[str, str] | None = None
+    """Number format of each linear layer, where the format chose one for each: `int4`; None elsewhere."""
 
 
 class Memory(Row):

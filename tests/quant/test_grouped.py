@@ -76,7 +76,7 @@ def test_layers_are_fitted_to_coded_embeddings(
 
 
 def test_an_artifact_is_that_of_its_rounding() -> None:
-    keys = [str(compose_parts("quant=int4", f"quant.rounding={one}").quant.key()) for one in ("nearest", *METHODS)]
+    keys = [str(compose_parts("quant=int4", f"quant.rounding={one}").quant.key()) for one in METHODS]
     assert len(set(keys)) == 5
 
 
@@ -112,4 +112,4 @@ def test_a_runtime_that_rounds_by_itself_does_not_read_chosen_codes(setting: str
 
 def test_a_change_of_a_method_makes_its_artifacts_stale() -> None:
     needed = closure(package_sources("effcomp"), frozenset({"effcomp.quant.int4"}))
-    assert {f"effcomp.quant.rounding.{name}" for name in METHODS} <= needed
+    assert {f"effcomp.quant.rounding.{name}" for name in METHODS if name != "nearest"} <= needed
