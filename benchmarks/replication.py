@@ -12,6 +12,7 @@ later values that lie in the first interval.
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -92,7 +93,7 @@ def main() -> None:
         with LINES.open("a") as stream:
             stream.write(json.dumps(rows[-1]) + "\n")
     result = {
-        "command": " ".join(["python benchmarks/replication.py", f"--times {given.times}", *overrides]),
+        "command": " ".join(["python benchmarks/replication.py", *sys.argv[1:]]),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "device": rows[0]["device"],
         "noisy": sum(bool(row["noise"]) for row in rows),

@@ -25,7 +25,7 @@ RUNS: dict[str, Words] = {
     "+experiment=nosuch": ("experiment=nosuch", "choose one of: cross_validation, demo"),
     "+experiment=gpt2_agnews": ("experiment/gpt2_agnews", "add -m"),
     "hydra/launcher=nosuch": "choose one of: basic, ray_cluster, ray_local",
-    "hydra/sweeper=nosuch": "choose one of: basic, optuna, product",
+    "hydra/sweeper=nosuch": "choose one of: basic, find, optuna, product",
     "quants=nf4": ("quants", "did you mean quant?"),
     "nosuch=1": ("nosuch", HELP),
     "quant.nosuch=1": ("quant.nosuch", HELP),
