@@ -34,7 +34,7 @@ RUNS: dict[str, Words] = {
     "quant.block_size=64": ("quant.block_size", "only quant=fp4, nf4 have this setting"),
     "prune=semi_structured_2_4 prune.ratio=0.3": (
         "prune.ratio",
-        "only prune=depth, l1_unstructured, structured have this",
+        "only prune=depth, l1_unstructured, structured, wanda have this",
     ),
     # the command itself
     "quant": ("quant", "missing EQUAL"),
@@ -61,6 +61,7 @@ RUNS: dict[str, Words] = {
     "prune=structured prune.importance=random": "'magnitude' or 'taylor'",
     "prune=structured prune.steps=0": "greater than or equal to 1",
     "prune=vocabulary prune.general=2": "less than or equal to 1",
+    "prune=wanda prune.pattern=2:8": "'unstructured' or '2:4'",
     "prune=budget prune.target=speed:3": "give what is limited and the share that stays, say parameters:0.4",
     "finetune.learning_rate=inf": "a finite number",
     "finetune.epochs=inf": "a finite number",
@@ -101,6 +102,7 @@ RUNS: dict[str, Words] = {
     "prune=vocabulary prune@prune.then=vocabulary": "the tokens are pruned already",
     f"{OFF} {WIKITEXT} prune=vocabulary": "choose a task with classes, or with texts to write",
     f"{OFF} model=gpt2 model.weights=random prune=vocabulary": "the architecture alone has not; choose another",
+    "prune=wanda prune.pattern=2:4 prune.ratio=0.3": ("prune.ratio=0.3", "leave it at 0.5"),
     "finetune=distill": ("finetune.teacher", "give the folder of a model trained on this task"),
     f"{OFF} prune=structured prune.ratio=0.99": "the largest ratio possible is 0.958",
     f"{OFF} prune=budget prune.target=parameters:0.1": "the smallest share possible is",

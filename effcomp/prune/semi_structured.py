@@ -1,10 +1,13 @@
 """Pruning in the pattern that sparse tensor cores compute with."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.finetune.base import Job
 from effcomp.models.linear import matrix, same_scale
 from effcomp.prune.sparse import SparsePruner, matrices
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 GROUP, ZEROS = 4, 2
 
@@ -19,7 +22,12 @@ class SemiStructured24(SparsePruner):
     def apply(self, job: Job, ratio: float) -> None:
         for layer in matrices(job.model).values():
             with same_scale(layer):
-                weight = matrix(layer)
-                whole = weight.shape[1] // GROUP * GROUP
-                groups = weight[:, :whole].unflatten(1, (-1, GROUP))
-                groups.scatter_(2, groups.abs().argsort(dim=2)[..., :ZEROS], 0)
+                zero_two_of_four(matrix(layer), matrix(layer).abs())
+
+
+def zero_two_of_four(weight: "Tensor", scores: "Tensor") -> None:
+    """Set the two weights of the lowest scores among each 4 consecutive inputs to zero, in place; both (outputs,
+    inputs)."""
+    whole = weight.shape[1] // GROUP * GROUP
+    lowest = scores[:, :whole].unflatten(1, (-1, GROUP)).argsort(dim=2)[..., :ZEROS]
+    weight[:, :whole].unflatten(1, (-1, GROUP)).scatter_(2, lowest, 0)
