@@ -98,8 +98,8 @@ def keep_tokens(model: "PreTrainedModel", before: "PreTrainedTokenizerBase", aft
     """
     import torch
 
-    vocabulary = after.get_vocab()
-    old = [before.get_vocab()[token] for token in sorted(vocabulary, key=lambda token: vocabulary[token])]
+    whole, vocabulary = before.get_vocab(), after.get_vocab()
+    old = [whole[token] for token in sorted(vocabulary, key=lambda token: vocabulary[token])]
     rows, ids = torch.tensor(old), {number: new for new, number in enumerate(old)}
     with torch.no_grad():
         for parameter in tables(model):
