@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, mse_loss
@@ -34,7 +35,7 @@ from effcomp.quant.tensors import linear_layers
 STEPS = 200
 """Steps of each transformer layer; the step size falls linearly from 1 / STEPS to 0 (section 4.1)."""
 BATCH = 8
-"""Samples of a step."""
+"""Samples of a step, and at most of a call."""
 LARGEST_STRETCH = 0.5
 """Largest change of a scale, as a share of it."""
 
@@ -93,7 +94,8 @@ def round_learned(model: PreTrainedModel, grids: dict[str, Grid], samples: list[
     if model.config.model_type not in ARCHITECTURES:
         known = f"it needs an architecture of {', '.join(ARCHITECTURES)}, and this is {model.config.model_type}"
         raise UserError(f"quant.rounding=learned: {known}; try quant.rounding=gptq")
-    exact, rounded, left = Walk(model, samples), Walk(model, samples), dict(grids)
+    batches = of_one_length(samples)
+    exact, rounded, left = Walk(model, batches), Walk(model, batches), dict(grids)
     with without_cache(model):
         for block in layers_of(model):
             targets, calls, own = exact.run(block), rounded.calls(block), set(block.modules())
@@ -116,6 +118,15 @@ def round_learned(model: PreTrainedModel, grids: dict[str, Grid], samples: list[
         replace_layer(model, name, fit_codes(layer.weight.detach(), moments[name], left[name]), left[name])
 
 
+def of_one_length(samples: list[Batch]) -> list[Batch]:
+    """Return the samples in batches of at most BATCH, each of one length, so that none is padded."""
+    by_length: dict[int, list[Batch]] = {}
+    for one in samples:
+        by_length.setdefault(one["input_ids"].shape[1], []).append(one)
+    runs = [group[at : at + BATCH] for group in by_length.values() for at in range(0, len(group), BATCH)]
+    return [{name: np.concatenate([one[name] for one in run]) for name in run[0]} for run in runs]
+
+
 def learn(
     model: PreTrainedModel, block: nn.Module, start: dict[str, Rounding], calls: list[Call], targets: list[Any]
 ) -> None:
@@ -124,8 +135,8 @@ def learn(
 
     Args:
         start: by the names of the linear layers.
-        calls: arguments of the transformer layer, for each sample.
-        targets: outputs of the float layer, for each sample.
+        calls: arguments of the transformer layer, for each batch.
+        targets: outputs of the float layer, for each batch.
     """
     for name, one in start.items():
         model.set_submodule(name, one)
@@ -134,8 +145,14 @@ def learn(
     for step in range(STEPS):
         for one in start.values():
             one.weight = one.rounded_weight()
-        chosen = torch.randperm(len(calls), generator=generator)[:BATCH].tolist()
-        descend(start, torch.stack([loss_of(block, calls[i], targets[i]) for i in chosen]).mean(), 1 - step / STEPS)
+        chosen, count = [], 0
+        for place in torch.randperm(len(calls), generator=generator).tolist():
+            if count >= BATCH:
+                break
+            chosen.append(place)
+            count += len(hidden_states(targets[place]))
+        loss = torch.stack([loss_of(block, calls[i], targets[i]) for i in chosen]).sum()
+        descend(start, loss, 1 - step / STEPS)
     for one in start.values():
         one.weight = one.rounded_weight().detach()
     better = distance(block, calls, targets) < before
@@ -158,9 +175,10 @@ def descend(layers: dict[str, Rounding], loss: Tensor, left: float) -> None:
 
 
 def loss_of(block: nn.Module, call: Call, target: Any) -> Tensor:
-    """Return the mean squared difference of the hidden states that the layer returns from the target's."""
-    arguments, named = call
-    return mse_loss(hidden_states(block(*arguments, **named)), hidden_states(target))
+    """Return the squared difference of the hidden states that the layer returns from the target's: the mean over
+    tokens and features, summed over the samples of the batch."""
+    (arguments, named), expected = call, hidden_states(target)
+    return mse_loss(hidden_states(block(*arguments, **named)), expected) * len(expected)
 
 
 def distance(block: nn.Module, calls: list[Call], targets: list[Any]) -> float:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,7 @@ from effcomp.core.errors import UserError
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import RoundedLinear
 from effcomp.quant.rounding import learned
-from effcomp.quant.rounding.learned import Rounding, round_learned
+from effcomp.quant.rounding.learned import Rounding, of_one_length, round_learned
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 from tests.quant.rounding.inputs import loaded, written
 
@@ -46,6 +47,13 @@ def test_pruned_weights_stay_zero_and_the_model_is_as_it_was(
         assert isinstance(layer, RoundedLinear)
         assert not layer.weight[removed[name]].any()
     assert model.config.use_cache == use_cache
+
+
+def test_batches_are_of_one_length_and_hold_every_sample() -> None:
+    samples = [{"input_ids": np.full((1, length), number)} for number, length in enumerate([3, 5, 3] * 7)]
+    batches = of_one_length(samples)
+    assert max(len(one["input_ids"]) for one in batches) <= learned.BATCH
+    assert sorted(number for one in batches for number in one["input_ids"][:, 0]) == list(range(21))
 
 
 def test_an_unknown_architecture_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
