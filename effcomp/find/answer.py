@@ -41,7 +41,7 @@ def answer(goal: Goal, found: Found) -> Answer:
     """
     judged = found.finals or last_looks(found)
     recommendation = recommend(rows(list(judged.values())), goal, found.tests)
-    winner = next((name for name, record in judged.items() if record is recommendation.winner), None)
+    winner = next((name for name, record in found.finals.items() if record is recommendation.winner), None)
     dropped = [f"{one.name}: {reason}" for one, reason in found.dropped.items()]
     return Answer(recommendation, len(found.finals), dropped, winner)
 
@@ -74,7 +74,7 @@ def in_words(one: Answer, run: WinnersRun | None) -> str:
     if one.confirmed:
         lines.append("Confirmed on test examples that the search did not use.")
     else:
-        lines.append("The looks ruled out every candidate; none was measured with the whole bench.")
+        lines.append("Not confirmed: the looks ruled out every candidate, or no confirmation came through.")
     if one.dropped:
         lines += ["", "not confirmed:", *(f"  {line}" for line in one.dropped[:SHOWN])]
         lines += [f"  {len(one.dropped) - SHOWN} more"] if len(one.dropped) > SHOWN else []

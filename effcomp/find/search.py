@@ -15,7 +15,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.find.chance import Prospect, bad_end, cannot_win, chance, good_end, most_promising
 from effcomp.find.plan import Candidate, Plan
-from effcomp.record import Record
+from effcomp.record import Generation, Record
 from effcomp.report.choose.goal import Bound, Goal, Loss
 from effcomp.report.objectives import OBJECTIVES, comparable
 
@@ -154,15 +154,17 @@ class Search:
         """Return the reason why a look rules a candidate out; None where it does not.
 
         Raises:
-            UserError: this task has no such objective or limit.
+            UserError: no configuration of this task has a number of the goal.
         """
-        if OBJECTIVES[self.goal.objective].value(record) is None:
-            raise UserError(
-                f"hydra.sweeper.goal: {record.choices['task']} has no {self.goal.objective}; ask for another"
-            )
+        task = record.choices["task"]
+        for name in (self.goal.objective, *(bound.objective for bound in self.goal.bounds)):
+            if OBJECTIVES[name].value(record) is None:
+                if not of_decoding(name):  # which some runtimes alone measure
+                    raise UserError(f"hydra.sweeper.goal: {task} has no {name} here; ask for another number")
+                return f"its {OBJECTIVES[name].quantity.label} was not measured"
         for limit in limits_of(self.goal):
             if limit.measured(record) is None:
-                raise UserError(f"hydra.sweeper.goal={self.goal.text}: a limit is on a number that was not measured")
+                raise UserError(f"hydra.sweeper.goal={self.goal.text}: {task} has another kind of quality")
             standing = limit.standing(record)
             if standing.verdict == "broken":
                 return standing.reason
@@ -223,6 +225,11 @@ class Search:
     def keep(self, kept: list[Candidate], reason: str) -> None:
         """Drop all candidates but these."""
         self.found.dropped |= {one: reason for one in self.alive() if one not in kept}
+
+
+def of_decoding(objective: str) -> bool:
+    """Return True for a number of decoding token by token."""
+    return Generation in (owner for owner, _ in OBJECTIVES[objective].field.steps)
 
 
 def limits_of(goal: Goal) -> list[Bound | Loss]:

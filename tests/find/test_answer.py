@@ -57,5 +57,13 @@ def test_where_the_looks_rule_out_all_the_closest_are_shown() -> None:
     assert one.winner is None
     assert "no configuration can be shown to keep the limits" in text
     assert "accuracy falls by more than 1 points" in text
-    assert "none was measured with the whole bench" in text
+    assert "Not confirmed: the looks ruled out every candidate" in text
     assert "again " not in text
+
+
+def test_a_candidate_whose_confirmation_failed_is_no_winner() -> None:
+    looked = losing(0.1, 0.3)
+    found = Found(looks={NF4: looked}, dropped={NF4: "out of memory"}, measured=2)
+    one = answer(GOAL, found)
+    assert one.winner is None
+    assert "nf4 on torch: out of memory" in in_words(one, None)

@@ -146,3 +146,8 @@ def test_an_objective_that_the_task_does_not_have_is_refused_after_the_first_loo
     measured = Measured(int8_dynamic=(2, 0))
     with pytest.raises(UserError, match="rotten_tomatoes has no perplexity"):
         Search(parse_goal(["minimize=perplexity"]), measured, None).run(Plan(PAIRS[:1], [], {}, 1500))
+
+
+def test_a_candidate_whose_runtime_does_not_decode_is_dropped_where_decoding_counts() -> None:
+    search = Search(parse_goal(["minimize=decode_ms_per_token"]), Measured(int8_dynamic=(2, 0)), None)
+    assert search.run(Plan(PAIRS[:1], [], {}, 1500)).dropped == {PAIRS[0]: "its decode was not measured"}
