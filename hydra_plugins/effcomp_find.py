@@ -60,7 +60,7 @@ class Find(LaunchingSweeper):
         fixed, names = self.chosen(*self.words(arguments))
         base = self.components(fixed, *BASELINE.overrides)
         plan = make_plan(base, self.space(fixed, names), goal)
-        said = "\n".join([*described(plan), *expected(plan, base)])
+        said = "\n".join([f"goal: {goal.text}", *described(plan), *expected(plan, base)])
         if self.dry_run:
             print(said)
             sys.exit(0)
