@@ -62,14 +62,15 @@ def best_units(importance: Importance, costs: list[list[Cost]], saving: float) -
     """Return the heads and neurons of each layer that stay after the least important for their cost have left, until
     the costs have fallen by `saving`, or nothing more can leave.
 
-    The neurons of a layer leave in blocks, the least important ones together.
+    The neurons of a layer leave in blocks, the least important ones together. A block counts as the root of its summed
+    squares: the changes that its neurons make have either sign in an example, and their plain sum overstates it.
     """
     blocks = []
     for index, (scores, both) in enumerate(zip(importance, costs, strict=True)):
         for kind, (units, cost) in enumerate(zip(scores, both, strict=True)):
             ranked = units.sort().values[: cost.units - cost.step]
             price = cost.each * cost.step
-            blocks += [(float(block.sum()) / price, price, index, kind) for block in ranked.split(cost.step)]
+            blocks += [(float(block.norm()) / price, price, index, kind) for block in ranked.split(cost.step)]
     sizes = [[cost.units for cost in both] for both in costs]
     for _, price, index, kind in sorted(blocks):
         if saving <= 0:
