@@ -134,6 +134,7 @@ def check_fit(run: "Run") -> None:
         reason = f"task={parts.task.name} has texts to write, which needs a cache of keys and values"
         raise Skipped(f"{reason}; runtime={runtime.name} has none of {model_type}: choose another runtime or model")
     runtime.format.check_model(parts.model.shape(store), head, reshaped=parts.prune.reshapes)
+    parts.quant.check_config(parts.model.shape(store))
     runtime.check_model(parts.model.shape(store), pairs=bool(splits.test.pairs))
     check_counts(parts, splits)
     if run.device.kind == "cuda":

@@ -6,7 +6,7 @@ from effcomp.core.batches import Batch
 from effcomp.core.component import Component
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 Granularity = Literal["per_tensor", "per_channel"]
 """One scale for a weight, or one for each of its output channels (rows)."""
@@ -29,6 +29,9 @@ class Quant(Component):
     def calibration_samples(self) -> int:
         """Number of training examples that the format is fitted to."""
         return 0
+
+    def check_config(self, config: "PretrainedConfig") -> None:
+        """Raise Skipped when the format's codes cannot be chosen for a model of this architecture; most can."""
 
     def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> None:
         """Choose the codes of the model's layers before it is encoded, in place.

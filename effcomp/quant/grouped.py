@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from effcomp.core.batches import Batch
+from effcomp.core.errors import Skipped
+from effcomp.models.blocks import ARCHITECTURES
 from effcomp.quant.base import Embeddings, Quant
 from effcomp.quant.grid import Grid
 from effcomp.quant.tensors import ParameterGroup
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 Rounding = Literal["nearest", "hqq", "gptq", "awq", "learned"]
 CALIBRATED = ("gptq", "awq", "learned")
@@ -58,6 +60,11 @@ class Grouped(Quant):
     @property
     def calibration_samples(self) -> int:
         return self.samples if self.rounding in CALIBRATED else 0
+
+    def check_config(self, config: "PretrainedConfig") -> None:
+        if self.rounding == "learned" and config.model_type not in ARCHITECTURES:
+            known = f"it needs an architecture of {', '.join(ARCHITECTURES)}, and this is {config.model_type}"
+            raise Skipped(f"quant.rounding=learned: {known}; try quant.rounding=gptq")
 
     def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> None:
         if self.rounding == "nearest":

@@ -81,7 +81,7 @@ def test_units_compete_by_importance_over_cost() -> None:
     importance = [[heads, neurons], [heads, neurons]]
     assert best_units(importance, costs, 0) == [([0, 1, 2], [0, 1, 2, 3])] * 2
     assert best_units(importance, costs, 10) == [([0, 2], [0, 1, 2, 3]), ([0, 1, 2], [0, 1, 2, 3])]
-    # The other head of the first layer leaves next (8 / 10), then the blocks of the neurons 0 and 2 (the root of 5, over 2).
+    # The other head of the first layer leaves next (8 / 10), then blocks of the neurons 0 and 2 (root of 5, over 2).
     assert best_units(importance, costs, 23) == [([2], [1, 3]), ([0, 1, 2], [1, 3])]
     assert best_units(importance, costs, 1000) == [([2], [1, 3]), ([2], [1, 3])], "a head and a block stay"
 

@@ -22,8 +22,6 @@ from torch.nn.functional import linear, mse_loss
 from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
-from effcomp.core.errors import UserError
-from effcomp.models.blocks import ARCHITECTURES
 from effcomp.models.depth import layers_of
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import Coded, in_groups, replace_layer, stored_scale
@@ -89,11 +87,8 @@ def round_learned(model: PreTrainedModel, grids: dict[str, Grid], samples: list[
     """Replace the linear layers of these names by RoundedLinear; those outside the transformer layers by GPTQ.
 
     Raises:
-        UserError: the architecture's transformer layers are not known, or a layer's inputs are not finite.
+        UserError: a layer's inputs are not finite.
     """
-    if model.config.model_type not in ARCHITECTURES:
-        known = f"it needs an architecture of {', '.join(ARCHITECTURES)}, and this is {model.config.model_type}"
-        raise UserError(f"quant.rounding=learned: {known}; try quant.rounding=gptq")
     batches = of_one_length(samples)
     exact, rounded, left = Walk(model, batches), Walk(model, batches), dict(grids)
     with without_cache(model):

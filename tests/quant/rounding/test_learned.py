@@ -5,13 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import AlbertConfig, AutoConfig
 
-from effcomp.core.errors import UserError
+from effcomp.core.errors import Skipped
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import RoundedLinear
 from effcomp.quant.rounding import learned
 from effcomp.quant.rounding.learned import Rounding, of_one_length, round_learned
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from tests.conftest import compose_parts
 from tests.quant.rounding.inputs import loaded, written
 
 HEAD = "sequence_classification"
@@ -56,10 +58,8 @@ def test_batches_are_of_one_length_and_hold_every_sample() -> None:
     assert sorted(number for one in batches for number in one["input_ids"][:, 0]) == list(range(21))
 
 
-def test_an_unknown_architecture_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
-    batches = written("albert", HEAD, tiny_bert, tmp_path)[:2]
-    model = loaded(tmp_path, HEAD)
-    with pytest.raises(
-        UserError, match=r"quant\.rounding=learned: .* bert, .* and this is albert; try quant\.rounding="
-    ):
-        round_learned(model, dict.fromkeys(linear_layers(model, skip=HEAD_MODULES), Grid(32, 4)), batches)
+def test_an_unknown_architecture_is_refused_before_any_work(tiny_bert: Path) -> None:
+    quant = compose_parts("quant=int4", "quant.rounding=learned").quant
+    quant.check_config(AutoConfig.from_pretrained(tiny_bert))
+    with pytest.raises(Skipped, match=r"quant\.rounding=learned: .* bert, .* and this is albert; try quant\.rounding="):
+        quant.check_config(AlbertConfig())
