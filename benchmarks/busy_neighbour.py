@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from same_model_twice import BENCH, ROOT, baseline
 
-from effcomp.artifact.folder import write_artifact
+from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.core import machine
 from effcomp.core.batches import Ragged
 from effcomp.core.device import WAITING, Device
@@ -68,7 +68,13 @@ def main() -> None:
         model, tokenizer = load_checkpoint(baseline(), "sequence_classification")
         prune = NoPrune(name="none")
         example = [Ragged.load(tokens).batch([0])]
-        write_artifact(model, tokenizer, "sequence_classification", prune, FLOAT32, runtime.format, [], example, graph)
+        write_artifact(
+            Trained(model, tokenizer, "sequence_classification"),
+            Compression(prune, FLOAT32, runtime.format),
+            [],
+            example,
+            graph,
+        )
         sides = Side(baseline(), Torch(name="torch"), FLOAT32), Side(graph, runtime, FLOAT32)
         for waiting, environment in (("spin", SPINNING), ("sleep", ours)):
             WAITING.update(environment)

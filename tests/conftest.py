@@ -347,7 +347,7 @@ def write_small(
     import numpy as np
     import torch
 
-    from effcomp.artifact.folder import write_artifact
+    from effcomp.artifact.folder import Compression, Trained, write_artifact
     from effcomp.models.base import load_checkpoint
     from effcomp.prune.base import NoPrune
 
@@ -365,5 +365,7 @@ def write_small(
     ]
     values = {"token_type_ids": np.zeros_like(ids), "attention_mask": np.ones_like(ids)}
     examples = [{"input_ids": ids, **{name: values[name] for name in columns if name in values}}]
-    write_artifact(model, tokenizer, head, prune, parts.quant, parts.runtime.format, [], examples, folder)
+    write_artifact(
+        Trained(model, tokenizer, head), Compression(prune, parts.quant, parts.runtime.format), [], examples, folder
+    )
     return folder

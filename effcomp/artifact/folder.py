@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from effcomp.artifact.agreement import check_agreement, check_padding, logits_of, probe
 from effcomp.artifact.calibration import Stopwatch
@@ -34,16 +34,25 @@ COLUMNS = ("input_ids", "attention_mask")
 """Inputs of every model."""
 
 
+class Trained(NamedTuple):
+    """What is written: a float32 transformers model with this head, and its tokenizer."""
+
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase | None"
+    """None for an architecture that has none (random weights)."""
+    head: Head
+
+
+class Compression(NamedTuple):
+    """How it was pruned, the number format that it gets, and the file format of its runtime."""
+
+    prune: "Prune"
+    quant: Quant
+    form: Format
+
+
 def write_artifact(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase | None",
-    head: Head,
-    prune: "Prune",
-    quant: Quant,
-    form: Format,
-    samples: list[Batch],
-    examples: list[Batch],
-    folder: Path,
+    trained: Trained, compression: Compression, samples: list[Batch], examples: list[Batch], folder: Path
 ) -> None:
     """Encode the model, and write the artifact folder.
 
@@ -51,15 +60,13 @@ def write_artifact(
     it is quantized.
 
     Args:
-        model: a float32 transformers model with this head.
-        prune: how it was pruned.
-        tokenizer: None for an architecture that has none (random weights).
         samples: `quant.calibration_samples` training examples, each a batch of one.
         examples: batches on which the logits are compared.
 
     Raises:
         UserError: what was written does not compute what the model computes.
     """
+    (model, tokenizer, head), (prune, quant, form) = trained, compression
     probes = probe(model.eval(), examples)
     check_padding(model, probes)
     unify_linear(model)

@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effcomp.artifact.folder import write_artifact
+from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.core import device_lock
 from effcomp.core.code_key import code_key
 from effcomp.core.store import Entry
@@ -39,7 +39,8 @@ def artifact(run: "Run", checkpoint: Entry) -> Entry:
         log.info("compressing: prune=%s, quant=%s, as %s", prune.name, quant.name, form.name)
         model, tokenizer = load_checkpoint(checkpoint.path, run.head)
         with device_lock.shared(run.device):
-            write_artifact(model, tokenizer, run.head, prune, quant, form, samples, examples, folder)
+            trained, compression = Trained(model, tokenizer, run.head), Compression(prune, quant, form)
+            write_artifact(trained, compression, samples, examples, folder)
             signature.write(folder)
 
     return run.store.get("artifact", key, build)

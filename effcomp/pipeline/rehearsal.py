@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effcomp.artifact.architectures import TRIED
-from effcomp.artifact.folder import write_artifact
+from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.core import device_lock
 from effcomp.core.code_key import code_key
 from effcomp.pipeline.tokens import few
@@ -45,13 +45,10 @@ def rehearse(run: "Run") -> None:
     def build(folder: Path) -> None:
         log.info("trying runtime=%s with the architecture %s", parts.runtime.name, model_type)
         model = parts.model.build(run.head, run.splits.label_names, parts.seed, run.store, as_it_is=False)
-        tokenizer, prune, quant = (
-            parts.model.tokenizer(run.store),
-            NoPrune(name="none"),
-            Float(name="none", dtype="float32"),
-        )
+        trained = Trained(model, parts.model.tokenizer(run.store), run.head)
+        uncompressed = Compression(NoPrune(name="none"), Float(name="none", dtype="float32"), form)
         with device_lock.shared(run.device), tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
-            write_artifact(model, tokenizer, run.head, prune, quant, form, [], few(run.baseline()), Path(scratch))
+            write_artifact(trained, uncompressed, [], few(run.baseline()), Path(scratch))
         (folder / REHEARSED_FILE).write_text("{}\n")
 
     run.store.get("rehearsal", key, build)

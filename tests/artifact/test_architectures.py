@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from effcomp.artifact.architectures import REFUSED, TRIED
-from effcomp.artifact.folder import write_artifact
+from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
 from effcomp.measure.pair import writes
@@ -49,7 +49,13 @@ def write(runtime: str, model_type: str, head: str, folders: dict[str, Path], ta
     parts = compose_parts(f"runtime={runtime}")
     (target / "artifact").mkdir()
     examples, prune = [together, *alone], NoPrune(name="none")
-    write_artifact(model, tokenizer, head, prune, parts.quant, parts.runtime.format, [], examples, target / "artifact")
+    write_artifact(
+        Trained(model, tokenizer, head),
+        Compression(prune, parts.quant, parts.runtime.format),
+        [],
+        examples,
+        target / "artifact",
+    )
     if head != HEAD or model_type == "bitnet":  # transformers has no classifier of BitNet
         return
     parts.runtime.start(target / "artifact", CPU)

@@ -6,7 +6,7 @@ import pytest
 
 from effcomp.artifact.calibration import fingerprint
 from effcomp.artifact.description import read_description
-from effcomp.artifact.folder import write_artifact
+from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.models.base import load_checkpoint
 from effcomp.pipeline.record import calibration_row
 from effcomp.prune.base import NoPrune
@@ -22,7 +22,11 @@ def test_a_fitted_artifact_says_what_it_cost(rounding: str, samples: int, tiny_b
     model, tokenizer = load_checkpoint(tiny_bert, HEAD)
     batches = [dict(tokenizer(text, return_tensors="np")) for text in ("a warm film", "dull")][:samples]
     write_artifact(
-        model, tokenizer, HEAD, NoPrune(name="none"), quant, Torch(name="torch").format, batches, [], tmp_path
+        Trained(model, tokenizer, HEAD),
+        Compression(NoPrune(name="none"), quant, Torch(name="torch").format),
+        batches,
+        [],
+        tmp_path,
     )
     found, row = read_description(tmp_path).calibration, calibration_row(tmp_path)
     assert (found is None) == (row is None) == (samples == 0)

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from effcomp.artifact.description import read_description
-from effcomp.artifact.folder import load_artifact, write_artifact
+from effcomp.artifact.folder import Compression, Trained, load_artifact, write_artifact
 from effcomp.artifact.safetensors import weights_file
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
@@ -77,7 +77,9 @@ def write(tiny_bert: Path, folder: Path, quant: Quant, runtime: Runtime = TORCH)
     encoded = tokenizer(TEXTS)
     samples = pack(dict(encoded), dict.fromkeys(encoded, 0))
     batches = [samples.batch([i % len(TEXTS)]) for i in range(quant.calibration_samples)]
-    write_artifact(model, tokenizer, HEAD, prune, quant, runtime.format, batches, batches[:1], folder)
+    write_artifact(
+        Trained(model, tokenizer, HEAD), Compression(prune, quant, runtime.format), batches, batches[:1], folder
+    )
     with torch.inference_mode():
         logits = model.eval()(**tokenizer(TEXTS, padding=True, return_tensors="pt")).logits.numpy()
     return logits, encoded
@@ -141,7 +143,13 @@ def test_pruned_weights_are_zero_on_disk_and_after_loading(name: str, tiny_bert:
     parts = compose_parts(f"model.path={tiny_bert}", "prune=l1_unstructured", "prune.ratio=0.5", *DATA)
     job = new_job(parts, HEAD, tmp_path)
     parts.prune.apply(job, 0.5)
-    write_artifact(job.model, job.tokenizer, HEAD, parts.prune, quant_named(name), TORCH.format, [], [], tmp_path)
+    write_artifact(
+        Trained(job.model, job.tokenizer, HEAD),
+        Compression(parts.prune, quant_named(name), TORCH.format),
+        [],
+        [],
+        tmp_path,
+    )
     described = json.loads((tmp_path / "artifact.json").read_text())
     layers = [module for module in load_artifact(tmp_path).bert.modules() if isinstance(module, torch.nn.Linear)]
     zeros = sum(int((layer.weight == 0).sum()) for layer in layers)
@@ -160,7 +168,11 @@ def test_a_model_with_nan_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     for name in TENSOR_QUANTS:
         with pytest.raises(ValueError, match=r"classifier\.bias holds NaN or infinity"):
             write_artifact(
-                model, tokenizer, HEAD, NoPrune(name="none"), quant_named(name), TORCH.format, [], [], tmp_path
+                Trained(model, tokenizer, HEAD),
+                Compression(NoPrune(name="none"), quant_named(name), TORCH.format),
+                [],
+                [],
+                tmp_path,
             )
 
 

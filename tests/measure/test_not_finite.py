@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from effcomp.artifact.folder import write_artifact
+from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
 from effcomp.core.errors import NotFinite
@@ -31,7 +31,7 @@ def overflowing(source: Path, folder: Path, weight: float, *overrides: str) -> S
         model.bert.encoder.layer[1].output.dense.weight.fill_(weight)
     folder.mkdir()
     form, prune = parts.runtime.format, NoPrune(name="none")
-    write_artifact(model, tokenizer, HEAD, prune, parts.quant, form, [], [], folder)
+    write_artifact(Trained(model, tokenizer, HEAD), Compression(prune, parts.quant, form), [], [], folder)
     return Side(folder, parts.runtime, parts.quant)
 
 
@@ -78,7 +78,11 @@ def test_outputs_that_are_not_finite_later_fail_the_evaluation(tiny_bert: Path, 
     parts: tuple[Quant, Runtime] = (compose_parts().quant, compose_parts().runtime)
     (tmp_path / "artifact").mkdir()
     write_artifact(
-        model, tokenizer, HEAD, NoPrune(name="none"), parts[0], parts[1].format, [], [], tmp_path / "artifact"
+        Trained(model, tokenizer, HEAD),
+        Compression(NoPrune(name="none"), parts[0], parts[1].format),
+        [],
+        [],
+        tmp_path / "artifact",
     )
     longer: dict[str, Any] = {"input_ids": [[2, 9, 3], [2, 9, 9, 9, 9, 3]]}
     longer["attention_mask"] = [[1] * len(row) for row in longer["input_ids"]]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 
-from effcomp.artifact.folder import write_artifact
+from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
 from effcomp.models.heads import Head
@@ -70,7 +70,11 @@ def test_the_pattern_holds_on_disk_behind_a_recovery(tiny_bert: Path, tmp_path: 
     assert len(read_curve(tmp_path / "pruned")) > 0
     model, tokenizer = load_checkpoint(tmp_path / "pruned", head)
     write_artifact(
-        model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], [], tmp_path / "artifact"
+        Trained(model, tokenizer, head),
+        Compression(parts.prune, parts.quant, parts.runtime.format),
+        [],
+        [],
+        tmp_path / "artifact",
     )
     tensors = load_file(tmp_path / "artifact/model.safetensors")
     pruned = {name for name in tensors if "encoder.layer" in name and tensors[name].ndim == 2}

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from effcomp.artifact.folder import load_artifact, write_artifact
+from effcomp.artifact.folder import Compression, Trained, load_artifact, write_artifact
 from effcomp.artifact.safetensors import Safetensors, weights_file
 from effcomp.core.errors import UserError
 from effcomp.finetune.base import Job
@@ -135,7 +135,13 @@ def test_every_number_format_stores_what_is_left(
             job.model.save_pretrained(tmp_path / folder)
         model, _ = load_checkpoint(tmp_path / folder, head)
         (tmp_path / f"{folder} artifact").mkdir()
-        write_artifact(model, None, head, prune, quant, Safetensors(), [], [], tmp_path / f"{folder} artifact")
+        write_artifact(
+            Trained(model, None, head),
+            Compression(prune, quant, Safetensors()),
+            [],
+            [],
+            tmp_path / f"{folder} artifact",
+        )
         sizes[folder] = weights_file(tmp_path / f"{folder} artifact").stat().st_size
     assert sizes["pruned"] < 0.9 * sizes["dense"]
     with torch.inference_mode():

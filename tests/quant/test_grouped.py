@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from effcomp.artifact.folder import load_artifact, write_artifact
+from effcomp.artifact.folder import Compression, Trained, load_artifact, write_artifact
 from effcomp.artifact.safetensors import weights_file
 from effcomp.core.code_key import closure, package_sources
 from effcomp.core.errors import Skipped
@@ -40,7 +40,11 @@ def test_the_artifact_holds_the_codes_that_were_chosen(
     inputs = tokenizer("a warm and funny film", return_tensors="pt")
     samples = [{name: ids.numpy() for name, ids in inputs.items()}] * quant.calibration_samples
     write_artifact(
-        model, tokenizer, HEAD, NoPrune(name="none"), quant, Torch(name="torch").format, samples, [], tmp_path
+        Trained(model, tokenizer, HEAD),
+        Compression(NoPrune(name="none"), quant, Torch(name="torch").format),
+        samples,
+        [],
+        tmp_path,
     )
     stored = load_file(weights_file(tmp_path))
     layers = linear_layers(model, skip=HEAD_MODULES)
@@ -69,7 +73,11 @@ def test_layers_are_fitted_to_coded_embeddings(
     inputs = tokenizer("a warm and funny film", return_tensors="pt")
     samples = [{name: ids.numpy() for name, ids in inputs.items()}]
     write_artifact(
-        model, tokenizer, HEAD, NoPrune(name="none"), quant, Torch(name="torch").format, samples, [], tmp_path
+        Trained(model, tokenizer, HEAD),
+        Compression(NoPrune(name="none"), quant, Torch(name="torch").format),
+        samples,
+        [],
+        tmp_path,
     )
     artifact, table = load_artifact(tmp_path), "bert.embeddings.word_embeddings.weight"
     assert torch.equal(artifact.get_parameter(table), model.get_parameter(table).bfloat16())
@@ -89,7 +97,11 @@ def test_embeddings_come_back_within_half_a_step(
     model, tokenizer = load_checkpoint(tiny_gpt2, "causal_lm")
     table = model.transformer.wte.weight.detach().clone()
     write_artifact(
-        model, tokenizer, "causal_lm", NoPrune(name="none"), quant, Torch(name="torch").format, [], [], tmp_path
+        Trained(model, tokenizer, "causal_lm"),
+        Compression(NoPrune(name="none"), quant, Torch(name="torch").format),
+        [],
+        [],
+        tmp_path,
     )
     stored = load_file(weights_file(tmp_path))
     assert "transformer.wte.weight" not in stored

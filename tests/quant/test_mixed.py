@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from effcomp.artifact.description import read_description
-from effcomp.artifact.folder import load_artifact, write_artifact
+from effcomp.artifact.folder import Compression, Trained, load_artifact, write_artifact
 from effcomp.artifact.safetensors import weights_file
 from effcomp.core.errors import UserError
 from effcomp.models.base import load_checkpoint
@@ -28,7 +28,13 @@ def written(tiny_bert: Path, folder: Path, *settings: str) -> dict[str, int]:
     torch.manual_seed(0)  # of the head
     model, tokenizer = load_checkpoint(tiny_bert, HEAD)
     samples = [dict(tokenizer(text, return_tensors="np")) for text in TEXTS]
-    write_artifact(model, tokenizer, HEAD, NoPrune(name="none"), quant, Torch(name="torch").format, samples, [], folder)
+    write_artifact(
+        Trained(model, tokenizer, HEAD),
+        Compression(NoPrune(name="none"), quant, Torch(name="torch").format),
+        samples,
+        [],
+        folder,
+    )
     found = read_description(folder).bits_by_layer
     assert found is not None
     return found

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from effcomp.artifact.folder import write_artifact
+from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.core.batches import Batch
 from effcomp.core.device import Device
 from effcomp.models.base import load_checkpoint
@@ -41,12 +41,16 @@ def loaded(folder: Path, head: Head, quant: str, target: Path) -> tuple[TorchMod
     parts = compose_parts(f"quant={quant}")
     model, tokenizer = load_checkpoint(folder, head)
     target.mkdir()
-    write_artifact(model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], [], target)
+    write_artifact(
+        Trained(model, tokenizer, head), Compression(parts.prune, parts.quant, parts.runtime.format), [], [], target
+    )
     graphed = compose_parts("runtime=cuda_graphs").runtime.load(target, GPU)
     if "torch" not in lowerings(parts.quant):
         parts, target = compose_parts("quant=none"), target.parent / "float"
         target.mkdir()
-        write_artifact(model, tokenizer, head, parts.prune, parts.quant, parts.runtime.format, [], [], target)
+        write_artifact(
+            Trained(model, tokenizer, head), Compression(parts.prune, parts.quant, parts.runtime.format), [], [], target
+        )
     eager = compose_parts("runtime=torch").runtime.load(target, GPU)
     assert isinstance(eager, TorchModel)
     assert isinstance(graphed, GraphedModel)
