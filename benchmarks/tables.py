@@ -9,7 +9,7 @@ from effcomp.report.table.comparison import compare, to_markdown
 from effcomp.report.table.drift import drifts
 from effcomp.report.table.terminal import LINE
 
-RUNTIMES = ("torch", "compile", "onnxruntime", "openvino", "cuda_graphs")
+RUNTIMES = ("torch", "compile", "onnxruntime", "openvino", "cuda_graphs", "llama_cpp")
 
 
 def page(introduction: str, tables: dict[str, str], folder: Path) -> str:
