@@ -165,7 +165,7 @@ def test_a_model_with_nan_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
         model.classifier.bias[0] = float("nan")
     from effcomp.prune.base import NoPrune
 
-    for name in TENSOR_QUANTS:
+    for name in [name for name in TENSOR_QUANTS if QUANTS[name].calibration_samples == 0]:  # no sample is given
         with pytest.raises(ValueError, match=r"classifier\.bias holds NaN or infinity"):
             write_artifact(
                 Trained(model, tokenizer, HEAD),

@@ -22,10 +22,12 @@ OTHER_LIBRARIES = {
     "_compute": "datasets' metric modules, which are written by overriding it",
     "_info": "datasets' metric modules",
 }
+OF_NAMED_TUPLES = {"_replace", "_asdict", "_fields"}
+"""Public, whatever their names look like."""
 
 
 def is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__") and name != "_"
+    return name.startswith("_") and not name.startswith("__") and name not in {"_", *OF_NAMED_TUPLES}
 
 
 def private_names(tree: ast.AST) -> Iterator[str]:

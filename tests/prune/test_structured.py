@@ -26,6 +26,7 @@ from tests.training import new_job
 
 CLASSIFIER: Head = "sequence_classification"
 QUANTS = [quant for quant in choices("quant", Quant) if "torch" in lowerings(quant)]
+UNCALIBRATED = [quant for quant in QUANTS if quant.name != "ternary" and quant.calibration_samples == 0]
 
 
 def overrides(fixture: str, head: Head, request: pytest.FixtureRequest) -> list[str]:
@@ -119,7 +120,7 @@ def test_pruned_twice_at_the_same_ratio_is_pruned_once(request: pytest.FixtureRe
 
 
 @pytest.mark.parametrize("fixture", ["tiny_gpt2", "tiny_bitnet"])
-@pytest.mark.parametrize("quant", [quant for quant in QUANTS if quant.name != "ternary"], ids=lambda quant: quant.name)
+@pytest.mark.parametrize("quant", UNCALIBRATED, ids=lambda quant: quant.name)
 def test_every_number_format_stores_what_is_left(
     quant: Quant, fixture: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
