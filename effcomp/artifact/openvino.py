@@ -1,8 +1,10 @@
 """openvino_model.xml and .bin, for OpenVINO."""
 
+import contextlib
+import logging
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -39,7 +41,7 @@ class OpenVino(Format):
         from effcomp.artifact.graph import calibration_inputs, example_inputs, graph_of
         from effcomp.artifact.stateful import stateful_model
 
-        with torch.no_grad(), warnings.catch_warnings(), refusing("OpenVINO", source.model):
+        with torch.no_grad(), warnings.catch_warnings(), kept_log_level(), refusing("OpenVINO", source.model):
             warnings.simplefilter("ignore")  # of values that the trace makes constant: tests call with other shapes
             if source.head == "causal_lm" and takes_cache(source.model.config, self.name):
                 converted = stateful_model(source.model)
@@ -61,6 +63,17 @@ class OpenVino(Format):
         model = openvino.Core().read_model(folder / GRAPH_FILE)  # an operator does not outlive its model
         constants = [op for op in model.get_ops() if op.get_type_name() == "Constant"]
         return sum(op.get_byte_size() for op in constants if users(op) != {"Gather"})
+
+
+@contextlib.contextmanager
+def kept_log_level() -> Iterator[None]:
+    """Restore the root logger's level: the converter raises it to ERROR, and leaves it there when it fails."""
+    root = logging.getLogger()
+    level = root.level
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 def users(node: "Node") -> set[str]:

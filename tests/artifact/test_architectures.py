@@ -4,6 +4,7 @@ The torch export of an ONNX graph takes seconds even for a tiny model: for ONNX 
 of code stands for its kin.
 """
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +92,10 @@ def test_a_runtime_answers_as_transformers_does(
 def test_an_architecture_that_a_runtime_cannot_execute_is_refused_in_one_line(
     runtime: str, model_type: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:
+    level = logging.getLogger().level
     with pytest.raises(UserError, match=r"(OpenVINO|ONNX Runtime) .*; choose another runtime"):
         write(runtime, model_type, HEAD, folders, tmp_path)
+    assert logging.getLogger().level == level, "what others log afterwards is still seen"
 
 
 @pytest.mark.parametrize("model_type", ["mistral", "gemma3_text"])
