@@ -123,7 +123,7 @@ class Search:
         """Look at candidates with the test examples of this part, in their order, as long as there is time."""
         for candidate in candidates:
             reason = self.hopeless(candidate)
-            if reason is None and self.durations and self.over(reserve=FINALISTS * FINAL_LOOKS):
+            if reason is None and len(self.durations) > 1 and self.over(reserve=FINAL_LOOKS):
                 reason = "the time was used up before a look at it"
             if reason is None:
                 record = self.timed(Trial(candidate, part, final=False))
@@ -145,10 +145,14 @@ class Search:
         return record
 
     def over(self, reserve: int = 0) -> bool:
-        """Return True if the time is used up, but for so many times that of a look."""
+        """Return True if the time is used up, but for so many times that of a look.
+
+        The first look says nothing of the others: it trains the model and measures the machine's rates for all.
+        """
         if self.seconds is None:
             return False
-        return time.monotonic() - self.began + reserve * median(self.durations) > self.seconds
+        look_s = median(self.durations[1:]) if reserve else 0.0
+        return time.monotonic() - self.began + reserve * look_s > self.seconds
 
     def fault(self, record: Record) -> str | None:
         """Return the reason why a look rules a candidate out; None where it does not.
