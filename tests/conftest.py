@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import logging
 import os
 import shutil
 import signal
@@ -40,8 +41,10 @@ settings.load_profile("effcomp")
 
 
 @pytest.fixture(autouse=True)
-def own_threads() -> Iterator[None]:
-    """A runtime that a test has loaded sets the threads of this process; the next test begins as it would alone."""
+def own_process() -> Iterator[None]:
+    """A runtime that a test has loaded sets the threads and the log level of this process; the next test begins as it
+    would alone."""
+    logging.getLogger().setLevel(logging.WARNING)
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

@@ -31,7 +31,7 @@ GROWTH = 4
 """Factor between the examples of one look and the next, and between the numbers of candidates."""
 LOOK_BENCH = "quick"
 """Bench of the looks; the finalists have the bench of the command."""
-FINAL_LOOKS = 5
+FINAL_LOOKS = 3
 """Time of a confirmation in looks, roughly, for the time that is kept for it."""
 
 
