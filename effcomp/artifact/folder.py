@@ -35,7 +35,7 @@ COLUMNS = ("input_ids", "attention_mask")
 
 
 class Trained(NamedTuple):
-    """What is written: a float32 transformers model with this head, and its tokenizer."""
+    """Float32 transformers model with a head, and its tokenizer."""
 
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase | None"
@@ -44,7 +44,7 @@ class Trained(NamedTuple):
 
 
 class Compression(NamedTuple):
-    """How it was pruned, the number format that it gets, and the file format of its runtime."""
+    """Pruning that a model had, the number format that it gets, and the file format of its runtime."""
 
     prune: "Prune"
     quant: Quant
