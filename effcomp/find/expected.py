@@ -1,7 +1,6 @@
 """Expected time of a search, from earlier runs in the store."""
 
 import json
-from pathlib import Path
 from statistics import median
 
 from effcomp.core import machine
@@ -10,8 +9,8 @@ from effcomp.core.store import Store
 from effcomp.find.plan import Plan
 from effcomp.find.search import FINALISTS, LOOK_BENCH
 from effcomp.pipeline.compose import Components
-from effcomp.record import RECORD_FILE, Record, model_called
-from effcomp.record.result import SERIES_FILE
+from effcomp.record import model_called
+from effcomp.record.result import SERIES_FILE, stored_results
 
 
 def expected(plan: Plan, base: Components) -> list[str]:
@@ -36,20 +35,9 @@ def seconds_of(base: Components, bench: str) -> float | None:
     """Return the median time of the runs in the store with this bench; None where there is none."""
     wanted = (model_called(base.config), base.task.name, bench, machine.device_name(base.device.resolved()))
     found = []
-    for folder, record in stored(base.store):
+    for folder, record in stored_results(Store(base.store).root):
         choices = record.choices
         if wanted == (model_called(record.config), choices["task"], choices["bench"], record.truth.machine.device):
             series = json.loads((folder / SERIES_FILE).read_text())
             found.append((series["ended_ms"] - series["started_ms"]) / 1e3)
     return median(found) if found else None
-
-
-def stored(store: Path) -> list[tuple[Path, Record]]:
-    """Return the results of a store that this version reads."""
-    found = []
-    for file in (Store(store).root / "result").glob(f"*/{RECORD_FILE}"):
-        try:
-            found.append((file.parent, Record.read(file)))
-        except ValueError:  # damaged, or of a later version
-            continue
-    return found

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from effcomp.core import machine
 from effcomp.core.pairs import PRIOR, BetweenPairs
-from effcomp.record import RECORD_FILE, Pairs, Record, Speed
+from effcomp.record import Pairs, Speed
+from effcomp.record.result import stored_results
 
 if TYPE_CHECKING:
     from effcomp.pipeline.prepare import Run
@@ -21,11 +22,7 @@ def between_pairs(run: "Run") -> dict[str, BetweenPairs]:
     """
     found: dict[str, list[BetweenPairs]] = defaultdict(lambda: [PRIOR])
     setting = (machine.device_name(run.device), run.device.threads, run.components.runtime.name)
-    for file in sorted(run.store.root.glob(f"result/*/{RECORD_FILE}")):
-        try:
-            record = Record.read(file)
-        except (OSError, ValueError):  # of another version, damaged, or just replaced: it adds nothing
-            continue
+    for _, record in stored_results(run.store.root):
         if (record.truth.machine.device, record.truth.machine.threads, record.choices["runtime"]) == setting:
             for name, pairs in stored_pairs(record.speed):
                 if len(pairs.values) > 1:

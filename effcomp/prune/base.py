@@ -12,9 +12,10 @@ from pydantic import Field
 
 from effcomp.core.component import Component
 from effcomp.core.device import Device
-from effcomp.core.errors import UserError
+from effcomp.core.errors import Skipped, UserError
 from effcomp.finetune.base import Finetune, Job, TrainingCurve, write_checkpoint
 from effcomp.models.base import Model
+from effcomp.models.blocks import ARCHITECTURES
 from effcomp.models.heads import Head
 from effcomp.tasks.base import Examples, Splits
 
@@ -54,6 +55,18 @@ class Prune(Component):
 
     def check(self, model: Model) -> None:
         """Raise UserError when the settings cannot work with this choice of model; takes no time."""
+
+    def check_trained(self, model: Model, instead: str) -> None:
+        """Raise Skipped for random weights, which say nothing of what matters. instead: a choice that takes them."""
+        if model.weights == "random":
+            raise Skipped(f"prune={self.name} needs a trained model; with model.weights=random use prune={instead}")
+
+    def check_architecture(self, config: "PretrainedConfig", instead: str = "") -> None:
+        """Raise Skipped for an architecture that effcomp.models.blocks does not know. instead: what to do, in words."""
+        if config.model_type not in ARCHITECTURES:
+            known = ", ".join(ARCHITECTURES)
+            reason = f"prune={self.name} does not know the architecture {config.model_type}; it knows: {known}"
+            raise Skipped(f"{reason}{instead}")
 
     def check_device(self, device: Device) -> None:
         """Raise UserError when the recovery cannot train on this device (resolved)."""

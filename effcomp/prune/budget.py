@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from effcomp.core.errors import Skipped, UserError
+from effcomp.core.errors import UserError
 from effcomp.finetune.base import Job
 from effcomp.models.base import Model
-from effcomp.models.blocks import ARCHITECTURES
 from effcomp.prune.base import Pruner
 
 if TYPE_CHECKING:
@@ -55,8 +54,7 @@ class Budget(Pruner):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        if model.weights == "random":
-            raise Skipped(f"prune={self.name} needs a trained model; with model.weights=random use prune=structured")
+        self.check_trained(model, "structured")
 
     def check_config(self, config: "PretrainedConfig") -> None:
         from accelerate import init_empty_weights
@@ -64,9 +62,7 @@ class Budget(Pruner):
 
         from effcomp.prune.knapsack import total_cost, unit_costs
 
-        if config.model_type not in ARCHITECTURES:
-            known = ", ".join(ARCHITECTURES)
-            raise Skipped(f"prune={self.name} does not know the architecture {config.model_type}; it knows: {known}")
+        self.check_architecture(config)
         with init_empty_weights():
             model = AutoModel.from_config(config)
         total = total_cost(model, self.quantity)

@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from effcomp.core.errors import Skipped, UserError
+from effcomp.core.errors import UserError
 from effcomp.finetune.base import Job
 from effcomp.models.base import Model
-from effcomp.models.blocks import ARCHITECTURES
 from effcomp.prune.base import Pruner
 
 if TYPE_CHECKING:
@@ -29,13 +28,10 @@ class Depth(Pruner):
 
     def check(self, model: Model) -> None:
         super().check(model)
-        if model.weights == "random":
-            raise Skipped(f"prune={self.name} needs a trained model; with model.weights=random use prune=structured")
+        self.check_trained(model, "structured")
 
     def check_config(self, config: "PretrainedConfig") -> None:
-        if config.model_type not in ARCHITECTURES:
-            known = ", ".join(ARCHITECTURES)
-            raise Skipped(f"prune={self.name} does not know the architecture {config.model_type}; it knows: {known}")
+        self.check_architecture(config)
         layers = config.num_hidden_layers
         if not 0 < removed(layers, self.ratio) < layers:
             share = 1 / layers

@@ -11,10 +11,8 @@ from transformers import PreTrainedModel
 from effcomp.core.batches import Batch
 from effcomp.finetune.base import Job
 from effcomp.finetune.full import training_rows
-from effcomp.models.blocks import ARCHITECTURES
-from effcomp.models.depth import layers_of
 from effcomp.prune.sparse import matrices
-from effcomp.quant.rounding.inputs import Walk
+from effcomp.quant.rounding.inputs import Walk, by_block, watched
 from effcomp.tasks.base import subset
 
 Norms = dict[str, Tensor]
@@ -32,28 +30,14 @@ def single_batches(job: Job, samples: int) -> list[Batch]:
 
 
 def norms_by_block(model: PreTrainedModel, samples: Sequence[Batch]) -> Iterator[Norms]:
-    """Yield the norms of each transformer layer's matrices in turn, then of those outside; without the head.
-
-    The caller may change the layers that were yielded: the next ones then read what the changed ones compute. Matrices
-    of an architecture that effcomp.models.blocks does not know are yielded all at once. A matrix that is not called
-    has norms of 1.
+    """Yield the norms of each transformer layer's matrices in turn, then of those outside; without the head. See
+    effcomp.quant.rounding.inputs.by_block. A matrix that is not called has norms of 1.
 
     Args:
         model: in eval mode, on the CPU.
         samples: each a batch of one, without padding.
     """
-    outside, walk = matrices(model), Walk(model, samples)
-    for block in layers_of(model) if model.config.model_type in ARCHITECTURES else []:
-        own = set(block.modules())
-        inside = {name: layer for name, layer in outside.items() if layer in own}
-        outside = {name: layer for name, layer in outside.items() if layer not in own}
-        with squared(inside) as sums:
-            walk.run(block)
-        yield {name: norms(one) for name, one in sums.items()}
-        walk.pass_by(block, walk.run(block))
-    if outside:
-        with squared(outside) as sums:
-            walk.run(model)
+    for sums in by_block(Walk(model, samples), matrices(model), squared):
         yield {name: norms(one) for name, one in sums.items()}
 
 
@@ -67,15 +51,8 @@ def squared(layers: dict[str, nn.Module]) -> Iterator[dict[str, Tensor | float]]
     """Sum the squares of each input of these layers in the calls that are made inside; 0.0 for one without calls."""
     sums: dict[str, Tensor | float] = dict.fromkeys(layers, 0.0)
 
-    def watch(name: str, layer: nn.Module) -> "torch.utils.hooks.RemovableHandle":
-        def add(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            sums[name] = sums[name] + inputs[0].flatten(0, -2).double().square().sum(dim=0)
+    def add(name: str, tokens: Tensor) -> None:
+        sums[name] = sums[name] + tokens.double().square().sum(dim=0)
 
-        return layer.register_forward_pre_hook(add)
-
-    hooks = [watch(name, layer) for name, layer in layers.items()]
-    try:
+    with watched(layers, add):
         yield sums
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -8,7 +8,7 @@ from pydantic import Field
 from effcomp.core.errors import Skipped, UserError
 from effcomp.finetune.base import Job
 from effcomp.models.base import Model
-from effcomp.models.blocks import ARCHITECTURES, dense_counts, shrink
+from effcomp.models.blocks import dense_counts, shrink
 from effcomp.prune.base import GradualPruner
 
 if TYPE_CHECKING:
@@ -48,11 +48,7 @@ class Structured(GradualPruner):
             )
 
     def check_config(self, config: "PretrainedConfig") -> None:
-        if config.model_type not in ARCHITECTURES:
-            raise Skipped(
-                f"prune={self.name} does not know the architecture {config.model_type}; "
-                f"it knows: {', '.join(ARCHITECTURES)}; use prune=l1_unstructured"
-            )
+        self.check_architecture(config, "; use prune=l1_unstructured")
         heads = [layer[0] for layer in dense_counts(config)]
         together, least = (sum(heads), len(heads)) if self.scope == "global" else (heads[0], 1)
         if share(together, self.ratio) < least:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from effcomp.core.errors import Skipped, UserError
+from effcomp.core.errors import UserError
 from effcomp.finetune.base import Job
 from effcomp.models.base import Model
 from effcomp.models.linear import matrix, same_scale
@@ -35,10 +35,7 @@ class Wanda(SparsePruner):
         super().check(model)
         if self.pattern == "2:4" and self.ratio != 0.5:
             raise UserError(f"prune.ratio={self.ratio}: prune.pattern=2:4 takes half of the weights; leave it at 0.5")
-        if model.weights == "random":
-            raise Skipped(
-                f"prune={self.name} needs a trained model; with model.weights=random use prune=l1_unstructured"
-            )
+        self.check_trained(model, "l1_unstructured")
 
     def apply(self, job: Job, ratio: float) -> None:
         from effcomp.prune.input_norms import norms_by_block, single_batches

@@ -1,6 +1,7 @@
 """A finished run as files: the Record, every single time, and the series that go beside it."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,16 @@ def run_folders(folder: Path) -> list[Path]:
     """Return the folders of runs below this one, by name, without the store's copies of them, which have a manifest."""
     records = sorted(file for file in folder.rglob(RECORD_FILE) if file.is_file())
     return [record.parent for record in records if not record.with_name(MANIFEST).exists()]
+
+
+def stored_results(store: Path) -> Iterator[tuple[Path, Record]]:
+    """Yield the folder and the record of each result in a store, by name; without those that this version cannot read:
+    damaged, of a later version, or just replaced."""
+    for file in sorted(store.glob(f"result/*/{RECORD_FILE}")):
+        try:
+            yield file.parent, Record.read(file)
+        except (OSError, ValueError):
+            continue
 
 
 @dataclass(frozen=True)

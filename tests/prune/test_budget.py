@@ -14,16 +14,7 @@ from effcomp.prune.budget import Budget
 from effcomp.prune.knapsack import Cost, best_units, total_cost, unit_costs
 from effcomp.record import label
 from tests.conftest import compose_parts
-from tests.prune.test_structured import CLASSIFIER, job_for
-
-CASES: list[tuple[str, Head]] = [
-    ("tiny_bert", CLASSIFIER),
-    ("tiny_distilbert", CLASSIFIER),
-    ("tiny_gpt2", "causal_lm"),
-    ("tiny_gptneo", "causal_lm"),
-    ("tiny_llama", CLASSIFIER),
-    ("tiny_bitnet", "causal_lm"),
-]
+from tests.prune.test_structured import CASES, CLASSIFIER, job_for
 
 
 def test_a_run_is_named_by_its_target() -> None:

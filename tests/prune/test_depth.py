@@ -16,16 +16,8 @@ from effcomp.models.linear import matrix
 from effcomp.prune.depth import Depth
 from effcomp.prune.harm import ready
 from tests.conftest import compose_parts
-from tests.prune.test_structured import CLASSIFIER, job_for
+from tests.prune.test_structured import CASES, CLASSIFIER, job_for
 
-CASES: list[tuple[str, Head]] = [
-    ("tiny_bert", CLASSIFIER),
-    ("tiny_distilbert", CLASSIFIER),
-    ("tiny_gpt2", "causal_lm"),
-    ("tiny_gptneo", "causal_lm"),
-    ("tiny_llama", CLASSIFIER),
-    ("tiny_bitnet", "causal_lm"),
-]
 LAST = {"bert": "output.dense", "distilbert": "ffn.lin2", "gpt2": "mlp.c_proj", "gpt_neo": "mlp.c_proj"}
 OUTPUT = {"bert": "attention.output.dense", "distilbert": "attention.out_lin", "gpt2": "attn.c_proj"}
 OUTPUT |= {"gpt_neo": "attn.attention.out_proj"}

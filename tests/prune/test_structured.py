@@ -26,6 +26,15 @@ from tests.training import new_job
 
 CLASSIFIER: Head = "sequence_classification"
 QUANTS = [quant for quant in choices("quant", Quant) if "torch" in lowerings(quant)]
+CASES: list[tuple[str, Head]] = [
+    ("tiny_bert", CLASSIFIER),
+    ("tiny_distilbert", CLASSIFIER),
+    ("tiny_gpt2", "causal_lm"),
+    ("tiny_gptneo", "causal_lm"),
+    ("tiny_llama", CLASSIFIER),
+    ("tiny_bitnet", "causal_lm"),
+]
+"""An architecture of each kind, and the head that it is tried with."""
 UNCALIBRATED = [quant for quant in QUANTS if quant.name != "ternary" and quant.calibration_samples == 0]
 
 

@@ -3,9 +3,9 @@
 Imported where a model is encoded: it needs PyTorch.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from effcomp.models.blocks import ARCHITECTURES
 from effcomp.models.depth import layers_of
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 
+L = TypeVar("L", bound=nn.Module)
+T = TypeVar("T")
 Moments = dict[str, Tensor]
 """Sum of x x^T over the input tokens of each linear layer, (in, in) float64; zeros for a layer that is not called."""
 
@@ -75,30 +77,52 @@ class Walk:
 
 
 def moments_by_block(model: PreTrainedModel, samples: Sequence[Batch]) -> Iterator[Moments]:
-    """Yield the moments of each transformer layer's linear layers in turn, then of those outside; without the head.
+    """Yield the moments of each transformer layer's linear layers in turn, then of those outside; without the head. See
+    `by_block`."""
+    return by_block(Walk(model, samples), linear_layers(model, skip=HEAD_MODULES), summed)
 
-    The caller may replace the layers that were yielded: the next ones then read what the replaced ones compute. Layers
-    of an architecture that effcomp.models.blocks does not know are yielded all at once.
+
+def by_block(
+    walk: Walk, layers: Mapping[str, L], summing: Callable[[dict[str, L]], AbstractContextManager[T]]
+) -> Iterator[T]:
+    """Yield what is summed over the inputs of these layers: of those of each transformer layer in turn, then of those
+    outside.
+
+    The caller may replace or change the layers that were yielded: the next ones then read what these compute. Layers of
+    an architecture that effcomp.models.blocks does not know are yielded all at once.
 
     Args:
-        model: in eval mode, on the CPU.
-        samples: each a batch of one, without padding.
+        walk: not begun.
+        summing: sums over the inputs of the layers that it is given, in the calls that are made inside.
     """
-    blocks = list(layers_of(model)) if model.config.model_type in ARCHITECTURES else []
-    outside = linear_layers(model, skip=HEAD_MODULES)
-    walk = Walk(model, samples)
-    for block in blocks:
+    outside, model = dict(layers), walk.model
+    for block in list(layers_of(model)) if model.config.model_type in ARCHITECTURES else []:
         own = set(block.modules())
         inside = {name: layer for name, layer in outside.items() if layer in own}
         outside = {name: layer for name, layer in outside.items() if layer not in own}
-        with summed(inside) as moments:
+        with summing(inside) as sums:
             walk.run(block)
-        yield moments
+        yield sums
         walk.pass_by(block, walk.run(block))
     if outside:
-        with summed(outside) as moments:
+        with summing(outside) as sums:
             walk.run(model)
-        yield moments
+        yield sums
+
+
+@contextmanager
+def watched(layers: Mapping[str, nn.Module], add: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """Call `add` with the name and the inputs, (tokens, in), of these layers in the calls that are made inside."""
+
+    def watch(name: str, layer: nn.Module) -> "torch.utils.hooks.RemovableHandle":
+        return layer.register_forward_pre_hook(lambda _, inputs: add(name, inputs[0].flatten(0, -2)))
+
+    hooks = [watch(name, layer) for name, layer in layers.items()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @contextmanager
@@ -128,16 +152,8 @@ def summed(layers: dict[str, nn.Linear]) -> Iterator[Moments]:
         name: torch.zeros(layer.in_features, layer.in_features, dtype=torch.float64) for name, layer in layers.items()
     }
 
-    def watch(name: str, layer: nn.Linear) -> "torch.utils.hooks.RemovableHandle":
-        def add(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            tokens = inputs[0].flatten(0, -2)
-            moments[name] += (tokens.T @ tokens).double()
+    def add(name: str, tokens: Tensor) -> None:
+        moments[name] += (tokens.T @ tokens).double()
 
-        return layer.register_forward_pre_hook(add)
-
-    hooks = [watch(name, layer) for name, layer in layers.items()]
-    try:
+    with watched(layers, add):
         yield moments
-    finally:
-        for hook in hooks:
-            hook.remove()
