@@ -11,8 +11,8 @@ from transformers import PreTrainedModel
 from effcomp.core.batches import Batch
 from effcomp.finetune.base import Job
 from effcomp.finetune.full import training_rows
+from effcomp.models.walk import Walk, by_block, watched
 from effcomp.prune.sparse import matrices
-from effcomp.quant.rounding.inputs import Walk, by_block, watched
 from effcomp.tasks.base import subset
 
 Norms = dict[str, Tensor]
@@ -31,7 +31,7 @@ def single_batches(job: Job, samples: int) -> list[Batch]:
 
 def norms_by_block(model: PreTrainedModel, samples: Sequence[Batch]) -> Iterator[Norms]:
     """Yield the norms of each transformer layer's matrices in turn, then of those outside; without the head. See
-    effcomp.quant.rounding.inputs.by_block. A matrix that is not called has norms of 1.
+    effcomp.models.walk.by_block. A matrix that is not called has norms of 1.
 
     Args:
         model: in eval mode, on the CPU.

@@ -23,9 +23,10 @@ from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
 from effcomp.models.blocks import ARCHITECTURES, Units, parts
+from effcomp.models.moments import Moments
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import Coded, in_groups, quantize_groups, replace_layer, round_groups
-from effcomp.quant.rounding.inputs import Moments, check_finite, moments_by_block
+from effcomp.quant.rounding.inputs import check_finite, moments_by_block
 from effcomp.quant.rounding.ranges import searched
 from effcomp.quant.tensors import linear_layers
 

@@ -23,10 +23,12 @@ from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
 from effcomp.models.depth import layers_of
+from effcomp.models.moments import summed
+from effcomp.models.walk import Call, Walk
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import Coded, in_groups, replace_layer, stored_scale
 from effcomp.quant.rounding.gptq import fit_codes
-from effcomp.quant.rounding.inputs import Call, Walk, check_finite, summed
+from effcomp.quant.rounding.inputs import check_finite
 from effcomp.quant.rounding.ranges import best_range
 from effcomp.quant.tensors import linear_layers
 

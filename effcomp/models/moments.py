@@ -1,0 +1,25 @@
+"""Second moments of the inputs of linear layers. It needs PyTorch."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from effcomp.models.blocks import channels_in
+from effcomp.models.walk import watched
+
+Moments = dict[str, Tensor]
+"""Sum of x x^T over the input tokens of each linear layer, (in, in) float64; zeros for a layer that is not called."""
+
+
+@contextmanager
+def summed(layers: Mapping[str, nn.Module]) -> Iterator[Moments]:
+    """Sum the moments of these layers in the calls that are made inside."""
+    moments = {name: torch.zeros((channels_in(layer),) * 2, dtype=torch.float64) for name, layer in layers.items()}
+
+    def add(name: str, tokens: Tensor) -> None:
+        moments[name] += (tokens.T @ tokens).double()
+
+    with watched(layers, add):
+        yield moments
