@@ -99,6 +99,7 @@ RATES.mkdir()
 
 SMALL = [
     *("bench.pairs=1", "bench.turns=6", "bench.seconds=0", "bench.turn_ms=5", "bench.warmup_turns=1"),
+    "bench.quiet_wait_s=0",
     *("bench.batch_sizes=[1,4]", "bench.prompt_tokens=16", "bench.new_tokens=4"),
 ]
 """A measurement of a second: real, and too short to say anything about speed."""

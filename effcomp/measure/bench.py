@@ -24,6 +24,9 @@ class Bench(Component):
     """Approximate time of a turn of the slower of the two, in milliseconds."""
     warmup_turns: COUNT
     """Minimum number of warm-up turns; more are made until the times are stable."""
+    quiet_wait_s: Annotated[float, Field(ge=0)]
+    """Maximum time to wait, before the pairs, until other processes leave the processor and nothing is throttled, in
+    seconds; 0: measure at once."""
     fixed_length: Annotated[int, Field(ge=2)] | None
     """Time sequences of exactly this many tokens; null: the task's texts at their own lengths."""
     prompt_tokens: Annotated[int, Field(ge=2)]

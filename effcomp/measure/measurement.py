@@ -12,11 +12,13 @@ from effcomp.core import machine
 from effcomp.core.device import Device
 from effcomp.core.pairs import BetweenPairs
 from effcomp.core.processors import ComputeDtype
-from effcomp.measure import conditions, energy, roofline
+from effcomp.measure import energy, roofline
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Worker
+from effcomp.measure.conditions import conditions
 from effcomp.measure.kernels import executed_kernels
 from effcomp.measure.pair import Pair
+from effcomp.measure.quiet import Patience
 from effcomp.measure.speed import OverPairs, batch_speed, generation_speed, row_over_pairs
 from effcomp.measure.timing import Timed
 from effcomp.measure.trace import Trace
@@ -73,6 +75,8 @@ class MachineFacts(NamedTuple):
     idle: Idle
     rates_of: Callable[[Worker], dict[str, float]]
     """Measures the machine's rates in a worker; called after the worker's own memory was read."""
+    patience: Patience
+    """Waiting for a quiet machine before each pair."""
     between: Mapping[str, BetweenPairs]
     """Known deviations between pairs, by the name of the number (`Timed.estimates`)."""
 
@@ -93,7 +97,6 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
         timed: times of all pairs.
     """
     over = OverPairs(timed, facts.between, seed)
-    last = timed[-1]
     speeds = {size: batch_speed([one.batches[size] for one in timed], size, over) for size in bench.batch_sizes}
     generations = [one.generation for one in timed if one.generation is not None]
     ran_scenarios = scenarios(pair.variant, bench, seed)
@@ -120,14 +123,8 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
         load=row_over_pairs([one.load for one in timed]),
         machine=machine_of(pair, rates),
         kernels=kernels,
-        conditions=conditions.between(
-            pair.device,
-            timed[0].before,
-            last.after,
-            [sample for one in timed for sample in one.trace],
-            [one.repeats for one in timed],
-        ),
-        trace=last.trace,
+        conditions=conditions(pair.device, timed, facts.patience),
+        trace=timed[-1].trace,
         raw={
             f"pair_{number}.{name}.{side}": getattr(times, side)
             for number, one in enumerate(timed, start=1)

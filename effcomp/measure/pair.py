@@ -15,9 +15,10 @@ from effcomp.artifact.architectures import takes_cache
 from effcomp.artifact.description import read_description
 from effcomp.core.batches import Ragged
 from effcomp.core.device import Device
+from effcomp.measure.activity import Activity, read
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Side, Worker
-from effcomp.measure.disturbance import Repeats
+from effcomp.measure.repeats import Repeats
 from effcomp.runtimes.base import Runtime
 
 STABLE = 0.1
@@ -157,8 +158,10 @@ def in_turn(
     """
     sides = (pair.baseline, pair.variant)
     while True:
+        before = read(pair.device)
         answers = {side: sides[side].ask(command, **arguments[side]) for side in pair.order(number)}
-        if not repeats.again([answers[0]["waited_share"], answers[1]["waited_share"]]):
+        activity = Activity.between(before, read(pair.device))
+        if not repeats.again([answers[0]["waited_share"], answers[1]["waited_share"]], activity):
             return [answers[0], answers[1]]
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from effcomp.core.interval import Interval
 from effcomp.core.progress import Progress
 from effcomp.core.statistics import median_interval, ratio_interval
-from effcomp.measure import conditions
+from effcomp.measure.activity import Reading, read
 from effcomp.measure.bench import Bench
-from effcomp.measure.disturbance import Repeats
 from effcomp.measure.pair import Pair, PairedTimes, in_turn, measure_batch
+from effcomp.measure.repeats import Repeats
 from effcomp.measure.trace import Trace
 from effcomp.record import Load, Memory
 from effcomp.record.trace import Sample
@@ -28,13 +28,13 @@ class Timed:
     """Times of (turns, 1 + new tokens), the prompt first; None for models and runtimes that do not generate."""
     memory: Memory
     load: Load
-    before: conditions.Reading
-    """Reading of the machine before the timing of batches."""
-    after: conditions.Reading
+    before: Reading
+    """Reading of the machine before the timing."""
+    after: Reading
     """Reading of the machine after it."""
     repeats: Repeats
     trace: list[Sample]
-    """Resource trace of the variant's process between the two readings."""
+    """Resource trace of the variant's process while batches were timed."""
 
     @property
     def times(self) -> dict[str, PairedTimes]:
@@ -58,7 +58,7 @@ class Timed:
 
 def time_pair(pair: Pair, bench: Bench) -> Timed:
     """Time both sides of an open pair in turn at each batch size, then token by token where both generate."""
-    before = conditions.read(pair.device)
+    before = read(pair.device)
     generates = pair.generates and bench.new_tokens > 0
     repeats = Repeats(bench.turns * (len(bench.batch_sizes) + generates))
     _, resting_rss = (worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant))
@@ -69,7 +69,6 @@ def time_pair(pair: Pair, bench: Bench) -> Timed:
     ):
         for batch_size in bench.batch_sizes:
             batches[batch_size] = measure_batch(pair, bench, batch_size, repeats, progress.add)
-    after = conditions.read(pair.device)
     peaks = [worker.ask("peak") for worker in (pair.baseline, pair.variant)]
     return Timed(
         batches=batches,
@@ -77,7 +76,7 @@ def time_pair(pair: Pair, bench: Bench) -> Timed:
         memory=memory(pair, resting_rss, peaks),
         load=load(pair),
         before=before,
-        after=after,
+        after=read(pair.device),
         repeats=repeats,
         trace=trace.samples,
     )

@@ -14,6 +14,7 @@ from effcomp.finetune.base import read_curve
 from effcomp.measure.client import Side
 from effcomp.measure.measurement import MachineFacts, measure, watch_idle
 from effcomp.measure.pair import Pair
+from effcomp.measure.quiet import Patience
 from effcomp.measure.timing import Timed, time_pair
 from effcomp.pipeline.between import between_pairs
 from effcomp.pipeline.compose import Components
@@ -143,12 +144,17 @@ def compress_and_measure(run: Run) -> Result:
     judges, timed = parts.model.weights != "random", list[Timed]()
     with device_lock.alone(device):
         log.info("measuring %s beside its float32 baseline, each in its own process", label(parts.config))
+        patience = Patience(device, parts.bench.quiet_wait_s)
+        patience.wait()
         facts = MachineFacts(
             idle=watch_idle(parts.bench, pair),
             rates_of=lambda worker: machine_rates(run, worker),
+            patience=patience,
             between=between_pairs(run) if parts.bench.pairs == 1 else {},
         )
         for number in range(parts.bench.pairs):
+            if number > 0:
+                patience.wait()
             with pair:
                 timed.append(time_pair(pair, parts.bench))
                 if number == parts.bench.pairs - 1:

@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 from effcomp.record.quantity import Quantity
 from effcomp.record.row import Row
 
+Disturbance = Literal["waiting for the processor", "other processes", "stolen time", "throttling"]
+"""Reason to drop a turn and to measure it again."""
+
 
 class Machine(Row):
     """Hardware of the measured processes, and what it can do."""
@@ -116,11 +119,18 @@ class Conditions(Row):
     """Thermal throttling of the processor's cores, as the kernel counts it."""
     free_cores: float | None = None
     """Cores that the measured processes may use, less those that other processes used; None in older records."""
+    waited_s: float | None = None
+    """Seconds of waiting until the machine was quiet, before the pairs (bench.quiet_wait_s); None in older records."""
     repeated_turns: int | None = None
-    """Turns that were measured again, because other processes held the processor meanwhile; None in older records, and
-    where the kernel does not count waiting."""
+    """Turns that were dropped and measured again, because they were disturbed; None in older records."""
     disturbed_turns: int | None = None
     """Turns that count although they were disturbed, because as many as may be were repeated."""
+    disturbances: dict[Disturbance, int] | None = None
+    """Disturbed turns by reason; a turn may have several. A turn is disturbed when its threads waited for the processor
+    in over 10 % of its time, when other processes or other virtual machines took over 0.25 cores (and 0.05 s), or when
+    the processor or the GPU was throttled. Half as many as are measured are repeated. None in older records."""
+    waiting_counted: bool | None = None
+    """True where the kernel counts waiting for the processor; None in older records."""
     noise: list[str]
     """Reasons why this run counts as noisy; empty where it does not."""
 

@@ -1,4 +1,4 @@
-"""Turns in which other processes hold the processor are noticed, and measured again so often and no more."""
+"""Waiting of a process for the processor is noticed."""
 
 import os
 import subprocess
@@ -10,32 +10,11 @@ import pytest
 
 from effcomp.core.device import Device
 from effcomp.measure.client import Side, Worker
-from effcomp.measure.disturbance import Repeats, waited_ns, waited_share
-from tests.measure.test_conditions import BUSY
+from effcomp.measure.disturbance import waited_ns, waited_share
+from tests.measure.test_activity import BUSY
 from tests.measure.test_worker import EAGER, FLOAT32, folder
 
 __all__ = ["folder"]
-QUIET, BUSY_SHARE = 0.01, 0.4
-
-
-def test_a_disturbed_turn_is_measured_again_until_half_as_many_were() -> None:
-    repeats = Repeats(turns=6)
-    assert not repeats.again([QUIET, QUIET])
-    assert [repeats.again([QUIET, BUSY_SHARE]) for _ in range(4)] == [True, True, True, False]
-    assert (repeats.repeated, repeats.disturbed) == (3, 1)
-    assert not repeats.again([QUIET, QUIET])
-    assert repeats.disturbed == 1
-
-
-def test_either_side_disturbs_a_turn() -> None:
-    assert Repeats(turns=2).again([BUSY_SHARE, QUIET])
-    assert Repeats(turns=2).again([QUIET, BUSY_SHARE])
-
-
-def test_where_the_kernel_does_not_count_no_turn_is_judged() -> None:
-    repeats = Repeats(turns=6)
-    assert not repeats.again([None, None])
-    assert not repeats.counted
 
 
 def test_waiting_is_a_share_of_the_measured_time() -> None:

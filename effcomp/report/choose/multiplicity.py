@@ -1,6 +1,7 @@
-"""Correction of intervals for the number of configurations that are compared."""
+"""Correction of intervals for the number of configurations that are compared, and for noise."""
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from effcomp.core.interval import Interval
@@ -8,6 +9,9 @@ from effcomp.record import Record, Row
 
 GEOMETRIC = ("speed", "cost")
 """Sections of the Record whose intervals are stretched on a logarithmic scale."""
+NOISY = 2.0
+"""Factor for their intervals in a noisy record: others disturb its pairs alike, which the deviation between pairs does
+not show."""
 
 
 def widened(record: Record, tests: int) -> Record:
@@ -15,33 +19,44 @@ def widened(record: Record, tests: int) -> Record:
 
     By Bonferroni's inequality (Dunn 1961, "Multiple Comparisons Among Means") all intervals of one kind hold together
     in 95 % of comparisons, so the choice of the best one does not make them optimistic. Several limits on one
-    configuration need no correction: all of them have to hold (intersection-union test, Berger 1982).
+    configuration need no correction: all of them have to hold (intersection-union test, Berger 1982). Speed and cost of
+    a noisy record have intervals that are wider by NOISY as well.
     """
-    sections = {name: stretched(getattr(record, name), tests, name in GEOMETRIC) for name in Record.model_fields}
+    noise = dict.fromkeys(GEOMETRIC, NOISY) if is_noisy(record) else {}
+    sections = {}
+    for name in Record.model_fields:
+        change = partial(stretch, tests=tests, geometric=name in GEOMETRIC, noise=noise.get(name, 1.0))
+        sections[name] = changed(getattr(record, name), change)
     return record.model_copy(update=sections)
 
 
-def stretched(value: Any, tests: int, geometric: bool) -> Any:
-    """Return a row, or a part of one, with every interval in it stretched."""
+def is_noisy(record: Record) -> bool:
+    """Tell whether other work disturbed the measurement."""
+    return record.truth.conditions is not None and bool(record.truth.conditions.noise)
+
+
+def changed(value: Any, change: Callable[[Interval], Interval]) -> Any:
+    """Return a row, or a part of one, with every interval in it changed."""
     match value:
         case Interval():
-            return stretch(value, tests, geometric)
+            return change(value)
         case Row():
-            return value.model_copy(update={name: stretched(inner, tests, geometric) for name, inner in value})
+            return value.model_copy(update={name: changed(inner, change) for name, inner in value})
         case dict():
-            return {name: stretched(inner, tests, geometric) for name, inner in value.items()}
+            return {name: changed(inner, change) for name, inner in value.items()}
         case _:
             return value
 
 
-def stretch(interval: Interval, tests: int, geometric: bool) -> Interval:
+def stretch(interval: Interval, tests: int, geometric: bool, noise: float = 1.0) -> Interval:
     """Stretch both sides of an interval from its value: by the ratio of the two levels' quantiles, of the t
     distribution where the interval has degrees of freedom, else of the normal one.
 
     Args:
         geometric: stretch the logarithms of positive bounds.
+        noise: further factor.
     """
-    factor = quantile(0.05 / tests, interval.degrees) / quantile(0.05, interval.degrees)
+    factor = noise * quantile(0.05 / tests, interval.degrees) / quantile(0.05, interval.degrees)
     value, low, high = interval.value, interval.low, interval.high
     if geometric and low > 0:
         bounds = value * (low / value) ** factor, value * (high / value) ** factor

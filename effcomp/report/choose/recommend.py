@@ -8,7 +8,7 @@ from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.goal import Goal
-from effcomp.report.choose.multiplicity import widened
+from effcomp.report.choose.multiplicity import NOISY, is_noisy, widened
 from effcomp.report.objectives import OBJECTIVES, Objective, comparable, keeps_time
 from effcomp.report.rows import NamedRecord, spread
 from effcomp.report.words import facts, three_digits
@@ -42,13 +42,19 @@ class Recommendation:
     """The record of the best configuration; None where none keeps the limits."""
     tests: int = 1
     """Number of configurations that the intervals are corrected for."""
+    noisy: int = 0
+    """Number of noisy records, whose intervals of speed and cost are widened."""
 
     @property
     def level(self) -> str | None:
         """Confidence level of the intervals in a sentence; None where it is 95 %."""
-        if self.tests == 1:
-            return None
-        return f"intervals of {100 - 5 / self.tests:.2f} %: 95 % corrected for {self.tests} configurations (Bonferroni)"
+        words = []
+        if self.tests > 1:
+            level = f"{100 - 5 / self.tests:.2f} %"
+            words.append(f"intervals of {level}: 95 % corrected for {self.tests} configurations (Bonferroni)")
+        if self.noisy:
+            words.append(f"{NOISY:g} times as wide for {self.noisy} noisy records")
+        return "; ".join(words) or None
 
 
 def recommend(rows: Sequence[NamedRecord], goal: Goal, tests: int = 1) -> Recommendation:
@@ -65,14 +71,14 @@ def recommend(rows: Sequence[NamedRecord], goal: Goal, tests: int = 1) -> Recomm
     """
     if len({row.record.truth.data.fingerprint for row in rows}) > 1:
         raise UserError("--recommend: these records are of several test sets; choose one with --where task=NAME")
-    objective = OBJECTIVES[goal.objective]
+    objective, noisy = OBJECTIVES[goal.objective], sum(is_noisy(row.record) for row in rows)
     judged = [replace(row, record=widened(row.record, tests)) for row in rows]
     found = sorted(candidates(judged, goal), key=lambda one: one.value.value, reverse=objective.direction == "maximize")
     kept = [one for one in found if not one.broken]
     if not kept:
         others = [f"{one.row.name}: {one.number} {one.unit}, but {one.broken[0]}" for one in found[:EXPLAINED]]
         others += more(len(found) - EXPLAINED, "do not keep them either")
-        return Recommendation(goal.text, "no configuration can be shown to keep the limits", others, None, tests)
+        return Recommendation(goal.text, "no configuration can be shown to keep the limits", others, None, tests, noisy)
     best, behind = kept[0], kept[1:]
     before = found[: found.index(best)]
     return Recommendation(
@@ -88,6 +94,7 @@ def recommend(rows: Sequence[NamedRecord], goal: Goal, tests: int = 1) -> Recomm
         ],
         next(row.record for row in rows if row.name == best.row.name),
         tests,
+        noisy,
     )
 
 

@@ -7,7 +7,7 @@ from effcomp.core.interval import Interval
 from effcomp.core.pairs import pairs_interval
 from effcomp.record.quantity import exact
 from effcomp.report.choose.multiplicity import stretch, widened
-from tests.conftest import records
+from tests.conftest import altered, records
 
 TRIES, CONFIGURATIONS = 600, 12
 
@@ -41,6 +41,14 @@ def test_a_record_is_widened_in_every_section_and_not_for_a_single_configuration
         (record.versus_baseline.accuracy_difference, wide.versus_baseline.accuracy_difference),
     ]:
         assert after.low < before.low <= before.value == after.value <= before.high < after.high
+
+
+def test_a_noisy_record_needs_a_larger_difference_in_speed_and_not_in_quality() -> None:
+    (record,) = records("nf4")
+    wide = widened(altered(record, {"truth.conditions.noise": ["other processes used 0.50 cores"]}), 1)
+    before, after = record.speed.speedup, wide.speed.speedup
+    assert after.high / after.value == pytest.approx((before.high / before.value) ** 2)
+    assert wide.versus_baseline == record.versus_baseline
 
 
 def test_the_interval_of_a_speed_stays_positive() -> None:

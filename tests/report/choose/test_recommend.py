@@ -82,15 +82,16 @@ def test_perplexity_and_throughput_of_a_language_model() -> None:
 
 
 def test_a_decoder_is_chosen_by_its_pace_of_writing() -> None:
+    """These records are noisy, so that their intervals are twice as wide."""
     found = recommend(
         rows(find_records(CPU.parent / "metrics_study.jsonl")),
         parse_goal(["minimize=decode_ms_per_token", "max_headline_drop=3"]),
     )
     assert found.best.startswith(
-        "nf4: 2.41 [2.31, 2.52] times the baseline's speed, in decoding 1.71 [1.67, 1.76] times"
+        "nf4: 2.41 [2.21, 2.64] times the baseline's speed, in decoding 1.71 [1.64, 1.80] times"
     )
     assert "decode: " not in found.best, "it is said once"
-    assert found.others[0].startswith("int4: faster: 2.23 [2.15, 2.30] against 1.71 [1.67, 1.76] times the baseline's")
+    assert found.others[0].startswith("int4: faster: 2.23 [2.07, 2.37] against 1.71 [1.64, 1.80] times the baseline's")
 
 
 def test_those_that_are_not_explained_are_counted() -> None:

@@ -217,7 +217,9 @@ def test_nothing_is_wider_than_the_page_but_the_tables_own_scroller(browser: Web
 def test_the_recommendation_and_what_was_left_out_are_on_the_page(browser: WebDriver) -> None:
     section = browser.find_element(By.CLASS_NAME, "recommendation").text
     assert section.splitlines()[1].startswith("bf16 on openvino: 3.88 [3.78, 4.01] times the baseline's speed")
-    assert section.splitlines()[2].endswith("corrected for 22 configurations (Bonferroni)")
+    assert section.splitlines()[2].endswith(
+        "corrected for 22 configurations (Bonferroni); 2 times as wide for 2 noisy records"
+    )
     assert "quant=fp8: refused: no such kernel" in browser.find_element(By.TAG_NAME, "body").text
 
 

@@ -1,0 +1,44 @@
+"""Disturbed turns are measured again so often and no more."""
+
+from dataclasses import replace
+
+from effcomp.measure.repeats import Repeats, disturbances
+from tests.measure.test_activity import QUIET
+
+CALM, BUSY_SHARE = 0.01, 0.4
+
+
+def test_a_disturbed_turn_is_measured_again_until_half_as_many_were() -> None:
+    repeats = Repeats(turns=6)
+    assert not repeats.again([CALM, CALM], QUIET)
+    assert [repeats.again([CALM, BUSY_SHARE], QUIET) for _ in range(4)] == [True, True, True, False]
+    assert (repeats.repeated, repeats.disturbed) == (3, 1)
+    assert not repeats.again([CALM, CALM], QUIET)
+    assert repeats.disturbed == 1
+    assert repeats.reasons == {"waiting for the processor": 4}
+
+
+def test_either_side_disturbs_a_turn() -> None:
+    assert Repeats(turns=2).again([BUSY_SHARE, CALM], QUIET)
+    assert Repeats(turns=2).again([CALM, BUSY_SHARE], QUIET)
+
+
+def test_what_others_take_from_the_machine_disturbs_a_turn_where_no_thread_waits() -> None:
+    for changes, reason in (
+        ({"other_cpu_s": 0.2}, "other processes"),
+        ({"stolen_cpu_s": 0.2}, "stolen time"),
+        ({"throttle_events": 1}, "throttling"),
+        ({"gpu_throttled": True}, "throttling"),
+    ):
+        assert disturbances([CALM, CALM], replace(QUIET, **changes)) == [reason]
+    assert disturbances([], replace(QUIET, other_cpu_s=0.2)) == ["other processes"]
+
+
+def test_a_few_ticks_of_the_kernels_clock_disturb_no_short_turn() -> None:
+    assert disturbances([CALM, CALM], replace(QUIET, seconds=0.01, other_cpu_s=0.02)) == []
+
+
+def test_where_the_kernel_does_not_count_no_waiting_is_judged() -> None:
+    repeats = Repeats(turns=6)
+    assert not repeats.again([None, None], QUIET)
+    assert not repeats.counted
