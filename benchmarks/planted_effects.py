@@ -22,6 +22,7 @@ from scipy.stats import binomtest
 from effcomp.core.interval import Interval
 from effcomp.core.pairs import pairs_interval
 from effcomp.core.statistics import paired_difference, ratio_interval, verdict
+from effcomp.measure.stopping import LOOKS, ends
 from effcomp.report.choose.multiplicity import stretch
 
 SPEEDUPS = (1.02, 1.1, 1.3, 3.0)
@@ -30,6 +31,7 @@ PAIRS = {"quick": (1, 15), "standard": (3, 8), "thorough": (5, 24)}
 MACHINES = {"steady": (0.008, 0.02, None), "moving": (0.036, 0.05, None), "heavy tails": (0.008, 0.02, 3)}
 """Standard deviation between pairs and between turns, as measured on a CPU (same_model_twice.json) and a GPU (h100.md);
 degrees of freedom of the errors' t distribution, None for normal errors."""
+PRECISION = 0.02
 DROPS = (0.002, 0.005, 0.01)
 MARGIN = 0.005
 EXAMPLES, RIGHT, FLIPPED = (872, 5000), 0.9, 0.03
@@ -81,6 +83,39 @@ def of_speed(generator: np.random.Generator) -> list[dict[str, Any]]:
                 row = {"machine": machine, "bench": bench, "speedup": truth, "median_width_percent": round(width, 1)}
                 found.append(row | {"coverage": share(held, SPEED_TRIES)})
     return found
+
+
+def of_stopping(generator: np.random.Generator) -> list[dict[str, Any]]:
+    """Return the coverage when pairs are added until the speed-up is precise: corrected for the looks, and with 95 % at
+    each."""
+    truth, every, found = SPEEDUPS[1], PAIRS["standard"][0], []
+    for machine in MACHINES:
+        tries = [measured_until_precise(generator, truth, machine) for _ in range(SPEED_TRIES)]
+        held = {
+            looks: sum(one.low <= truth <= one.high for one in (pairs_interval(pairs, looks=looks) for pairs in tries))
+            for looks in (LOOKS, 1)
+        }
+        found.append(
+            {
+                "machine": machine,
+                "precision": PRECISION,
+                "mean_pairs": round(float(np.mean(list(map(len, tries)))), 1),
+                "most_pairs": every * LOOKS,
+                "coverage": share(held[LOOKS], SPEED_TRIES),
+                "coverage_at_95_percent_each_look": share(held[1], SPEED_TRIES),
+            }
+        )
+    return found
+
+
+def measured_until_precise(generator: np.random.Generator, truth: float, machine: str) -> list[Interval]:
+    """Return the speed-ups of the pairs that one simulated measurement makes."""
+    (every, turns), (between, within, tail) = PAIRS["standard"], MACHINES[machine]
+    pairs: list[Interval] = []
+    while not pairs or not ends(pairs, every, PRECISION):
+        logarithms = errors(generator, (1,), between, tail) + errors(generator, (turns,), within, tail)
+        pairs.append(ratio_interval(truth * np.exp(logarithms)[:, None], np.ones((turns, 1))))
+    return pairs
 
 
 def of_accuracy(generator: np.random.Generator) -> list[dict[str, Any]]:
@@ -140,6 +175,7 @@ def main() -> None:
         "speed": of_speed(generator),
         "accuracy": of_accuracy(generator),
         "choice_of_the_best": of_choices(generator),
+        "stopping": of_stopping(generator),
     }
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
     figure().savefig(Path(__file__).with_suffix(".png"))

@@ -70,6 +70,9 @@ def test_the_page_on_intervals_has_the_numbers_of_the_planted_effects() -> None:
         assert row["drop_points"] < 0.5 or row["called_not_worse"]["value"] <= 0.05
         shown = f"| {row['drop_points']:g} | {percent(row['coverage'])} | {percent(row['called_not_worse'])} |"
         assert row["examples"] != 872 or shown in page
+    for row in found["stopping"]:
+        assert row["coverage"]["value"] >= 0.95 > row["coverage_at_95_percent_each_look"]["value"]
+    assert f"take {found['stopping'][0]['mean_pairs']} pairs on average" in page
     choice = found["choice_of_the_best"]
     assert f"in {100 * choice['any_kept_at_95_percent_each']['value']:.0f} % of simulated comparisons" in page
     assert f"in {100 * choice['any_kept_with_corrected_intervals']['value']:.1f} % with" in " ".join(page.split())

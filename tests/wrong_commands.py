@@ -75,6 +75,7 @@ RUNS: dict[str, Words] = {
     "task.test_size=1": "greater than or equal to 5",
     "model.weights=none": "'pretrained' or 'random'",
     "bench.pairs=0": "greater than or equal to 1",
+    "bench=quick bench.precision=0.02": "give bench.pairs=2 or more",
     "bench.turns=3": "greater than or equal to 6",
     "bench.seconds=inf": "a finite number",
     "bench.batch_sizes=[0]": ("bench.batch_sizes=0", "greater than or equal to 1"),

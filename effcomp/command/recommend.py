@@ -25,8 +25,7 @@ def main() -> None:
     sources = [word for word in known.words if word not in goal]
     with refusing():
         found = report(report_parser().parse_args([*sources, "--recommend", *goal, *options]))
-    if found is not None and found.winners:
+    if found is not None and found.winner is not None:
         from effcomp.pipeline.again import ways_on
 
-        for winner in found.winners:
-            print(f"\n{ways_on(winner, None, None)}")
+        print(f"\n{ways_on(found.winner, None, None)}")

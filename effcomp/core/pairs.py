@@ -36,11 +36,12 @@ class BetweenPairs(BaseModel):
         variance = sum(one.degrees * one.deviation**2 for one in found) / degrees
         return cls(deviation=math.sqrt(variance), degrees=degrees)
 
-    def margin(self, pairs: int) -> float:
-        """Return the factor from the geometric mean of this many pairs to either bound of its 95 % interval."""
+    def margin(self, pairs: int, looks: int = 1) -> float:
+        """Return the factor from the geometric mean of this many pairs to either bound of its interval, of the level
+        1 - 0.05 / looks."""
         from scipy.stats import t
 
-        return math.exp(float(t.ppf(0.975, self.degrees)) * self.deviation / math.sqrt(pairs))
+        return math.exp(float(t.isf(0.025 / looks, self.degrees)) * self.deviation / math.sqrt(pairs))
 
 
 PRIOR = BetweenPairs(deviation=0.036, degrees=4)
@@ -50,7 +51,7 @@ with measured deviations is the conjugate update of a variance (Gelman et al. 20
 2.6)."""
 
 
-def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR) -> Interval:
+def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR, looks: int = 1) -> Interval:
     """Return a ratio or a time over pairs of processes: the geometric mean of the pairs' values, with the t interval of
     its logarithm.
 
@@ -63,20 +64,21 @@ def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR) -> In
         pairs: each pair's value, above 0, with its interval over turns.
         known: deviation between other pairs, which a single pair needs: its interval is the wider one of that over its
             turns and the t interval with the known deviation. Several pairs show their own deviation.
+        looks: number of looks that the interval is corrected for (`effcomp.measure.stopping`).
     """
     values = [pair.value for pair in pairs]
     if len(pairs) > 1:
         value, between = math.exp(float(np.log(values).mean())), BetweenPairs.of(values)
-        margin = between.margin(len(pairs))
+        margin = between.margin(len(pairs), looks)
         return Interval(value=value, low=value / margin, high=value * margin, degrees=between.degrees)
     (alone,), margin = pairs, known.margin(1)
     low, high = min(alone.low, alone.value / margin), max(alone.high, alone.value * margin)
     return Interval(value=alone.value, low=low, high=high, degrees=known.degrees)
 
 
-def over_pairs(values: Sequence[float]) -> Interval | float:
+def over_pairs(values: Sequence[float], looks: int = 1) -> Interval | float:
     """Return a number over pairs with its t interval (`pairs_interval`); without one, the mean, where there is a single
     pair, or a pair with a value of 0 or less, which has no logarithm."""
     if len(values) > 1 and min(values) > 0:
-        return pairs_interval([Interval(value=value, low=value, high=value) for value in values])
+        return pairs_interval([Interval(value=value, low=value, high=value) for value in values], looks=looks)
     return float(np.mean(values))

@@ -36,7 +36,6 @@ class DistillFinetune(FullFinetune):
     """
 
     id: ClassVar[str] = "finetune/distill"
-    needs_teacher: ClassVar[bool] = True
     teacher: Path | None
     """Folder written by save_pretrained: a checkpoint of the store, or any trained model of this task."""
     temperature: Annotated[float, Field(gt=0)]
@@ -46,10 +45,9 @@ class DistillFinetune(FullFinetune):
 
     def check(self) -> None:
         super().check()
-        if self.teacher is not None:
-            check_folder(self.teacher, "finetune.teacher", weights=True)
-        elif self.needs_teacher:
+        if self.teacher is None:
             raise UserError(f"finetune.teacher is missing: {WAY_ON}")
+        check_folder(self.teacher, "finetune.teacher", weights=True)
 
     def check_recovery(self) -> None:
         if self.teacher is not None:
@@ -58,9 +56,7 @@ class DistillFinetune(FullFinetune):
             super().check()
 
     def taught_by(self, folder: Path) -> "DistillFinetune":
-        if self.teacher is not None or not self.needs_teacher:
-            return self
-        return self.model_copy(update={"teacher": folder})
+        return self if self.teacher is not None else self.model_copy(update={"teacher": folder})
 
     def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
         super().check_task(splits, head, max_length)
@@ -101,7 +97,7 @@ class DistillFinetune(FullFinetune):
 
     def rows(self, job: Job, examples: Examples) -> list[TrainingRow]:
         rows = super().rows(job, examples)
-        if self.teacher is not None and job.head == "sequence_classification":
+        if job.head == "sequence_classification":
             teacher, tokenizer = self.load(job)
             labels = tuple(job.model.config.id2label[i] for i in range(job.model.config.num_labels))
             order = labels_order(teacher.config, labels, f"finetune.teacher={self.teacher}: its labels", WAY_ON)
@@ -113,8 +109,6 @@ class DistillFinetune(FullFinetune):
     def trainer(self, job: Job, **settings: Any) -> "Trainer":
         from effcomp.finetune.trainer import DistillationTrainer
 
-        if self.teacher is None:
-            return super().trainer(job, **settings)
         if job.head == "sequence_classification":
             teacher = None
             settings["args"].label_names = ["labels", "teacher_logits"]

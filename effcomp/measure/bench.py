@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from effcomp.core.component import EACH_ONCE, Component
+from effcomp.core.errors import UserError
 
 COUNT = Annotated[int, Field(ge=1)]
 
@@ -16,6 +17,9 @@ class Bench(Component):
     pairs: COUNT
     """Number of pairs of fresh processes, measured one after another; intervals are drawn over pairs. 1: the interval
     uses the deviation between pairs of earlier measurements in the store."""
+    precision: Annotated[float, Field(gt=0)] | None
+    """Add pairs until the interval of the speed-up is within this share of its value (0.02: 2 %): after `pairs`, twice,
+    three times, or at most four times as many; null: measure `pairs`."""
     turns: Annotated[int, Field(ge=6)]
     """Minimum number of turns of baseline and variant in each pair."""
     seconds: Annotated[float, Field(ge=0)]
@@ -43,3 +47,9 @@ class Bench(Component):
     """"Not worse" means: accuracy is lower by less than this (0.005 is half a point), with 95 % confidence."""
     trace_interval_s: Annotated[float, Field(gt=0)]
     """Interval between samples of the measured process's memory and processor use, in seconds."""
+
+    def check(self) -> None:
+        """Raise UserError where a precision is asked of a single pair."""
+        if self.precision is not None and self.pairs == 1:
+            asked = f"bench.precision={self.precision:g} with bench.pairs=1"
+            raise UserError(f"{asked}: a single pair does not show how much pairs differ; give bench.pairs=2 or more")

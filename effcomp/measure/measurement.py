@@ -20,6 +20,7 @@ from effcomp.measure.kernels import executed_kernels
 from effcomp.measure.pair import Pair
 from effcomp.measure.quiet import Patience
 from effcomp.measure.speed import OverPairs, batch_speed, generation_speed, row_over_pairs
+from effcomp.measure.stopping import looks, stopping
 from effcomp.measure.timing import Timed
 from effcomp.measure.trace import Trace
 from effcomp.quant.lowering import Lowering, lowering
@@ -96,7 +97,7 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
         pair: the last pair, still open.
         timed: times of all pairs.
     """
-    over = OverPairs(timed, facts.between, seed)
+    over = OverPairs(timed, facts.between, looks(bench), seed)
     speeds = {size: batch_speed([one.batches[size] for one in timed], size, over) for size in bench.batch_sizes}
     generations = [one.generation for one in timed if one.generation is not None]
     ran_scenarios = scenarios(pair.variant, bench, seed)
@@ -117,10 +118,11 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
             fixed_length=bench.fixed_length,
             generation=generation_speed(generations, over) if generations else None,
             scenarios=ran_scenarios,
+            stopping=stopping(timed, bench),
         ),
-        memory=row_over_pairs([one.memory for one in timed]),
+        memory=row_over_pairs([one.memory for one in timed], over),
         energy=used,
-        load=row_over_pairs([one.load for one in timed]),
+        load=row_over_pairs([one.load for one in timed], over),
         machine=machine_of(pair, rates),
         kernels=kernels,
         conditions=conditions(pair.device, timed, facts.patience),

@@ -18,15 +18,24 @@ R = TypeVar("R", bound=Row)
 class OverPairs:
     """Median times and speed-ups over the pairs of one measurement."""
 
-    def __init__(self, timed: Sequence[Timed], known: Mapping[str, BetweenPairs], seed: int) -> None:
-        """Estimate every number in each pair; known: deviation between other pairs, by the name of the number, for a
-        single pair. A name that it lacks has PRIOR."""
-        estimates, self.known = [one.estimates(seed) for one in timed], known
+    def __init__(self, timed: Sequence[Timed], known: Mapping[str, BetweenPairs], looks: int, seed: int) -> None:
+        """Estimate every number in each pair.
+
+        Args:
+            known: deviation between other pairs, by the name of the number, for a single pair. A name that it lacks has
+                PRIOR.
+            looks: number of looks that the intervals are corrected for.
+        """
+        estimates, self.known, self.looks = [one.estimates(seed) for one in timed], known, looks
         self.by_name = {name: [found[name] for found in estimates] for name in estimates[0]}
 
     def interval(self, name: str) -> Interval:
         """Return the number with its interval over pairs."""
-        return pairs_interval(self.by_name[name], self.known.get(name, PRIOR))
+        return pairs_interval(self.by_name[name], self.known.get(name, PRIOR), self.looks)
+
+    def number(self, values: Sequence[float]) -> Number:
+        """Return a further number, given its value in each pair (`over_pairs`)."""
+        return over_pairs(values, self.looks)
 
     def row(self, name: str) -> Pairs:
         """Return the number in each pair, and the deviation between pairs that its interval uses."""
@@ -41,7 +50,7 @@ def batch_speed(pairs: Sequence[PairedTimes], batch_size: int, over: OverPairs) 
     means = [float(times.variant.mean()) for times in pairs]
 
     def percentile(rank: float) -> Number:
-        return over_pairs([float(np.percentile(times.variant, rank)) for times in pairs])
+        return over.number([float(np.percentile(times.variant, rank)) for times in pairs])
 
     return BatchSpeed(
         calls=sum(times.variant.size for times in pairs),
@@ -50,9 +59,9 @@ def batch_speed(pairs: Sequence[PairedTimes], batch_size: int, over: OverPairs) 
         latency_p90_ms=percentile(90),
         latency_p95_ms=percentile(95),
         latency_p99_ms=percentile(99),
-        latency_mean_ms=over_pairs(means),
-        throughput_samples_per_s=over_pairs([1000 * batch_size / mean for mean in means]),
-        throughput_tokens_per_s=over_pairs(
+        latency_mean_ms=over.number(means),
+        throughput_samples_per_s=over.number([1000 * batch_size / mean for mean in means]),
+        throughput_tokens_per_s=over.number(
             [1000 * one.mean_tokens / mean for one, mean in zip(pairs, means, strict=True)]
         ),
         baseline_latency_p50_ms=float(np.median(np.concatenate([times.baseline.ravel() for times in pairs]))),
@@ -75,10 +84,10 @@ def generation_speed(pairs: Sequence[PairedTimes], over: OverPairs) -> Generatio
         new_tokens=written[0].shape[1],
         prefill_ms=over.interval("prefill.latency"),
         prefill_pairs=over.row("prefill.latency"),
-        prefill_tokens_per_s=over_pairs(prefills),
+        prefill_tokens_per_s=over.number(prefills),
         decode_ms_per_token=over.interval("decode.latency"),
         decode_pairs=over.row("decode.latency"),
-        decode_tokens_per_s=over_pairs([1000 / float(times.mean()) for times in written]),
+        decode_tokens_per_s=over.number([1000 / float(times.mean()) for times in written]),
         prefill_speedup=over.interval("prefill.speedup"),
         prefill_speedup_pairs=over.row("prefill.speedup"),
         decode_speedup=over.interval("decode.speedup"),
@@ -86,7 +95,7 @@ def generation_speed(pairs: Sequence[PairedTimes], over: OverPairs) -> Generatio
     )
 
 
-def row_over_pairs(rows: Sequence[R]) -> R:
+def row_over_pairs(rows: Sequence[R], over: OverPairs) -> R:
     """Return a row whose numbers are those of each pair's row over pairs (`over_pairs`); of whole numbers without an
     interval the mean is rounded. A single row stays as it is.
 
@@ -98,6 +107,6 @@ def row_over_pairs(rows: Sequence[R]) -> R:
     fields: dict[str, Any] = {}
     for name in type(rows[0]).model_fields:
         values = [getattr(row, name) for row in rows]
-        found = None if None in values else over_pairs(values)
+        found = None if None in values else over.number(values)
         fields[name] = round(found) if isinstance(found, float) and isinstance(values[0], int) else found
     return type(rows[0])(**fields)

@@ -15,6 +15,7 @@ from effcomp.measure.client import Side
 from effcomp.measure.measurement import MachineFacts, measure, watch_idle
 from effcomp.measure.pair import Pair
 from effcomp.measure.quiet import Patience
+from effcomp.measure.stopping import is_last
 from effcomp.measure.timing import Timed, time_pair
 from effcomp.pipeline.between import between_pairs
 from effcomp.pipeline.compose import Components
@@ -152,14 +153,16 @@ def compress_and_measure(run: Run) -> Result:
             patience=patience,
             between=between_pairs(run) if parts.bench.pairs == 1 else {},
         )
-        for number in range(parts.bench.pairs):
-            if number > 0:
+        last = False
+        while not last:
+            if timed:
                 patience.wait()
             with pair:
                 timed.append(time_pair(pair, parts.bench))
-                if number == parts.bench.pairs - 1:
+                last = is_last(timed, parts.bench)
+                if last:
                     measured = measure(pair, parts.bench, timed, facts, parts.seed)
-                if judges and number == 0:  # other work between the first pair and the next
+                if judges and len(timed) == 1:  # other work between the first pair and the next
                     before = answers(base, pair.baseline, baseline, before_inputs)
                     after = answers(run, pair.variant, variant, after_inputs)
     judged = judge(run, before, after) if judges else NOTHING_TO_JUDGE

@@ -104,17 +104,7 @@ class Scenarios(Row):
     """The 90th percentile of the latency of one request after another."""
     offline_samples_per_s: float | None = None
     """All samples are available at once, sorted by length, 32 at a time."""
-    server_requests_per_s: Annotated[
-        float | None,
-        Quantity(
-            "rate within p99",
-            "requests/s",
-            digits=1,
-            better="higher",
-            words=("a higher rate", "a lower rate"),
-            objective=True,
-        ),
-    ] = None
+    server_requests_per_s: float | None = None
     """The highest Poisson rate at which p99 from arrival to answer keeps the bound; 0: none does."""
     server_p99_ms: float | None = None
     """The 99th percentile at that rate."""
@@ -179,6 +169,20 @@ class BatchSpeed(Row):
     """Least time on this machine; None in records of schema 1."""
 
 
+class Stopping(Row):
+    """Pairs that were added until the speed-up was precise (bench.precision)."""
+
+    precision: float
+    """Distance from the speed-up to its upper bound that was asked for, as a share of the speed-up."""
+    pairs: int
+    """Pairs that were measured."""
+    reached: bool
+    """True if the interval is as narrow; False if the largest number of pairs was measured before it was."""
+    looks: int
+    """Looks at the interval, at most. All intervals over pairs have the level 1 - 0.05 / looks, so that the reported
+    ones hold the truth in 95 % of measurements."""
+
+
 class Speed(Row):
     """Latency and throughput by batch size, and the paired speed-up."""
 
@@ -209,5 +213,7 @@ class Speed(Row):
     """Decoders alone."""
     scenarios: Scenarios | None = None
     """Scenarios that were asked for; None without any."""
+    stopping: Stopping | None = None
+    """Precision that was asked for; None where the number of pairs was fixed."""
     writing: Writing | None = None
     """Tasks that write alone; None in records of schema 1 and 2."""

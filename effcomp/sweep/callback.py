@@ -64,7 +64,6 @@ class Answer:
 
     text: str
     json: str
-    exit_code: int
 
 
 class SweepCallback(Callback):
@@ -72,7 +71,7 @@ class SweepCallback(Callback):
     command ends with exit code 1."""
 
     exit_code: ClassVar[int] = 0
-    """Exit code of `effcomp.run.main`: 0; 2 when configurations were refused; 1 when any failed; a search's own."""
+    """Exit code of `effcomp.run.main`: 0; 2 when configurations were refused; 1 when any failed."""
     sweep: ClassVar[Sweep | None] = None
     answer: ClassVar[Answer | None] = None
     """Answer of a search, which is printed after the report."""
@@ -228,7 +227,6 @@ def finish(sweep: Sweep, answer: Answer | None) -> int:
         print(sweep.tracking.how_to_open(), file=sys.stderr)
     if answer is not None:
         print(answer.text, file=sys.stderr)
-        return answer.exit_code
     return 1 if failed else EXIT_CODE if report is None or "refused" in statuses else 0
 
 

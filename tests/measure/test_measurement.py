@@ -10,11 +10,13 @@ from scipy.stats import gmean
 from effcomp.core.interval import Interval
 from effcomp.core.pairs import PRIOR, BetweenPairs, over_pairs, pairs_interval
 from effcomp.core.statistics import ratio_interval
+from effcomp.measure.stopping import LOOKS
 from effcomp.pipeline.between import between_pairs
 from effcomp.pipeline.checks import check
 from effcomp.pipeline.compose import Components
 from effcomp.pipeline.prepare import prepare
 from effcomp.pipeline.run import run
+from effcomp.record import Stopping
 from effcomp.record.result import RAW_FILE, Result
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in
 
@@ -33,6 +35,7 @@ def encoder_parts(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         "tracking=none",
         *SMALL,
         "bench.pairs=2",
+        "bench.precision=1e30",
     )
 
 
@@ -71,12 +74,17 @@ def test_the_raw_times_are_kept_and_the_summary_is_of_them(encoder: Result, tmp_
             [raw[f"pair_{pair}.batch_{size}.{side}"] for pair in (1, 2)] for side in ("baseline", "variant")
         )
         assert summary.calls == sum(times.size for times in variants)
-        assert summary.latency_p99_ms == over_pairs([np.percentile(times, 99) for times in variants])
-        assert summary.throughput_samples_per_s == over_pairs([1000 * size / times.mean() for times in variants])
+        assert summary.latency_p99_ms == over_pairs([np.percentile(times, 99) for times in variants], LOOKS)
+        assert summary.throughput_samples_per_s == over_pairs([1000 * size / times.mean() for times in variants], LOOKS)
         assert summary.latency_p50_ms.value == pytest.approx(gmean([np.median(times) for times in variants]))
         assert summary.speedup_pairs is not None
         assert summary.speedup_pairs.values == list(map(ratio_interval, baselines, variants))
-        assert summary.speedup == pairs_interval(summary.speedup_pairs.values)
+        assert summary.speedup == pairs_interval(summary.speedup_pairs.values, looks=LOOKS)
+
+
+def test_a_precision_that_is_reached_at_the_first_look_adds_no_pair(encoder: Result, decoder: Result) -> None:
+    assert encoder.record.speed.stopping == Stopping(precision=1e30, pairs=2, reached=True, looks=LOOKS)
+    assert decoder.record.speed.stopping is None
 
 
 def test_one_pair_has_the_prior_where_the_store_has_no_other(decoder: Result) -> None:
