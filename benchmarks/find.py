@@ -1,7 +1,7 @@
 """Does `effcomp find` name the answer of the full product, in how much of its time, and does the answer hold?
 
-    python benchmarks/find.py NAME SEEDS "GOAL" OVERRIDES...
-    python benchmarks/find.py minilm 5 "minimize=latency_p50_ms max_accuracy_drop=0.5" model=minilm task=rotten_tomatoes
+    python benchmarks/find.py NAME SEEDS MINUTES "GOAL" OVERRIDES...
+    python benchmarks/find.py minilm 5 60 "minimize=latency_p50_ms max_accuracy_drop=0.5" task=rotten_tomatoes
 
 For each seed, all with the same trained model: the full product of quant, prune and runtime (those of the overrides,
 else all) on the whole test, whose recommendation is the reference; `effcomp find` in a store of its own; Optuna's
@@ -10,16 +10,18 @@ random ones, are those of the product, read from its store; of random searches t
 answer is judged by the product's rows: its objective over the reference's. What find confirmed on the second half of
 the test is held against the limits by its middle.
 
-Writes one entry a seed to benchmarks/find/NAME.json. The full product takes hours on two cores.
+The full product takes hours on two cores. After MINUTES the command ends with exit code 75; the same command goes on
+where it was, from the stores in multirun/find/NAME. Its times are sums over measured rows, so that interruptions do
+not count. Writes one entry a seed to benchmarks/find/NAME.json; seeds that it has are not measured again.
 """
 
 import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,8 +30,10 @@ from typing import Any
 
 from effcomp.core import machine
 from effcomp.core.device import Device
+from effcomp.core.store import Store
 from effcomp.pipeline.settings import choice_names
 from effcomp.record import Record
+from effcomp.record.result import SERIES_FILE, stored_results
 from effcomp.report.choose.goal import Goal, parse_goal
 from effcomp.report.choose.recommend import recommend
 from effcomp.report.objectives import OBJECTIVES, comparable
@@ -41,33 +45,50 @@ DRAWS = 200
 """Number of random searches."""
 CLOSE = 1.05
 """Factor by which an answer may be worse than the reference and still counts as close."""
+LATER = 75
+"""Exit code where the time is over (EX_TEMPFAIL)."""
 Choice = tuple[str, ...]
 """Choices of SEARCHED."""
 
 
 @dataclass(frozen=True)
-class Ran:
-    records: list[Record]
-    seconds: float
-    folder: Path
+class Folder:
+    """Working folder of sweeps, with a store of its own."""
 
+    path: Path
+    ends: float
+    """Time at which the command ends, on the monotonic clock."""
 
-def sweep(folder: Path, *words: str) -> Ran:
-    """Run a sweep in a folder; return its records and its seconds."""
-    start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "effcomp.run", "-m", "tracking=none", *words],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    seconds = time.perf_counter() - start
-    if not done.stdout:
-        sys.exit(f"{' '.join(words)} left no record (exit code {done.returncode})")
-    last = max(folder.glob("multirun/2*/*"), key=lambda one: one.stat().st_mtime)
-    return Ran([Record.from_json(line) for line in done.stdout.splitlines()], seconds, last)
+    def sweep(self, *words: str) -> list[Record]:
+        """Run a sweep and return its records; rows of the store are not measured again.
+
+        Raises:
+            SystemExit: the time is over, or the sweep left no record.
+        """
+        command = [sys.executable, "-m", "effcomp.run", "-m", "tracking=none", *words]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(command, cwd=self.path, env=environment, stdout=subprocess.PIPE, text=True) as running:
+            try:
+                said, _ = running.communicate(timeout=max(0.0, self.ends - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                running.send_signal(signal.SIGINT)
+                print("the time is over: the same command goes on here", file=sys.stderr)
+                sys.exit(LATER)
+        if not said:
+            sys.exit(f"{' '.join(words)} left no record (exit code {running.returncode})")
+        return [Record.from_json(line) for line in said.splitlines()]
+
+    def last(self) -> Path:
+        """Return the folder of the last sweep."""
+        return max(self.path.glob("multirun/2*/*"), key=lambda one: one.stat().st_mtime)
+
+    def seconds(self) -> dict[str, float]:
+        """Return the time of each measured row, by its key in the store."""
+        found = {}
+        for folder, _ in stored_results(Store(self.path / "multirun/store").root):
+            series = json.loads((folder / SERIES_FILE).read_text())
+            found[folder.name] = (series["ended_ms"] - series["started_ms"]) / 1e3
+        return found
 
 
 def choice(record: Record) -> Choice:
@@ -76,13 +97,13 @@ def choice(record: Record) -> Choice:
 
 def best(records: list[Record], goal: Goal) -> Choice | None:
     """Return the recommended configuration of some rows; None where none keeps the limits."""
-    winner = recommend(rows(records), goal).winner
-    return None if winner is None else choice(winner)
+    winners = recommend(rows(records), goal).winners
+    return choice(winners[0]) if winners else None
 
 
 def objective_of(product: list[Record], goal: Goal) -> dict[Choice, float]:
     """Return the objective of each row of the product, comparable between them."""
-    found = comparable(OBJECTIVES[goal.objective], product)
+    found = comparable(OBJECTIVES[goal.objectives[0]], product)
     return {choice(record): one.value for record, one in zip(product, found, strict=True) if one is not None}
 
 
@@ -91,7 +112,7 @@ def relative(answer: Choice | None, reference: Choice | None, values: dict[Choic
     if answer is None or reference is None:
         return None
     factor = values[answer] / values[reference]
-    return factor if OBJECTIVES[goal.objective].direction == "minimize" else 1 / factor
+    return factor if OBJECTIVES[goal.objectives[0]].direction == "minimize" else 1 / factor
 
 
 def kept(record: Record, goal: Goal) -> bool:
@@ -100,67 +121,97 @@ def kept(record: Record, goal: Goal) -> bool:
     return all(one is not None and one.loss.value <= one.limit for one in evidence)
 
 
-def one_seed(seed: int, goal: Goal, overrides: list[str], scratch: Path) -> dict[str, Any]:
+def one_seed(seed: int, goal: Goal, overrides: list[str], scratch: Path, ends: float) -> dict[str, Any]:
     """Measure one seed."""
     typed = {word.partition("=")[0] for word in overrides}
     space = [f"{group}={','.join(choice_names(group))}" for group in SEARCHED if group not in typed]
-    everything, searching = scratch / f"product_{seed}", scratch / f"find_{seed}"
-    everything.mkdir()
+    trained, everything, searching = (Folder(scratch / f"{name}_{seed}", ends) for name in ("train", "product", "find"))
+    trained.path.mkdir(parents=True, exist_ok=True)
     shared = [word for word in overrides if word.partition("=")[0] not in SEARCHED]
-    sweep(everything, *shared, f"seed={seed}", "quant=none", "bench=quick")  # trains, and measures the machine's rates
-    shutil.copytree(everything, searching)
+    trained.sweep(*shared, f"seed={seed}", "quant=none", "bench=quick")  # trains, and measures the machine's rates
+    for one in (everything, searching):
+        if not one.path.exists():
+            shutil.copytree(trained.path, one.path.with_suffix(".part"), dirs_exist_ok=True)
+            one.path.with_suffix(".part").rename(one.path)
 
-    product = sweep(everything, *overrides, *space, f"seed={seed}")
-    values, reference = objective_of(product.records, goal), best(product.records, goal)
-    find = sweep(searching, "hydra/sweeper=find", f'hydra.sweeper.goal="{goal.text}"', *overrides, f"seed={seed}")
-    said = json.loads((find.folder / "results/answer.json").read_text())
-    answer = tuple(word.partition("=")[2] for word in said["winner"]) if said["winner"] else None
-    confirmed = [record for record in find.records if choice(record) == answer][-1:]
+    product = everything.sweep(*overrides, *space, f"seed={seed}")
+    values, reference = objective_of(product, goal), best(product, goal)
+    records = searching.sweep("hydra/sweeper=find", f'hydra.sweeper.goal="{goal.text}"', *overrides, f"seed={seed}")
+    said = json.loads((searching.last() / "results/answer.json").read_text())
+    answer = tuple(word.partition("=")[2] for word in said["winners"][0]["overrides"]) if said["winners"] else None
+    confirmed = [record for record in records if choice(record) == answer][-1:]
+    before = trained.seconds()
+    product_s, find_s = (
+        sum(seconds for key, seconds in one.seconds().items() if key not in before) for one in (everything, searching)
+    )
 
-    count = max(1, min(len(product.records), int(find.seconds / product.seconds * len(product.records))))
-    objectives = f"hydra.sweeper.objectives=[accuracy_difference,{goal.objective}]"
-    sampler = ("hydra/sweeper=optuna", f"hydra.sweeper.trials={count}", objectives)
-    optuna = best(sweep(everything, *sampler, *overrides, *space, f"seed={seed}").records, goal)
+    count = max(1, min(len(product), int(find_s / product_s * len(product))))
+    objectives = f"hydra.sweeper.objectives=[accuracy_difference,{goal.objectives[0]}]"
+    sampler = ("hydra/sweeper=optuna", f"hydra.sweeper.trials={count}", f"hydra.sweeper.seed={seed}", objectives)
+    optuna = best(everything.sweep(*sampler, *overrides, *space, f"seed={seed}"), goal)
 
     def close(one: Choice | None) -> bool:
         factor = relative(one, reference, values, goal)
         return factor <= CLOSE if factor is not None else one == reference
 
     generator = random.Random(seed)
-    drawn = [best(generator.sample(product.records, count), goal) for _ in range(DRAWS)]
+    drawn = [best(generator.sample(product, count), goal) for _ in range(DRAWS)]
     return {
         "seed": seed,
-        "product": {"rows": len(product.records), "seconds": round(product.seconds, 1), "answer": reference},
+        "product": {"rows": len(product), "seconds": round(product_s, 1), "answer": reference},
         "find": {
             "rows": said["measured"],
-            "seconds": round(find.seconds, 1),
-            "share_of_time": round(find.seconds / product.seconds, 3),
+            "seconds": round(find_s, 1),
+            "share_of_time": round(find_s / product_s, 3),
+            "verdict": said["verdict"],
             "answer": answer,
             "worse_by": relative(answer, reference, values, goal),
+            "close": close(answer),
             "kept_on_the_second_half": all(kept(record, goal) for record in confirmed) if confirmed else None,
         },
-        "optuna": {"rows": count, "answer": optuna, "worse_by": relative(optuna, reference, values, goal)},
+        "optuna": {
+            "rows": count,
+            "answer": optuna,
+            "worse_by": relative(optuna, reference, values, goal),
+            "close": close(optuna),
+        },
         "random": {"rows": count, "close": sum(map(close, drawn)) / DRAWS},
     }
 
 
+def summary(seeds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what was to be shown: the time of find, its answers that are close, and those of the others."""
+    return {
+        "seeds": len(seeds),
+        "largest_share_of_time": max(one["find"]["share_of_time"] for one in seeds),
+        "find_close": sum(one["find"]["close"] for one in seeds),
+        "optuna_close": sum(one["optuna"]["close"] for one in seeds),
+        "random_close": round(sum(one["random"]["close"] for one in seeds), 2),
+        "limits_broken_on_the_second_half": sum(one["find"]["kept_on_the_second_half"] is False for one in seeds),
+    }
+
+
 def main() -> None:
-    name, seeds, goal_text, *overrides = sys.argv[1:]
+    name, seeds, minutes, goal_text, *overrides = sys.argv[1:]
+    ends = time.monotonic() + 60 * float(minutes)
     goal = parse_goal(goal_text.split(), "GOAL")
     file = ROOT / "benchmarks/find" / f"{name}.json"
     file.parent.mkdir(exist_ok=True)
     entry: dict[str, Any] = {
-        "command": f'python benchmarks/find.py {name} {seeds} "{goal.text}" {" ".join(overrides)}',
+        "command": f'python benchmarks/find.py {name} {seeds} {minutes} "{goal.text}" {" ".join(overrides)}',
         "device": machine.device_name(Device(name="cpu", kind="cpu", threads=None)),
         "date": datetime.now(UTC).date().isoformat(),
         "commit": machine.git_commit(),
         "seeds": [],
     }
-    with tempfile.TemporaryDirectory(prefix="effcomp-find-") as scratch:
-        for seed in range(int(seeds)):
-            entry["seeds"].append(one_seed(seed, goal, overrides, Path(scratch)))
-            file.write_text(json.dumps(entry, indent=1) + "\n")
-            print(json.dumps(entry["seeds"][-1], indent=1))
+    if file.exists():
+        entry["seeds"] = json.loads(file.read_text())["seeds"]
+    for seed in range(len(entry["seeds"]), int(seeds)):
+        entry["seeds"].append(one_seed(seed, goal, overrides, Path("multirun/find").absolute() / name, ends))
+        entry["summary"] = summary(entry["seeds"])
+        file.write_text(json.dumps(entry, indent=1) + "\n")
+        print(json.dumps(entry["seeds"][-1], indent=1))
+    print(json.dumps(entry["summary"], indent=1))
 
 
 if __name__ == "__main__":

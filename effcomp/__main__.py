@@ -11,6 +11,7 @@ from importlib import import_module
 from effcomp import __version__
 from effcomp.command.commands import COMMANDS
 from effcomp.core.command_line import refuse
+from effcomp.core.garbage import collect_seldom
 
 
 def main() -> None:
@@ -25,6 +26,7 @@ def main() -> None:
         refuse(" ".join([f"effcomp {word}: there is no such command;", *meant, "effcomp --help lists them"]))
     else:
         command = COMMANDS[word]
+        collect_seldom()
         sys.argv = [f"effcomp {word}", *command.adds, *sys.argv[2:]]
         import_module(command.module).main()
 

@@ -19,6 +19,7 @@ from effcomp import __version__
 from effcomp.core.callable_module import CallableModule
 from effcomp.core.command_line import refuse
 from effcomp.core.errors import NotLogged, UserError
+from effcomp.core.garbage import collect_seldom
 from effcomp.core.packages import CONF
 from effcomp.core.private.hydra import get_args_parser
 from effcomp.core.process import take_stdout
@@ -95,6 +96,7 @@ def remove(folder: Path, cwd: Path) -> None:
 def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a traceback and exit with 1; we answer in one line
     quieten()
+    collect_seldom()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is closed
     if "--version" in sys.argv:  # else Hydra would say its own
         print(f"effcomp {__version__}")

@@ -26,14 +26,22 @@ if TYPE_CHECKING:
 
 SEARCHED = ("quant", "prune", "runtime")
 """Groups whose choices are searched: those that are typed, or else all."""
+EFFORTS = ("compress", "train")
 
 
 class Find(LaunchingSweeper):
     """Sweeper that looks at candidates, drops those that cannot win, and confirms the finalists."""
 
-    def __init__(self, goal: str, budget_minutes: float | None, dry_run: bool, params: dict[str, str] | None) -> None:
-        self.goal, self.budget_minutes, self.dry_run, self.params = goal, budget_minutes, dry_run, params or {}
-        self.launched = 0
+    def __init__(
+        self,
+        goal: str,
+        budget_minutes: float | None,
+        effort: str,
+        dry_run: bool,
+        params: dict[str, str] | None,
+    ) -> None:
+        self.goal, self.budget_minutes, self.effort = goal, budget_minutes, effort
+        self.dry_run, self.params, self.launched = dry_run, params or {}, 0
         self.folders: dict[Candidate, Path] = {}
         """Folder of the last run of each candidate."""
 
@@ -48,34 +56,44 @@ class Find(LaunchingSweeper):
         Raises:
             UserError: a word is wrong, or nothing can be searched.
         """
-        from effcomp.find.answer import WinnersRun, answer, as_json, in_words
+        from effcomp.find.answer import EXIT_CODES, WinnersRun, answer, as_json, in_words
         from effcomp.find.expected import expected
-        from effcomp.find.plan import BASELINE, described, make_plan
+        from effcomp.find.plan import BASELINE, described, make_plan, scenarios
         from effcomp.find.search import FINALISTS, Search
         from effcomp.report.choose.goal import parse_goal
 
         assert self.config is not None, "Hydra calls setup first"
         goal = parse_goal(str(self.goal).split(), "hydra.sweeper.goal:")
         seconds = seconds_of(self.budget_minutes)
+        if self.effort not in EFFORTS:
+            raise UserError(f"hydra.sweeper.effort={self.effort}: choose of {', '.join(EFFORTS)}")
         fixed, names = self.chosen(*self.words(arguments))
+        if (needed := scenarios(goal)) and not any(word.startswith("bench.scenarios=") for word in fixed):
+            fixed.append(f"bench.scenarios=[{','.join(needed)}]")
         base = self.components(fixed, *BASELINE.overrides)
         plan = make_plan(base, self.space(fixed, names), goal)
-        said = "\n".join([f"goal: {goal.text}", *described(plan), *expected(plan, base)])
+        said = "\n".join(
+            [f"goal: {goal.text}", *described(plan), *expected(plan, base, FINALISTS[len(goal.objectives)])]
+        )
         if self.dry_run:
             print(said)
             sys.exit(0)
         print(said, file=sys.stderr)
-        most = len(plan.unpruned) + len(plan.probes) * (1 + FINALISTS) + FINALISTS
+        finalists = FINALISTS[len(goal.objectives)]
+        most = plan.looks_at_most(finalists) + finalists
         SweepCallback.begin(self.config, most, f"find {goal.text}")
         found = Search(goal, lambda trial: self.measure(fixed, trial), seconds).run(plan)
         if not found.looks:
             return  # the sweep says that no configuration came through
         one = answer(goal, found)
-        run = None
-        if one.winner is not None:
-            folder = self.folders[one.winner]
-            run = WinnersRun(found.finals[one.winner], folder, model_id(folder))
-        SweepCallback.answer = Answer(in_words(one, run), as_json(one, goal, plan, found, run))
+        folders = [self.folders[winner] for winner in one.winners]
+        runs = [
+            WinnersRun(found.finals[winner], folder, model_id(folder))
+            for winner, folder in zip(one.winners, folders, strict=True)
+        ]
+        SweepCallback.answer = Answer(
+            in_words(one, runs), as_json(one, goal, plan, found, runs), EXIT_CODES[one.verdict]
+        )
 
     def chosen(self, fixed: list[str], swept: list[Override]) -> tuple[list[str], dict[str, list[str]]]:
         """Return the overrides of all trials, and the names of the choices to search in each group.
@@ -113,13 +131,15 @@ class Find(LaunchingSweeper):
 
     def space(self, fixed: list[str], names: dict[str, list[str]]) -> "Space":
         """Build the components of each group to choose from."""
-        from effcomp.find.plan import Space
+        from effcomp.find.plan import RECOVERY, Space
 
         quants, prunes, runtimes = (
             {name: getattr(self.components(fixed, f"{group}={name}"), group) for name in names[group]}
             for group in SEARCHED
         )
-        return Space(quants, prunes, runtimes)
+        trains = self.effort == "train"
+        recovery = self.components(fixed, f"finetune={RECOVERY}").finetune if trains else None
+        return Space(quants, prunes, runtimes, recovery)
 
     def measure(self, fixed: list[str], trial: "Trial") -> "Record | str":
         """Run a trial through the launcher, as any configuration of a sweep; return its record, or why it has none."""

@@ -18,7 +18,7 @@ from effcomp.artifact.description import ARTIFACT_FILE
 from effcomp.core.command_line import Parser, refusing
 from effcomp.core.errors import UserError
 from effcomp.record import RECORD_FILE, Record, label
-from effcomp.report.choose.goal import LIMITS, Bound, Loss, parse_limits
+from effcomp.report.choose.limits import LIMITS, Bound, Loss, parse_limits
 from effcomp.report.sources import find_records
 
 EXIT_CODES = {"kept": 0, "broken": 1, "undecided": 3}

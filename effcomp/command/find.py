@@ -3,17 +3,24 @@
 effcomp find model=minilm task=rotten_tomatoes max_accuracy_drop=0.5 minimize=latency_p50_ms budget_minutes=20
 effcomp find quant=none,bf16,int8_dynamic runtime=torch,openvino minimize=artifact_bytes max_accuracy_drop=1 --dry-run
 
-Words of the goal: minimize=NAME or maximize=NAME, and limits (effcomp recommend --help has them). budget_minutes ends
-the looks in time. All other words are those of effcomp run; quant, prune and runtime with commas are what is searched,
-else all of their choices. --dry-run prints the plan and its expected time. The same search in Hydra's way: python -m
-effcomp.run -m hydra/sweeper=find 'hydra.sweeper.goal="minimize=latency_p50_ms max_accuracy_drop=0.5"'
+Words of the goal: minimize=NAME or maximize=NAME, or two of them, minimize=[NAME,NAME], whose answer is a front; and
+limits (effcomp recommend --help has them). budget_minutes ends the looks in time. effort=train also fits codes to
+training examples (quant.rounding), and recovers pruned models by distillation, where that may keep a limit. All other
+words are those of effcomp run; quant, prune and runtime with commas are what is searched, else all of their choices.
+--dry-run prints the plan and its expected time. The same search in Hydra's way:
+
+python -m effcomp.run -m hydra/sweeper=find 'hydra.sweeper.goal="minimize=latency_p50_ms max_accuracy_drop=0.5"'
+
+Exit code: 0 an answer was found and confirmed, 1 every candidate breaks a limit for sure, 3 none is shown to keep the
+limits nor all to break them, 2 the command is wrong.
 """
 
 import sys
 
-from effcomp.report.choose.goal import DIRECTIONS, LOSSES
+from effcomp.report.choose.goal import DIRECTIONS
+from effcomp.report.choose.limits import LOSSES
 
-BUDGET, DRY_RUN = "budget_minutes", "--dry-run"
+OWN, DRY_RUN = ("budget_minutes", "effort"), "--dry-run"
 
 
 def main() -> None:
@@ -37,7 +44,7 @@ def translated(words: list[str]) -> list[str]:
         "hydra.sweeper.dry_run=true"
         if word == DRY_RUN
         else f"hydra.sweeper.{word}"
-        if word.startswith(f"{BUDGET}=")
+        if word.partition("=")[0] in OWN
         else word
         for word in others
     ]

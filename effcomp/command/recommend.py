@@ -25,7 +25,8 @@ def main() -> None:
     sources = [word for word in known.words if word not in goal]
     with refusing():
         found = report(report_parser().parse_args([*sources, "--recommend", *goal, *options]))
-    if found is not None and found.winner is not None:
+    if found is not None and found.winners:
         from effcomp.pipeline.again import ways_on
 
-        print(f"\n{ways_on(found.winner, None, None)}")
+        for winner in found.winners:
+            print(f"\n{ways_on(winner, None, None)}")

@@ -1,6 +1,7 @@
 """Components: choices of the config groups as small frozen objects, validated on construction."""
 
 import re
+from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -111,8 +112,15 @@ def modules_by_id() -> dict[str, str]:
     }
 
 
+def nested(component: Component) -> Iterator[Component]:
+    """Yield a component, those in its fields, and those in theirs."""
+    yield component
+    for _, value in component:
+        if isinstance(value, Component):
+            yield from nested(value)
+
+
 def foreign_modules(*components: Component) -> tuple[str, ...]:
     """Return the modules outside effcomp that define these components and those in their fields."""
-    found = {type(one).__module__ for one in components if not type(one).__module__.startswith("effcomp.")}
-    inner = [value for one in components for _, value in one if isinstance(value, Component)]
-    return tuple(sorted(found.union(foreign_modules(*inner)) if inner else found))
+    found = {type(one).__module__ for component in components for one in nested(component)}
+    return tuple(sorted(module for module in found if not module.startswith("effcomp.")))

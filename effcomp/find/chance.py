@@ -7,21 +7,24 @@ from statistics import NormalDist
 
 from effcomp.core.interval import Interval
 from effcomp.record import Record
-from effcomp.report.choose.goal import Bound, Goal, Loss
+from effcomp.report.choose.goal import Goal
+from effcomp.report.choose.limits import Bound, Loss
 from effcomp.report.choose.multiplicity import quantile
 from effcomp.report.objectives import OBJECTIVES
 
 NORMAL = NormalDist()
 SURE = 0.95
 """Chance that another candidate is confirmed, from which on a slower one is not looked at or measured again."""
+WEIGHTS = (1.0, 0.75, 0.5, 0.25, 0.0)
+"""Weights of the first of two objectives; the second has the rest."""
 
 
 @dataclass(frozen=True)
 class Prospect:
     """A candidate after a look at it."""
 
-    value: Interval
-    """Value of the objective, comparable between candidates."""
+    values: tuple[Interval, ...]
+    """Value of each objective, comparable between candidates."""
     chance: float
     """Probability that it keeps every limit when it is confirmed."""
 
@@ -69,42 +72,62 @@ def confirmed(seen: Interval, limit: float, tests: int, ratio: float) -> float:
     return float(room >= 0) if spread == 0 else NORMAL.cdf(room / spread)
 
 
-def cannot_win(best_value: float, goal: Goal, others: Sequence[Prospect]) -> bool:
-    """Return True if a better candidate is almost certainly confirmed.
+def cannot_win(best: Sequence[float], goal: Goal, others: Sequence[Prospect]) -> bool:
+    """Return True if a candidate that is better, in both of two objectives, is almost certainly confirmed.
 
     Args:
-        best_value: the objective at the good end of what the candidate can reach.
+        best: each objective at the good end of what the candidate can reach.
     """
-    better = OBJECTIVES[goal.objective].better
-    ahead = [one for one in others if better(bad_end(one.value, goal), best_value)]
+    ahead = [one for one in others if beats(bad_ends(one, goal), best, goal)]
     return 1 - math.prod(1 - one.chance for one in ahead) >= SURE
 
 
-def good_end(value: Interval, goal: Goal) -> float:
-    return value.low if OBJECTIVES[goal.objective].direction == "minimize" else value.high
+def beats(one: Sequence[float], other: Sequence[float], goal: Goal) -> bool:
+    """Return True if one is better than the other in an objective, and worse in none."""
+    triples = list(zip([OBJECTIVES[name].better for name in goal.objectives], one, other, strict=True))
+    return any(better(a, b) for better, a, b in triples) and not any(better(b, a) for better, a, b in triples)
 
 
-def bad_end(value: Interval, goal: Goal) -> float:
-    return value.high if OBJECTIVES[goal.objective].direction == "minimize" else value.low
+def good_ends(one: Prospect, goal: Goal) -> list[float]:
+    return [value.low if lower(name) else value.high for name, value in zip(goal.objectives, one.values, strict=True)]
+
+
+def bad_ends(one: Prospect, goal: Goal) -> list[float]:
+    return [value.high if lower(name) else value.low for name, value in zip(goal.objectives, one.values, strict=True)]
+
+
+def lower(objective: str) -> bool:
+    return OBJECTIVES[objective].direction == "minimize"
 
 
 def most_promising(prospects: Sequence[Prospect], goal: Goal, count: int) -> list[int]:
     """Return the indices of the candidates that together promise the best confirmed value, the most useful first.
 
     Each step adds the candidate that raises the expected gain of the set most, where the gain is that of the best one
-    confirmed. To have an answer at all counts as much as the whole range between the worst value and the best.
+    confirmed. To have an answer at all counts as much as the whole range between the worst value and the best. Of two
+    objectives the gain is the sum over WEIGHTS, so that the set has both ends of the front and something between.
     """
     if not prospects:
         return []
-    sign = -1 if OBJECTIVES[goal.objective].direction == "minimize" else 1
-    values = [sign * one.value.value for one in prospects]
-    spread = max(values) - min(values) or 1.0
-    gains = [1 + (value - min(values)) / spread for value in values]
+    ranks = [ranked(name, [one.values[at].value for one in prospects]) for at, name in enumerate(goal.objectives)]
+    scales = ranks if len(ranks) == 1 else [mixed(ranks, weight) for weight in WEIGHTS]
     chosen: list[int] = []
     while len(chosen) < min(count, len(prospects)):
         rest = [index for index in range(len(prospects)) if index not in chosen]
-        chosen.append(max(rest, key=lambda index: expected_gain([*chosen, index], gains, prospects)))
+        gain = {index: sum(expected_gain([*chosen, index], scale, prospects) for scale in scales) for index in rest}
+        chosen.append(max(rest, key=lambda index: gain[index]))
     return chosen
+
+
+def ranked(objective: str, values: list[float]) -> list[float]:
+    """Return each value between 1 for the worst and 2 for the best."""
+    worst, best = (max(values), min(values)) if lower(objective) else (min(values), max(values))
+    return [1 + (value - worst) / ((best - worst) or 1.0) for value in values]
+
+
+def mixed(ranks: list[list[float]], weight: float) -> list[float]:
+    """Return the weighted mean of the ranks in two objectives."""
+    return [weight * first + (1 - weight) * second for first, second in zip(*ranks, strict=True)]
 
 
 def expected_gain(chosen: list[int], gains: list[float], prospects: Sequence[Prospect]) -> float:

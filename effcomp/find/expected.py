@@ -7,28 +7,28 @@ from effcomp.core import machine
 from effcomp.core.progress import duration
 from effcomp.core.store import Store
 from effcomp.find.plan import Plan
-from effcomp.find.search import FINALISTS, LOOK_BENCH
+from effcomp.find.search import LOOK_BENCH
 from effcomp.pipeline.compose import Components
 from effcomp.record import model_called
 from effcomp.record.result import SERIES_FILE, stored_results
 
 
-def expected(plan: Plan, base: Components) -> list[str]:
+def expected(plan: Plan, base: Components, finalists: int) -> list[str]:
     """Return the number of measurements and their time, in lines.
 
     The time of each is the median of earlier runs of the same model and task with the same bench on this machine;
     unknown where the store has none.
     """
-    looks, probes = len(plan.unpruned) + len(plan.probes), len(plan.probes)
-    more = f", and {FINALISTS} more for each pruning that keeps the limits" if probes else ""
-    counts = [f"at most {looks} looks (bench={LOOK_BENCH}){more}; then {FINALISTS} finalists (bench={base.bench.name})"]
+    looks = plan.looks_at_most(finalists)
+    counts = [f"at most {looks} looks (bench={LOOK_BENCH}); then {finalists} finalists (bench={base.bench.name})"]
     each = {name: seconds_of(base, name) for name in (LOOK_BENCH, base.bench.name)}
     look_s, final_s = each[LOOK_BENCH], each[base.bench.name]
     if look_s is None:
         return [*counts, "expected time: unknown until the first row"]
     if final_s is None:
-        return [*counts, f"expected time: about {duration(looks * look_s)} for the looks; unknown for the finalists"]
-    return [*counts, f"expected time: about {duration(looks * look_s + FINALISTS * final_s)}"]
+        of_looks = f"at most about {duration(looks * look_s)} for the looks"
+        return [*counts, f"expected time: {of_looks}; unknown for the finalists"]
+    return [*counts, f"expected time: at most about {duration(looks * look_s + finalists * final_s)}"]
 
 
 def seconds_of(base: Components, bench: str) -> float | None:

@@ -1,16 +1,18 @@
 """Plan of a search: the candidates that this machine runs, and what is left out, with the reason."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from effcomp.core.errors import UserError
 from effcomp.core.processors import ComputeDtype
+from effcomp.finetune.base import Finetune
 from effcomp.pipeline.checks import check, check_fit, count_parameters
 from effcomp.pipeline.compose import Components, pin
 from effcomp.pipeline.prepare import Run, prepare
-from effcomp.prune.base import NoPrune, Prune
+from effcomp.prune.base import NoPrune, Prune, PruneAndRecover
 from effcomp.prune.sparse import SparsePruner
 from effcomp.quant.base import Quant
+from effcomp.quant.grouped import CALIBRATED, Grouped
 from effcomp.quant.lowering import Lowering, lowering, lowerings
 from effcomp.report.choose.goal import Goal
 from effcomp.runtimes.base import Runtime
@@ -20,6 +22,8 @@ NARROWEST_FIRST: tuple[ComputeDtype, ...] = ("int8", "float8", "float16", "bfloa
 slow."""
 BYTES = ("artifact_bytes", "weights_bytes")
 """Objectives that the size of float32 weights, which no runtime stores in fewer bytes, is a lower bound of."""
+SCENARIOS = {"server_requests_per_s": "server"}
+"""Objectives that are measured in a scenario alone, which every measurement of the search then has."""
 STORES_ZEROS = "it stores its zeros, and dense kernels multiply them: no bytes and no time are saved"
 
 
@@ -32,18 +36,24 @@ class Candidate:
     runtime: str
     compute_dtype: ComputeDtype
     """Type that its products are computed in."""
+    settings: tuple[str, ...] = ()
+    """Overrides of its rounding and of its recovery; none for the settings of the command."""
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        return f"quant={self.quant}", f"prune={self.prune}", f"runtime={self.runtime}"
+        return f"quant={self.quant}", f"prune={self.prune}", f"runtime={self.runtime}", *self.settings
 
     @property
     def name(self) -> str:
         pruned = "" if self.prune == "none" else f" + {self.prune}"
-        return f"{self.quant}{pruned} on {self.runtime}"
+        more = "".join(f" + {word.rpartition('=')[2]}" for word in self.settings)
+        return f"{self.quant}{pruned}{more} on {self.runtime}"
 
 
 BASELINE = Candidate("none", "none", "torch", "float32")
+RECOVERY = "distill"
+"""Fine-tuning of a pruned model: it learns from the model before pruning."""
+HOURS = "it takes hours for a decoder on a CPU"
 
 
 @dataclass(frozen=True)
@@ -58,11 +68,25 @@ class Plan:
     """Reason by what is left out."""
     test_examples: int
     """Test examples (or documents), of which one half is for the looks and the other for the finalists."""
+    recovered: dict[Candidate, Candidate] = field(default_factory=dict)
+    """Each probe with a recovery, for those that break a limit; empty where the search does not train."""
+    rounded: dict[Candidate, list[Candidate]] = field(default_factory=dict)
+    """Pairs with codes fitted to training examples, for those that nearly keep the limits; empty as above."""
 
     def pruned(self, probe: Candidate, pairs: list[Candidate]) -> list[Candidate]:
         """Return the candidates that combine a probe's pruning with these pairs of format and runtime."""
-        combined = [replace(pair, prune=probe.prune) for pair in pairs]
+        combined = [replace(pair, prune=probe.prune, settings=pair.settings + probe.settings) for pair in pairs]
         return [one for one in combined if one != probe]
+
+    def looks_at_most(self, finalists: int) -> int:
+        """Return the number of candidates if nothing is dropped.
+
+        Args:
+            finalists: number of pairs that each pruning is combined with, and whose codes are fitted.
+        """
+        prunings = len(self.probes) + len(self.recovered)
+        fitted = sorted(map(len, self.rounded.values()), reverse=True)[:finalists]
+        return len(self.unpruned) + sum(fitted) + prunings * (1 + finalists)
 
 
 @dataclass(frozen=True)
@@ -72,6 +96,14 @@ class Space:
     quants: Mapping[str, Quant]
     prunes: Mapping[str, Prune]
     runtimes: Mapping[str, Runtime]
+    recovery: Finetune | None = None
+    """Fine-tuning that recovers pruned models; None for a search without training and without fitted codes."""
+
+
+def scenarios(goal: Goal) -> list[str]:
+    """Return the scenarios that a goal needs."""
+    named = [*goal.objectives, *(bound.objective for bound in goal.bounds)]
+    return sorted({SCENARIOS[name] for name in named if name in SCENARIOS})
 
 
 def make_plan(base: Components, space: Space, goal: Goal) -> Plan:
@@ -95,7 +127,9 @@ def make_plan(base: Components, space: Space, goal: Goal) -> Plan:
     if not pairs and not probes:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise UserError(f"no candidate runs here: {reasons or 'the baseline is none'}; give other choices")
-    return Plan(pairs, probes, left_out, len(run.splits.test))
+    recovered = recovered_of(run, space, probes, left_out)
+    rounded = rounded_of(run, space, pairs, left_out)
+    return Plan(pairs, probes, left_out, len(run.splits.test), recovered, rounded)
 
 
 def pairs_of(run: Run, space: Space, goal: Goal, left_out: dict[str, str]) -> list[Candidate]:
@@ -133,6 +167,47 @@ def probes_of(run: Run, space: Space, left_out: dict[str, str]) -> list[Candidat
     return found
 
 
+def recovered_of(
+    run: Run, space: Space, probes: list[Candidate], left_out: dict[str, str]
+) -> dict[Candidate, Candidate]:
+    """Return each probe whose pruning a recovery can follow, with that recovery; add the others to `left_out`."""
+    found = {}
+    for probe in probes:
+        prune = space.prunes[probe.prune]
+        if space.recovery is None or not isinstance(prune, PruneAndRecover) or prune.trains:
+            continue
+        recovering = prune.model_copy(update={"recovery": space.recovery})
+        if reason := obstacle(run, replace(run.components, prune=recovering)):
+            left_out[f"prune={probe.prune} + {RECOVERY}"] = reason
+        else:
+            found[probe] = replace(probe, settings=(f"finetune@prune.recovery={RECOVERY}",))
+    return found
+
+
+def rounded_of(
+    run: Run, space: Space, pairs: list[Candidate], left_out: dict[str, str]
+) -> dict[Candidate, list[Candidate]]:
+    """Return each pair whose codes can be fitted to training examples, with each method that runs here."""
+    found: dict[Candidate, list[Candidate]] = {}
+    lacking: dict[tuple[Candidate, str], list[str]] = {}
+    slow = run.head == "causal_lm" and run.device.kind == "cpu"
+    for pair in pairs:
+        quant = space.quants[pair.quant]
+        if space.recovery is None or not isinstance(quant, Grouped) or quant.rounding != "nearest":
+            continue
+        for method in CALIBRATED:
+            fitted = quant.model_copy(update={"rounding": method})
+            reason = obstacle(run, replace(run.components, quant=fitted, runtime=space.runtimes[pair.runtime]))
+            if reason is None and method == "learned" and slow:
+                reason = HOURS
+            if reason is not None:
+                lacking.setdefault((pair, reason), []).append(method)
+            else:
+                found.setdefault(pair, []).append(replace(pair, settings=(f"quant.rounding={method}",)))
+    left_out |= {f"{pair.name}, {', '.join(methods)}": reason for (pair, reason), methods in lacking.items()}
+    return found
+
+
 def too_large(float_bytes: int, goal: Goal) -> str | None:
     """Return the reason why float32 weights of this size break a limit of the goal; None where they do not."""
     for bound in goal.bounds:
@@ -160,6 +235,14 @@ def described(plan: Plan) -> list[str]:
     lines += [f"  {quant:13} {', '.join(runtimes)}" for quant, runtimes in by_quant.items()]
     if plan.probes:
         lines += [f"pruning, each tried in float32 first: {', '.join(one.prune for one in plan.probes)}"]
+    if plan.recovered:
+        names = ", ".join(one.prune for one in plan.recovered)
+        lines += [f"recovered by {RECOVERY}ation, those that break a limit: {names}"]
+    if plan.rounded:
+        names = ", ".join(dict.fromkeys(one.quant for one in plan.rounded))
+        lines += [
+            f"codes fitted to training examples ({', '.join(CALIBRATED)}), for those that nearly keep it: {names}"
+        ]
     if plan.left_out:
         lines += ["left out:", *(f"  {name}: {reason}" for name, reason in plan.left_out.items())]
     return lines

@@ -2,7 +2,8 @@
 
 Successive halving (Karnin et al. 2013, "Almost Optimal Exploration in Multi-Armed Bandits") with two rules that save
 looks: a candidate whose floor is above the time of another is not looked at, and a pruning that breaks a limit in
-float32 is not combined with number formats.
+float32 is not combined with number formats. With effort=train such a pruning is looked at again after a recovery, and
+formats that nearly keep the limits with codes that are fitted to training examples.
 """
 
 import logging
@@ -12,17 +13,18 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from effcomp.core.errors import UserError
-from effcomp.core.interval import Interval
-from effcomp.find.chance import Prospect, bad_end, cannot_win, chance, good_end, most_promising
+from effcomp.find.chance import SURE, Prospect, bad_ends, cannot_win, chance, good_ends, most_promising
 from effcomp.find.plan import Candidate, Plan
 from effcomp.record import Generation, Record
-from effcomp.report.choose.goal import Bound, Goal, Loss
+from effcomp.report.choose.goal import Goal
+from effcomp.report.choose.multiplicity import widened
+from effcomp.report.choose.recommend import has_objectives
 from effcomp.report.objectives import OBJECTIVES, comparable
 
 log = logging.getLogger(__name__)
 
-FINALISTS = 3
-"""Most candidates that are confirmed: each more widens the intervals of all."""
+FINALISTS = {1: 3, 2: 5}
+"""Most candidates that are confirmed, by the number of objectives: each more widens the intervals of all."""
 SCREENED, CONFIRMED = (0.0, 0.5), (0.5, 1.0)
 """Slices of the test for the looks and for the confirmation."""
 FIRST_LOOK = 400
@@ -67,7 +69,13 @@ class Found:
     measured: int = 0
     """Number of measurements."""
     tests: int = 1
-    """Number of finalists, for which the intervals are corrected."""
+    """Number of finalists, for which their intervals are corrected."""
+    looks_at_most: int = 1
+    """Number of looks at one candidate, for which their intervals are corrected."""
+
+    def broken_by(self, record: Record, goal: Goal) -> str | None:
+        """Return the limit that a look rules out for sure: with 95 % for all looks at one candidate."""
+        return goal.broken_by(widened(record, self.looks_at_most))
 
 
 def parts(test_examples: int) -> list[tuple[float, float]]:
@@ -90,22 +98,27 @@ class Search:
             seconds: time after which no look begins; None: no limit.
         """
         self.goal, self.measure, self.seconds = goal, measure, seconds
+        self.finalists = FINALISTS[len(goal.objectives)]
         self.found, self.began, self.durations = Found(), time.monotonic(), list[float]()
 
     def run(self, plan: Plan) -> Found:
         """Look, drop, confirm."""
         first, *later = parts(plan.test_examples)
+        self.found.looks_at_most = 1 + len(later)
         self.look(plan.unpruned, first)
         self.look(plan.probes, first)
-        best = [one for one in self.promising(FINALISTS) if one.prune == "none"]
-        for probe in plan.probes:
-            if probe in self.alive():
-                self.look(plan.pruned(probe, best), first)
+        self.look([plan.recovered[one] for one in plan.recovered if one not in self.alive()], first)
+        for pair in self.nearly(list(plan.rounded)):
+            self.look(plan.rounded[pair], first)
+        pruned = [one for one in self.alive() if one.prune != "none"]
+        best = [one for one in self.promising(self.finalists) if one.prune == "none"]
+        for probe in pruned:
+            self.look(plan.pruned(probe, best), first)
         for part in later:
-            alive = self.promising(max(FINALISTS, -(-len(self.alive()) // GROWTH)))
+            alive = self.promising(max(self.finalists, -(-len(self.alive()) // GROWTH)))
             self.keep(alive, "others promise more after the look at fewer examples")
             self.look(alive, part)
-        finalists = self.promising(FINALISTS)
+        finalists = self.promising(self.finalists)
         self.keep(finalists, "others promise more")
         self.found.tests = max(1, len(finalists))
         for number, candidate in enumerate(finalists):
@@ -161,18 +174,14 @@ class Search:
             UserError: no configuration of this task has a number of the goal.
         """
         task = record.choices["task"]
-        for name in (self.goal.objective, *(bound.objective for bound in self.goal.bounds)):
+        for name in (*self.goal.objectives, *(bound.objective for bound in self.goal.bounds)):
             if OBJECTIVES[name].value(record) is None:
                 if not of_decoding(name):  # which some runtimes alone measure
                     raise UserError(f"hydra.sweeper.goal: {task} has no {name} here; ask for another number")
                 return f"its {OBJECTIVES[name].quantity.label} was not measured"
-        for limit in limits_of(self.goal):
-            if limit.measured(record) is None:
-                raise UserError(f"hydra.sweeper.goal={self.goal.text}: {task} has another kind of quality")
-            standing = limit.standing(record)
-            if standing.verdict == "broken":
-                return standing.reason
-        return None
+        if any(loss.evidence(record) is None for loss in self.goal.losses):
+            raise UserError(f"hydra.sweeper.goal={self.goal.text}: {task} has another kind of quality")
+        return self.found.broken_by(record, self.goal)
 
     def hopeless(self, candidate: Candidate) -> str | None:
         """Return the reason why a candidate is not worth a look; None where it is.
@@ -181,16 +190,16 @@ class Search:
         candidates have fewer products than those that were measured, so that no floor is known.
         """
         seen = next((one for each, one in self.found.looks.items() if each.prune == "none"), None)
-        if seen is None or candidate.prune != "none" or self.goal.objective != "latency_p50_ms":
+        if seen is None or candidate.prune != "none" or self.goal.objectives != ("latency_p50_ms",):
             return None
         speed, rates = next(iter(seen.speed.by_batch_size.values())), seen.truth.machine.rates or {}
         if speed.floor is None or candidate.compute_dtype not in rates:
             return None
         floor_ms = 1e3 * speed.floor.operations / rates[candidate.compute_dtype]
-        prospects = list(self.prospects().values())
-        if not cannot_win(floor_ms, self.goal, prospects):
+        prospects = list(self.prospects(self.alive()).values())
+        if not cannot_win([floor_ms], self.goal, prospects):
             return None
-        best = min(bad_end(one.value, self.goal) for one in prospects)
+        (best,) = min(bad_ends(one, self.goal) for one in prospects)
         return (
             f"its {candidate.compute_dtype} products take {floor_ms:.2f} ms at least, and another takes {best:.2f} ms"
         )
@@ -198,33 +207,44 @@ class Search:
     def alive(self) -> list[Candidate]:
         return [one for one in self.found.looks if one not in self.found.dropped]
 
-    def prospects(self) -> dict[Candidate, Prospect]:
-        """Return the prospects of all candidates that are left."""
-        alive = self.alive()
-        records = [self.found.looks[one] for one in alive]
+    def prospects(self, candidates: list[Candidate]) -> dict[Candidate, Prospect]:
+        """Return the prospects of candidates after the last look at each."""
+        records = [self.found.looks[one] for one in candidates]
+        columns = [comparable(OBJECTIVES[name], records) for name in self.goal.objectives]
         found = {}
-        for candidate, record, value in zip(alive, records, self.values(records), strict=True):
+        for candidate, record, *values in zip(candidates, records, *columns, strict=True):
             share = record.config["test_slice"]
             ratio = (share[1] - share[0]) / (CONFIRMED[1] - CONFIRMED[0])
-            found[candidate] = Prospect(value, chance(record, self.goal, FINALISTS, ratio))
-        return found
-
-    def values(self, records: list[Record]) -> list[Interval]:
-        found = [one for one in comparable(OBJECTIVES[self.goal.objective], records) if one is not None]
-        assert len(found) == len(records), "a look without the objective was refused"
+            known = tuple(value for value in values if value is not None)
+            assert len(known) == len(values), "a look without an objective was dropped"
+            found[candidate] = Prospect(known, chance(record, self.goal, self.finalists, ratio))
         return found
 
     def promising(self, count: int) -> list[Candidate]:
         """Return the candidates that promise most, and drop those that another beats almost certainly."""
-        prospects = self.prospects()
+        prospects = self.prospects(self.alive())
         for candidate, prospect in prospects.items():
             others = [one for each, one in prospects.items() if each != candidate]
-            if cannot_win(good_end(prospect.value, self.goal), self.goal, others):
-                worse = OBJECTIVES[self.goal.objective].quantity.words[1]
-                self.found.dropped[candidate] = f"{worse} than one that keeps the limits almost certainly"
+            if cannot_win(good_ends(prospect, self.goal), self.goal, others):
+                worse = OBJECTIVES[self.goal.objectives[0]].quantity.words[1]
+                said = worse if len(self.goal.objectives) == 1 else "in nothing better, and in something worse,"
+                self.found.dropped[candidate] = f"{said} than one that keeps the limits almost certainly"
         left = {each: one for each, one in prospects.items() if each not in self.found.dropped}
         names = list(left)
         return [names[index] for index in most_promising(list(left.values()), self.goal, count)]
+
+    def nearly(self, pairs: list[Candidate]) -> list[Candidate]:
+        """Return the pairs that are nearest to the limits without keeping them for sure, as many as there are
+        finalists: those that would win if they kept them."""
+        looked = [one for one, record in self.found.looks.items() if has_objectives(record, self.goal)]
+        prospects = self.prospects(looked)
+        found = []
+        for pair in pairs:
+            if pair in prospects and prospects[pair].chance < SURE:
+                others = [one for each, one in prospects.items() if each != pair]
+                if not cannot_win(good_ends(prospects[pair], self.goal), self.goal, others):
+                    found.append(pair)
+        return sorted(found, key=lambda one: self.goal.excess(self.found.looks[one]))[: self.finalists]
 
     def keep(self, kept: list[Candidate], reason: str) -> None:
         """Drop all candidates but these."""
@@ -234,7 +254,3 @@ class Search:
 def of_decoding(objective: str) -> bool:
     """Return True for a number of decoding token by token."""
     return Generation in (owner for owner, _ in OBJECTIVES[objective].field.steps)
-
-
-def limits_of(goal: Goal) -> list[Bound | Loss]:
-    return [*goal.losses, *goal.bounds]

@@ -36,6 +36,7 @@ class DistillFinetune(FullFinetune):
     """
 
     id: ClassVar[str] = "finetune/distill"
+    needs_teacher: ClassVar[bool] = True
     teacher: Path | None
     """Folder written by save_pretrained: a checkpoint of the store, or any trained model of this task."""
     temperature: Annotated[float, Field(gt=0)]
@@ -45,9 +46,10 @@ class DistillFinetune(FullFinetune):
 
     def check(self) -> None:
         super().check()
-        if self.teacher is None:
+        if self.teacher is not None:
+            check_folder(self.teacher, "finetune.teacher", weights=True)
+        elif self.needs_teacher:
             raise UserError(f"finetune.teacher is missing: {WAY_ON}")
-        check_folder(self.teacher, "finetune.teacher", weights=True)
 
     def check_recovery(self) -> None:
         if self.teacher is not None:
@@ -56,7 +58,9 @@ class DistillFinetune(FullFinetune):
             super().check()
 
     def taught_by(self, folder: Path) -> "DistillFinetune":
-        return self if self.teacher is not None else self.model_copy(update={"teacher": folder})
+        if self.teacher is not None or not self.needs_teacher:
+            return self
+        return self.model_copy(update={"teacher": folder})
 
     def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
         super().check_task(splits, head, max_length)
@@ -97,7 +101,7 @@ class DistillFinetune(FullFinetune):
 
     def rows(self, job: Job, examples: Examples) -> list[TrainingRow]:
         rows = super().rows(job, examples)
-        if job.head == "sequence_classification":
+        if self.teacher is not None and job.head == "sequence_classification":
             teacher, tokenizer = self.load(job)
             labels = tuple(job.model.config.id2label[i] for i in range(job.model.config.num_labels))
             order = labels_order(teacher.config, labels, f"finetune.teacher={self.teacher}: its labels", WAY_ON)
@@ -109,6 +113,8 @@ class DistillFinetune(FullFinetune):
     def trainer(self, job: Job, **settings: Any) -> "Trainer":
         from effcomp.finetune.trainer import DistillationTrainer
 
+        if self.teacher is None:
+            return super().trainer(job, **settings)
         if job.head == "sequence_classification":
             teacher = None
             settings["args"].label_names = ["labels", "teacher_logits"]

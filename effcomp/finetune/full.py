@@ -181,16 +181,18 @@ class FullFinetune(Finetune):
         )
         use_one_gpu(arguments)
         set_seed(job.seed)  # of adapters
+        model = self.adapt(job.model, job.head, str(arguments.device))
+        masks = {name: model.get_parameter(name).detach() != 0 for name in job.masks}  # adapt may transpose weights
         trainer = self.trainer(
             job,
-            model=self.adapt(job.model, job.head, str(arguments.device)),
+            model=model,
             args=arguments,
             rows=rows,
             eval_dataset=held_back,
             data_collator=collator(job),
             callbacks=[
                 *([EarlyStoppingCallback(self.patience)] if self.patience is not None else []),
-                *([KeepZeros(job.masks)] if job.masks else []),
+                *([KeepZeros(masks)] if masks else []),
             ],
         )
         set_seed(job.seed + arguments.process_index)  # of what each process draws: dropout, masks

@@ -32,9 +32,28 @@ def overrides(config: dict[str, Any]) -> list[str]:
     typed += nested("prune", config["prune"])
     unset = sorted(OmegaConf.missing_keys(composed(typed)))
     typed += [f"{name}={written(reduce(getitem, name.split('.'), config))}" for name in unset]
-    found, asked = (leaves(settings(one)) for one in (build(composed(typed)).config, config))
-    differing = [name for name in found if name in asked and asked[name] != found[name]]
-    return typed + [f"{name}={written(asked[name])}" for name in differing if not name.startswith(NOWHERE)]
+    asked = leaves(settings(config))
+    for following in (False, True):  # those that follow others (`${quant}`) are compared after these are given
+        made = composed(typed)
+        found = leaves(settings(build(made).config))
+        differing = [name for name in found if name in asked and asked[name] != found[name]]
+        given = [name for name in differing if following or not follows(made, name)]
+        typed += [f"{name}={written(asked[name])}" for name in given if not name.startswith(NOWHERE)]
+    return typed
+
+
+def follows(config: Any, name: str) -> bool:
+    """Tell whether a setting, or what it is inside, takes the value of another one: `${quant}`."""
+    from omegaconf import OmegaConf
+
+    node = config
+    for step in name.split("."):
+        if not OmegaConf.is_dict(node) or step not in node:
+            return False
+        if OmegaConf.is_interpolation(node, step):
+            return True
+        node = node[step]
+    return False
 
 
 def nested(path: str, choice: dict[str, Any]) -> list[str]:

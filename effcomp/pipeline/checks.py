@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from effcomp.artifact.architectures import check_architecture, takes_cache
 from effcomp.core import machine
+from effcomp.core.component import nested
 from effcomp.core.errors import Skipped, UserError
 from effcomp.core.packages import require
 from effcomp.finetune.base import Finetune
+from effcomp.finetune.qat import QuantAwareFinetune
 from effcomp.models.heads import HEADS, POSITIONS_AFTER_PAD, Head, longest_sequence, model_class
 from effcomp.pipeline import tokens
 from effcomp.pipeline.emulation import check_emulated
@@ -66,6 +68,7 @@ def check(parts: "Components", in_sweep: bool = False) -> None:
     task.check()
     parts.finetune.check()
     parts.finetune.check_model(model)
+    check_trained_format(parts)
     parts.prune.check(model)
     parts.device.check()
     resolved = parts.device.resolved()
@@ -78,6 +81,13 @@ def check(parts: "Components", in_sweep: bool = False) -> None:
     parts.finetune.check_device(resolved)
     parts.prune.check_device(resolved)
     check_emulated(quant, runtime, resolved, machine.cpu_info()[1], in_sweep)
+
+
+def check_trained_format(parts: "Components") -> None:
+    """Raise Skipped where quantization-aware training, or such a recovery, does not fit the runtime's codes."""
+    for part in (*nested(parts.finetune), *nested(parts.prune)):
+        if isinstance(part, QuantAwareFinetune):
+            part.quant.check_training(parts.runtime.name)
 
 
 def check_runs_on(kind: str, called: str, quant: Quant, runtime: Runtime) -> None:

@@ -4,9 +4,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from effcomp.core.batches import Batch
 from effcomp.core.component import Component
+from effcomp.core.errors import Skipped
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
+
+    from effcomp.quant.rounding.fake_quant import FakeQuant
 
 Granularity = Literal["per_tensor", "per_channel"]
 """One scale for a weight, or one for each of its output channels (rows)."""
@@ -43,6 +46,20 @@ class Quant(Component):
         Raises:
             UserError: no codes can be fitted to these samples.
         """
+
+    def check_training(self, runtime: str) -> None:
+        """Raise Skipped where no model can be trained with the roundings that this runtime will store; most formats
+        have none to train with."""
+        trained = "int8_dynamic, int8_scratch, int4, int3, int2 or ternary"
+        raise Skipped(f"finetune=qat does not train for quant={self.name}; choose quant={trained}")
+
+    def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
+        """Return what the format rounds in each linear layer and embedding table, by name, to train with it.
+
+        Args:
+            model: float32, its linear layers nn.Linear.
+        """
+        return {}
 
     def bits_by_layer(self, model: "PreTrainedModel") -> dict[str, int] | None:
         """Return the bits of each linear layer after `round_layers`; None where all have the same."""

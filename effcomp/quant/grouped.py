@@ -9,10 +9,13 @@ from effcomp.core.errors import Skipped
 from effcomp.models.blocks import ARCHITECTURES
 from effcomp.quant.base import Embeddings, Quant
 from effcomp.quant.grid import Grid
+from effcomp.quant.lowering import Lowering, TensorLowering, lowering
 from effcomp.quant.tensors import ParameterGroup
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
+
+    from effcomp.quant.rounding.fake_quant import FakeQuant
 
 Rounding = Literal["nearest", "hqq", "gptq", "awq", "learned"]
 CALIBRATED = ("gptq", "awq", "learned")
@@ -65,6 +68,26 @@ class Grouped(Quant):
         if self.rounding == "learned" and config.model_type not in ARCHITECTURES:
             known = f"it needs an architecture of {', '.join(ARCHITECTURES)}, and this is {config.model_type}"
             raise Skipped(f"quant.rounding=learned: {known}; try quant.rounding=gptq")
+
+    def check_training(self, runtime: str) -> None:
+        if self.rounding != "nearest":
+            reason = "would choose other codes than finetune=qat has trained"
+            raise Skipped(f"quant.rounding={self.rounding} {reason}; use quant.rounding=nearest")
+        if not isinstance(lowering(self, runtime, Lowering), TensorLowering):
+            reason = f"rounds quant={self.name} on a grid of its own, which finetune=qat does not train for"
+            raise Skipped(f"runtime={runtime} {reason}; use runtime=torch")
+
+    def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
+        from effcomp.quant.grouped_tensors import table_grid
+        from effcomp.quant.rounding.fake_quant import Groups, clipped
+        from effcomp.quant.tensors import HEAD_MODULES, linear_layers, tables
+
+        layers = linear_layers(model, skip=HEAD_MODULES)
+        found: dict[str, FakeQuant] = {name: clipped(layer.weight, self.grid) for name, layer in layers.items()}
+        if self.embeddings == "bfloat16":
+            return found
+        grid = table_grid(self.group_size, self.embeddings)
+        return found | {name: Groups(grid) for name in tables(model)}
 
     def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> None:
         if self.rounding == "nearest":

@@ -21,6 +21,7 @@ from effcomp.quant.tensors import (
     load_floats,
     split_codes,
     stored_in,
+    tables,
 )
 
 ZERO_POINT = ".zero_point"
@@ -67,7 +68,7 @@ def encode_groups(model: nn.Module, grid: Grid, embeddings: Embeddings) -> dict[
         else:
             tensors |= packed_tensors(name, quantize_groups(layer.weight.detach(), grid), grid)
     if embeddings != "bfloat16":
-        of_tables = Grid(grid.group_size, EMBEDDING_BITS[embeddings])
+        of_tables = table_grid(grid.group_size, embeddings)
         for name, table in tables(model).items():
             if tensors.pop(f"{name}.weight", None) is not None:  # not tied to a tensor that has an entry already
                 tensors |= packed_tensors(name, quantize_groups(table.weight.detach(), of_tables), of_tables)
@@ -80,15 +81,15 @@ def packed_tensors(name: str, coded: Coded, grid: Grid) -> dict[str, Tensor]:
     return found | ({name + ZERO_POINT: pack(coded.zero_point, grid.bits)} if grid.zero_point else {})
 
 
-def tables(model: nn.Module) -> dict[str, nn.Embedding]:
-    """Return the embedding tables by name, each once."""
-    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
+def table_grid(group_size: int, embeddings: Embeddings) -> Grid:
+    """Return the grid of the codes of an embedding table."""
+    return Grid(group_size, EMBEDDING_BITS[embeddings])
 
 
 def round_tables(model: nn.Module, group_size: int, embeddings: Embeddings) -> None:
     """Give the embedding tables the weights that their codes will stand for, in place, so that layers are fitted to
     what they will read."""
-    grid = Grid(group_size, EMBEDDING_BITS[embeddings])
+    grid = table_grid(group_size, embeddings)
     for table in tables(model).values():
         coded = quantize_groups(table.weight.detach(), grid)
         rounded = coded._replace(scale=coded.scale.bfloat16().float()).weight(table.embedding_dim)

@@ -12,10 +12,15 @@ from effcomp.quant.tensors import (
     load_floats,
     split_codes,
     stored_state,
+    tables,
+    untied_layers,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+    from effcomp.quant.rounding.fake_quant import FakeQuant
 
 MATRICES: tuple[ParameterGroup, ...] = ("embeddings", "linear", "head")
 TOLERANCE = 0.05
@@ -34,6 +39,16 @@ class Int8Scratch(Quant):
     """Weights that share a scale: one row, or the whole matrix."""
     activations: Literal["float32", "int8"]
     """`float32` dequantizes the weights at load; `int8` multiplies in int8, with a scale for each token."""
+
+    def check_training(self, runtime: str) -> None:
+        return
+
+    def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
+        from effcomp.quant.rounding.fake_quant import Int8, int8_by_token
+
+        activations = int8_by_token if self.activations == "int8" else None
+        found: dict[str, FakeQuant] = {name: Int8(self.granularity) for name in tables(model)}
+        return found | {name: Int8(self.granularity, activations) for name in untied_layers(model)}
 
 
 def encode(quant: Int8Scratch, model: "nn.Module") -> "dict[str, Tensor]":

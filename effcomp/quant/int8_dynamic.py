@@ -7,11 +7,14 @@ from effcomp.core.batches import Batch
 from effcomp.quant.base import Granularity, Quant
 from effcomp.quant.lowering import OnnxLowering, OpenVinoLowering, TensorLowering, lowers
 from effcomp.quant.onnx_graph import read_graph
-from effcomp.quant.tensors import CODES, SCALE, linear_layers, load_floats, split_codes, stored_state
+from effcomp.quant.tensors import CODES, SCALE, linear_layers, load_floats, split_codes, stored_state, untied_layers
 
 if TYPE_CHECKING:
     from openvino import Model as OpenVinoModel
     from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+    from effcomp.quant.rounding.fake_quant import FakeQuant
 
 TOLERANCE = 0.10
 
@@ -28,6 +31,14 @@ class Int8Dynamic(Quant):
     id: ClassVar[str] = "quant/int8_dynamic"
     granularity: Granularity
     """Weights that share a scale: one output channel, or the whole matrix."""
+
+    def check_training(self, runtime: str) -> None:
+        return
+
+    def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
+        from effcomp.quant.rounding.fake_quant import Int8, int8_by_call
+
+        return {name: Int8(self.granularity, int8_by_call) for name in untied_layers(model)}
 
 
 def encode(quant: Int8Dynamic, model: "nn.Module") -> "dict[str, Tensor]":

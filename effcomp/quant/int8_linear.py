@@ -36,11 +36,20 @@ def quantize(weight: Tensor, granularity: Granularity) -> tuple[Tensor, Tensor]:
     """
     if not torch.isfinite(weight).all():
         raise ValueError("the weight holds NaN or infinity")
-    weight = weight.float()
-    largest = weight.abs().amax() if granularity == "per_tensor" else weight.abs().amax(dim=1, keepdim=True)
-    scale = nonzero_scale(largest / LARGEST_CODE)
-    codes = torch.round(weight / scale).clamp(-LARGEST_CODE, LARGEST_CODE).to(torch.int8)
-    return codes, scale
+    scale = full_scale(weight, granularity)
+    return nearest_codes(weight, scale), scale
+
+
+def full_scale(weight: Tensor, granularity: Granularity) -> Tensor:
+    """Return the scale float32 of codes that reach the largest weight: () per tensor, (out, 1) per channel."""
+    magnitude = weight.float().abs()
+    largest = magnitude.amax() if granularity == "per_tensor" else magnitude.amax(dim=1, keepdim=True)
+    return nonzero_scale(largest / LARGEST_CODE)
+
+
+def nearest_codes(weight: Tensor, scale: Tensor) -> Tensor:
+    """Return the nearest codes (out, in) int8 of a weight at this scale."""
+    return torch.round(weight.float() / scale).clamp(-LARGEST_CODE, LARGEST_CODE).to(torch.int8)
 
 
 def dequantize(codes: Tensor, scale: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 from pydantic import StringConstraints, model_validator
 
 from effcomp.core.batches import Batch
+from effcomp.quant.base import Quant
 from effcomp.quant.few_bits import dequantized
 from effcomp.quant.grid import Grid
 from effcomp.quant.grouped import Grouped
@@ -55,6 +56,9 @@ class Mixed(Grouped):
             of_groups = f"2 bits in groups of {self.group_size} take {least} with their scales"
             raise ValueError(f"budget={self.budget}: {of_groups}; give a larger budget")
         return self
+
+    def check_training(self, runtime: str) -> None:
+        Quant.check_training(self, runtime)  # the bits of a layer are chosen after training
 
     def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> None:
         from effcomp.quant.rounding.methods import METHODS

@@ -109,6 +109,19 @@ def linear_layers(model: "nn.Module", skip: tuple[str, ...] = ()) -> "dict[str, 
     }
 
 
+def untied_layers(model: "nn.Module") -> "dict[str, nn.Linear]":
+    """Return every nn.Linear by its name, but a head that is tied to the embeddings: its weight is stored as theirs."""
+    theirs = {id(table.weight) for table in tables(model).values()}
+    return {name: layer for name, layer in linear_layers(model).items() if id(layer.weight) not in theirs}
+
+
+def tables(model: "nn.Module") -> "dict[str, nn.Embedding]":
+    """Return the embedding tables by name, each once."""
+    from torch import nn
+
+    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
+
+
 def count_by_group(model: "nn.Module") -> dict[ParameterGroup, int]:
     """Count the parameters of each group; tied ones count once, as embeddings."""
     from torch import nn

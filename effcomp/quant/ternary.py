@@ -17,6 +17,9 @@ from effcomp.quant.tensors import (
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+    from effcomp.quant.rounding.fake_quant import FakeQuant
 
 TOLERANCE = 0.10
 
@@ -29,6 +32,15 @@ class Ternary(Quant):
     """
 
     id: ClassVar[str] = "quant/ternary"
+
+    def check_training(self, runtime: str) -> None:
+        return
+
+    def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
+        from effcomp.quant.rounding import fake_quant
+
+        layers = linear_layers(model, skip=HEAD_MODULES)
+        return {name: fake_quant.Ternary(fake_quant.int8_by_token) for name in layers}
 
 
 def encode(quant: Ternary, model: "nn.Module") -> "dict[str, Tensor]":

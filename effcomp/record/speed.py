@@ -104,7 +104,17 @@ class Scenarios(Row):
     """The 90th percentile of the latency of one request after another."""
     offline_samples_per_s: float | None = None
     """All samples are available at once, sorted by length, 32 at a time."""
-    server_requests_per_s: float | None = None
+    server_requests_per_s: Annotated[
+        float | None,
+        Quantity(
+            "rate within p99",
+            "requests/s",
+            digits=1,
+            better="higher",
+            words=("a higher rate", "a lower rate"),
+            objective=True,
+        ),
+    ] = None
     """The highest Poisson rate at which p99 from arrival to answer keeps the bound; 0: none does."""
     server_p99_ms: float | None = None
     """The 99th percentile at that rate."""

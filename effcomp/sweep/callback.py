@@ -64,6 +64,7 @@ class Answer:
 
     text: str
     json: str
+    exit_code: int
 
 
 class SweepCallback(Callback):
@@ -71,7 +72,7 @@ class SweepCallback(Callback):
     command ends with exit code 1."""
 
     exit_code: ClassVar[int] = 0
-    """Exit code of `effcomp.run.main`: 0; 2 when configurations were refused; 1 when any failed."""
+    """Exit code of `effcomp.run.main`: 0; 2 when configurations were refused; 1 when any failed; a search's own."""
     sweep: ClassVar[Sweep | None] = None
     answer: ClassVar[Answer | None] = None
     """Answer of a search, which is printed after the report."""
@@ -227,6 +228,7 @@ def finish(sweep: Sweep, answer: Answer | None) -> int:
         print(sweep.tracking.how_to_open(), file=sys.stderr)
     if answer is not None:
         print(answer.text, file=sys.stderr)
+        return answer.exit_code
     return 1 if failed else EXIT_CODE if report is None or "refused" in statuses else 0
 
 

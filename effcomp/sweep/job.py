@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from effcomp.core.device import WAITING
 from effcomp.core.errors import NotLogged, UserError
+from effcomp.core.garbage import collect_seldom
 from effcomp.core.process import Process, serve
 from effcomp.models.folder import first_line
 from effcomp.sweep.folder import claim, parent_run
@@ -172,4 +173,5 @@ class JobCommands:
 
 if __name__ == "__main__":
     quieten()
+    collect_seldom()
     serve(JobCommands())

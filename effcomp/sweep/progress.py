@@ -69,6 +69,9 @@ def line(cells: Sequence[str]) -> str:
 
 
 def shortened(text: str, most: int) -> str:
+    """Return overrides in so many characters: their values alone where they are longer, and cut where these are."""
+    if len(text) > most:
+        text = " ".join(word.partition("=")[2] for word in text.split())
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from effcomp.core.component import from_spec
 from effcomp.core.packages import PACKAGE
+from effcomp.core.private.mlflow import without_package_map
 from effcomp.core.store import find_fault
 from effcomp.runtimes.base import Runtime
 from effcomp.runtimes.predictor import Predictor
@@ -73,17 +74,18 @@ def save_served(artifact: Path, runtime: Runtime, packages: Sequence[str], model
 
     signature = read_signature(artifact)
     needed = sorted({*LIBRARIES, *runtime.packages, *packages})
-    save_model(
-        folder,
-        loader_module="effcomp.tracking.served",
-        data_path=str(artifact),
-        code_paths=[str(PACKAGE)],
-        model_config={"runtime": runtime.spec()},
-        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in needed],
-        mlflow_model=model,
-        signature=model_signature(signature, artifact) if signature is not None else None,
-        input_example=pd.DataFrame([dict.fromkeys(signature.columns, EXAMPLE)]) if signature is not None else None,
-    )
+    with without_package_map():
+        save_model(
+            folder,
+            loader_module="effcomp.tracking.served",
+            data_path=str(artifact),
+            code_paths=[str(PACKAGE)],
+            model_config={"runtime": runtime.spec()},
+            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in needed],
+            mlflow_model=model,
+            signature=model_signature(signature, artifact) if signature is not None else None,
+            input_example=pd.DataFrame([dict.fromkeys(signature.columns, EXAMPLE)]) if signature is not None else None,
+        )
 
 
 def model_signature(signature: Signature, artifact: Path) -> "ModelSignature":

@@ -7,7 +7,7 @@ import pytest
 from effcomp.command.check import judge
 from effcomp.core.interval import Interval
 from effcomp.record import Record
-from effcomp.report.choose.goal import LIMITS, parse_limits
+from effcomp.report.choose.limits import LIMITS, parse_limits
 from tests.conftest import DATA, altered, records, run_effcomp
 
 

@@ -10,11 +10,13 @@ from tests.conftest import run_effcomp
 
 def test_the_goal_and_the_time_are_settings_of_the_sweeper_and_all_else_is_of_the_runs() -> None:
     words = ["model=minilm", "max_accuracy_drop=0.5", "minimize=latency_p50_ms", "budget_minutes=20", "--dry-run"]
+    words += ["effort=train"]
     assert translated(words) == [
         'hydra.sweeper.goal="max_accuracy_drop=0.5 minimize=latency_p50_ms"',
         "model=minilm",
         "hydra.sweeper.budget_minutes=20",
         "hydra.sweeper.dry_run=true",
+        "hydra.sweeper.effort=train",
     ]
 
 
@@ -39,8 +41,9 @@ def test_a_dry_run_prints_the_plan_and_leaves_no_file(tiny: list[str], tmp_path:
     ("wrong", "said"),
     [
         ("minimize=accuracy", "hydra.sweeper.goal: minimize=accuracy: of accuracy the best is the other end"),
-        ("max_accuracy_drop=1", "give one objective, not 0"),
+        ("max_accuracy_drop=1", "give one objective or two different ones, not 0"),
         ("budget_minutes=0", "hydra.sweeper.budget_minutes=0: give a number of minutes above 0"),
+        ("effort=all", "hydra.sweeper.effort=all: choose of compress, train"),
         ("seed=0,1", "seed=0,1: a search has choices of quant, prune, runtime"),
         ("test_slice=[0,0.5]", "a search cuts the test itself"),
     ],

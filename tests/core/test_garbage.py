@@ -1,10 +1,12 @@
-"""Imports without the collector: it is on again afterwards, and visits nothing of what the block left."""
+"""Imports without the collector, which is on again afterwards and visits nothing of what the block left; and seldom
+collection, which still finds cycles."""
 
 import gc
+import weakref
 
 import pytest
 
-from effcomp.core.garbage import no_garbage
+from effcomp.core.garbage import collect_seldom, no_garbage
 
 
 class Node:
@@ -31,3 +33,16 @@ def test_the_collector_works_again_after_an_import_that_fails() -> None:
         raise ModuleNotFoundError("no such library")
     gc.unfreeze()
     assert gc.isenabled()
+
+
+def test_cycles_are_still_collected_where_that_is_seldom() -> None:
+    before = gc.get_threshold()
+    try:
+        collect_seldom()
+        gone = weakref.ref(Node())
+        kept = [Node() for _ in range(2_000)]
+        assert gone() is not None, "the default would have looked after 700 objects"
+        kept += [Node() for _ in range(gc.get_threshold()[0])]
+        assert gone() is None
+    finally:
+        gc.set_threshold(*before)

@@ -21,14 +21,18 @@ def losing(points: float, half: float) -> Record:
     middle = -points / 100
     difference = Interval(value=middle, low=middle - half / 100, high=middle + half / 100)
     record: Record = altered(nf4, {"versus_baseline.accuracy_difference": difference})
-    return record
+    return record.model_copy(update={"config": record.config | {"test_slice": [0.5, 1]}})
+
+
+def around(value: float) -> Interval:
+    return Interval(value=value, low=0.98 * value, high=1.02 * value)
 
 
 def test_a_limit_that_one_test_would_keep_may_not_be_kept_among_three() -> None:
     found = {NF4: losing(0.2, 0.7)}
-    assert answer(GOAL, Found(finals=found, looks=found, tests=1)).winner == NF4
+    assert answer(GOAL, Found(finals=found, looks=found, tests=1)).winners == [NF4]
     among_three = answer(GOAL, Found(finals=found, looks=found, tests=3))
-    assert among_three.winner is None
+    assert (among_three.winners, among_three.verdict) == ([], "undecided")
     assert "would decide" in among_three.recommendation.others[0]
 
 
@@ -37,33 +41,76 @@ def test_the_answer_has_the_verdict_the_losers_and_the_next_commands(tmp_path: P
     found = Found({NF4: kept, FP4: lost}, {NF4: kept, FP4: lost}, {BF16: "it failed"}, measured=5, tests=2)
     one = answer(GOAL, found)
     run = WinnersRun(kept, tmp_path, "m-1")
-    text = in_words(one, run)
-    assert one.winner == NF4
+    text = in_words(one, [run])
+    assert (one.winners, one.verdict) == ([NF4], "found")
     assert "recommended for minimize=latency_p50_ms max_accuracy_drop=1" in text
     assert "intervals of 97.50 %: 95 % corrected for 2 configurations" in text
-    assert "Confirmed on test examples that the search did not use." in text
+    assert "Confirmed on 1,500 test examples that the search did not use." in text
     assert "not confirmed:\n  bf16 on torch: it failed" in text
     assert "\nagain     python -m effcomp.run quant=nf4" in text
-    machine = json.loads(as_json(one, GOAL, Plan([NF4, FP4, BF16], [], {}, 1500), found, run))
+    machine = json.loads(as_json(one, GOAL, Plan([NF4, FP4, BF16], [], {}, 1500), found, [run]))
     assert "mlflow models serve --env-manager local -m models:/m-1" in text
     assert (machine["verdict"], machine["measured"]) == ("found", 5)
-    assert machine["winner"] == ["quant=nf4", "prune=none", "runtime=torch"]
+    overrides = ["quant=nf4", "prune=none", "runtime=torch"]
+    assert machine["winners"] == [{"name": "nf4 on torch", "overrides": overrides, "run": str(tmp_path)}]
 
 
-def test_where_the_looks_rule_out_all_the_closest_are_shown() -> None:
-    found = Found(looks={NF4: losing(4, 1)}, dropped={NF4: "its accuracy falls by more than 1 points"}, measured=1)
-    one = answer(GOAL, found)
-    text = in_words(one, None)
-    assert one.winner is None
-    assert "no configuration can be shown to keep the limits" in text
-    assert "accuracy falls by more than 1 points" in text
+def test_where_every_candidate_breaks_a_limit_for_sure_the_verdict_says_so() -> None:
+    looks = {NF4: losing(6, 1), FP4: losing(4, 1)}
+    dropped = dict.fromkeys(looks, "its accuracy falls by more than 1 points")
+    one = answer(GOAL, Found(looks=looks, dropped=dropped, measured=2))
+    text = in_words(one, [])
+    assert (one.winners, one.verdict) == ([], "broken")
+    assert "none  none of 2 configurations keeps max_accuracy_drop=1" in text
+    assert one.recommendation.others[0].endswith("its accuracy falls by more than 1 points: -4.0 [-5.0, -3.0]")
     assert "Not confirmed: the looks ruled out every candidate" in text
     assert "again " not in text
+
+
+def test_a_candidate_without_a_measurement_leaves_the_verdict_open() -> None:
+    found = Found(looks={NF4: losing(4, 1)}, dropped={NF4: "its accuracy falls", FP4: "out of memory"})
+    assert answer(GOAL, found).verdict == "undecided"
+
+
+def test_several_looks_at_a_candidate_have_to_rule_it_out_together() -> None:
+    look = {NF4: losing(2, 0.95)}
+    assert answer(GOAL, Found(looks=look)).verdict == "broken"
+    assert answer(GOAL, Found(looks=look, looks_at_most=3)).verdict == "undecided"
+
+
+def test_the_size_of_a_test_that_would_decide_counts_both_halves() -> None:
+    """0.9 points on either side of 0.2 with 1,500 examples of one half: 0.8 with about 1,900."""
+    found = {NF4: losing(0.2, 0.9)}
+    one = answer(GOAL, Found(finals=found, looks=found))
+    assert one.verdict == "undecided"
+    assert one.recommendation.best == (
+        "no configuration can be shown to keep max_accuracy_drop=1; the closest is nf4: a test of about 3,800 examples "
+        "would decide, of which a half confirms"
+    )
+    found = {NF4: losing(1.2, 0.9)}
+    best = answer(GOAL, Found(finals=found, looks=found)).recommendation.best
+    assert best.endswith("more examples would hardly show that it keeps it")
 
 
 def test_a_candidate_whose_confirmation_failed_is_no_winner() -> None:
     looked = losing(0.1, 0.3)
     found = Found(looks={NF4: looked}, dropped={NF4: "out of memory"}, measured=2)
     one = answer(GOAL, found)
-    assert one.winner is None
-    assert "nf4 on torch: out of memory" in in_words(one, None)
+    assert (one.winners, one.verdict) == ([], "undecided")
+    assert "nf4 on torch: out of memory" in in_words(one, [])
+
+
+def test_the_answer_for_two_objectives_is_a_front_with_the_next_commands_of_each(tmp_path: Path) -> None:
+    goal = parse_goal(["minimize=[latency_p50_ms,artifact_bytes]"])
+    (nf4,) = records("nf4")
+    fast, small = (
+        altered(nf4, {"speed.speedup": around(times), "cost.size.artifact_bytes": size, "truth.time": time})
+        for times, size, time in ((3.0, 9_000_000, "a"), (2.0, 5_000_000, "b"))
+    )
+    beaten = altered(nf4, {"speed.speedup": around(1.0), "cost.size.artifact_bytes": 9_000_000, "truth.time": "c"})
+    finals = {NF4: fast, FP4: small, BF16: beaten}
+    one = answer(goal, Found(finals=finals, looks=finals, tests=3))
+    assert one.winners == [NF4, FP4]
+    text = in_words(one, [WinnersRun(fast, tmp_path / "0", None), WinnersRun(small, tmp_path / "1", None)])
+    assert text.count("\nagain ") == 2
+    assert text.count("\n*     ") == 2

@@ -15,6 +15,10 @@ AMONG_THREE = 2.394
 """Normal quantile of a two-sided interval of 98.3 %."""
 
 
+def prospect(value: float, half: float, chance: float) -> Prospect:
+    return Prospect((around(value, half),), chance)
+
+
 def around(value: float, half: float) -> Interval:
     return Interval(value=value, low=value - half, high=value + half)
 
@@ -34,24 +38,24 @@ def test_an_exact_number_is_kept_or_not() -> None:
 
 
 def test_a_slower_candidate_cannot_win_once_a_faster_one_is_almost_certain() -> None:
-    fast = Prospect(around(2.0, 0.5), 0.97)
-    assert cannot_win(2.6, FASTEST, [fast])
-    assert not cannot_win(2.4, FASTEST, [fast]), "their intervals overlap"
-    assert not cannot_win(2.6, FASTEST, [Prospect(fast.value, 0.9)]), "the faster one may break the limit"
-    assert cannot_win(2.6, FASTEST, [Prospect(fast.value, 0.9)] * 2), "but hardly both of two"
+    fast = prospect(2.0, 0.5, 0.97)
+    assert cannot_win([2.6], FASTEST, [fast])
+    assert not cannot_win([2.4], FASTEST, [fast]), "their intervals overlap"
+    assert not cannot_win([2.6], FASTEST, [Prospect(fast.values, 0.9)]), "the faster one may break the limit"
+    assert cannot_win([2.6], FASTEST, [Prospect(fast.values, 0.9)] * 2), "but hardly both of two"
 
 
 def test_where_more_is_better_the_lower_one_cannot_win() -> None:
-    assert cannot_win(0.7, SMALLEST_LOSS, [Prospect(around(0.8, 0.05), 0.97)])
-    assert not cannot_win(0.9, SMALLEST_LOSS, [Prospect(around(0.8, 0.05), 0.97)])
+    assert cannot_win([0.7], SMALLEST_LOSS, [prospect(0.8, 0.05, 0.97)])
+    assert not cannot_win([0.9], SMALLEST_LOSS, [prospect(0.8, 0.05, 0.97)])
 
 
 def test_the_finalists_are_the_fast_ones_that_may_keep_the_limit_and_a_safe_one() -> None:
     prospects = [
-        Prospect(around(1.0, 0.1), 0.001),  # fastest, and almost certainly beyond the limit
-        Prospect(around(2.0, 0.1), 0.5),
-        Prospect(around(5.0, 0.1), 0.99),
-        Prospect(around(9.0, 0.1), 0.99),
+        prospect(1.0, 0.1, 0.001),  # fastest, and almost certainly beyond the limit
+        prospect(2.0, 0.1, 0.5),
+        prospect(5.0, 0.1, 0.99),
+        prospect(9.0, 0.1, 0.99),
     ]
     assert most_promising(prospects, FASTEST, 2) == [2, 1]
     assert len(most_promising(prospects, FASTEST, 9)) == 4
@@ -59,5 +63,20 @@ def test_the_finalists_are_the_fast_ones_that_may_keep_the_limit_and_a_safe_one(
 
 
 def test_a_safe_candidate_is_chosen_even_where_it_is_the_slowest() -> None:
-    prospects = [Prospect(around(1.0, 0.1), 0.0), Prospect(around(9.0, 0.1), 0.9)]
+    prospects = [prospect(1.0, 0.1, 0.0), prospect(9.0, 0.1, 0.9)]
     assert most_promising(prospects, FASTEST, 1) == [1]
+
+
+def test_of_two_objectives_only_what_is_better_in_one_and_worse_in_none_beats() -> None:
+    goal = parse_goal(["minimize=[latency_p50_ms,artifact_bytes]"])
+    sure = Prospect((around(2.0, 0.1), around(50, 0)), 1.0)
+    assert cannot_win([2.2, 50], goal, [sure]), "slower, and of the same size"
+    assert not cannot_win([2.2, 49], goal, [sure]), "slower, and smaller"
+    assert not cannot_win([2.0, 50], goal, [sure]), "a tie"
+
+
+def test_the_finalists_of_two_objectives_are_both_ends_of_the_front() -> None:
+    goal = parse_goal(["minimize=[latency_p50_ms,artifact_bytes]"])
+    numbers = [(1.0, 90), (1.1, 89), (5.0, 20), (9.0, 10), (8.9, 70)]
+    prospects = [Prospect((around(fast, 0.01), around(size, 0)), 0.9) for fast, size in numbers]
+    assert set(most_promising(prospects, goal, 3)) == {0, 2, 3}

@@ -1,12 +1,13 @@
 """Plan: what runs on this machine, and what is left out."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from effcomp.core.errors import UserError
 from effcomp.find.expected import expected
-from effcomp.find.plan import STORES_ZEROS, Candidate, Plan, Space, described, make_plan
+from effcomp.find.plan import STORES_ZEROS, Candidate, Plan, Space, described, make_plan, scenarios
 from effcomp.report.choose.goal import parse_goal
 from tests.conftest import compose_parts
 
@@ -55,6 +56,37 @@ def test_float32_weights_above_a_limit_of_bytes_are_left_out(tiny: list[str]) ->
     assert plan.left_out["none on onnxruntime"].endswith("bytes, and max_artifact_bytes=100,000")
 
 
+def test_with_training_the_plan_has_fitted_codes_and_recoveries(tiny: list[str]) -> None:
+    def of(group: str, *names: str) -> dict:
+        return {name: getattr(compose_parts(f"{group}={name}", in_product=True), group) for name in names}
+
+    prunes, runtimes = of("prune", "none", "structured"), of("runtime", "torch", "onnxruntime")
+    recovery = compose_parts("finetune=distill").finetune
+    quants = of("quant", "int4", "bf16")
+    quants["int4"] = quants["int4"].model_copy(update={"samples": 16})  # the tiny task has 42
+    space = Space(quants, prunes, runtimes, recovery)
+    plan = make_plan(compose_parts(*tiny), space, parse_goal(["minimize=latency_p50_ms"]))
+    pair, probe = Candidate("int4", "none", "torch", "bfloat16"), Candidate("none", "structured", "torch", "float32")
+    (fitted,) = [found for one, found in plan.rounded.items() if (one.quant, one.runtime) == ("int4", "torch")]
+    assert [one.name for one in fitted] == [f"int4 + {method} on torch" for method in ("gptq", "awq", "learned")]
+    assert fitted[0].overrides == (*pair.overrides, "quant.rounding=gptq")
+    assert plan.recovered == {probe: replace(probe, settings=("finetune@prune.recovery=distill",))}
+    assert plan.looks_at_most(3) == len(plan.unpruned) + 3 + 2 * 4
+    said = "\n".join(described(plan))
+    assert "recovered by distillation, those that break a limit: structured" in said
+    assert "codes fitted to training examples (gptq, awq, learned), for those that nearly keep it: int4" in said
+    refused = plan.left_out["int4 on onnxruntime, gptq, awq, learned"]
+    assert refused.startswith("quant=int4 does not run on runtime=onnxruntime")
+    compose_parts(*fitted[0].overrides)
+    compose_parts(*plan.recovered[probe].overrides)
+
+
+def test_a_rate_within_a_p99_is_measured_in_its_scenario() -> None:
+    assert scenarios(parse_goal(["maximize=accuracy", "min_server_requests_per_s=20"])) == ["server"]
+    assert scenarios(parse_goal(["maximize=server_requests_per_s"])) == ["server"]
+    assert scenarios(parse_goal(["maximize=accuracy", "max_peak_rss_bytes=4e8"])) == []
+
+
 def test_a_pruning_is_combined_with_pairs_but_not_with_its_own_probe(tiny: list[str]) -> None:
     probe, pair = Candidate("none", "depth", "torch", "float32"), Candidate("bf16", "none", "torch", "bfloat16")
     plan = Plan([pair], [probe], {}, 20)
@@ -76,6 +108,6 @@ def test_a_space_without_candidates_is_refused(
 
 def test_the_time_is_unknown_before_the_first_row(tmp_path: Path) -> None:
     plan = Plan([Candidate("bf16", "none", "torch", "bfloat16")], [], {}, 20)
-    looks, time = expected(plan, compose_parts(f"store={tmp_path}"))
+    looks, time = expected(plan, compose_parts(f"store={tmp_path}"), 3)
     assert looks == "at most 1 looks (bench=quick); then 3 finalists (bench=standard)"
     assert time == "expected time: unknown until the first row"

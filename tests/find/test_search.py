@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -32,7 +33,8 @@ class Measured:
         self.trials.append(trial)
         (nf4,) = records("nf4")
         one = trial.candidate
-        speedup, points = self.numbers[f"{one.quant}_{one.prune}" if one.prune != "none" else one.quant]
+        settings = [word.rpartition("=")[2] for word in one.settings]
+        speedup, points = self.numbers["_".join([one.quant, *([one.prune] if one.prune != "none" else []), *settings])]
         ends, latency_ms = (speedup / 1.02, speedup * 1.02), BASELINE_MS / speedup
         record: Record = altered(
             nf4,
@@ -106,6 +108,31 @@ def test_a_pruning_that_breaks_a_limit_alone_is_not_combined() -> None:
     searched(harmless, plan)
     assert "int8_dynamic + structured on torch" in harmless.looked
     assert "int8_dynamic + structured on torch" in harmless.confirmed
+
+
+def test_with_training_codes_are_fitted_where_they_may_win_and_broken_prunings_are_recovered() -> None:
+    fitted = {pair: [replace(pair, settings=("quant.rounding=gptq",))] for pair in PAIRS[3:]}
+    recovered = replace(PROBE, settings=("finetune@prune.recovery=distill",))
+    plan = Plan([PAIRS[0], *PAIRS[3:]], [PROBE], {}, 1500, {PROBE: recovered}, fitted)
+    measured = Measured(
+        int8_dynamic=(3, -3),  # keeps the limit for sure
+        int3=(5, 2),  # breaks it, and would be faster
+        fp4=(1.5, 2),  # breaks it, and is slower
+        int3_gptq=(5, -3),
+        none_structured=(4, 9),
+        none_structured_distill=(4, -3),
+        int3_structured_gptq_distill=(8, 0),
+    )
+    search = searched(measured, plan)
+    assert [name for name in measured.looked if "+" in name] == [
+        "none + structured on torch",
+        "none + structured + distill on torch",
+        "int3 + gptq on torch",
+        "int3 + structured + gptq + distill on torch",
+    ]
+    assert "int3 + structured + gptq + distill on torch" in measured.confirmed
+    assert search.found.dropped[PROBE].startswith("its accuracy falls")
+    assert measured.trials[-1].candidate.settings, "its overrides go into the run"
 
 
 def test_a_floor_above_a_measured_time_saves_the_look() -> None:

@@ -34,6 +34,15 @@ def test_a_setting_with_a_list_or_a_none_is_written_as_hydra_reads_it() -> None:
     assert overrides(config) == ["device.threads=2", "bench.batch_sizes=[1,8]", "bench.fixed_length=64"]
 
 
+def test_a_setting_that_follows_another_is_not_in_the_command() -> None:
+    typed = ["quant=int4", "finetune=qat", "quant.group_size=64", "quant.embeddings=int8", "finetune.epochs=1"]
+    assert overrides(build(composed(typed)).config) == typed
+    typed = ["task=continuation", "task.data_dir=one"]
+    assert overrides(build(composed(typed)).config) == typed
+    typed += ["task.source.data_dir=another"]
+    assert overrides(build(composed(typed)).config) == typed
+
+
 def test_settings_that_a_choice_leaves_open_are_in_the_command() -> None:
     typed = ["model=hub", "task=hub_table", "model.repository=some/bert", "task.label=stars"]
     typed += ["task.repository=some/table", "task.text=['title','text']"]

@@ -27,6 +27,7 @@ from effcomp.models.moments import summed
 from effcomp.models.walk import Call, Walk
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import Coded, in_groups, replace_layer, stored_scale
+from effcomp.quant.rounding.fake_quant import passed, passed_steps
 from effcomp.quant.rounding.gptq import fit_codes
 from effcomp.quant.rounding.inputs import check_finite
 from effcomp.quant.rounding.ranges import best_range
@@ -59,9 +60,7 @@ class Rounding(nn.Module):
         stretched = self.scale * self.stretch
         scale = passed(stretched, stored_scale(stretched.detach()))
         wanted = self.groups / scale[..., None] + self.offset * (self.groups != 0)
-        zero_point = self.zero_point[..., None].float()
-        steps = passed(wanted, wanted.detach().round())
-        return steps.clamp(self.grid.lowest - zero_point, self.grid.highest - zero_point), scale
+        return passed_steps(wanted, self.zero_point, self.grid), scale
 
     def rounded_weight(self) -> Tensor:
         """Return the weight (out, in) at the present offsets and scales."""
@@ -78,11 +77,6 @@ class Rounding(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.layer.bias)
-
-
-def passed(value: Tensor, rounded: Tensor) -> Tensor:
-    """Return the rounded value with the gradient of the value (straight-through estimator)."""
-    return value + (rounded - value).detach()
 
 
 def round_learned(model: PreTrainedModel, grids: dict[str, Grid], samples: list[Batch]) -> None:

@@ -1,32 +1,13 @@
-"""Goal of a recommendation, `max_accuracy_drop=0.5 minimize=latency_p50_ms`, and the check of its limits."""
+"""Goal of a recommendation: `max_accuracy_drop=0.5 minimize=latency_p50_ms`."""
 
-import math
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
 
 from effcomp.core.errors import UserError
-from effcomp.core.interval import Interval
-from effcomp.record import (
-    GenerationQuality,
-    GenerationVersus,
-    LanguageQuality,
-    LanguageVersus,
-    Quality,
-    Record,
-    VersusBaseline,
-)
-from effcomp.record.baseline import is_baseline
-from effcomp.record.quantity import exact
+from effcomp.record import Record
+from effcomp.report.choose.limits import LIMITS, Bound, Loss, parse_limits
 from effcomp.report.objectives import OBJECTIVES, Direction
-from effcomp.report.rows import spread
-from effcomp.report.words import quantity
 
-LIMITS = (
-    "max_accuracy_drop=POINTS, max_perplexity_increase=PERCENT, max_headline_drop=POINTS, max_NAME=NUMBER, "
-    f"min_NAME=NUMBER; NAME is one of: {', '.join(OBJECTIVES)}"
-)
-GRAMMAR = f"give minimize=NAME or maximize=NAME, and any of {LIMITS}"
+GRAMMAR = f"give minimize=NAME or maximize=NAME, or two: minimize=[NAME,NAME], and any of {LIMITS}"
 
 DIRECTIONS: dict[str, Direction] = {
     "minimize": "minimize",
@@ -35,176 +16,35 @@ DIRECTIONS: dict[str, Direction] = {
     "maximise": "maximize",
 }
 """Directions by the words that are typed."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Side of a limit on which a 95 % interval lies."""
-
-    verdict: Literal["kept", "broken", "undecided"]
-    """Kept: the whole interval is within the limit; broken: none of it is."""
-    reason: str | None
-    """Why it is not kept, in words."""
-
-
-def verdict_on(reason: str | None, beyond: bool) -> Standing:
-    """Return the standing of a limit.
-
-    Args:
-        reason: why the interval is not within the limit; None where it is.
-        beyond: all of the interval lies beyond the limit.
-    """
-    if reason is None:
-        return Standing("kept", None)
-    return Standing("broken" if beyond else "undecided", reason)
-
-
-@dataclass(frozen=True)
-class Bound:
-    """Limit of an objective, at most or at least; in the Record's own unit."""
-
-    side: Literal["max", "min"]
-    objective: str
-    limit: float
-
-    def measured(self, record: Record) -> str | None:
-        """Return the number in words; None where the record does not have it."""
-        value = OBJECTIVES[self.objective].value(record)
-        return None if value is None else quantity(OBJECTIVES[self.objective], value)
-
-    def standing(self, record: Record) -> Standing:
-        """Return where the interval of a record lies."""
-        value = OBJECTIVES[self.objective].value(record)
-        beyond = value is not None and (value.low > self.limit if self.side == "max" else value.high < self.limit)
-        return verdict_on(self.broken_by(value), beyond)
-
-    def broken_by(self, value: Interval | None) -> str | None:
-        """Return the reason in words; None when the whole interval is within the bound."""
-        objective = OBJECTIVES[self.objective]
-        if value is None:
-            return f"its {objective.quantity.label} was not measured"
-        if value.high <= self.limit if self.side == "max" else value.low >= self.limit:
-            return None
-        border = "at most" if self.side == "max" else "at least"
-        asked, measured = quantity(objective, exact(self.limit)), quantity(objective, value)
-        return f"its {objective.quantity.label} is not {border} {asked}: {measured}"
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Measured loss of quality, with the size of its sample."""
-
-    loss: Interval
-    """More is worse, on the scale on which its interval was made."""
-    limit: float
-    """Limit on that scale."""
-    words: str
-    """The loss as people read it."""
-    count: int
-    unit: str
-    """Unit of the count."""
-
-
-@dataclass(frozen=True)
-class Loss(ABC):
-    """Base class of limits on the loss of quality against the baseline, on the same examples; in the unit that is
-    typed."""
-
-    limit: float
-    quality: ClassVar[str]
-    falls_by: ClassVar[str]
-    unit: ClassVar[str]
-
-    @abstractmethod
-    def evidence(self, record: Record) -> Evidence | None:
-        """Return the measured loss; None for a record with another kind of quality, or with none."""
-
-    def measured(self, record: Record) -> str | None:
-        """Return the loss in words; None where the record does not have it."""
-        known = self.evidence(record)
-        return None if known is None else known.words
-
-    def standing(self, record: Record) -> Standing:
-        """Return where the interval of a record lies. The baseline loses nothing against itself."""
-        reason = None if is_baseline(record) else self.broken_by(record)
-        known = self.evidence(record)
-        return verdict_on(reason, known is not None and known.loss.low > known.limit)
-
-    def broken_by(self, record: Record) -> str | None:
-        """Return the reason in words; None when the whole 95 % interval of the paired difference is within the limit.
-
-        The width of an interval falls with the square root of the number of examples; that says how many would be
-        enough, should the middle stay where it is.
-        """
-        known = self.evidence(record)
-        if known is None:
-            return f"its {self.quality} was not measured"
-        if known.loss.high <= known.limit:
-            return None
-        if known.loss.low > known.limit:
-            return f"its {self.falls_by} more than {self.limit:g} {self.unit}: {known.words}"
-        asked = f"{known.count:,} {known.unit} cannot show that its {self.falls_by} at most {self.limit:g} {self.unit}"
-        half, middle = (known.loss.high - known.loss.low) / 2, (known.loss.high + known.loss.low) / 2
-        if middle >= known.limit:
-            return f"{asked}: {known.words}"
-        needed = known.count * (half / (known.limit - middle)) ** 2
-        return f"{asked}: {known.words}; about {two_digits(needed):,} would decide"
-
-
-class AccuracyDrop(Loss):
-    quality, falls_by, unit = "accuracy", "accuracy falls by", "points"
-
-    def evidence(self, record: Record) -> Evidence | None:
-        versus, quality = record.versus_baseline, record.quality
-        if not isinstance(versus, VersusBaseline) or not isinstance(quality, Quality):
-            return None
-        difference = versus.accuracy_difference
-        words = spread(difference, 1, 100, "+")
-        return Evidence(difference.scaled(-100), self.limit, words, quality.examples, "examples")
-
-
-class PerplexityIncrease(Loss):
-    quality, falls_by, unit = "perplexity", "perplexity rises by", "%"
-
-    def evidence(self, record: Record) -> Evidence | None:
-        versus, quality = record.versus_baseline, record.quality
-        if not isinstance(versus, LanguageVersus) or not isinstance(quality, LanguageQuality):
-            return None
-        ratio = versus.perplexity_ratio
-        percent = Interval(value=ratio.value - 1, low=ratio.low - 1, high=ratio.high - 1)
-        words = f"{spread(percent, 1, 100, '+')} %"
-        limit = math.log1p(self.limit / 100)
-        return Evidence(versus.loss_difference, limit, words, quality.blocks, "blocks of text")
-
-
-class HeadlineDrop(Loss):
-    quality, falls_by, unit = "headline score of texts", "headline falls by", "points"
-
-    def evidence(self, record: Record) -> Evidence | None:
-        versus, quality = record.versus_baseline, record.quality
-        if not isinstance(versus, GenerationVersus) or not isinstance(quality, GenerationQuality):
-            return None
-        difference = versus.differences[quality.headline]
-        words = f"{quality.headline} {spread(difference, 1, 100, '+')}"
-        return Evidence(difference.scaled(-100), self.limit, words, quality.examples, "prompts")
-
-
-LOSSES: dict[str, type[Loss]] = {
-    "max_accuracy_drop": AccuracyDrop,
-    "max_perplexity_increase": PerplexityIncrease,
-    "max_headline_drop": HeadlineDrop,
-}
+MOST_OBJECTIVES = 2
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Objective to optimize among the configurations that keep every bound and every limit of loss."""
+    """One objective or two to optimize among the configurations that keep every limit."""
 
     text: str
     """The goal as it was typed."""
-    objective: str
-    bounds: list[Bound]
-    losses: list[Loss]
+    objectives: tuple[str, ...]
+    limits: dict[str, Bound | Loss]
+    """Limits by the words that were typed."""
+
+    @property
+    def bounds(self) -> list[Bound]:
+        return [limit for limit in self.limits.values() if isinstance(limit, Bound)]
+
+    @property
+    def losses(self) -> list[Loss]:
+        return [limit for limit in self.limits.values() if isinstance(limit, Loss)]
+
+    def broken_by(self, record: Record) -> str | None:
+        """Return why a limit is broken for sure: all of an interval lies beyond it; None where none is."""
+        standings = [limit.standing(record) for limit in self.limits.values()]
+        return next((one.reason for one in standings if one.verdict == "broken"), None)
+
+    def excess(self, record: Record) -> float:
+        """Return how far a record is from keeping every limit: the largest `excess` of one; 0 where it keeps all."""
+        return max([0.0, *(limit.excess(record) for limit in self.limits.values())])
 
 
 def parse_goal(items: list[str], option: str = "--recommend") -> Goal:
@@ -214,61 +54,24 @@ def parse_goal(items: list[str], option: str = "--recommend") -> Goal:
         option: the option of the command line that they were given to.
 
     Raises:
-        UserError: an item is not in GRAMMAR, or there is not exactly one objective.
+        UserError: an item is not in GRAMMAR, or there are not one or two objectives.
     """
     wanted: list[str] = []
     typed: list[str] = []
     for item in items:
         key, _, value = item.partition("=")
-        if key in DIRECTIONS and value in OBJECTIVES:
-            better = OBJECTIVES[value].direction
-            if DIRECTIONS[key] != better:
-                raise UserError(f"{option} {item}: of {value} the best is the other end; write {better}={value}")
-            wanted.append(value)
-        else:
+        names = value.removeprefix("[").removesuffix("]").split(",")
+        if key not in DIRECTIONS or not set(names) <= set(OBJECTIVES):
             typed.append(item)
-    limits = parse_limits(typed, option, GRAMMAR).values()
-    if len(wanted) != 1:
-        raise UserError(f"{option} {' '.join(items)}: give one objective, not {len(wanted)}; {GRAMMAR}")
-    bounds = [limit for limit in limits if isinstance(limit, Bound)]
-    return Goal(" ".join(items), wanted[0], bounds, [limit for limit in limits if isinstance(limit, Loss)])
-
-
-def parse_limits(items: list[str], option: str, grammar: str) -> dict[str, Bound | Loss]:
-    """Parse typed limits.
-
-    Args:
-        option: the option of the command line that they were given to.
-        grammar: what a limit looks like, for the error.
-
-    Raises:
-        UserError: an item is no limit.
-    """
-    limits: dict[str, Bound | Loss] = {}
-    for item in items:
-        key = item.partition("=")[0]
-        side, _, name = key.partition("_")
-        if key in LOSSES:
-            limits[item] = LOSSES[key](number(item, option))
-        elif side in ("max", "min") and name in OBJECTIVES:
-            limits[item] = Bound("max" if side == "max" else "min", name, number(item, option))
-        else:
-            raise UserError(f"{option} {item}: {grammar}")
-    return limits
-
-
-def number(item: str, option: str) -> float:
-    value = item.partition("=")[2]
-    try:
-        parsed = float(value)
-    except ValueError:
-        parsed = math.nan
-    if not (math.isfinite(parsed) and parsed >= 0):
-        raise UserError(f"{option} {item}: {value or 'nothing'} is no number of 0 or more; give one")
-    return parsed
-
-
-def two_digits(value: float) -> int:
-    """Round up to two significant digits: 2,357 is 2,400."""
-    step: int = 10 ** max(0, math.floor(math.log10(value)) - 1)
-    return math.ceil(value / step) * step
+            continue
+        for name in names:
+            better = OBJECTIVES[name].direction
+            if DIRECTIONS[key] != better:
+                raise UserError(f"{option} {item}: of {name} the best is the other end; write {better}={name}")
+            wanted.append(name)
+    limits = parse_limits(typed, option, GRAMMAR)
+    if not 1 <= len(set(wanted)) == len(wanted) <= MOST_OBJECTIVES:
+        raise UserError(
+            f"{option} {' '.join(items)}: give one objective or two different ones, not {len(wanted)}; {GRAMMAR}"
+        )
+    return Goal(" ".join(items), tuple(wanted), limits)

@@ -1,7 +1,7 @@
 """Recommendation: the best configuration for a goal, and why the next ones lost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
@@ -9,7 +9,7 @@ from effcomp.record import Record
 from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.multiplicity import NOISY, is_noisy, widened
-from effcomp.report.objectives import OBJECTIVES, Objective, comparable, keeps_time
+from effcomp.report.objectives import OBJECTIVES, Objective, comparable, keeps_time, pareto_front
 from effcomp.report.rows import NamedRecord, spread
 from effcomp.report.words import facts, three_digits
 
@@ -18,32 +18,50 @@ EXPLAINED = 4
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A configuration and its value of the objective."""
+class Measured:
+    """Value of an objective, comparable between the candidates."""
 
-    row: NamedRecord
     value: Interval
-    """Value of the objective, comparable between the candidates."""
     number: str
     unit: str
     """The value in words; a speed-up where speed-ups were compared."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration and its values of the objectives."""
+
+    row: NamedRecord
+    measured: dict[str, Measured]
+    """By the name of the objective, in the order of the goal."""
     broken: list[str]
     """Limits that it is not shown to keep, each in words."""
+
+    @property
+    def first(self) -> Interval:
+        """Value of the first objective."""
+        return next(iter(self.measured.values())).value
+
+    @property
+    def numbers(self) -> str:
+        return ", ".join(f"{one.number} {one.unit}".rstrip() for one in self.measured.values())
 
 
 @dataclass(frozen=True)
 class Recommendation:
     asked: str
     best: str
-    """The best configuration in a sentence, or that none keeps the limits."""
+    """The best configuration in a sentence, or that none keeps the limits; of two objectives the size of the front."""
     others: list[str]
     """Why the next ones lost, each in a sentence."""
-    winner: Record | None = None
-    """The record of the best configuration; None where none keeps the limits."""
+    winners: list[Record] = field(default_factory=list)
+    """The record of the best configuration, or those of the front; empty where none keeps the limits."""
     tests: int = 1
     """Number of configurations that the intervals are corrected for."""
     noisy: int = 0
     """Number of noisy records, whose intervals of speed and cost are widened."""
+    front: list[str] = field(default_factory=list)
+    """The configurations of the front, each in a sentence; empty for one objective."""
 
     @property
     def level(self) -> str | None:
@@ -58,7 +76,8 @@ class Recommendation:
 
 
 def recommend(rows: Sequence[NamedRecord], goal: Goal, tests: int = 1) -> Recommendation:
-    """Return the best configuration of those that keep every limit.
+    """Return the best configuration of those that keep every limit; for two objectives the Pareto front of those that
+    can be told apart (`pareto_front`).
 
     A limit is kept when the whole interval lies within it; the baseline loses nothing against itself. Speeds are
     compared by the speed-ups over the baseline, or as times (`comparable`).
@@ -71,93 +90,155 @@ def recommend(rows: Sequence[NamedRecord], goal: Goal, tests: int = 1) -> Recomm
     """
     if len({row.record.truth.data.fingerprint for row in rows}) > 1:
         raise UserError("--recommend: these records are of several test sets; choose one with --where task=NAME")
-    objective, noisy = OBJECTIVES[goal.objective], sum(is_noisy(row.record) for row in rows)
+    noisy = sum(is_noisy(row.record) for row in rows)
     judged = [replace(row, record=widened(row.record, tests)) for row in rows]
-    found = sorted(candidates(judged, goal), key=lambda one: one.value.value, reverse=objective.direction == "maximize")
+    found = candidates(judged, goal)
     kept = [one for one in found if not one.broken]
     if not kept:
-        others = [f"{one.row.name}: {one.number} {one.unit}, but {one.broken[0]}" for one in found[:EXPLAINED]]
+        closest = sorted(found, key=lambda one: goal.excess(one.row.record))
+        others = [f"{one.row.name}: {one.numbers}, but {one.broken[0]}" for one in closest[:EXPLAINED]]
         others += more(len(found) - EXPLAINED, "do not keep them either")
-        return Recommendation(goal.text, "no configuration can be shown to keep the limits", others, None, tests, noisy)
-    best, behind = kept[0], kept[1:]
-    before = found[: found.index(best)]
-    return Recommendation(
-        goal.text,
-        praised(best, objective),
-        [
-            *(f"{standing(one, best, goal)}, but {one.broken[0]}" for one in before[:EXPLAINED]),
-            *more(len(before) - EXPLAINED, "come before it and do not keep the limits"),
-            *(standing(one, best, goal) for one in behind[:EXPLAINED]),
-            *more(len(behind) - EXPLAINED, "keep the limits"),
-            *more(len(found) - len(before) - len(kept), "come behind it and do not keep the limits"),
-            *more(len(rows) - len(found), f"have no {objective.quantity.label}"),
-        ],
-        next(row.record for row in rows if row.name == best.row.name),
-        tests,
-        noisy,
+        return Recommendation(goal.text, "no configuration can be shown to keep the limits", others, [], tests, noisy)
+    best = front_of(kept, goal)
+    lacking = more(len(rows) - len(found), f"have no {named(goal)}")
+    said = single(best[0], found, goal) if len(goal.objectives) == 1 else several(best, found, goal)
+    winners = [rows[judged.index(one.row)].record for one in best]
+    return replace(said, others=[*said.others, *lacking], winners=winners, tests=tests, noisy=noisy)
+
+
+def front_of(kept: list[Candidate], goal: Goal) -> list[Candidate]:
+    """Return the best of the candidates that keep the limits: one, or those on the front of two objectives."""
+    objectives = [OBJECTIVES[name] for name in goal.objectives]
+    if len(objectives) == 1:
+        sign = 1 if objectives[0].direction == "minimize" else -1
+        return [min(kept, key=lambda one: sign * one.first.value)]
+    first, second = goal.objectives
+    points = [(one.measured[first].value, one.measured[second].value) for one in kept]
+    return [kept[index] for index in pareto_front(points, (objectives[0].direction, objectives[1].direction))]
+
+
+def single(best: Candidate, found: list[Candidate], goal: Goal) -> Recommendation:
+    """Return the recommendation of the best, with those in its order that come before it and break a limit, and those
+    behind it."""
+    reverse = OBJECTIVES[goal.objectives[0]].direction == "maximize"
+    ordered = sorted(found, key=lambda one: one.first.value, reverse=reverse)
+    before, behind = ordered[: ordered.index(best)], [one for one in ordered if not one.broken and one != best]
+    others = [
+        *(f"{standing(one, best)}, but {one.broken[0]}" for one in before[:EXPLAINED]),
+        *more(len(before) - EXPLAINED, "come before it and do not keep the limits"),
+        *(standing(one, best) for one in behind[:EXPLAINED]),
+        *more(len(behind) - EXPLAINED, "keep the limits"),
+        *more(len(ordered) - len(before) - len(behind) - 1, "come behind it and do not keep the limits"),
+    ]
+    return Recommendation(goal.text, praised(best), others)
+
+
+def several(front: list[Candidate], found: list[Candidate], goal: Goal) -> Recommendation:
+    """Return the recommendation of a front, with the next ones against its nearest configuration."""
+    broken = sorted((one for one in found if one.broken), key=lambda one: goal.excess(one.row.record))
+    beaten = [one for one in found if not one.broken and one not in front]
+    others = [
+        *(standing(one, nearest(one, front)) for one in beaten[:EXPLAINED]),
+        *more(len(beaten) - EXPLAINED, "keep the limits"),
+        *(f"{standing(one, nearest(one, front))}, but {one.broken[0]}" for one in broken[:EXPLAINED]),
+        *more(len(broken) - EXPLAINED, "do not keep the limits"),
+    ]
+    size = (
+        "1 configuration beats" if len(front) == 1 else f"{len(front)} configurations, none of which is shown to beat"
     )
+    best = f"{size} the others in {named(goal)}"
+    return Recommendation(goal.text, best, others, front=[praised(one) for one in front])
+
+
+def named(goal: Goal) -> str:
+    """Return the objectives in words."""
+    return " and ".join(OBJECTIVES[name].quantity.label for name in goal.objectives)
+
+
+def nearest(one: Candidate, front: list[Candidate]) -> Candidate:
+    """Return the configuration of the front whose first objective is nearest."""
+    return min(front, key=lambda other: abs(other.first.value - one.first.value))
 
 
 def compared(rows: Sequence[NamedRecord], goal: Goal) -> int:
-    """Return the number of configurations that a recommendation compares: those with the objective, without the
+    """Return the number of configurations that a recommendation compares: those with the objectives, without the
     baseline."""
-    value = OBJECTIVES[goal.objective].value
-    return max(1, sum(not is_baseline(row.record) and value(row.record) is not None for row in rows))
+    return max(1, sum(not is_baseline(row.record) and has_objectives(row.record, goal) for row in rows))
+
+
+def has_objectives(record: Record, goal: Goal) -> bool:
+    return all(OBJECTIVES[name].value(record) is not None for name in goal.objectives)
 
 
 def candidates(rows: Sequence[NamedRecord], goal: Goal) -> list[Candidate]:
-    """Return the rows that have the objective.
+    """Return the rows that have every objective.
 
     Raises:
         UserError: none has it, or none has a number that is limited.
     """
     records = [row.record for row in rows]
-    objective = OBJECTIVES[goal.objective]
-    values = {
-        name: comparable(OBJECTIVES[name], records) for name in [goal.objective, *(b.objective for b in goal.bounds)]
-    }
-    for name, found_values in values.items():
-        if not any(found_values):
+    limited = {bound.objective: comparable(OBJECTIVES[bound.objective], records) for bound in goal.bounds}
+    wanted = {name: measured(OBJECTIVES[name], records) for name in goal.objectives}
+    for name, values in (limited | wanted).items():
+        if not any(values):
             raise UserError(f"--recommend {goal.text}: no record has {name}; ask for another number")
     for loss in goal.losses:
         if not any(loss.evidence(record) for record in records):
             raise UserError(f"--recommend {goal.text}: no record has {loss.quality}; ask for another number")
-    measured = [record for record in records if objective.value(record) is not None]
-    as_times = any(keeps_time(objective, record) for record in measured)
-    as_ratios = len(set(map(objective.setting, measured))) == 1 and not as_times
     found = []
     for index, row in enumerate(rows):
-        value = values[goal.objective][index]
-        if value is not None:
-            broken = [bound.broken_by(values[bound.objective][index]) for bound in goal.bounds]
+        own = {name: value for name, values in wanted.items() if (value := values[index]) is not None}
+        if len(own) == len(goal.objectives):
+            broken = [bound.broken_by(limited[bound.objective][index]) for bound in goal.bounds]
             if not is_baseline(row.record):
                 broken += [loss.broken_by(row.record) for loss in goal.losses]
-            number, unit = three_digits(objective, value), objective.quantity.unit
-            if as_times and not keeps_time(objective, row.record):
-                number += " (by its ratio)"
-            if as_ratios and objective.speedup is not None and (speedup := objective.speedup(row.record)):
-                number, unit = spread(speedup, 2), "times the baseline's speed"
-            found.append(Candidate(row, value, number, unit, [reason for reason in broken if reason is not None]))
+            found.append(Candidate(row, own, [reason for reason in broken if reason is not None]))
     return found
 
 
-def praised(best: Candidate, objective: Objective) -> str:
-    measured = f"{best.number} {best.unit}".rstrip()
+def measured(objective: Objective, records: list[Record]) -> list[Measured | None]:
+    """Return the objective of each record, as its speed-up in words where all have one to the same baseline."""
+    having = [record for record in records if objective.value(record) is not None]
+    as_times = any(keeps_time(objective, record) for record in having)
+    as_ratios = len(set(map(objective.setting, having))) == 1 and not as_times
+    found: list[Measured | None] = []
+    for record, value in zip(records, comparable(objective, records), strict=True):
+        if value is None:
+            found.append(None)
+        elif as_ratios and objective.speedup is not None and (speedup := objective.speedup(record)):
+            found.append(Measured(value, spread(speedup, 2), "times the baseline's speed"))
+        else:
+            by_ratio = " (by its ratio)" if as_times and not keeps_time(objective, record) else ""
+            found.append(Measured(value, three_digits(objective, value) + by_ratio, objective.quantity.unit))
+    return found
+
+
+def praised(best: Candidate) -> str:
+    """State the facts about a configuration, and those of its objectives that are not among them."""
+    known = {name: f"{one.number} {one.unit}".rstrip() for name, one in best.measured.items()}
+    labelled = [f"{OBJECTIVES[name].quantity.label}: {words}" for name, words in known.items()]
     if is_baseline(best.row.record):
-        return f"{best.row.name}: no other keeps the limits and is better; {objective.quantity.label}: {measured}"
-    words = facts(best.row)
-    said = best.number if objective.speedup is not None else measured
-    return words if said in words else f"{words}; {objective.quantity.label}: {measured}"
+        return f"{best.row.name}: no other keeps the limits and is better; {', '.join(labelled)}"
+    said = facts(best.row)
+    speeds = [
+        one.number if OBJECTIVES[name].speedup is not None else known[name] for name, one in best.measured.items()
+    ]
+    unsaid = [words for words, number in zip(labelled, speeds, strict=True) if number not in said]
+    return "; ".join([said, *unsaid])
 
 
-def standing(one: Candidate, best: Candidate, goal: Goal) -> str:
+def standing(one: Candidate, best: Candidate) -> str:
     """Compare a configuration with the best: `fp16: slower: 8.1 [7.9, 8.3] against 4.4 [4.2, 4.6] ms`."""
-    better, worse = OBJECTIVES[goal.objective].quantity.words
-    if one.value.low <= best.value.high and best.value.low <= one.value.high:
-        word = "a tie"
-    else:
-        word = better if OBJECTIVES[goal.objective].better(one.value.value, best.value.value) else worse
-    return f"{one.row.name}: {word}: {one.number} against {best.number} {best.unit}".rstrip()
+    compared = []
+    for name, own in one.measured.items():
+        better, worse = OBJECTIVES[name].quantity.words
+        other = best.measured[name]
+        if own.value.low <= other.value.high and other.value.low <= own.value.high:
+            word = "a tie"
+        else:
+            word = better if OBJECTIVES[name].better(own.value.value, other.value.value) else worse
+        compared.append(f"{word}: {own.number} against {other.number} {other.unit}".rstrip())
+    return f"{one.row.name}: {'; '.join(compared)}"
 
 
 def more(count: int, words: str) -> list[str]:

@@ -164,7 +164,7 @@ def recommended(found: Recommendation | None) -> str:
     asked, best = escape(found.asked), escape(found.best)
     level = "" if found.level is None else f"<p>{escape(found.level)}</p>"
     return f"""<section class="recommendation"><h2>Recommended <code>{asked}</code></h2>
-<p><strong>{best}</strong></p>{level}{items(found.others)}</section>"""
+<p><strong>{best}</strong></p>{items(found.front)}{level}{items(found.others)}</section>"""
 
 
 def items(lines: Iterable[str]) -> str:

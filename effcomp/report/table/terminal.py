@@ -63,7 +63,11 @@ def print_recommendation(recommendation: Recommendation, stream: TextIO) -> None
     """Print the best configuration, and a line for each of the next."""
     level = "" if recommendation.level is None else f"\n({recommendation.level})"
     print(f"\nrecommended for {recommendation.asked}{level}\n", file=stream)
-    for mark, line in [("best", recommendation.best), *(("-", line) for line in recommendation.others)]:
+    for mark, line in [
+        ("best" if recommendation.winners else "none", recommendation.best),
+        *(("*", line) for line in recommendation.front),
+        *(("-", line) for line in recommendation.others),
+    ]:
         print(fill(line, LINE, initial_indent=f"{mark:6}", subsequent_indent=" " * 6), file=stream)
 
 

@@ -8,7 +8,8 @@ import pytest
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.record import LanguageVersus, Quality, Record, VersusBaseline
-from effcomp.report.choose.goal import AccuracyDrop, Bound, PerplexityIncrease, parse_goal, two_digits
+from effcomp.report.choose.goal import parse_goal
+from effcomp.report.choose.limits import AccuracyDrop, Bound, PerplexityIncrease, two_digits
 from effcomp.report.sources import find_records
 from tests.conftest import ROOT, records, run_effcomp
 
@@ -31,21 +32,31 @@ def test_a_goal_is_an_objective_and_limits() -> None:
     goal = parse_goal(
         ["max_accuracy_drop=0.5", "minimize=latency_p50_ms", "max_artifact_bytes=3e7", "min_accuracy=0.8"]
     )
-    assert goal.objective == "latency_p50_ms"
+    assert goal.objectives == ("latency_p50_ms",)
     assert goal.losses == [AccuracyDrop(0.5)]
     assert goal.bounds == [Bound("max", "artifact_bytes", 3e7), Bound("min", "accuracy", 0.8)]
 
 
 @pytest.mark.parametrize("item", ["minimise=latency_p50_ms", "minimize=latency_p50_ms"])
 def test_both_spellings_are_understood(item: str) -> None:
-    assert parse_goal([item]).objective == "latency_p50_ms"
+    assert parse_goal([item]).objectives == ("latency_p50_ms",)
+
+
+@pytest.mark.parametrize(
+    "items",
+    [["minimize=[latency_p50_ms,artifact_bytes]"], ["minimize=latency_p50_ms", "minimize=artifact_bytes"]],
+)
+def test_two_objectives_are_a_list_or_two_words(items: list[str]) -> None:
+    assert parse_goal(items).objectives == ("latency_p50_ms", "artifact_bytes")
 
 
 @pytest.mark.parametrize(
     ("items", "reason"),
     [
-        (["max_accuracy_drop=0.5"], "give one objective, not 0"),
-        (["minimize=latency_p50_ms", "minimize=artifact_bytes"], "give one objective, not 2"),
+        (["max_accuracy_drop=0.5"], "give one objective or two different ones, not 0"),
+        (["minimize=[latency_p50_ms,artifact_bytes,load_time_ms]"], "not 3"),
+        (["minimize=latency_p50_ms", "minimize=latency_p50_ms"], "two different ones, not 2"),
+        (["minimize=[latency_p50_ms,accuracy]"], "write maximize=accuracy"),
         (["minimize=accuracy"], "write maximize=accuracy"),
         (["minimize=latency"], "NAME is one of: accuracy"),
         (["minimize=latency_p50_ms", "max_latency=3"], "max_latency=3: give"),

@@ -5,7 +5,7 @@ import pytest
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.report.choose.goal import parse_goal
-from effcomp.report.choose.recommend import Candidate, Recommendation, recommend, standing
+from effcomp.report.choose.recommend import Candidate, Measured, Recommendation, recommend, standing
 from effcomp.report.objectives import OBJECTIVES
 from effcomp.report.rows import NamedRecord, rows
 from effcomp.report.sources import find_records
@@ -94,6 +94,33 @@ def test_a_decoder_is_chosen_by_its_pace_of_writing() -> None:
     assert found.others[0].startswith("int4: faster: 2.23 [2.07, 2.37] against 1.71 [1.64, 1.80] times the baseline's")
 
 
+def test_where_none_keeps_the_limits_the_closest_comes_first() -> None:
+    compressed = rows(find_records(CPU / "minilm_sst2.jsonl")[1:])
+    goal = parse_goal(["max_accuracy_drop=0", "minimize=latency_p50_ms"])
+    found = recommend(compressed, goal)
+    assert found.best == "no configuration can be shown to keep the limits"
+    assert found.winners == []
+    worst = {row.name: goal.losses[0].evidence(row.record).loss.high for row in compressed}
+    names = [line.partition(":")[0] for line in found.others[:4]]
+    assert [worst[name] for name in names] == sorted(worst.values())[:4]
+
+
+def test_two_objectives_have_a_front_of_what_can_be_told_apart() -> None:
+    found = recommended("minilm_sst2", "max_accuracy_drop=1", "minimize=[latency_p50_ms,artifact_bytes]")
+    records = {row.name: row.record for row in rows(found.winners)}
+    assert [line.partition(":")[0] for line in found.front] == list(records)
+    assert len(records) > 1
+    for one in found.winners:
+        others = [other for other in found.winners if other is not one]
+        small = [other for other in others if other.cost.size.artifact_bytes <= one.cost.size.artifact_bytes]
+        assert not any(other.speed.speedup.low > one.speed.speedup.high for other in small), "one is beaten in both"
+    assert (
+        found.best
+        == f"{len(records)} configurations, none of which is shown to beat the others in latency p50 and artifact"
+    )
+    assert any("slower: " in line and "larger: " in line for line in found.others)
+
+
 def test_those_that_are_not_explained_are_counted() -> None:
     found = recommended("minilm_sst2", "max_accuracy_drop=0", "minimize=artifact_bytes")
     explained = [line for line in found.others if not line[0].isdigit()]
@@ -124,13 +151,13 @@ def test_several_test_sets_are_refused() -> None:
 @pytest.mark.parametrize("key", OBJECTIVES)
 def test_every_objective_has_words_for_better_and_worse(key: str) -> None:
     better, worse = OBJECTIVES[key].quantity.words
-    goal = parse_goal([f"{OBJECTIVES[key].direction}={key}"])
     (record,) = records("nf4")
 
     def candidate(name: str, value: float) -> Candidate:
-        return Candidate(NamedRecord(name, record), Interval(value=value, low=value, high=value), str(value), "", [])
+        number = Measured(Interval(value=value, low=value, high=value), str(value), "")
+        return Candidate(NamedRecord(name, record), {key: number}, [])
 
     low, high = candidate("low", 1.0), candidate("high", 2.0)
     best, other = (low, high) if OBJECTIVES[key].direction == "minimize" else (high, low)
-    assert f": {worse}: " in standing(other, best, goal)
-    assert f": {better}: " in standing(best, other, goal)
+    assert f": {worse}: " in standing(other, best)
+    assert f": {better}: " in standing(best, other)
