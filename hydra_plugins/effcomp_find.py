@@ -58,6 +58,7 @@ class Find(LaunchingSweeper):
         """
         from effcomp.find.answer import EXIT_CODES, WinnersRun, answer, as_json, in_words
         from effcomp.find.expected import expected
+        from effcomp.find.figure import search_figure
         from effcomp.find.plan import BASELINE, described, make_plan, scenarios
         from effcomp.find.search import FINALISTS, Search
         from effcomp.report.choose.goal import parse_goal
@@ -92,7 +93,10 @@ class Find(LaunchingSweeper):
             for winner, folder in zip(one.winners, folders, strict=True)
         ]
         SweepCallback.answer = Answer(
-            in_words(one, runs), as_json(one, goal, plan, found, runs), EXIT_CODES[one.verdict]
+            in_words(one, runs),
+            as_json(one, goal, plan, found, runs),
+            EXIT_CODES[one.verdict],
+            search_figure(goal, found, one.winners),
         )
 
     def chosen(self, fixed: list[str], swept: list[Override]) -> tuple[list[str], dict[str, list[str]]]:

@@ -16,7 +16,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -34,6 +34,7 @@ from effcomp.sweep.folder import (
     MODEL_FILE,
     OUTCOME_FILE,
     OVERRIDES_FILE,
+    SEARCH_FIGURE,
     SWEEP_FILE,
     in_order,
 )
@@ -41,6 +42,9 @@ from effcomp.sweep.job import JobProcess
 from effcomp.sweep.progress import place, say_begin, say_end
 from effcomp.sweep.summary import summary_of
 from effcomp.tracking.base import Tracking, Unreachable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,7 @@ class Answer:
     text: str
     json: str
     exit_code: int
+    figure: "Figure"
 
 
 class SweepCallback(Callback):
@@ -214,6 +219,7 @@ def finish(sweep: Sweep, answer: Answer | None) -> int:
     if report is not None and answer is not None:
         (report.folder / ANSWER_TEXT).write_text(f"{answer.text}\n")
         (report.folder / ANSWER_FILE).write_text(f"{answer.json}\n")
+        answer.figure.savefig(report.folder / SEARCH_FIGURE)
     if report is not None:
         print_comparison(report.comparison, report.further, sys.stderr)
     for line in left_out:

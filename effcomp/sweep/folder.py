@@ -14,8 +14,8 @@ from effcomp.core.store import key_hash
 
 SWEEP_FILE = "sweep.json"
 OUTCOME_FILE = "outcome.json"
-ANSWER_TEXT, ANSWER_FILE = "answer.txt", "answer.json"
-"""Files of a report with the answer of a search."""
+ANSWER_TEXT, ANSWER_FILE, SEARCH_FIGURE = "answer.txt", "answer.json", "search.png"
+"""Files of a report with the answer of a search, and its figure."""
 MODEL_FILE = "model_id.txt"
 """File with the id of a configuration's model in MLflow, where one was logged."""
 CLAIMS_FOLDER = "claims"

@@ -8,6 +8,10 @@ import mlflow
 from effcomp.record import Record
 from tests.conftest import run_effcomp
 
+SHARED = {"checkpoint": 1, "artifact": 2, "tokens": 2, "outputs": 4}
+"""Entries that a search makes of one candidate: a training; the artifacts of the baseline and of the candidate, which
+the look and the confirmation share; token ids of each half of the test, and the predictions of both artifacts there."""
+
 
 def test_a_search_answers_and_the_same_command_again_measures_nothing(tiny: list[str], tmp_path: Path) -> None:
     space = ["quant=none,int8_dynamic", "prune=none", "runtime=torch", "device.threads=1"]
@@ -20,7 +24,12 @@ def test_a_search_answers_and_the_same_command_again_measures_nothing(tiny: list
     looked, confirmed = (Record.from_json(line) for line in first.stdout.splitlines())
     assert (looked.choices["bench"], looked.config["test_slice"]) == ("quick", [0, 0.5])
     assert (confirmed.choices["bench"], confirmed.config["test_slice"]) == ("standard", [0.5, 1])
-    assert looked.truth.artifact == confirmed.truth.artifact, "one training for both halves of the test"
+    assert looked.truth.artifact == confirmed.truth.artifact
+    made = {kind: len(list((tmp_path / "multirun/store" / kind).glob("*/"))) for kind in SHARED}
+    assert made == SHARED
+    assert first.stderr.count(" fine-tuning ") == 1
+    assert first.stderr.count(" compressing: ") == SHARED["artifact"]
+    assert " compressing: " not in again.stderr
     assert "best  int8_dynamic: " in first.stderr
     assert first.stderr.index("recommended for") > first.stderr.index("page ")
     assert "\nload it   import effcomp" in first.stderr
@@ -44,4 +53,4 @@ def test_a_search_answers_and_the_same_command_again_measures_nothing(tiny: list
         for folder in client.list_artifacts(parent.info.run_id)
         for file in client.list_artifacts(parent.info.run_id, folder.path if folder.is_dir else None)
     ]
-    assert any(path.endswith("answer.txt") for path in logged)
+    assert {"answer.txt", "answer.json", "search.png"} <= {Path(path).name for path in logged}

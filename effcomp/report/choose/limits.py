@@ -121,6 +121,8 @@ class Loss(ABC):
     quality: ClassVar[str]
     falls_by: ClassVar[str]
     unit: ClassVar[str]
+    scale: ClassVar[str]
+    """Scale of the evidence, for an axis."""
 
     @abstractmethod
     def evidence(self, record: Record) -> Evidence | None:
@@ -161,6 +163,7 @@ class Loss(ABC):
 
 class AccuracyDrop(Loss):
     quality, falls_by, unit = "accuracy", "accuracy falls by", "points"
+    scale = "points that are lost"
 
     def evidence(self, record: Record) -> Evidence | None:
         versus, quality = record.versus_baseline, record.quality
@@ -173,6 +176,7 @@ class AccuracyDrop(Loss):
 
 class PerplexityIncrease(Loss):
     quality, falls_by, unit = "perplexity", "perplexity rises by", "%"
+    scale = "loss that is added, nats"
 
     def evidence(self, record: Record) -> Evidence | None:
         versus, quality = record.versus_baseline, record.quality
@@ -187,6 +191,7 @@ class PerplexityIncrease(Loss):
 
 class HeadlineDrop(Loss):
     quality, falls_by, unit = "headline score of texts", "headline falls by", "points"
+    scale = "points that are lost"
 
     def evidence(self, record: Record) -> Evidence | None:
         versus, quality = record.versus_baseline, record.quality

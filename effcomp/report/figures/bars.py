@@ -48,7 +48,7 @@ def dots(axes: Axes, values: list[Interval | None], colours: list[str]) -> None:
     axes.grid(axis="x", alpha=0.25)
 
 
-def errors(axes: Axes, placed: list[tuple[int, Interval]], **style: Any) -> None:
+def errors(axes: Axes, placed: Sequence[tuple[float, Interval]], **style: Any) -> None:
     """Draw intervals along x, each at its place on y."""
     ends = [whiskers(one) for _, one in placed]
     both = [[end[side][0] for end in ends] for side in (0, 1)]
