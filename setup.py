@@ -8,5 +8,5 @@ setup(
         *(f"effcomp.{folder}" for folder in find_namespace_packages(include=["conf*"])),
     ],
     package_dir={"effcomp.conf": "conf"},
-    package_data={"": ["*.yaml"], "effcomp.report.page": ["*.html", "*.css", "*.js"]},
+    package_data={"": ["*.yaml"], "effcomp.quant": ["*.c"], "effcomp.report.page": ["*.html", "*.css", "*.js"]},
 )

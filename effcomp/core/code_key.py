@@ -49,6 +49,8 @@ def sources_key(sources: Sources, modules: frozenset[str]) -> str:
     digest = sha256()
     for module in sorted(closure(sources, modules)):
         digest.update(f"{module}\0".encode() + sources[module].read_bytes() + b"\0")
+        if (compiled := sources[module].with_suffix(".c")).exists():  # what the module compiles lies beside it
+            digest.update(compiled.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

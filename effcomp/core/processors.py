@@ -57,7 +57,7 @@ OPENVINO_INT8 = r"^(FullyConnected|MatMul|Convolution)\w* \S*_[iI]8$"
 """Names of OpenVINO's products of int8: each of its nodes is called by operator, kernel and type of the first input."""
 INT8_PRODUCTS = {
     "cpu": re.compile(
-        r"aten::_int_mm|quantized::linear|onednn::qlinear"
+        r"aten::_int_mm|effcomp::integer_product|quantized::linear|onednn::qlinear"
         r"|^(MatMulInteger|DynamicQuantizeMatMul|QLinearMatMul|QGemm|QAttention)"
         rf"|{OPENVINO_INT8}"
         r"|^MUL_MAT I?[QT]Q?\d"

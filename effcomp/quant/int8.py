@@ -30,7 +30,7 @@ class Int8Scratch(Quant):
     """Every matrix in int8 codes, embeddings too: a quarter of the float file.
 
     With float32 activations the weights are dequantized at load: that saves disk and download, but neither time nor
-    memory. With int8 activations linear layers stay in codes and multiply in int8 (`Int8Linear`). Under cuda_graphs
+    memory. With int8 activations linear layers stay in codes and multiply in int8. Under cuda_graphs
     weights stay in codes and activations are bfloat16 in either case.
     """
 
@@ -64,11 +64,11 @@ def encode(quant: Int8Scratch, model: "nn.Module") -> "dict[str, Tensor]":
 
 
 def decode(quant: Int8Scratch, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-    from effcomp.quant.int8_linear import Int8Linear
+    from effcomp.quant.integer_products import fastest_linear
 
     in_codes = load_dequantized(skeleton, tensors, except_linear=quant.activations == "int8")
     for name, (pair, bias) in in_codes.items():
-        skeleton.set_submodule(name, Int8Linear(*pair, bias))
+        skeleton.set_submodule(name, fastest_linear(*pair, bias))
     return skeleton
 
 
@@ -107,7 +107,7 @@ def to_torch(quant: Int8Scratch) -> TensorLowering:
     int8 = quant.activations == "int8"
     return TensorLowering(
         applies_to=MATRICES,
-        expected_kernels=("_int_mm",) if int8 else (),
+        expected_kernels=("_int_mm", "effcomp::integer_product") if int8 else (),
         devices=("cpu",) if int8 else ("cpu", "cuda"),  # a GPU's int8 products take no head of two classes
         compute_dtype=quant.activations,
         tolerance=TOLERANCE,

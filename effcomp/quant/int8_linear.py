@@ -1,4 +1,4 @@
-"""Symmetric int8 codes, and a linear layer that multiplies int8 by int8.
+"""Symmetric int8 codes, a linear layer that multiplies int8 by int8, and an embedding.
 
 A weight w becomes integer codes q and a scale s with w ≈ s * q, where s = max|w| / 127 over the whole tensor or over
 each output channel, and q = round(w / s) lies in [-127, 127] (Jacob et al. 2018, "Quantization and Training of Neural
@@ -89,3 +89,26 @@ class Int8Linear(nn.Module):
         if self.bias is not None:
             output = output + self.bias
         return output.to(input.dtype).reshape(*input.shape[:-1], self.out_features)
+
+
+class Int8Embedding(nn.Module):
+    """Embedding table of int8 codes with a scale for each row: y = s * q, float32."""
+
+    codes: Tensor
+    scale: Tensor
+
+    def __init__(self, codes: Tensor, scale: Tensor) -> None:
+        """Take codes: (tokens, features) int8; scale: (tokens, 1) float32."""
+        super().__init__()
+        self.register_buffer("codes", codes)
+        self.register_buffer("scale", scale)
+
+    @property
+    def weight(self) -> Tensor:
+        """Return the whole table, (tokens, features) float32: some architectures read it."""
+        return dequantize(self.codes, self.scale)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map token ids (...) to (..., features)."""
+        output: Tensor = self.codes[input].float() * self.scale[input]
+        return output

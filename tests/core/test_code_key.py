@@ -48,6 +48,13 @@ def test_a_change_of_any_module_behind_a_result_changes_its_key(kind: str, copie
     assert key(kind, copied) == before
 
 
+def test_a_change_of_what_a_module_compiles_changes_the_key_of_its_results(copied: Path) -> None:
+    before = keys(copied)
+    with (copied / "quant" / "integer_products.c").open("a") as source:
+        source.write("/* changed */\n")
+    assert {kind for kind, one in keys(copied).items() if one != before[kind]} == {"result"}
+
+
 @pytest.mark.parametrize(
     ("kind", "module"),
     [

@@ -22,7 +22,6 @@ def check(flags: tuple[str, ...], in_sweep: bool, *overrides: str) -> None:
         (["quant=bf16"], "bfloat16 products"),
         (["quant=bf16", "runtime=openvino"], "bfloat16 products"),
         (["quant=fp16"], "float16 products"),
-        (["quant=int8_scratch", "quant.activations=int8"], "vector code for _int_mm"),
     ],
 )
 def test_a_sweep_leaves_out_what_the_processor_emulates(quant: list[str], lacking: str) -> None:
@@ -33,6 +32,11 @@ def test_a_sweep_leaves_out_what_the_processor_emulates(quant: list[str], lackin
 @pytest.mark.parametrize("quant", ["none", "int8_dynamic", "int8_scratch", "int8_bnb", "nf4", "int4"])
 def test_a_sweep_keeps_what_runs_without_bfloat16(quant: str) -> None:
     check(AVX2, True, f"quant={quant}")
+
+
+def test_a_sweep_keeps_products_of_int8_that_are_compiled_for_the_processor() -> None:
+    check(AVX2, True, "quant=int8_scratch", "quant.activations=int8")
+    check(AVX2, True, "quant=ternary")
 
 
 def test_nothing_is_left_out_where_the_processor_multiplies_the_type() -> None:

@@ -1,11 +1,16 @@
 """Ternary codes: BitNet's own, packed four to a byte, exact where the weights are ternary already."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
 
+from effcomp.artifact.folder import load_artifact
 from effcomp.models.bitnet import ternary
+from effcomp.quant.int8_linear import Int8Embedding
 from effcomp.quant.ternary_codes import pack, pack_by_planes, quantize_ternary, unpack
+from tests.conftest import write_small
 from tests.quant.test_int8 import MATRICES
 
 torch.manual_seed(0)
@@ -75,3 +80,21 @@ def test_the_gpus_product_is_exact(tokens: int, outputs: int, inputs: int) -> No
     expected = (values @ codes.double().T) * scale
     found = layer(values.float().cuda()).double().cpu()
     assert ((found - expected - bias).abs() <= 0.01 * (expected.abs() + bias.abs())).all()  # bfloat16, twice rounded
+
+
+@pytest.mark.parametrize("source", ["tiny_gpt2", "tiny_bitnet"])
+def test_embeddings_in_int8_and_a_head_that_is_tied_to_them(
+    source: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder, ids = request.getfixturevalue(source), torch.arange(24).reshape(2, 12)
+    floats = load_artifact(write_small(folder, tmp_path / "floats", "causal_lm", "ternary"))
+    coded = load_artifact(
+        write_small(folder, tmp_path / "coded", "causal_lm", "ternary", settings=["quant.embeddings=int8"])
+    )
+    table, before = coded.get_input_embeddings(), floats.get_input_embeddings().weight
+    assert isinstance(table, Int8Embedding)
+    assert ((table.weight - before).abs() <= table.scale / 2 * 1.001).all()
+    assert type(coded.lm_head) is not torch.nn.Linear
+    with torch.inference_mode():
+        expected, found = floats(ids).logits, coded(ids).logits
+    assert (found - expected).abs().max() < 0.05 * (expected.max() - expected.min())
