@@ -34,7 +34,7 @@ RUNS: dict[str, Words] = {
     "quant.block_size=64": ("quant.block_size", "only quant=fp4, nf4 have this setting"),
     "prune=semi_structured_2_4 prune.ratio=0.3": (
         "prune.ratio",
-        "only prune=depth, l1_unstructured, structured, wanda have this",
+        "only prune=depth, l1_unstructured, sparsegpt, structured, wanda have this",
     ),
     # the command itself
     "quant": ("quant", "missing EQUAL"),
@@ -62,7 +62,8 @@ RUNS: dict[str, Words] = {
     "prune=structured prune.steps=0": "greater than or equal to 1",
     "prune=vocabulary prune.general=2": "less than or equal to 1",
     "prune=wanda prune.pattern=2:8": "'unstructured' or '2:4'",
-    "prune=budget prune.target=speed:3": "give what is limited and the share that stays, say parameters:0.4",
+    "prune=sparsegpt prune.ratio=0": "greater than 0",
+    "prune=budget prune.target=speed:3": "give a quantity and its limit, say speedup:3, latency_ms:2.5 or",
     "finetune.learning_rate=inf": "a finite number",
     "finetune.epochs=inf": "a finite number",
     "finetune.warmup_ratio=1": "less than 1",
@@ -106,7 +107,7 @@ RUNS: dict[str, Words] = {
     "prune=wanda prune.pattern=2:4 prune.ratio=0.3": ("prune.ratio=0.3", "leave it at 0.5"),
     "finetune=distill": ("finetune.teacher", "give the folder of a model trained on this task"),
     f"{OFF} prune=structured prune.ratio=0.99": "the largest ratio possible is 0.958",
-    f"{OFF} prune=budget prune.target=parameters:0.1": "the smallest share possible is",
+    f"{OFF} prune=budget prune.target=parameters:0.01": "the smallest share possible is",
     f"{OFF} bench.fixed_length=600": "at most 512 tokens; give so many or fewer",
     f"{OFF} finetune=none": "finetune=full",
     f"{OFF} finetune=none finetune.train_samples=64": "finetune=none trains nothing; choose finetune=full",

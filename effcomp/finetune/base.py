@@ -10,6 +10,7 @@ from effcomp.core.component import Component
 from effcomp.core.device import Device
 from effcomp.core.errors import Skipped, UserError
 from effcomp.models.base import Model
+from effcomp.models.costs import Costs
 from effcomp.models.heads import Head
 from effcomp.tasks.base import Examples, Splits
 
@@ -40,6 +41,8 @@ class Job:
     """Folder of training's own checkpoints; an interrupted training resumes from them."""
     masks: "dict[str, Tensor]" = field(default_factory=dict)
     """Pruned weights by name: bool, False where the weight is zero and stays so."""
+    costs: Costs | None = None
+    """Measured costs of the shapes of layers, for a pruning whose target they decide; None for any other."""
 
 
 class Finetune(Component):

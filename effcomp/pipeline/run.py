@@ -20,6 +20,7 @@ from effcomp.measure.timing import Timed, time_pair
 from effcomp.pipeline.between import between_pairs
 from effcomp.pipeline.compose import Components
 from effcomp.pipeline.compressed import artifact
+from effcomp.pipeline.layer_costs import predicted, target_costs
 from effcomp.pipeline.predictions import answers
 from effcomp.pipeline.prepare import Run, prepare
 from effcomp.pipeline.rates import machine_rates
@@ -109,6 +110,7 @@ class Compressed(NamedTuple):
 def compress(run: Run) -> Compressed:
     """Train, prune, and write the artifacts of baseline and variant."""
     rehearse(run)
+    target_costs(run)  # refuses a target that no shape reaches, before the training
     trained = checkpoint(run)
     recovered = pruned(run, trained)
     return Compressed(trained, recovered, artifact(run.baseline(), trained), artifact(run, recovered))
@@ -172,7 +174,7 @@ def compress_and_measure(run: Run) -> Result:
         config=parts.config,
         quality=judged.quality,
         versus_baseline=judged.versus,
-        speed=measured.speed.model_copy(update={"writing": judged.writing}),
+        speed=measured.speed.model_copy(update={"writing": judged.writing, "predicted": predicted(run, recovered)}),
         cost=Cost(
             size=size_row(baseline.path, variant.path, parts.runtime.format, touched),
             memory=measured.memory,

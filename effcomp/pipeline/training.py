@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from effcomp.core.code_key import code_key
 from effcomp.core.store import Entry, scratch_folder
 from effcomp.finetune.base import Job
 from effcomp.models.base import load_checkpoint
+from effcomp.pipeline.layer_costs import target_costs
 from effcomp.prune.base import PruneAndRecover
 from effcomp.record import model_called
 
@@ -79,9 +81,11 @@ def pruned(run: "Run", trained: Entry) -> Entry:
     prune, seed = run.components.prune, run.components.seed
     if not isinstance(prune, PruneAndRecover):
         return trained
+    costs = target_costs(run)
     key: dict[str, Any] = {
         "checkpoint": trained.hash,
         "prune": prune.key(),
+        "costs": None if costs is None else asdict(costs),
         "precision": prune.precision_on(run.device),
         "device": run.device.kind,
         "seed": seed,
@@ -95,7 +99,7 @@ def pruned(run: "Run", trained: Entry) -> Entry:
         log.info("pruning: %s, then recovery: %s", prune.name, prune.recovery.name)
         model, tokenizer = load_checkpoint(trained.path, run.head)
         max_length = run.components.task.max_length
-        job = Job(model, run.head, tokenizer, run.splits.train, max_length, run.device, seed, scratch)
+        job = Job(model, run.head, tokenizer, run.splits.train, max_length, run.device, seed, scratch, costs=costs)
         with device_lock.shared(run.device):
             seconds = prune.write(job, trained.path, folder)
         shutil.rmtree(scratch, ignore_errors=True)

@@ -16,6 +16,7 @@ from effcomp.core.errors import Skipped, UserError
 from effcomp.finetune.base import Finetune, Job, TrainingCurve, write_checkpoint
 from effcomp.models.base import Model
 from effcomp.models.blocks import ARCHITECTURES
+from effcomp.models.costs import Costs
 from effcomp.models.heads import Head
 from effcomp.tasks.base import Examples, Splits
 
@@ -38,6 +39,12 @@ class Prune(Component):
     def reshapes(self) -> bool:
         """Tell whether the layers of the pruned model may differ in shape."""
         return False
+
+    @property
+    def measures(self) -> str | None:
+        """Return the quantity whose cost by the shapes of layers is measured on the run's runtime before any training;
+        None for none."""
+        return None
 
     def remapped(
         self, tokenizer: "PreTrainedTokenizerBase | None", train: Examples
@@ -73,6 +80,9 @@ class Prune(Component):
 
     def check_config(self, config: "PretrainedConfig") -> None:
         """Raise UserError when a model of this architecture cannot be pruned so; takes no time."""
+
+    def check_costs(self, config: "PretrainedConfig", costs: Costs) -> None:
+        """Raise UserError when no shapes of the layers cost as little as the target asks for, in its quantity."""
 
     def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
         """Raise UserError when the training examples are not what the recovery asks for."""

@@ -1,44 +1,56 @@
-"""Structured pruning to a budget: heads and neurons of all layers compete for the same parameters."""
+"""Structured pruning to a budget: heads, neurons and layers compete for the same milliseconds, bytes or parameters."""
 
 import re
-from math import ceil
+from math import ceil, floor
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
 from effcomp.core.errors import UserError
-from effcomp.finetune.base import Job
+from effcomp.core.private.transformers import architecture
+from effcomp.finetune.base import Job, TrainingCurve
 from effcomp.models.base import Model
+from effcomp.models.blocks import counts, dense_counts, shaped_class
+from effcomp.models.costs import Costs, block_of, counted
 from effcomp.prune.base import Pruner
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PretrainedConfig, PreTrainedModel
 
-TARGET = re.compile(r"(parameters|operations):(0?\.\d+)")
+COUNTED, MEASURED = ("parameters", "operations"), ("artifact_bytes", "latency_ms", "speedup")
+TARGET = re.compile(rf"({'|'.join((*COUNTED, *MEASURED))}):(\d+(\.\d*)?|\.\d+)(e\d+)?")
 
 
 def known_target(text: str) -> str:
     if TARGET.fullmatch(text) is None or float(text.partition(":")[2]) == 0:
-        raise ValueError("give what is limited and the share that stays, say parameters:0.4 or operations:0.3")
+        raise ValueError("give a quantity and its limit, say speedup:3, latency_ms:2.5 or parameters:0.4")
     return text
 
 
 class Budget(Pruner):
-    """Removal of the heads, and of the blocks of 64 neurons, that the loss needs least for each weight that they take.
+    """Removal of the heads, the blocks of 64 neurons and the whole layers that the loss needs least for what they cost,
+    until a target holds.
 
-    All of them stand in one ranking, by their importance over their cost (a knapsack filled greedily, as of channels in
-    Shen et al. 2022, "Structural Pruning via Latency-Saliency Knapsack"), and the last leave until the target holds, so
-    that layers end in different shapes. Each layer keeps a head and a block of neurons.
+    All shapes of all layers are compared (effcomp.prune.knapsack), so that layers end in different shapes. For
+    `speedup` and `latency_ms` the cost of a shape is its time on this device and runtime, in this number format, at the
+    first of bench.batch_sizes and on the texts that are timed: untrained models of several shapes are written and timed
+    beside the float32 baseline, before any training, and the store keeps the table.
     """
 
     id: ClassVar[str] = "prune/budget"
     target: Annotated[str, AfterValidator(known_target)]
-    """Quantity and the share of it that stays at most. `parameters:0.4`: of the model without its head, embeddings
-    included; `operations:0.3`: of the multiplications of the transformer layers' matrices."""
+    """Quantity and its limit. `speedup:3`: at least three times as fast as the float32 baseline, as the record's
+    speedup; `latency_ms:2.5`: at most that; `artifact_bytes:5e6` at most; `parameters:0.4`: of the model without its
+    head, embeddings included; `operations:0.3`: of the multiplications of the transformer layers' matrices. Of bytes,
+    parameters and operations a number below 1 is a share of those before pruning."""
     samples: Annotated[int, Field(ge=1)]
-    """Number of training examples, or blocks of text, on which the first-order change of the loss without each head
-    and neuron is estimated (effcomp.prune.importance); all, where there are fewer."""
+    """Number of training examples, or blocks of text, on which the change of the loss is estimated: without each head
+    and neuron to first order (effcomp.prune.importance), without each layer exactly; all, where there are fewer."""
+    steps: Annotated[int, Field(ge=1)]
+    """Number of steps; 1: all at once. After step i of n (1 - i / n)^3 of what is to leave is still there; the whole
+    recovery, with all its epochs, follows each step."""
 
     @property
     def reshapes(self) -> bool:
@@ -49,37 +61,94 @@ class Budget(Pruner):
         return self.target.partition(":")[0]
 
     @property
-    def share(self) -> float:
+    def number(self) -> float:
         return float(self.target.partition(":")[2])
+
+    @property
+    def measures(self) -> str | None:
+        return self.quantity if self.quantity in MEASURED else None
+
+    @property
+    def ratios(self) -> list[float]:
+        """Return the share of what is still to leave that leaves in each step."""
+        return [1 - (1 - 1 / (self.steps - i)) ** 3 for i in range(self.steps)]
 
     def check(self, model: Model) -> None:
         super().check(model)
         self.check_trained(model, "structured")
 
     def check_config(self, config: "PretrainedConfig") -> None:
-        from accelerate import init_empty_weights
-        from transformers import AutoModel
-
-        from effcomp.prune.knapsack import total_cost, unit_costs
-
         self.check_architecture(config)
-        with init_empty_weights():
-            model = AutoModel.from_config(config)
-        total = total_cost(model, self.quantity)
-        costs = unit_costs(model, self.quantity)
-        least = total - sum(cost.each * (cost.units - cost.step) for layer in costs for cost in layer)
-        if self.share * total < least:
-            smallest = ceil(1000 * least / total) / 1000
-            reason = "leaves a layer with no head or no neurons; the smallest share possible is"
-            raise UserError(f"prune.target={self.target} {reason} {smallest:.3f}")
+        if self.measures is None:
+            self.check_costs(config, counted(untrained(config), self.quantity, block(config)))
+
+    def check_costs(self, config: "PretrainedConfig", costs: Costs) -> None:
+        least, total = costs.outside + costs.layer, costs.total(counts(config))
+        if self.limit(total) >= least:
+            return
+        if self.quantity == "speedup":
+            best = f"the largest possible is {floor(100 / least) / 100:.2f}"
+        elif self.number < 1 and self.quantity != "latency_ms":
+            best = f"the smallest share possible is {ceil(1000 * least / total) / 1000:.3f}"
+        else:
+            best = f"the smallest possible is {ceil(1000 * least) / 1000:.3f}"
+        shapes = f"one head and {costs.block} neurons in a single layer"
+        raise UserError(f"prune.target={self.target} is not reached with {shapes}; {best}")
+
+    def limit(self, total: float) -> float:
+        """Return the cost that stays at most; total: cost of the model before pruning. The cost for a speed-up is the
+        share of the baseline's time."""
+        if self.quantity == "speedup":
+            return 1 / self.number
+        return self.number * total if self.number < 1 and self.quantity != "latency_ms" else self.number
+
+    def prune(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
+        limit = self.limit(self.costs(job).total(counts(job.model.config)))  # a share is of the model before all steps
+        absolute = self.target if self.quantity == "speedup" else f"{self.quantity}:{limit}"
+        return super(Budget, self.model_copy(update={"target": absolute})).prune(job, dense)
+
+    def costs(self, job: Job) -> Costs:
+        """Return the costs of the shapes that the layers of job.model can have, in the unit of the target."""
+        if self.measures is None:
+            return counted(job.model, self.quantity, block(job.model.config))
+        assert job.costs is not None, "they were measured before the training"
+        return job.costs
 
     def apply(self, job: Job, ratio: float) -> None:
         from effcomp.models.blocks import shrink
+        from effcomp.models.depth import keep_layers
+        from effcomp.prune.harm import loss_changes
         from effcomp.prune.importance import taylor
-        from effcomp.prune.knapsack import best_units, total_cost, unit_costs
+        from effcomp.prune.knapsack import best_shapes, changes, stay
 
-        total, costs = total_cost(job.model.base_model, self.quantity), unit_costs(job.model, self.quantity)
-        shrink(job.model, best_units(taylor(job, self.samples), costs, (1 - self.share) * total))
+        costs, importance = self.costs(job), taylor(job, self.samples)
+        present = costs.total(counts(job.model.config))
+        limit = present - ratio * max(0.0, present - self.limit(present))
+        whole = loss_changes(job, self.samples)
+        layers = [changes(*one, costs.block) for one in zip(importance, whole, strict=True)]
+        shapes = best_shapes(layers, costs, limit)
+        kept = [
+            (stay(heads, shape[0]), stay(neurons, shape[1]))
+            for (heads, neurons), shape in zip(importance, shapes, strict=True)
+            if shape is not None
+        ]
+        keep_layers(job.model, [index for index, shape in enumerate(shapes) if shape is not None])
+        shrink(job.model, kept)
 
     def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
         return {}
+
+
+def block(config: "PretrainedConfig") -> int:
+    """Return the number of neurons that leave a layer together."""
+    return block_of(dense_counts(config)[0][1])
+
+
+def untrained(config: "PretrainedConfig") -> "PreTrainedModel":
+    """Return the model of a config without its head and without memory for its weights."""
+    from accelerate import init_empty_weights
+    from transformers import AutoModel
+
+    published = architecture(AutoModel, config)
+    with init_empty_weights():
+        return (shaped_class(published) if hasattr(config, "kept") else published)(config)

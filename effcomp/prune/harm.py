@@ -5,10 +5,11 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import cosine_similarity, cross_entropy
 from transformers import PreTrainedModel, set_seed
 from transformers.tokenization_utils_base import BatchEncoding
 
+from effcomp.core.batches import IGNORED
 from effcomp.finetune.base import Job
 from effcomp.finetune.full import collator, training_rows
 from effcomp.models.depth import layers_of, set_layers
@@ -54,6 +55,36 @@ def least_loss(job: Job, samples: int, count: int) -> list[int]:
     set_layers(model, layers)
     model.to("cpu")
     return [index for index in range(len(layers)) if index not in left]
+
+
+def loss_changes(job: Job, samples: int) -> list[float]:
+    """Return for each layer the mean over examples of the absolute change of the loss without it."""
+    model, batches = ready(job, samples)
+    layers = list(layers_of(model))
+
+    def losses(left: list[nn.Module]) -> Tensor:
+        set_layers(model, left)
+        return torch.cat([example_losses(model, batch, causal=job.head == "causal_lm") for batch in batches])
+
+    with torch.inference_mode():
+        full = losses(layers)
+        found = [
+            float((losses(layers[:index] + layers[index + 1 :]) - full).abs().mean()) for index in range(len(layers))
+        ]
+    set_layers(model, layers)
+    model.to("cpu")
+    return found
+
+
+def example_losses(model: PreTrainedModel, batch: BatchEncoding, *, causal: bool) -> Tensor:
+    """Return the loss of each example, (batch,): the mean over its predicted tokens; causal: of the next ones."""
+    logits, labels = model(**batch).logits.float(), batch["labels"].view(len(batch["labels"]), -1)
+    logits = logits.view(*labels.shape, -1)
+    if causal:
+        logits, labels = logits[:, :-1], labels[:, 1:]
+    losses = cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="none")
+    found: Tensor = losses.view(labels.shape).sum(dim=1) / (labels != IGNORED).sum(dim=1).clamp(min=1)
+    return found
 
 
 def ready(job: Job, samples: int) -> tuple[PreTrainedModel, list[BatchEncoding]]:

@@ -1,86 +1,93 @@
-"""Costs of heads and neurons, and the units that are worth theirs."""
+"""Choice of the layers' shapes that changes the loss least within a limit of their cost."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import gcd
+from math import ceil, floor, inf
 
-from torch import Tensor, nn
-from transformers import PreTrainedModel
+import numpy as np
+from torch import Tensor
 
-from effcomp.models.blocks import Units, counts, parts
-from effcomp.models.linear import matrix
-from effcomp.prune.importance import Importance
-from effcomp.prune.structured import NEURONS_STEP
+from effcomp.models.costs import Costs
+
+BINS = 10_000
+"""Number of parts that the cost of the whole model is divided into; a layer's cost is rounded up to whole parts."""
+Shape = tuple[int, int]
+"""(heads, neurons) of a layer."""
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Cost of the heads, or of the neurons, of a layer."""
+class Changes:
+    """Changes of the loss by what leaves a layer."""
 
-    units: int
-    """Number of them."""
-    step: int
-    """Number of them that leave together, and that stay at least."""
-    each: float
-    """Cost of a single one, in parameters or in multiplications of a token."""
+    heads: list[float]
+    """With i + 1 heads left at index i."""
+    neurons: list[float]
+    """With i + 1 blocks of neurons left at index i."""
+    whole: float
+    """Without the layer."""
 
 
-def unit_costs(model: PreTrainedModel, quantity: str) -> list[list[Cost]]:
-    """Return the costs of each layer's heads and neurons: [[heads, neurons], ...].
+def changes(importance: Sequence[Tensor], whole: float, block: int) -> Changes:
+    """Return the changes of the loss by the units of a layer, the least important ones first.
+
+    The neurons leave in blocks. A block counts as the root of its summed squares: the changes that its neurons make
+    have either sign in an example, and their plain sum overstates it.
 
     Args:
-        quantity: `parameters`, or `operations`, which biases and normalizations take none of.
+        importance: of the heads and of the neurons, (units,) each.
     """
-    found = []
-    for (layer, both), totals in zip(parts(model), counts(model.config), strict=True):
-        steps = (1, gcd(NEURONS_STEP, totals[1]))
-        found.append(
-            [
-                Cost(total, step, weights(layer, units, quantity) / total)
-                for units, total, step in zip(both, totals, steps, strict=True)
-            ]
-        )
-    return found
+    heads, neurons = (one.sort().values for one in importance)
+    blocks = neurons.unflatten(0, (-1, block)).norm(dim=1)
+    return Changes(left(heads), left(blocks), whole)
 
 
-def weights(layer: nn.Module, units: Units, quantity: str) -> int:
-    """Count the weights that make and read all heads, or all neurons, of a layer."""
-    makers, reader = [layer.get_submodule(path) for path in units.makers], layer.get_submodule(units.reader)
-    if quantity == "operations":
-        return sum(matrix(one).numel() for one in (*makers, reader))
-    norm = [layer.get_submodule(units.norm)] if units.norm is not None else []
-    return matrix(reader).numel() + sum(one.numel() for module in (*makers, *norm) for one in module.parameters())
+def left(ranked: Tensor) -> list[float]:
+    """Return the sum of what has left when 1, 2, ... of these remain; ranked: (units,), smallest first."""
+    found: list[float] = ranked[:-1].double().cumsum(0).flip(0).tolist()
+    return [*found, 0.0]
 
 
-def total_cost(model: PreTrainedModel, quantity: str) -> int:
-    """Return the parameters of a model without its head, or the multiplications of a token in its layers' matrices."""
-    if quantity == "parameters":
-        return sum(parameter.numel() for parameter in model.parameters())
-    return sum(weights(layer, units, quantity) for layer, both in parts(model) for units in both)
+def best_shapes(layers: Sequence[Changes], costs: Costs, limit: float) -> list[Shape | None]:
+    """Return the shape of each layer, None for one that leaves, so that the changes of the loss have the smallest sum
+    and the cost is at most `limit`, or the least possible.
 
-
-def best_units(importance: Importance, costs: list[list[Cost]], saving: float) -> list[tuple[list[int], list[int]]]:
-    """Return the heads and neurons of each layer that stay after the least important for their cost have left, until
-    the costs have fallen by `saving`, or nothing more can leave.
-
-    The neurons of a layer leave in blocks, the least important ones together. A block counts as the root of its summed
-    squares: the changes that its neurons make have either sign in an example, and their plain sum overstates it.
+    A dynamic program over the layers, as in Kurtic et al. 2023 ("ZipLM: Inference-Aware Structured Pruning of Language
+    Models", section 3.2). The layer whose removal changes the loss most stays in any case.
     """
-    blocks = []
-    for index, (scores, both) in enumerate(zip(importance, costs, strict=True)):
-        for kind, (units, cost) in enumerate(zip(scores, both, strict=True)):
-            ranked = units.sort().values[: cost.units - cost.step]
-            price = cost.each * cost.step
-            blocks += [(float(block.norm()) / price, price, index, kind) for block in ranked.split(cost.step)]
-    sizes = [[cost.units for cost in both] for both in costs]
-    for _, price, index, kind in sorted(blocks):
-        if saving <= 0:
-            break
-        sizes[index][kind] -= costs[index][kind].step
-        saving -= price
-    return [
-        (stay(heads, sizes[index][0]), stay(neurons, sizes[index][1]))
-        for index, (heads, neurons) in enumerate(importance)
+    dense = [(len(one.heads), len(one.neurons) * costs.block) for one in layers]
+    total = costs.total(dense)
+    if limit >= total:
+        return [*dense]
+    unit = total / BINS
+    places = max(floor((limit - costs.outside) / unit), ceil(costs.layer / unit)) + 1
+    least, chosen, stays = np.zeros(places), [], max(range(len(layers)), key=lambda index: layers[index].whole)
+    options = [choices(one, costs, unit, may_leave=index != stays) for index, one in enumerate(layers)]
+    for of_layer in options:
+        best, which = np.full(places, inf), np.zeros(places, dtype=np.int64)
+        for number, (_, price, change) in enumerate(of_layer):
+            if price < places:
+                candidate = least[: places - price] + change
+                better = candidate < best[price:]
+                best[price:][better], which[price:][better] = candidate[better], number
+        least = best
+        chosen.append(which)
+    shapes, place = [], places - 1
+    for of_layer, which in zip(reversed(options), reversed(chosen), strict=True):
+        shape, price, _ = of_layer[which[place]]
+        shapes.append(shape)
+        place -= price
+    return shapes[::-1]
+
+
+def choices(layer: Changes, costs: Costs, unit: float, *, may_leave: bool) -> list[tuple[Shape | None, int, float]]:
+    """Return the shapes that a layer can have, the largest first, each with its cost in units and its change of the
+    loss."""
+    found: list[tuple[Shape | None, int, float]] = [
+        ((heads, blocks * costs.block), ceil(costs.of_layer(heads, blocks * costs.block) / unit), of_heads + of_neurons)
+        for heads, of_heads in reversed(list(enumerate(layer.heads, start=1)))
+        for blocks, of_neurons in reversed(list(enumerate(layer.neurons, start=1)))
     ]
+    return [*found, (None, 0, layer.whole)] if may_leave else found
 
 
 def stay(scores: Tensor, count: int) -> list[int]:

@@ -1,6 +1,6 @@
 """Structured pruning: whole attention heads and feed-forward neurons are removed from a model that stays dense."""
 
-from math import floor, gcd
+from math import floor
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -9,14 +9,12 @@ from effcomp.core.errors import Skipped, UserError
 from effcomp.finetune.base import Job
 from effcomp.models.base import Model
 from effcomp.models.blocks import dense_counts, shrink
+from effcomp.models.costs import block_of
 from effcomp.prune.base import GradualPruner
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PretrainedConfig, PreTrainedModel
-
-NEURONS_STEP = 64
-"""Block size of the 4-bit formats and of every kernel; other widths take the time of the next multiple."""
 
 
 class Structured(GradualPruner):
@@ -65,7 +63,7 @@ class Structured(GradualPruner):
 
         scores = magnitude(job.model) if self.importance == "magnitude" else taylor(job, self.samples)
         dense = dense_counts(job.model.config)
-        steps = (1, gcd(NEURONS_STEP, dense[0][1]))
+        steps = (1, block_of(dense[0][1]))
         heads, neurons = (
             self.chosen([layer[kind] for layer in scores], dense[0][kind], ratio, step)
             for kind, step in enumerate(steps)

@@ -14,6 +14,7 @@ from effcomp.core.errors import UserError
 from effcomp.finetune.base import Job, TrainingCurve
 from effcomp.finetune.distill import DistillFinetune
 from effcomp.models.base import Model
+from effcomp.models.costs import Costs
 from effcomp.models.heads import Head
 from effcomp.prune.base import Prune, PruneAndRecover, as_nested, joined
 from effcomp.tasks.base import Examples, Splits, second_texts
@@ -52,6 +53,14 @@ class Vocabulary(PruneAndRecover):
     @property
     def reshapes(self) -> bool:
         return self.then.reshapes
+
+    @property
+    def measures(self) -> str | None:
+        return self.then.measures
+
+    def check_costs(self, config: "PretrainedConfig", costs: Costs) -> None:
+        with as_nested():
+            self.then.check_costs(config, costs)
 
     def check(self, model: Model) -> None:
         super().check(model)

@@ -23,7 +23,7 @@ from effcomp.record.quality import (
     VersusBaseline,
 )
 from effcomp.record.row import Row
-from effcomp.record.speed import BatchSpeed, Floor, Generation, Pairs, Scenarios, Speed, Stopping
+from effcomp.record.speed import BatchSpeed, Floor, Generation, Pairs, Predicted, Scenarios, Speed, Stopping
 from effcomp.record.truth import Conditions, Data, Kernel, Kernels, Machine, ReadFile, Software, Truth, Vocabulary
 from effcomp.record.upgrade import READABLE, SCHEMA, upgrade
 
@@ -51,6 +51,7 @@ __all__ = [
     "Memory",
     "NotMeasured",
     "Pairs",
+    "Predicted",
     "Quality",
     "ReadFile",
     "Record",

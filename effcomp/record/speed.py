@@ -193,6 +193,17 @@ class Stopping(Row):
     ones hold the truth in 95 % of measurements."""
 
 
+class Predicted(Row):
+    """Speed of the pruned shapes by the table of layer times that was measured before the training."""
+
+    speedup: float
+    """Time of the baseline over time of a model of these shapes, at the first batch size, as Speed.speedup."""
+    latency_p50_ms: float
+    """Latency of such a model."""
+    shapes: list[list[int]]
+    """[heads, neurons] of each layer that stayed."""
+
+
 class Speed(Row):
     """Latency and throughput by batch size, and the paired speed-up."""
 
@@ -225,5 +236,7 @@ class Speed(Row):
     """Scenarios that were asked for; None without any."""
     stopping: Stopping | None = None
     """Precision that was asked for; None where the number of pairs was fixed."""
+    predicted: Predicted | None = None
+    """Prediction for prune.target=speedup:... and latency_ms:...; None without."""
     writing: Writing | None = None
     """Tasks that write alone; None in records of schema 1 and 2."""

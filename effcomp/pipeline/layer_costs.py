@@ -1,0 +1,162 @@
+"""Stage that measures what the shapes of a model's layers cost on the run's device and runtime, before any training."""
+
+import json
+import logging
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from transformers import AutoConfig
+
+from effcomp.artifact.folder import Compression, Trained, artifact_bytes, write_artifact
+from effcomp.core import device_lock, machine
+from effcomp.core.code_key import code_key
+from effcomp.core.progress import Progress
+from effcomp.core.statistics import ratio_interval
+from effcomp.core.store import Entry
+from effcomp.measure.client import Side
+from effcomp.measure.pair import Pair, measure_batch
+from effcomp.measure.repeats import Repeats
+from effcomp.models.blocks import counts, dense_counts, shrink
+from effcomp.models.costs import Costs, Shape, block_of, fitted, shapes_to_measure
+from effcomp.models.depth import keep_layers
+from effcomp.pipeline.tokens import TOKENS_FILE, calibration, few, tokens
+from effcomp.quant.lowering import Lowering, lowering
+from effcomp.record import Predicted
+
+if TYPE_CHECKING:
+    from effcomp.pipeline.prepare import Run
+
+log = logging.getLogger(__name__)
+
+COSTS_FILE = "costs.json"
+
+
+def target_costs(run: "Run") -> Costs | None:
+    """Return the costs of the shapes of layers in the quantity of the pruning's target; None where it measures none.
+
+    Raises:
+        UserError: no shape reaches the target.
+    """
+    prune = run.components.prune
+    if prune.measures is None:
+        return None
+    costs = measured_costs(run, prune.measures)
+    prune.check_costs(run.components.model.shape(run.store), costs)
+    return costs
+
+
+def predicted(run: "Run", recovered: Entry) -> Predicted | None:
+    """Return the speed that the table of layer times gives for a pruned checkpoint; None where no time was asked for.
+
+    The checkpoint's layers have the shapes that its config states.
+    """
+    if run.components.prune.measures not in {"speedup", "latency_ms"}:
+        return None
+    shapes = counts(AutoConfig.from_pretrained(recovered.path))
+    share, latency_ms = (measured_costs(run, quantity).total(shapes) for quantity in ("speedup", "latency_ms"))
+    return Predicted(speedup=1 / share, latency_p50_ms=latency_ms, shapes=shapes)
+
+
+def measured_costs(run: "Run", quantity: str) -> Costs:
+    """Return the costs of the shapes of layers: in bytes of the artifact (`artifact_bytes`), in milliseconds
+    (`latency_ms`), or as a share of the baseline's time (`speedup`).
+
+    The model before training is written in several shapes, as the run's artifact is. For a time each is timed beside
+    the float32 baseline, in a fresh pair of processes, on the texts and at the batch size of the record's speed-up.
+    """
+    parts, device = run.components, run.device
+    timed, config = quantity != "artifact_bytes", parts.model.shape(run.store)
+    writes = lowering(parts.quant, parts.runtime.name, Lowering).writes
+    key = {
+        "architecture": json.loads(config.to_json_string(use_diff=False)),
+        "tokens": [tokens(run.baseline()).hash, tokens(run).hash],
+        "head": run.head,
+        "quant": parts.quant.key(),
+        "runtime": parts.runtime.key(),
+        "bench": parts.bench.key() if timed else None,
+        "device": device.spec(),
+        "device_name": machine.device_name(device),
+        "processor": machine.cpu_info(),
+        "code": code_key(__name__, type(parts.runtime.format).__module__, writes.__module__),
+        "libraries": {
+            name: version(name)
+            for name in ("torch", "transformers", *parts.runtime.format.packages, *parts.quant.packages)
+        },
+    }
+    block = block_of(dense_counts(config)[0][1])
+
+    def build(folder: Path) -> None:
+        rows = measure_shapes(run, shapes_to_measure(counts(config), block), block, timed=timed)
+        (folder / COSTS_FILE).write_text(json.dumps(rows, indent=1) + "\n")
+
+    rows = json.loads((run.store.get("layer_costs", key, build).path / COSTS_FILE).read_text())
+    costs = {Shape(*row["shape"]): 1 / row["speedup"] if quantity == "speedup" else row[quantity] for row in rows}
+    return fitted(costs, block)
+
+
+def measure_shapes(run: "Run", shapes: list[Shape], block: int, *, timed: bool) -> list[dict[str, Any]]:
+    """Write the model before training in these shapes, the full one first, and measure each.
+
+    Args:
+        block: number of neurons in a block.
+        timed: measure the time too.
+
+    Returns:
+        A row for each shape, with `artifact_bytes`; timed: with `speedup`, and with `latency_ms` beside a baseline
+        that is as fast as its median over all shapes.
+    """
+    base, parts = run.baseline(), run.components
+    log.info("measuring the layers of %d shapes on runtime=%s", len(shapes), parts.runtime.name)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="effcomp-") as name, Progress("measuring layers", len(shapes)) as progress:
+        folder = Path(name)
+        if timed:
+            write_shape(base, shapes[0], block, folder / "baseline")
+        for number, shape in enumerate(shapes):
+            artifact = folder / str(number)
+            write_shape(run, shape, block, artifact)
+            row: dict[str, Any] = {"shape": shape, "artifact_bytes": artifact_bytes(artifact)}
+            rows.append(row | (time_beside(run, folder / "baseline", artifact) if timed else {}))
+            shutil.rmtree(artifact)
+            progress.add(1)
+    if timed:
+        baseline_ms = median(row["baseline_ms"] for row in rows)
+        rows = [row | {"latency_ms": baseline_ms / row["speedup"]} for row in rows]
+    return rows
+
+
+def write_shape(run: "Run", shape: Shape, block: int, folder: Path) -> None:
+    """Write the model before training in this shape as the run's artifact; codes are rounded to nearest, which changes
+    neither time nor size."""
+    parts = run.components
+    model = parts.model.build(run.head, run.splits.label_names, parts.seed, run.store, as_it_is=False)
+    if parts.prune.remaps_tokens and run.tokenizer is not None:
+        model.resize_token_embeddings(len(run.tokenizer))
+    keep_layers(model, range(shape.layers))
+    heads, neurons = range(shape.heads), range(shape.blocks * block)
+    shrink(model, [(heads[: present[0]], neurons[: present[1]]) for present in counts(model.config)])
+    nearest = {"rounding": "nearest"} if "rounding" in type(parts.quant).model_fields else {}
+    compression = Compression(parts.prune, parts.quant.model_copy(update=nearest), parts.runtime.format)
+    folder.mkdir()
+    with device_lock.shared(run.device):
+        write_artifact(Trained(model, run.tokenizer, run.head), compression, calibration(run), few(run), folder)
+
+
+def time_beside(run: "Run", baseline: Path, artifact: Path) -> dict[str, float]:
+    """Time an artifact beside the baseline's, each in a fresh process."""
+    parts, base = run.components, run.baseline()
+    sides = (
+        Side(baseline, base.components.runtime, base.components.quant),
+        Side(artifact, parts.runtime, parts.quant),
+    )
+    files = (tokens(base).path / TOKENS_FILE, tokens(run).path / TOKENS_FILE)
+    pair, bench = Pair(sides, files, run.device, parts.bench.fixed_length), parts.bench
+    with device_lock.alone(run.device), pair:
+        times = measure_batch(pair, bench, bench.batch_sizes[0], Repeats(bench.turns), progress=lambda _: None)
+    speedup = ratio_interval(times.baseline, times.variant).value
+    return {"speedup": speedup, "baseline_ms": float(np.median(times.baseline))}
