@@ -11,6 +11,9 @@ from effcomp.models.walk import watched
 
 Moments = dict[str, Tensor]
 """Sum of x x^T over the input tokens of each linear layer, (in, in) float64; zeros for a layer that is not called."""
+DAMPENING = 0.01
+"""Share of the mean diagonal that is added to the diagonal before the inversion (Frantar et al. 2022, "GPTQ", section
+3.3, step 3)."""
 
 
 @contextmanager
@@ -23,3 +26,14 @@ def summed(layers: Mapping[str, nn.Module]) -> Iterator[Moments]:
 
     with watched(layers, add):
         yield moments
+
+
+def not_finite(moments: Moments) -> str | None:
+    """Return the name of the first layer whose inputs hold NaN or infinity; None where all are finite."""
+    return next((name for name, one in moments.items() if not torch.isfinite(one).all()), None)
+
+
+def inverse_factor(hessian: Tensor) -> Tensor:
+    """Return the upper Cholesky factor of the inverse of a positive definite matrix."""
+    upper: Tensor = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(hessian)), upper=True)
+    return upper

@@ -28,6 +28,14 @@ class SemiStructured24(SparsePruner):
 def zero_two_of_four(weight: "Tensor", scores: "Tensor") -> None:
     """Set the two weights of the lowest scores among each 4 consecutive inputs to zero, in place; both (outputs,
     inputs)."""
-    whole = weight.shape[1] // GROUP * GROUP
+    weight[lowest_two_of_four(scores)] = 0
+
+
+def lowest_two_of_four(scores: "Tensor") -> "Tensor":
+    """Return where the two lowest scores of each 4 consecutive inputs are, bool; as the scores (outputs, inputs)."""
+    import torch
+
+    whole, found = scores.shape[1] // GROUP * GROUP, torch.zeros_like(scores, dtype=torch.bool)
     lowest = scores[:, :whole].unflatten(1, (-1, GROUP)).argsort(dim=2)[..., :ZEROS]
-    weight[:, :whole].unflatten(1, (-1, GROUP)).scatter_(2, lowest, 0)
+    found[:, :whole].unflatten(1, (-1, GROUP)).scatter_(2, lowest, True)
+    return found

@@ -1,8 +1,10 @@
 """Base class of pruners that set single weights to zero and keep the shape of the matrices."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from effcomp.core.errors import Skipped
+from pydantic import Field
+
+from effcomp.core.errors import Skipped, UserError
 from effcomp.models.base import Model
 from effcomp.prune.base import Pruner
 from effcomp.quant.tensors import HEAD_MODULES
@@ -27,6 +29,24 @@ class SparsePruner(Pruner):
 
     def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
         return {f"{name}.weight": layer.weight.detach() != 0 for name, layer in matrices(model).items()}  # type: ignore[operator]
+
+
+class CalibratedPruner(SparsePruner):
+    """Base class of sparse pruners that read training examples and need no training: each transformer layer reads what
+    the pruned ones before it compute."""
+
+    ratio: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the weights that becomes zero; the head has none."""
+    pattern: Literal["unstructured", "2:4"]
+    """`2:4`: two of each four consecutive inputs of an output, the pattern of sparse tensor cores; the ratio is 0.5."""
+    samples: Annotated[int, Field(ge=1)]
+    """Number of training examples, or blocks of text, that are read; all, where there are fewer."""
+
+    def check(self, model: Model) -> None:
+        super().check(model)
+        if self.pattern == "2:4" and self.ratio != 0.5:
+            raise UserError(f"prune.ratio={self.ratio}: prune.pattern=2:4 takes half of the weights; leave it at 0.5")
+        self.check_trained(model, "l1_unstructured")
 
 
 def matrices(model: "nn.Module") -> "dict[str, nn.Module]":

@@ -8,14 +8,12 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
+from effcomp.models.moments import DAMPENING, inverse_factor
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import Coded, quantize_groups, replace_layer, round_to
 from effcomp.quant.rounding.inputs import check_finite, moments_by_block
 from effcomp.quant.rounding.ranges import best_range
 from effcomp.quant.tensors import linear_layers
-
-DAMPENING = 0.01
-"""Share of the mean diagonal that is added to the Hessian's diagonal (section 3.3, step 3)."""
 
 
 def fit_codes(weight: Tensor, hessian: Tensor, grid: Grid) -> Coded:
@@ -44,12 +42,6 @@ def fit_codes(weight: Tensor, hessian: Tensor, grid: Grid) -> Coded:
         error = (left[:, place] - of_group * (codes[:, column].float() - zero)) / factor[place, place]
         left[:, place + 1 :] -= error[:, None] * factor[place, place + 1 :]
     return Coded(codes, scale, zero_point)
-
-
-def inverse_factor(hessian: Tensor) -> Tensor:
-    """Return the upper Cholesky factor of the inverse of a positive definite matrix."""
-    upper: Tensor = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(hessian)), upper=True)
-    return upper
 
 
 def round_gptq(model: PreTrainedModel, grids: dict[str, Grid], samples: list[Batch]) -> None:

@@ -5,12 +5,11 @@ Imported where a model is encoded: it needs PyTorch.
 
 from collections.abc import Iterator, Sequence
 
-import torch
 from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
 from effcomp.core.errors import UserError
-from effcomp.models.moments import Moments, summed
+from effcomp.models.moments import Moments, not_finite, summed
 from effcomp.models.walk import Walk, by_block
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 
@@ -23,7 +22,6 @@ def moments_by_block(model: PreTrainedModel, samples: Sequence[Batch]) -> Iterat
 
 def check_finite(moments: Moments, rounding: str) -> None:
     """Raise UserError where the inputs of a layer are not finite."""
-    for name, one in moments.items():
-        if not torch.isfinite(one).all():
-            reason = f"{name}: its inputs hold NaN or infinity on the calibration examples"
-            raise UserError(f"quant.rounding={rounding}: {reason}; try quant.rounding=hqq")
+    if (name := not_finite(moments)) is not None:
+        reason = f"{name}: its inputs hold NaN or infinity on the calibration examples"
+        raise UserError(f"quant.rounding={rounding}: {reason}; try quant.rounding=hqq")
