@@ -30,6 +30,16 @@ class BetweenPairs(BaseModel):
         return cls(deviation=float(np.log(values).std(ddof=1)), degrees=len(values) - 1)
 
     @classmethod
+    def behind(cls, interval: Interval, looks: int) -> "BetweenPairs":
+        """Compute the deviation between the pairs that an interval of `pairs_interval` was drawn over, two or more."""
+        from scipy.stats import t
+
+        assert interval.degrees is not None, "it was drawn over pairs"
+        quantile = float(t.isf(0.025 / looks, interval.degrees))
+        spread = math.log(interval.high / interval.value) * math.sqrt(interval.degrees + 1)
+        return cls(deviation=spread / quantile, degrees=interval.degrees)
+
+    @classmethod
     def pooled(cls, found: Sequence["BetweenPairs"]) -> "BetweenPairs":
         """Pool the deviations of several measurements: the mean variance, weighted by degrees of freedom."""
         degrees = sum(one.degrees for one in found)
@@ -76,9 +86,18 @@ def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR, looks
     return Interval(value=alone.value, low=low, high=high, degrees=known.degrees)
 
 
-def over_pairs(values: Sequence[float], looks: int = 1) -> Interval | float:
-    """Return a number over pairs with its t interval (`pairs_interval`); without one, the mean, where there is a single
-    pair, or a pair with a value of 0 or less, which has no logarithm."""
-    if len(values) > 1 and min(values) > 0:
-        return pairs_interval([Interval(value=value, low=value, high=value) for value in values], looks=looks)
-    return float(np.mean(values))
+def over_pairs(values: Sequence[float], known: BetweenPairs | None = None, looks: int = 1) -> Interval | float:
+    """Return a number over pairs with its interval (`pairs_interval`).
+
+    Where a pair has a value of 0 or less, which has no logarithm, it is the t interval of the mean. A single pair needs
+    the known deviation between pairs; without it the number is plain.
+    """
+    if min(values) > 0 and (len(values) > 1 or known is not None):
+        return pairs_interval([Interval(value=value, low=value, high=value) for value in values], known or PRIOR, looks)
+    mean = float(np.mean(values))
+    if len(values) == 1:
+        return mean
+    from scipy.stats import t
+
+    half = float(t.isf(0.025 / looks, len(values) - 1) * np.std(values, ddof=1)) / math.sqrt(len(values))
+    return Interval(value=mean, low=max(mean - half, min(0.0, *values)), high=mean + half)

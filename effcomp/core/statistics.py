@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from effcomp.core.interval import NORMAL_975, Interval
 
 RESAMPLES = 2000
+RESAMPLED_AT_ONCE = 1_000_000
+"""Numbers of resamples that are held in memory together."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -143,7 +145,7 @@ def verdict(difference: Interval, margin: float) -> Literal["not worse", "worse"
 
 def median_interval(times: Floats, seed: int) -> Interval:
     """Return the median of all calls, its interval from resampling turns. times: (turns, calls)."""
-    return over_turns(len(times), lambda rows: float(np.median(times[rows])), seed)
+    return over_turns(times, lambda calls: np.median(calls, axis=1), seed)
 
 
 def ratio_interval(baseline: Floats, variant: Floats) -> Interval:
@@ -166,12 +168,18 @@ def ratio_interval(baseline: Floats, variant: Floats) -> Interval:
     return Interval(value=value, low=interval.low, high=interval.high)
 
 
-def over_turns(turns: int, statistic: Callable[[Ints], float], seed: int) -> Interval:
-    """Return a statistic of whole turns, with the percentile interval over resampled turns."""
-    generator = np.random.default_rng(seed)
-    resampled = [statistic(generator.integers(0, turns, turns)) for _ in range(RESAMPLES)]
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return Interval(value=statistic(np.arange(turns)), low=float(low), high=float(high))
+def over_turns(times: Floats, statistic: Callable[[Floats], Any], seed: int) -> Interval:
+    """Return a statistic of the calls of whole turns, with the percentile interval over resampled turns.
+
+    Args:
+        times: (turns, calls).
+        statistic: (resamples, calls of all turns) -> (resamples,).
+    """
+    turns, resamples = np.random.default_rng(seed).integers(0, len(times), (RESAMPLES, len(times))), []
+    for rows in np.array_split(turns, math.ceil(turns.size * times.shape[1] / RESAMPLED_AT_ONCE)):
+        resamples.append(statistic(times[rows].reshape(len(rows), -1)))
+    low, high = np.quantile(np.concatenate(resamples), [0.025, 0.975])
+    return Interval(value=float(statistic(times.reshape(1, -1))[0]), low=float(low), high=float(high))
 
 
 def repeated_interval(values: Floats, test_over_train: float) -> Interval:

@@ -79,7 +79,7 @@ class MachineFacts(NamedTuple):
     patience: Patience
     """Waiting for a quiet machine before each pair."""
     between: Mapping[str, BetweenPairs]
-    """Known deviations between pairs, by the name of the number (`Timed.estimates`)."""
+    """Known deviations between pairs, by the name of the number (`effcomp.pipeline.between`)."""
 
 
 def watch_idle(bench: Bench, pair: Pair) -> Idle:
@@ -120,9 +120,9 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
             scenarios=ran_scenarios,
             stopping=stopping(timed, bench),
         ),
-        memory=row_over_pairs([one.memory for one in timed], over),
+        memory=row_over_pairs([one.memory for one in timed], "memory", over),
         energy=used,
-        load=row_over_pairs([one.load for one in timed], over),
+        load=row_over_pairs([one.load for one in timed], "load", over),
         machine=machine_of(pair, rates),
         kernels=kernels,
         conditions=conditions(pair.device, timed, facts.patience),

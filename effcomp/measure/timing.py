@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from effcomp.core.interval import Interval
 from effcomp.core.progress import Progress
-from effcomp.core.statistics import median_interval, ratio_interval
+from effcomp.core.statistics import Floats, median_interval, over_turns, ratio_interval
 from effcomp.measure.activity import Reading, read
 from effcomp.measure.bench import Bench
 from effcomp.measure.pair import Pair, PairedTimes, in_turn, measure_batch
@@ -16,6 +17,8 @@ from effcomp.measure.repeats import Repeats
 from effcomp.measure.trace import Trace
 from effcomp.record import Load, Memory
 from effcomp.record.trace import Sample
+
+PERCENTILES = (90, 95, 99)
 
 
 @dataclass(frozen=True)
@@ -43,17 +46,49 @@ class Timed:
         return batches if self.generation is None else batches | {"generation": self.generation}
 
     def estimates(self, seed: int) -> dict[str, Interval]:
-        """Return the median times in ms and the paired speed-ups, each with its interval over the pair's turns."""
-        found = {}
+        """Return the numbers of the rows BatchSpeed (`batch_32.latency_p99_ms`) and Generation
+        (`generation.prefill_ms`), each with its interval over the pair's turns."""
+        found = dict[str, Interval]()
         for size, times in self.batches.items():
-            found[f"batch_{size}.latency"] = median_interval(times.variant, seed)
-            found[f"batch_{size}.speedup"] = ratio_interval(times.baseline, times.variant)
+            mean = over_turns(times.variant, mean_of, seed)
+            numbers = {
+                "latency_p50_ms": median_interval(times.variant, seed),
+                "latency_mean_ms": mean,
+                "throughput_samples_per_s": per_second(mean, size),
+                "throughput_tokens_per_s": per_second(mean, times.mean_tokens),
+                "speedup": ratio_interval(times.baseline, times.variant),
+            }
+            for rank in PERCENTILES:
+                numbers[f"latency_p{rank}_ms"] = over_turns(times.variant, partial(percentile_of, rank=rank), seed)
+            found |= {f"batch_{size}.{name}": number for name, number in numbers.items()}
         if self.generation is not None:
             baseline, variant = self.generation.baseline, self.generation.variant
-            for name, steps in (("prefill", slice(0, 1)), ("decode", slice(1, None))):
-                found[f"{name}.latency"] = median_interval(variant[:, steps], seed)
-                found[f"{name}.speedup"] = ratio_interval(baseline[:, steps], variant[:, steps])
+            prefill = median_interval(variant[:, :1], seed)
+            found |= {
+                "generation.prefill_ms": prefill,
+                "generation.prefill_tokens_per_s": per_second(prefill, round(self.generation.mean_tokens)),
+                "generation.prefill_speedup": ratio_interval(baseline[:, :1], variant[:, :1]),
+                "generation.decode_ms_per_token": median_interval(variant[:, 1:], seed),
+                "generation.decode_tokens_per_s": per_second(over_turns(variant[:, 1:], mean_of, seed), 1),
+                "generation.decode_speedup": ratio_interval(baseline[:, 1:], variant[:, 1:]),
+            }
         return found
+
+
+def mean_of(calls: Floats) -> Floats:
+    """Return the mean along the last axis."""
+    return np.asarray(calls.mean(axis=-1))
+
+
+def percentile_of(calls: Floats, rank: int) -> Floats:
+    """Return a percentile along the last axis."""
+    return np.asarray(np.percentile(calls, rank, axis=-1))
+
+
+def per_second(time_ms: Interval, amount: float) -> Interval:
+    """Return the rate at which an amount is done in this time; the bounds change places."""
+    value, low, high = (1000 * amount / ms for ms in (time_ms.value, time_ms.high, time_ms.low))
+    return Interval(value=value, low=low, high=high)
 
 
 def time_pair(pair: Pair, bench: Bench) -> Timed:

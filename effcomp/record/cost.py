@@ -56,7 +56,8 @@ class Size(Row):
 
 class Memory(Row):
     """Memory of the measured process, as the kernel and PyTorch count it: the geometric mean over pairs with its
-    interval; plain numbers, without an interval, for a single pair or where a pair has 0."""
+    interval (the mean, where a pair has 0). Those of a single pair are plain until the store has several pairs of this
+    machine and runtime."""
 
     peak_rss_bytes: Annotated[
         Bytes,
@@ -162,7 +163,7 @@ class Calibration(Row):
 
 class Load(Row):
     """Time until the artifact answers: the geometric mean over pairs with its interval; plain numbers for a single
-    pair."""
+    pair until the store has several pairs of this machine and runtime."""
 
     load_time_ms: Annotated[
         Number,

@@ -12,7 +12,8 @@ from effcomp.record.row import Row
 
 FASTER = ("faster", "slower")
 Number = Interval | float
-"""Number with its interval over pairs of processes; a plain number, without an interval, for a single pair."""
+"""Number with its interval over pairs of processes; plain in older records, and for a single pair where the deviation
+between pairs is not known."""
 
 
 class Pairs(Row):

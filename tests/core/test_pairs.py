@@ -87,9 +87,25 @@ def test_an_interval_over_pairs_knows_no_unit_and_turns_with_its_sides(values: l
     assert (back.value, back.low, back.high) == pytest.approx((1 / found.value, 1 / found.high, 1 / found.low))
 
 
-def test_a_number_without_a_logarithm_in_a_pair_and_that_of_a_single_pair_have_no_interval() -> None:
+def test_a_number_of_a_single_pair_has_an_interval_where_the_deviation_between_pairs_is_known() -> None:
     assert over_pairs([3.0]) == 3.0
-    assert over_pairs([0.0, 4.0, 5.0]) == 3.0
-    found = over_pairs([4.0, 9.0])
+    found = over_pairs([3.0], BetweenPairs(deviation=0.01, degrees=4))
     assert isinstance(found, Interval)
-    assert found.value == pytest.approx(6.0)
+    assert found.high == pytest.approx(3 * np.exp(2.776445 * 0.01))
+
+
+def test_a_number_that_is_0_in_a_pair_has_the_interval_of_its_mean() -> None:
+    found = over_pairs([0.0, 4.0, 5.0])
+    assert isinstance(found, Interval)
+    assert (found.value, found.low, found.high) == (3, 0, pytest.approx(3 + 4.302653 * 7**0.5 / 3**0.5))
+    above = over_pairs([4.0, 9.0])
+    assert isinstance(above, Interval)
+    assert above.value == pytest.approx(6.0)
+    assert over_pairs([0.0]) == 0.0
+
+
+@pytest.mark.parametrize("looks", [1, 4])
+def test_the_deviation_between_pairs_follows_from_their_interval(looks: int) -> None:
+    values = [1.0, 1.1, 1.3]
+    interval = pairs_interval([without_interval(value) for value in values], looks=looks)
+    assert BetweenPairs.behind(interval, looks).deviation == pytest.approx(BetweenPairs.of(values).deviation)

@@ -74,8 +74,10 @@ def test_the_raw_times_are_kept_and_the_summary_is_of_them(encoder: Result, tmp_
             [raw[f"pair_{pair}.batch_{size}.{side}"] for pair in (1, 2)] for side in ("baseline", "variant")
         )
         assert summary.calls == sum(times.size for times in variants)
-        assert summary.latency_p99_ms == over_pairs([np.percentile(times, 99) for times in variants], LOOKS)
-        assert summary.throughput_samples_per_s == over_pairs([1000 * size / times.mean() for times in variants], LOOKS)
+        assert summary.latency_p99_ms == over_pairs([np.percentile(times, 99) for times in variants], looks=LOOKS)
+        rate = over_pairs([1000 * size / times.mean() for times in variants], looks=LOOKS)
+        assert isinstance(rate, Interval) and isinstance(summary.throughput_samples_per_s, Interval)
+        assert summary.throughput_samples_per_s.model_dump() == pytest.approx(rate.model_dump())
         assert summary.latency_p50_ms.value == pytest.approx(gmean([np.median(times) for times in variants]))
         assert summary.speedup_pairs is not None
         assert summary.speedup_pairs.values == list(map(ratio_interval, baselines, variants))
@@ -92,6 +94,9 @@ def test_one_pair_has_the_prior_where_the_store_has_no_other(decoder: Result) ->
     assert row is not None
     assert row.between == PRIOR
     (alone,) = row.values
+    numbers = decoder.record.speed.by_batch_size[4]
+    for number in (numbers.latency_p90_ms, numbers.latency_p99_ms, numbers.throughput_tokens_per_s):
+        assert isinstance(number, Interval) and number.low < number.value < number.high
     assert decoder.record.speed.by_batch_size[4].speedup == pairs_interval([alone], PRIOR)
 
 
@@ -99,11 +104,19 @@ def test_the_stored_pairs_of_this_machine_and_runtime_are_pooled_for_a_single_pa
     encoder: Result, encoder_parts: Components
 ) -> None:
     speed = encoder.record.speed.by_batch_size[1]
+    memory, load = encoder.record.cost.memory, encoder.record.cost.load
     assert speed.speedup_pairs is not None and speed.latency_p50_pairs is not None
+    assert isinstance(memory.pss_bytes, Interval) and isinstance(load.load_time_ms, Interval)
     same = prepare(encoder_parts)
     found = between_pairs(same)
-    assert found["batch_1.speedup"] == BetweenPairs.pooled([PRIOR, speed.speedup_pairs.between])
-    assert found["batch_1.latency"] == BetweenPairs.pooled([PRIOR, speed.latency_p50_pairs.between])
+    for name, expected in (
+        ("batch_1.speedup", [PRIOR, speed.speedup_pairs.between]),
+        ("batch_1.latency_p50_ms", [PRIOR, speed.latency_p50_pairs.between]),
+        ("memory.pss_bytes", [BetweenPairs.behind(memory.pss_bytes, LOOKS)]),
+        ("load.load_time_ms", [BetweenPairs.behind(load.load_time_ms, LOOKS)]),
+    ):
+        assert found[name].model_dump() == pytest.approx(BetweenPairs.pooled(expected).model_dump())
+    assert {"batch_4.latency_p99_ms", "batch_1.throughput_tokens_per_s"} <= found.keys()
     other = replace(same, device=same.device.model_copy(update={"threads": 1000}))
     assert between_pairs(other) == {}
 
@@ -158,7 +171,7 @@ def test_memory_and_energy_are_numbers_or_reasons(encoder: Result, decoder: Resu
     for over_two in (memory.peak_rss_bytes, memory.pss_bytes, memory.load_added_rss_bytes, load.load_time_ms):
         assert isinstance(over_two, Interval)
         assert 0 < over_two.low <= over_two.value <= over_two.high
-    assert isinstance(decoder.record.cost.memory.peak_rss_bytes, int), "one pair has no interval"
+    assert isinstance(decoder.record.cost.memory.peak_rss_bytes, int), "one pair on a machine without others"
     assert isinstance(decoder.record.cost.load.load_time_ms, float)
     assert cost.size.nonzero_parameters == round(cost.size.nonzero_share * cost.size.parameters)
     assert cost.size.bits_per_parameter == 8 * cost.size.weights_bytes / cost.size.parameters
