@@ -64,7 +64,8 @@ class Quality(Row):
     loss: Interval
     """Cross-entropy in nats."""
     calibration_error: float
-    """Expected calibration error, 15 bins (Guo et al. 2017, section 2)."""
+    """Expected calibration error, 15 bins (Guo et al. 2017, section 2). Plain, because it is biased where the model is
+    well calibrated, so that bootstrap intervals do not hold (Kumar et al. 2019, "Verified Uncertainty Calibration")."""
     per_class: dict[str, ClassQuality]
     """Classes by label, in the order of the logits."""
     per_group: dict[str, GroupQuality]

@@ -1,5 +1,6 @@
 """Names of records beside one another."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,8 +91,16 @@ def subject(records: Sequence[Record]) -> str:
     return ", ".join(subjects)
 
 
+def supported(interval: Interval, digits: int) -> int:
+    """Return the digits after the point that an interval supports, at most `digits`: they show half its width with two
+    significant digits."""
+    half = (interval.high - interval.low) / 2
+    return digits if half == 0 else max(0, min(digits, 1 - math.floor(math.log10(half))))
+
+
 def spread(interval: Interval, digits: int, scale: float = 1.0, sign: str = "") -> str:
-    """Return a value with its interval: `82.9 [81.0, 84.7]`."""
+    """Return a value with its interval: `82.9 [81.0, 84.7]`, with no more digits than the interval supports."""
+    digits = supported(interval.scaled(scale), digits)
     value, low, high = (
         f"{number * scale:{sign}.{digits}f}" for number in (interval.value, interval.low, interval.high)
     )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from effcomp.core.interval import Interval
 from effcomp.record import label, model_called
-from effcomp.report.rows import rows
+from effcomp.report.rows import rows, spread
 from tests.conftest import records
 
 
@@ -34,3 +35,14 @@ def test_a_setting_that_an_older_record_lacks_is_no_part_of_a_name() -> None:
     config = {**record.config, "device": {**record.config["device"], "cores": None, "threads": 1}}
     newer = record.model_copy(update={"config": config})
     assert [row.name for row in rows([record, newer])] == ["nf4, device.threads=None", "nf4, device.threads=1"]
+
+
+def test_a_number_is_shown_with_the_digits_that_its_interval_supports() -> None:
+    def shown(value: float, half: float) -> str:
+        return spread(Interval(value=value, low=value - half, high=value + half), digits=2)
+
+    assert shown(13.3, 0.114) == "13.30 [13.19, 13.41]"
+    assert shown(13.3, 3.21) == "13.3 [10.1, 16.5]"
+    assert shown(330.7, 21.4) == "331 [309, 352]"
+    assert shown(330.7, 214) == "331 [117, 545]", "no digit before the point is dropped"
+    assert shown(2.0, 0) == "2.00 [2.00, 2.00]", "a number without error has all its digits"

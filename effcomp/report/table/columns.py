@@ -10,7 +10,7 @@ from effcomp.record import GenerationQuality, GenerationVersus, NotMeasured, Qua
 from effcomp.record.baseline import is_baseline
 from effcomp.record.generation import TEXT_SCORES
 from effcomp.record.quantity import KEY, Field, Quantity, fields
-from effcomp.report.rows import NamedRecord, spread
+from effcomp.report.rows import NamedRecord, spread, supported
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def quantity_column(field: Field) -> Column:
             status = row.record.quality.status
             return status if field.section == "quality" and status == "not measured" else "-"
         if quantity.brief or found.high == found.low:
-            return f"{found.value:{'+' if quantity.signed else ''}.{quantity.digits}f}{suffix}"
+            digits = supported(found, quantity.digits)
+            return f"{found.value:{'+' if quantity.signed else ''}.{digits}f}{suffix}"
         return spread(found, quantity.digits, sign="+" if quantity.signed else "") + suffix
 
     return Column(

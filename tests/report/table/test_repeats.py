@@ -29,7 +29,7 @@ def test_seeds_are_averaged_for_each_configuration() -> None:
     assert frame["configuration"].tolist() == ["none (baseline)", "nf4"]
     assert frame["over"].tolist() == ["3 seeds", "2 seeds"]
     low, high = ttest_1samp([80, 82, 87], 0).confidence_interval()
-    assert frame["accuracy, %"][0] == f"83.00 [{low:.2f}, {high:.2f}]"
+    assert frame["accuracy, %"][0] == f"83.0 [{low:.1f}, {high:.1f}]"
     assert frame["accuracy difference, points"][0] == "-", "a baseline has no difference from itself"
 
 
@@ -46,7 +46,7 @@ def test_folds_have_a_wider_interval_than_seeds() -> None:
     share = none.truth.data.test_examples / none.truth.data.train_examples
     expected = repeated_interval(np.array(values) * 100, share)
     assert frame["over"][0] == "3 folds"
-    assert frame["accuracy, %"][0] == f"83.00 [{expected.low:.2f}, {expected.high:.2f}]"
+    assert frame["accuracy, %"][0] == f"83 [{expected.low:.0f}, {expected.high:.0f}]"
     assert expected.low < repeated_interval(np.array(values) * 100, 0.0).low
 
 

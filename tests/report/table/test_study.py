@@ -33,7 +33,7 @@ def test_ours_stands_beneath_what_the_study_printed_under_its_own_headings() -> 
     assert frame.loc[2, headings].tolist() == ["0.9458", "0.9457", "127.86", "56.37", "3.71"]
     assert isinstance(nf4.quality, Quality)
     accuracy, weights = nf4.quality.accuracy, nf4.cost.size.weights_bytes
-    assert frame.loc[3, "Accuracy"] == f"{accuracy.value:.4f} [{accuracy.low:.4f}, {accuracy.high:.4f}]"
+    assert frame.loc[3, "Accuracy"] == f"{accuracy.value:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}]"
     assert frame.loc[3, "Size (MB)"] == f"{weights / 2**20:.2f}"
     assert frame[SOURCE].tolist()[:2] == [
         "published: a CUDA GPU",

@@ -35,7 +35,7 @@ def test_decoders_that_were_timed_token_by_token_have_both_times_with_their_spee
     found = find_records(ROOT / "benchmarks/metrics_study.jsonl")
     frame, first = compare(found).texts(), found[0].speed.generation
     assert first is not None
-    assert frame["decode, ms a token"][0] == f"{first.decode_ms_per_token.value:.2f}"
+    assert frame["decode, ms a token"][0] == f"{first.decode_ms_per_token.value:.1f}"
     assert frame["speed-up, decode"][0] == f"{spread(first.decode_speedup, 2)} x"
     assert frame["speed-up, prefill"][0] == f"{spread(first.prefill_speedup, 2)} x"
     for row in rows(found)[1:]:
@@ -47,9 +47,9 @@ def test_decoders_that_were_timed_token_by_token_have_both_times_with_their_spee
 def test_a_table_that_is_not_for_a_terminal_has_every_interval() -> None:
     nf4 = records("nf4")[0]
     comparison, latency = compare([nf4]), nf4.speed.latency_p50_ms
-    assert comparison.texts()["latency p50, ms"][0] == f"{latency.value:.2f}"
+    assert comparison.texts()["latency p50, ms"][0] == f"{latency.value:.1f}"
     every = comparison.texts(every_interval=True)
-    assert every["latency p50, ms"][0] == f"{latency.value:.2f} [{latency.low:.2f}, {latency.high:.2f}]"
+    assert every["latency p50, ms"][0] == f"{latency.value:.1f} [{latency.low:.1f}, {latency.high:.1f}]"
     assert every["load, ms"][0] == f"{nf4.cost.load.load_time_ms:.0f}", "there is none"
 
 
