@@ -41,8 +41,8 @@ class Description:
     """Parameters of the architecture, tied ones once."""
     nonzero_parameters: int
     parameters_by_kind: dict[ParameterGroup, int]
-    bits_by_layer: dict[str, int] | None = None
-    """Bits of each linear layer; None where the format gives all of them the same."""
+    layer_map: dict[str, dict[str, Any]] | None = None
+    """Formats that each linear layer could have (record.cost.LayerMap); None where the format gives all the same."""
     calibration: Calibration | None = None
     """None for a format that is not fitted to examples."""
 
@@ -51,6 +51,7 @@ def read_description(folder: Path) -> Description:
     """Read artifact.json."""
     fields = json.loads((folder / ARTIFACT_FILE).read_text())
     calibration = fields.pop("calibration", None)
+    fields.pop("bits_by_layer", None)  # of artifacts before layer_map
     return Description(**fields, calibration=calibration and Calibration(**calibration))
 
 

@@ -81,14 +81,15 @@ def write_artifact(
         parameters_by_kind=count_by_group(model),
     )
     stopwatch = Stopwatch()
-    quant.round_layers(model, samples)
+    layers = quant.round_layers(model, samples)
     columns = COLUMNS
     if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
         columns = tuple(tokenizer.model_input_names)
     form.write(Source(model.eval(), head, columns, probes), quant, samples, folder)
-    description = replace(
-        description, bits_by_layer=quant.bits_by_layer(model), calibration=stopwatch.calibration(samples)
-    )
+    layer_map = None
+    if layers is not None:
+        layer_map = {name: {form: one.model_dump() for form, one in forms.items()} for name, forms in layers.items()}
+    description = replace(description, layer_map=layer_map, calibration=stopwatch.calibration(samples))
     model.config.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)

@@ -35,6 +35,16 @@ def model_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel
     return shaped_class(published)
 
 
+def empty_model(head: Head, config: "PretrainedConfig") -> "PreTrainedModel":
+    """Return the architecture with a head, its parameters on the meta device; it takes no memory."""
+    from accelerate import init_empty_weights
+
+    with init_empty_weights():
+        model = model_class(head, config)(config)
+    model.tie_weights()
+    return model
+
+
 def published_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel]":
     """Return the class with the shapes of the published architecture.
 

@@ -16,7 +16,7 @@ from effcomp.core.errors import Skipped, UserError
 from effcomp.core.packages import require
 from effcomp.finetune.base import Finetune
 from effcomp.finetune.qat import QuantAwareFinetune
-from effcomp.models.heads import HEADS, POSITIONS_AFTER_PAD, Head, longest_sequence, model_class
+from effcomp.models.heads import HEADS, POSITIONS_AFTER_PAD, Head, empty_model, longest_sequence
 from effcomp.pipeline import tokens
 from effcomp.pipeline.emulation import check_emulated
 from effcomp.quant.base import Quant
@@ -146,6 +146,8 @@ def check_fit(run: "Run") -> None:
         raise Skipped(f"{reason}; runtime={runtime.name} has none of {model_type}: choose another runtime or model")
     runtime.format.check_model(parts.model.shape(store), head, reshaped=parts.prune.reshapes)
     parts.quant.check_config(parts.model.shape(store))
+    if not parts.prune.reshapes and not parts.prune.remaps_tokens:
+        parts.quant.check_shapes(empty_model(head, parts.model.shape(store)))
     runtime.check_model(parts.model.shape(store), pairs=bool(splits.test.pairs))
     check_counts(parts, splits)
     if run.device.kind == "cuda":
@@ -172,12 +174,7 @@ def check_fit(run: "Run") -> None:
 
 def count_parameters(head: Head, config: "PretrainedConfig") -> int:
     """Count the parameters of the architecture with a head, tied ones once; takes no memory for them."""
-    from accelerate import init_empty_weights
-
-    with init_empty_weights():
-        model = model_class(head, config)(config)
-    model.tie_weights()
-    return sum(parameter.numel() for parameter in model.parameters())
+    return sum(parameter.numel() for parameter in empty_model(head, config).parameters())
 
 
 def check_gpu_memory(model: str, finetune: Finetune, parameters: int, memory_bytes: int) -> None:

@@ -30,7 +30,8 @@ def size_row(baseline: Path, variant: Path, file_format: Format, quantized: Sequ
         quantized: parameters that the number format applies to.
     """
     description, weights_bytes = read_description(variant), file_format.weights_bytes(variant)
-    parameters, bits = description.parameters, description.bits_by_layer
+    parameters, layers = description.parameters, description.layer_map
+    chosen = {name: form for name, forms in (layers or {}).items() for form, one in forms.items() if one["chosen"]}
     return Size(
         artifact_bytes=artifact_bytes(variant),
         weights_bytes=weights_bytes,
@@ -42,7 +43,8 @@ def size_row(baseline: Path, variant: Path, file_format: Format, quantized: Sequ
         bits_per_parameter=8 * weights_bytes / parameters,
         quantized_layers=list(quantized),
         quantized_share=sum(description.parameters_by_kind[group] for group in quantized) / parameters,
-        layer_formats=bits and {name: f"int{count}" for name, count in bits.items()},
+        layer_formats=chosen or None,
+        layer_map=layers,
     )
 
 

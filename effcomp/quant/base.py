@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from effcomp.core.batches import Batch
 from effcomp.core.component import Component
 from effcomp.core.errors import Skipped
+from effcomp.record.cost import LayerMap
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -36,8 +37,12 @@ class Quant(Component):
     def check_config(self, config: "PretrainedConfig") -> None:
         """Raise Skipped when the format's codes cannot be chosen for a model of this architecture; most can."""
 
-    def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> None:
-        """Choose the codes of the model's layers before it is encoded, in place.
+    def check_shapes(self, model: "PreTrainedModel") -> None:
+        """Raise UserError when a model of these shapes, on the meta device, cannot be stored as the settings ask."""
+
+    def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> LayerMap | None:
+        """Choose the codes of the model's layers before it is encoded, in place; return the choices of each layer, for
+        a format that gives layers different widths.
 
         Args:
             model: float32 and in eval mode, its linear layers nn.Linear.
@@ -60,7 +65,3 @@ class Quant(Component):
             model: float32, its linear layers nn.Linear.
         """
         return {}
-
-    def bits_by_layer(self, model: "PreTrainedModel") -> dict[str, int] | None:
-        """Return the bits of each linear layer after `round_layers`; None where all have the same."""
-        return None

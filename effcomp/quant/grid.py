@@ -1,6 +1,7 @@
 """Grid of the codes of a group of weights; a light module, without PyTorch."""
 
 from dataclasses import dataclass
+from math import ceil
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Grid:
     def highest(self) -> int:
         return (1 << self.bits - 1) - 1
 
-    @property
-    def stored_bits(self) -> float:
-        """Bits of a weight in the file: its code, and its share of the bfloat16 scale and of the zero point."""
-        return self.bits + (16 + self.bits * self.zero_point) / self.group_size
+    def stored_bytes(self, rows: int, columns: int) -> int:
+        """Return the bytes of a weight of this shape in the file: codes, bfloat16 scales, and zero points."""
+        groups = ceil(columns / self.group_size)
+        codes, zero_points = ceil(self.bits * groups * self.group_size / 8), ceil(self.bits * groups / 8)
+        return rows * (codes + 2 * groups + zero_points * self.zero_point)

@@ -11,6 +11,7 @@ from effcomp.quant.base import Embeddings, Quant
 from effcomp.quant.grid import Grid
 from effcomp.quant.lowering import Lowering, TensorLowering, lowering
 from effcomp.quant.tensors import ParameterGroup
+from effcomp.record.cost import LayerMap
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -89,14 +90,15 @@ class Grouped(Quant):
         grid = table_grid(self.group_size, self.embeddings)
         return found | {name: Groups(grid) for name in tables(model)}
 
-    def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> None:
+    def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> LayerMap | None:
         if self.rounding == "nearest":
-            return
+            return None
         from effcomp.quant.rounding.methods import METHODS
         from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 
         self.round_embeddings(model)
         METHODS[self.rounding](model, dict.fromkeys(linear_layers(model, skip=HEAD_MODULES), self.grid), samples)
+        return None
 
     def round_embeddings(self, model: "PreTrainedModel") -> None:
         """Give coded embeddings the weights that their codes will stand for, in place, before layers are fitted."""

@@ -1,8 +1,9 @@
 """Integers of 2, 3, 4 or 8 bits, by layer: the widths that harm the model least under a budget."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+import re
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import StringConstraints, model_validator
+from pydantic import AfterValidator
 
 from effcomp.core.batches import Batch
 from effcomp.quant.base import Quant
@@ -10,29 +11,45 @@ from effcomp.quant.few_bits import dequantized
 from effcomp.quant.grid import Grid
 from effcomp.quant.grouped import Grouped
 from effcomp.quant.lowering import TensorLowering, lowers
+from effcomp.record.cost import LayerMap
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 WIDTHS = (2, 3, 4, 8)
+BUDGET = re.compile(r"bits:\d+(\.\d+)?|weights_bytes:0?\.\d+")
+
+
+def known_budget(text: str) -> str:
+    if text.startswith("latency"):
+        reason = "the widths do not change it, because every width is dequantized at load"
+        raise ValueError(f"{reason}; give bits:4.5 or weights_bytes:0.3, say")
+    if BUDGET.fullmatch(text) is None:
+        raise ValueError("give what is limited and how much stays, say bits:4.5 or weights_bytes:0.3")
+    return text
 
 
 class Mixed(Grouped):
     """Integer weights of 2, 3, 4 or 8 bits with a scale for every group of inputs; linear layers without the head.
 
-    Each layer is rounded alone to each width, and its harm measured: the KL divergence of the model's predictions from
-    the float model's on calibration texts. An integer program then gives each layer a width: the smallest sum of harms
-    that fits the budget. It takes minutes for a small encoder, hours for a decoder on a CPU. quant.rounding chooses the
-    codes afterwards. Weights are dequantized to bfloat16 at load, as int3.
+    The harm of a layer at a width is the KL divergence of the model's predictions from the float model's on calibration
+    texts, when this layer alone is rounded (quant.sensitivity). An integer program then gives each layer a width: the
+    smallest sum of harms that fits the budget. quant.rounding chooses the codes afterwards. Weights are dequantized to
+    bfloat16 at load, as int3.
     """
 
     id: ClassVar[str] = "quant/mixed"
     bits: ClassVar[int] = 8
     group_size: Literal[32, 64, 128]
     """Inputs of a row that share a scale; fewer are more precise and take more bytes."""
-    budget: Annotated[str, StringConstraints(pattern=r"^(bits:\d+(\.\d+)?|weights_bytes:0?\.\d+)$")]
+    budget: Annotated[str, AfterValidator(known_budget)]
     """bits:4.5: bits of a weight of the linear layers on average, scales and zero points included. weights_bytes:0.3:
     share of the float32 weights' bytes that the whole file of weights may take."""
+
+    sensitivity: Literal["measured", "gradient"] = "measured"
+    """measured: each layer is rounded to each width in turn; minutes for a small encoder, hours for a decoder on a CPU.
+    gradient: estimated from squared gradients of the log-likelihood (diagonal Fisher information), in the time of a few
+    passes."""
 
     @property
     def limit(self) -> tuple[str, float]:
@@ -49,28 +66,24 @@ class Mixed(Grouped):
     def calibration_samples(self) -> int:
         return self.samples
 
-    @model_validator(mode="after")
-    def check_budget(self) -> Self:
-        unit, number = self.limit
-        if unit == "bits" and number < (least := self.candidates[0].stored_bits):
-            of_groups = f"2 bits in groups of {self.group_size} take {least} with their scales"
-            raise ValueError(f"budget={self.budget}: {of_groups}; give a larger budget")
-        return self
+    def check_shapes(self, model: "PreTrainedModel") -> None:
+        from effcomp.models.linear import unify_linear
+        from effcomp.quant.rounding.widths import check_budget
+
+        unify_linear(model)
+        check_budget(self, model)
 
     def check_training(self, runtime: str) -> None:
         Quant.check_training(self, runtime)  # the bits of a layer are chosen after training
 
-    def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> None:
+    def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> LayerMap:
         from effcomp.quant.rounding.methods import METHODS
         from effcomp.quant.rounding.widths import choose_grids
 
         self.round_embeddings(model)
-        METHODS[self.rounding](model, choose_grids(self, model, samples), samples)
-
-    def bits_by_layer(self, model: "PreTrainedModel") -> dict[str, int]:
-        from effcomp.quant.groups import RoundedLinear
-
-        return {name: one.grid.bits for name, one in model.named_modules() if isinstance(one, RoundedLinear)}
+        grids, layers = choose_grids(self, model, samples)
+        METHODS[self.rounding](model, grids, samples)
+        return layers
 
 
 @lowers(Mixed, "torch", "compile", "cuda_graphs")

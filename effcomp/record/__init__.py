@@ -145,8 +145,10 @@ class Record(Row):
         return choices
 
     def metrics(self) -> dict[str, float]:
-        """Return every number by its path: `speed.by_batch_size.32.speedup.low`, ..."""
-        fields = self.model_dump(mode="json", exclude={"schema_version", "config"})
+        """Return every number by its path: `speed.by_batch_size.32.speedup.low`, ...; without those of single layers,
+        which are hundreds."""
+        left_out: Any = {"schema_version": True, "config": True, "cost": {"size": {"layer_map"}}}
+        fields = self.model_dump(mode="json", exclude=left_out)
         return dict(numbers(fields, ""))
 
 

@@ -12,6 +12,22 @@ LESS_MEMORY = ("less memory", "more memory")
 Bytes = Interval | int
 
 
+class LayerCandidate(Row):
+    """Number format that a layer could have."""
+
+    harm: Number
+    """KL divergence of the predictions from the float model's with this layer alone rounded, in nats a prediction; an
+    estimate without an interval where it comes from gradients or a single example."""
+    bytes: int
+    """Bytes of the layer's weight."""
+    chosen: bool
+    """True for the format that the layer has."""
+
+
+LayerMap = dict[str, dict[str, LayerCandidate]]
+"""Candidates of each layer by the names of layer and format: `int4`."""
+
+
 class Size(Row):
     """Bytes and parameters of the artifact."""
 
@@ -52,6 +68,8 @@ class Size(Row):
     """Share of the parameters in these layers."""
     layer_formats: dict[str, str] | None = None
     """Number format of each linear layer, where the format chose one for each: `int4`; None elsewhere."""
+    layer_map: LayerMap | None = None
+    """Formats that each of these layers could have, with harm and bytes; None where there was no choice."""
 
 
 class Memory(Row):

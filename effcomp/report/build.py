@@ -15,6 +15,7 @@ from effcomp.report.choose.recommend import Recommendation, compared, recommend
 from effcomp.report.figures import bars
 from effcomp.report.figures.confusion import confusion_figure
 from effcomp.report.figures.curves import training_figure
+from effcomp.report.figures.layers import layer_figure
 from effcomp.report.figures.tradeoff import throughput_figure, tradeoff_figure
 from effcomp.report.page.render import Contents, page
 from effcomp.report.rows import NamedRecord, subject
@@ -107,6 +108,9 @@ def draw_figures(found: list[Found], comparison: Comparison, target: Path) -> li
     }
     for cost, alike in comparison.quality.items():
         drawn[f"quality_{cost}"] = tradeoff_figure(among(alike, shown), about)
+    with_layers = [row for row in drawn_rows if row.record.cost.size.layer_map]
+    for number, row in enumerate(with_layers, start=1):
+        drawn[f"layer_map_{number}"] = layer_figure(row.record, row.name)
     files = []
     for stem, figure in drawn.items():
         if figure is not None:

@@ -103,7 +103,7 @@ def figures_for(tracking: "Tracking", record: "Record") -> "dict[str, Figure]":
     """Draw the figures of a run that is tracked; matplotlib is not imported for one that is not."""
     if tracking.uri is None:
         return {}
-    from effcomp.report.figures.confusion import figures_of
+    from effcomp.report.figures.single import figures_of
 
     return figures_of(record)
 

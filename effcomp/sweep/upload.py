@@ -12,7 +12,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import Store, write_at_once
 from effcomp.record import RECORD_FILE
 from effcomp.record.result import SERIES_FILE, Result, run_folders
-from effcomp.report.figures.confusion import figures_of
+from effcomp.report.figures.single import figures_of
 from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE
 from effcomp.sweep.summary import summary_of
 from effcomp.tracking.mlflow_runs import MlflowTracking

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from effcomp.quant.grid import Grid
+from effcomp.quant.grouped_tensors import packed_tensors
 from effcomp.quant.groups import quantize_groups
 
 
@@ -34,6 +35,8 @@ def test_zeros_come_back(zero_point: bool) -> None:
     assert not quantize_groups(torch.zeros(4, 32), Grid(32, 2, zero_point)).weight(32).any()
 
 
-def test_the_bits_of_a_weight_count_its_share_of_scale_and_zero_point() -> None:
-    assert Grid(32, 4).stored_bits == 4.5
-    assert Grid(16, 2, zero_point=True).stored_bits == 2 + 18 / 16
+@pytest.mark.parametrize("columns", [64, 50, 7])
+@pytest.mark.parametrize("grid", [Grid(32, 4), Grid(16, 2, zero_point=True), Grid(32, 3, zero_point=True), Grid(64, 8)])
+def test_the_bytes_of_a_weight_are_those_of_its_tensors(grid: Grid, columns: int) -> None:
+    tensors = packed_tensors("", quantize_groups(torch.randn(6, columns), grid), grid)
+    assert grid.stored_bytes(6, columns) == sum(tensor.nbytes for tensor in tensors.values())

@@ -4,20 +4,23 @@ from pathlib import Path
 
 import pytest
 import torch
-from pydantic import ValidationError
 from safetensors.torch import load_file
+from transformers import AutoConfig
 
 from effcomp.artifact.description import read_description
 from effcomp.artifact.folder import Compression, Trained, load_artifact, write_artifact
 from effcomp.artifact.safetensors import weights_file
 from effcomp.core.errors import UserError
+from effcomp.core.interval import Interval
 from effcomp.models.base import load_checkpoint
+from effcomp.models.heads import empty_model
 from effcomp.prune.base import NoPrune
-from effcomp.quant.mixed import Mixed
+from effcomp.record.cost import LayerCandidate
 from effcomp.runtimes.torch import Torch
 from tests.conftest import compose_parts
 
 HEAD = "sequence_classification"
+BITS = (2, 3, 4, 8)
 TEXTS = ("a warm and funny film", "dull", "every scene is a chore from start to finish")
 
 
@@ -35,9 +38,9 @@ def written(tiny_bert: Path, folder: Path, *settings: str) -> dict[str, int]:
         [],
         folder,
     )
-    found = read_description(folder).bits_by_layer
-    assert found is not None
-    return found
+    layers = read_description(folder).layer_map
+    assert layers is not None
+    return {name: bits for name, forms in layers.items() for bits in BITS if forms[f"int{bits}"]["chosen"]}
 
 
 @pytest.mark.parametrize("budget", [3.0, 4.5, 6.0])
@@ -67,8 +70,34 @@ def test_other_methods_round_to_the_chosen_bits(tiny_bert: Path, tmp_path: Path)
     assert any((one[name] != other[name]).any() for name in one if name.endswith(".codes"))
 
 
-def test_a_budget_below_the_fewest_bits_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match=r"budget=bits:2: 2 bits in groups of 64 take 2\.28125 with their scales"):
-        Mixed(name="mixed", budget="bits:2", group_size=64, zero_point=True)
-    with pytest.raises(UserError, match=r"quant\.budget=weights_bytes:0\.01: 2 bits in every layer take more"):
-        written(tiny_bert, tmp_path, "budget=weights_bytes:0.01")
+@pytest.mark.parametrize(
+    "settings", [["embeddings=int4", "budget=weights_bytes:0.01"], ["budget=weights_bytes:0.01"], ["budget=bits:1"]]
+)
+def test_a_budget_that_is_too_small_names_the_smallest(settings: list[str], tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as refused:
+        written(tiny_bert, tmp_path / "refused", *settings)
+    asked, smallest = settings[-1], str(refused.value).rpartition(" at least ")[2]
+    assert str(refused.value) == f"quant.{asked}: 2 bits in every layer take more; give at least {smallest}"
+    with pytest.raises(UserError) as early:
+        quant = compose_parts("quant=mixed", *(f"quant.{one}" for one in settings)).quant
+        quant.check_shapes(empty_model(HEAD, AutoConfig.from_pretrained(tiny_bert)))
+    assert str(early.value) == str(refused.value)
+    bits = written(tiny_bert, tmp_path / "kept", *settings[:-1], f"budget={smallest}")
+    assert set(bits.values()) == {2}
+
+
+def test_the_artifact_says_what_each_layer_could_have(tiny_bert: Path, tmp_path: Path) -> None:
+    for sensitivity in ("measured", "gradient"):
+        folder = tmp_path / sensitivity
+        chosen = written(tiny_bert, folder, "budget=bits:4", f"sensitivity={sensitivity}", "group_size=32")
+        stored, layers = load_file(weights_file(folder)), read_description(folder).layer_map
+        assert layers is not None
+        for name, forms in layers.items():
+            candidates = {form: LayerCandidate(**one) for form, one in forms.items()}
+            assert list(candidates) == ["int2", "int3", "int4", "int8"]
+            assert [form for form, one in candidates.items() if one.chosen] == [f"int{chosen[name]}"]
+            took = sum(stored[f"{name}.{part}"].nbytes for part in ("codes", "scale", "zero_point"))
+            assert candidates[f"int{chosen[name]}"].bytes == took
+            for one in candidates.values():
+                assert isinstance(one.harm, Interval) == (sensitivity == "measured")
+                assert not isinstance(one.harm, Interval) or one.harm.low <= one.harm.value <= one.harm.high

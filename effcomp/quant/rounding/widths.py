@@ -1,26 +1,27 @@
-"""Choice of the bits of each layer: its harm measured, and an integer program.
+"""Choice of the bits of each layer: an integer program over their harms, which are taken to add up.
 
-The harm of a layer at a width is the Kullback-Leibler divergence of the predictions from the float model's, when this
-layer alone is rounded to nearest: the rise of the loss that is expected where the float model's predictions are true.
-No labels are needed. Harms are taken to add up. Imported where a model is encoded: it needs PyTorch.
+Imported where a model is encoded: it needs PyTorch.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import kl_div
+from torch import nn
 
 from effcomp.core.batches import Batch
 from effcomp.core.errors import UserError
+from effcomp.core.interval import Interval
+from effcomp.core.statistics import mean_interval
 from effcomp.quant.grid import Grid
-from effcomp.quant.grouped_tensors import encode_groups, packed_tensors
-from effcomp.quant.groups import Coded, quantize_groups
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.grouped_tensors import table_grid
+from effcomp.quant.rounding.sensitivity import estimate_harms, measure_harms
+from effcomp.quant.tensors import HEAD_MODULES, linear_layers, tables
+from effcomp.record.cost import LayerCandidate, LayerMap
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -30,72 +31,113 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 SAMPLES = 32
 """Calibration examples on which harms are measured."""
+Sizes = NDArray[np.int64]
 
 
-def choose_grids(quant: "Mixed", model: "PreTrainedModel", samples: Sequence[Batch]) -> dict[str, Grid]:
-    """Return the grid of each linear layer but the head's, by the layer's name.
+def choose_grids(
+    quant: "Mixed", model: "PreTrainedModel", samples: Sequence[Batch]
+) -> tuple[dict[str, Grid], LayerMap]:
+    """Return the grid of each linear layer but the head's, by the layer's name, and what it was chosen from.
 
     Raises:
         UserError: the budget is below what the fewest bits take, or the predictions are not finite.
     """
-    layers, candidates = linear_layers(model, skip=HEAD_MODULES), quant.candidates
-    harms = measure_harms(model, layers, candidates, samples[:SAMPLES])
+    check_budget(quant, model)
+    layers, candidates = coded_layers(model), quant.candidates
+    by_sample = None
+    if quant.sensitivity == "measured":
+        by_sample = measure_harms(model, layers, candidates, samples[:SAMPLES])
+        harms = by_sample.mean(axis=0)
+    else:
+        harms = estimate_harms(model, layers, candidates, samples[:SAMPLES])
     if not np.isfinite(harms).all():
         raise UserError(f"quant={quant.name}: the predictions on the calibration examples hold NaN or infinity")
-    sizes = np.array([[stored_bytes(layer, grid) for grid in candidates] for layer in layers.values()])
-    chosen = solve(harms, sizes, allowed_bytes(quant, model, layers))
-    if chosen is None:
-        raise UserError(f"quant.budget={quant.budget}: 2 bits in every layer take more; give a larger budget")
+    sizes = sizes_of(layers, candidates)
+    chosen = solve(harms, sizes, allowed_bytes(quant, model))
+    assert chosen is not None, "check_budget has found that the fewest bits fit"
     grids = {name: candidates[place] for name, place in zip(layers, chosen, strict=True)}
-    log.info("bits by layer: %s", {name: grid.bits for name, grid in grids.items()})
-    return grids
+    counts = Counter(grid.bits for grid in grids.values())
+    log.info("layers by width: %s", ", ".join(f"{counts[bits]} of int{bits}" for bits in sorted(counts)))
+    of_layers = harms[None] if by_sample is None else by_sample
+    return grids, layer_map(grids, candidates, of_layers, sizes)
 
 
-def measure_harms(
-    model: nn.Module, layers: Mapping[str, nn.Linear], candidates: Sequence[Grid], samples: Sequence[Batch]
-) -> NDArray[np.float64]:
-    """Return the harm of each layer on each grid, (layers, grids), in nats a prediction; the model stays as it is."""
-    harms = np.zeros((len(layers), len(candidates)))
-    for batch in samples:
-        expected = log_probabilities(model, batch)
-        for row, layer in enumerate(layers.values()):
-            weight = layer.weight.data
-            for column, grid in enumerate(candidates):
-                layer.weight.data = as_stored(quantize_groups(weight, grid)).weight(layer.in_features)
-                found = log_probabilities(model, batch)
-                harms[row, column] += float(kl_div(found, expected, reduction="batchmean", log_target=True))
-            layer.weight.data = weight
-    return harms / len(samples)
+def layer_map(
+    chosen: Mapping[str, Grid], candidates: Sequence[Grid], harms: NDArray[np.float64], sizes: Sizes
+) -> LayerMap:
+    """Return harm and bytes of each layer on each grid; harms have intervals over the samples, where there are several.
+
+    Args:
+        chosen: the grid of each layer.
+        harms: (samples, layers, grids).
+        sizes: (layers, grids).
+    """
+
+    def harm(row: int, column: int) -> Interval | float:
+        values = harms[:, row, column]
+        return mean_interval(values, seed=0) if len(values) > 1 else float(values[0])
+
+    return {
+        name: {
+            f"int{grid.bits}": LayerCandidate(
+                harm=harm(row, column), bytes=int(sizes[row, column]), chosen=grid == chosen[name]
+            )
+            for column, grid in enumerate(candidates)
+        }
+        for row, name in enumerate(chosen)
+    }
 
 
-def as_stored(coded: Coded) -> Coded:
-    """Return the codes with the scale that an artifact holds, in float32."""
-    return coded._replace(scale=coded.scale.bfloat16().float())
+def coded_layers(model: nn.Module) -> dict[str, nn.Linear]:
+    """Return the linear layers whose widths are chosen, by name."""
+    return linear_layers(model, skip=HEAD_MODULES)
 
 
-def log_probabilities(model: nn.Module, batch: Batch) -> Tensor:
-    """Return the logarithms of the probabilities of the model's predictions, (predictions, classes) float32."""
-    with torch.inference_mode():
-        logits = model(**{name: torch.from_numpy(ids) for name, ids in batch.items()}).logits
-    found: Tensor = logits.float().flatten(0, -2).log_softmax(-1)
-    return found
+def sizes_of(layers: Mapping[str, nn.Linear], candidates: Sequence[Grid]) -> Sizes:
+    """Return the bytes of each layer's weight on each grid, (layers, grids)."""
+    shapes = [(layer.out_features, layer.in_features) for layer in layers.values()]
+    return np.array([[grid.stored_bytes(*shape) for grid in candidates] for shape in shapes])
 
 
-def stored_bytes(layer: nn.Linear, grid: Grid) -> int:
-    """Return the bytes of the layer's weight on this grid."""
-    tensors = packed_tensors("", quantize_groups(layer.weight.detach(), grid), grid)
-    return sum(tensor.nbytes for tensor in tensors.values())
+def check_budget(quant: "Mixed", model: "PreTrainedModel") -> None:
+    """Raise UserError for a budget below what the fewest bits take; reads the model's shapes alone."""
+    least = int(sizes_of(coded_layers(model), quant.candidates[:1]).sum())
+    unit, _ = quant.limit
+    smallest = ceil(1e4 * (least + other_bytes(quant, model)) / unit_bytes(unit, model)) / 1e4
+    if least > allowed_bytes(quant, model):
+        reason = f"{quant.candidates[0].bits} bits in every layer take more"
+        raise UserError(f"quant.budget={quant.budget}: {reason}; give at least {unit}:{smallest:g}")
 
 
-def allowed_bytes(quant: "Mixed", model: nn.Module, layers: Mapping[str, nn.Linear]) -> float:
-    """Return the bytes that the weights of these layers may take."""
+def allowed_bytes(quant: "Mixed", model: nn.Module) -> float:
+    """Return the bytes that the weights of the layers may take together."""
     unit, number = quant.limit
+    return number * unit_bytes(unit, model) - other_bytes(quant, model)
+
+
+def unit_bytes(unit: str, model: nn.Module) -> float:
+    """Return the bytes of a budget of 1: one bit for each weight of the layers, or the float32 weights."""
     if unit == "bits":
-        return number / 8 * sum(layer.weight.numel() for layer in layers.values())
-    stored = encode_groups(model, quant.candidates[0], quant.embeddings)
-    others = sum(tensor.nbytes for name, tensor in stored.items() if name.rpartition(".")[0] not in layers)
-    others += sum(tensor.nbytes for name, tensor in stored.items() if name.endswith(".bias") and name[:-5] in layers)
-    return number * 4 * sum(parameter.numel() for parameter in model.parameters()) - others
+        return sum(layer.weight.numel() for layer in coded_layers(model).values()) / 8
+    return 4 * sum(parameter.numel() for parameter in model.parameters())
+
+
+def other_bytes(quant: "Mixed", model: nn.Module) -> int:
+    """Return the bytes in the budget of all that is not a weight of these layers: none of a budget of bits; the rest of
+    the file of one of weights_bytes, bfloat16 but for coded embeddings."""
+    if quant.limit[0] == "bits":
+        return 0
+    apart = {id(layer.weight) for layer in coded_layers(model).values()}
+    total = 0
+    if quant.embeddings != "bfloat16":
+        grid = table_grid(quant.group_size, quant.embeddings)
+        coded = {id(table.weight): table.weight for table in tables(model).values()}
+        total += sum(grid.stored_bytes(*weight.shape) for weight in coded.values())
+        apart |= coded.keys()
+    stored = model.state_dict().keys()
+    buffers = [buffer for name, buffer in model.named_buffers() if name in stored]
+    total += sum(2 * one.numel() for one in model.parameters() if id(one) not in apart)
+    return total + sum(one.numel() * (2 if one.is_floating_point() else one.element_size()) for one in buffers)
 
 
 def solve(harms: NDArray[np.float64], sizes: NDArray[np.int64], allowed: float) -> list[int] | None:

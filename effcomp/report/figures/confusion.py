@@ -7,11 +7,6 @@ from effcomp.report.figures.bars import DPI, wrapped
 from effcomp.report.rows import name
 
 
-def figures_of(record: Record) -> dict[str, Figure]:
-    """Return the figures of a single record, by name: the confusion matrix of a classifier."""
-    return {"confusion_matrix": confusion_figure(record)} if isinstance(record.quality, Quality) else {}
-
-
 def confusion_figure(record: Record, title: str | None = None) -> Figure:
     """Draw the confusion matrix with counts; rows are the true labels.
 
