@@ -77,6 +77,7 @@ RUNS: dict[str, Words] = {
     "finetune.patience=0": "greater than or equal to 1",
     "finetune=lora finetune.rank=0": "greater than or equal to 1",
     "finetune=distill finetune.teacher_share=0": "greater than 0",
+    "finetune=distill finetune.hidden_loss=-1": "greater than or equal to 0",
     "task.max_length=2": "greater than or equal to 4",
     "task.test_size=1": "greater than or equal to 5",
     "model.weights=none": "'pretrained' or 'random'",

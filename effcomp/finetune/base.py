@@ -16,7 +16,7 @@ from effcomp.tasks.base import Examples, Splits
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 LOG_FILE = "training.json"
 TrainingCurve = list[dict[str, Any]]
@@ -86,6 +86,9 @@ class Finetune(Component):
         Args:
             max_length: tokens of the longest text.
         """
+
+    def check_student(self, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> None:
+        """Raise UserError when a teacher cannot teach a model of this architecture that reads these tokens."""
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
         """Raise UserError when it cannot train a language model that reads these tokens."""

@@ -21,7 +21,7 @@ from effcomp.tasks.base import Examples, Splits, encode
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, Trainer
 
 TEACHER_BATCH = 64
 WAY_ON = "give the folder of a model trained on this task, as save_pretrained writes it (multirun/store/checkpoint/...)"
@@ -31,8 +31,8 @@ class DistillFinetune(FullFinetune):
     """Training of every parameter with soft targets (Hinton et al. 2015, "Distilling the Knowledge in a Neural
     Network", section 2).
 
-    A classifier's teacher reads every training text once, in its own tokens; a language model's teacher
-    reads each batch, and must have the student's tokenizer.
+    A classifier's teacher reads every training text once, in its own tokens; that of a language model, or of hidden
+    states, reads each batch, and must have the student's tokenizer.
     """
 
     id: ClassVar[str] = "finetune/distill"
@@ -43,6 +43,10 @@ class DistillFinetune(FullFinetune):
     """Divisor of both models' logits before the softmax; higher is softer."""
     teacher_share: Annotated[float, Field(gt=0, le=1)]
     """Share of the loss that the teacher's logits give; the labels give the rest."""
+    hidden_loss: Annotated[float, Field(ge=0)]
+    """Weight of the squared difference of hidden states, added to that loss; 0: none. Each of four layers of the
+    teacher teaches the layer of the model whose states are nearest at the time (effcomp.finetune.hidden_states), which
+    suits a model that has lost layers. The teacher then reads each batch, has the model's tokens, and is as wide."""
 
     def check(self) -> None:
         super().check()
@@ -77,6 +81,16 @@ class DistillFinetune(FullFinetune):
             raise UserError(f"{reason}; give at most {longest}, or another teacher")
         if splits.label_names:
             labels_order(config, splits.label_names, f"{whose}: its labels", WAY_ON)
+
+    def check_student(self, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> None:
+        if self.teacher is None or self.hidden_loss == 0:
+            return
+        theirs, _ = check_folder(self.teacher, "finetune.teacher", weights=False)
+        if theirs.hidden_size != config.hidden_size:
+            widths = f"{theirs.hidden_size} hidden features, the model that it teaches {config.hidden_size}"
+            reason = f"finetune.teacher={self.teacher} has {widths}"
+            raise UserError(f"{reason}; give finetune.hidden_loss=0, or a teacher as wide")
+        self.check_vocabulary(tokenizer)
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
         from transformers import AutoTokenizer
@@ -115,15 +129,16 @@ class DistillFinetune(FullFinetune):
 
         if self.teacher is None:
             return super().trainer(job, **settings)
+        teacher = None
         if job.head == "sequence_classification":
-            teacher = None
             settings["args"].label_names = ["labels", "teacher_logits"]
-        else:
+        if job.head != "sequence_classification" or self.hidden_loss > 0:
             teacher, _ = self.load(job)
         return DistillationTrainer(
             teacher=teacher,
             temperature=self.temperature,
             share=self.teacher_share,
+            hidden_loss=self.hidden_loss,
             causal=job.head == "causal_lm",
             **settings,
         )

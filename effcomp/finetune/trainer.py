@@ -18,6 +18,7 @@ from effcomp.core.batches import IGNORED
 from effcomp.core.errors import UserError
 from effcomp.core.private.trainer import CheckpointTrainer
 from effcomp.core.progress import Progress
+from effcomp.finetune.hidden_states import nearest_loss
 from effcomp.finetune.sampler import LengthGrouped, Share
 
 DIVERGED = 1000
@@ -138,24 +139,35 @@ class DistillationTrainer(GroupedTrainer):
 
         share * T^2 * KL(teacher / T, student / T) + (1 - share) * cross-entropy with the labels
 
-    over examples, or over the tokens that are predicted. The teacher's logits come with the batch as
-    `teacher_logits`, or from `teacher` itself.
+    over examples, or over the tokens that are predicted, plus hidden_loss * `nearest_loss`. The teacher's logits come
+    with the batch as `teacher_logits`, or from `teacher` itself.
     """
 
-    def __init__(self, *, teacher: PreTrainedModel | None, temperature: float, share: float, **settings: Any) -> None:
-        self.temperature, self.share = temperature, share
+    def __init__(
+        self,
+        *,
+        teacher: PreTrainedModel | None,
+        temperature: float,
+        share: float,
+        hidden_loss: float,
+        **settings: Any,
+    ) -> None:
+        self.temperature, self.share, self.hidden_loss = temperature, share, hidden_loss
         super().__init__(**settings)
         self.teacher = teacher.to(self.args.device).eval() if teacher is not None else None
 
     def mean_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         inputs = dict(inputs)
         wanted, labels = inputs.pop("teacher_logits", None), inputs["labels"]
-        outputs = model(**inputs)
+        states = {"output_hidden_states": True} if self.hidden_loss > 0 else {}
+        outputs, theirs = model(**inputs, **states), None
         logits = outputs.logits
-        if wanted is None:
-            assert self.teacher is not None, "the batch or the teacher has the logits"
+        if self.teacher is not None:
             with torch.no_grad():
-                wanted = self.teacher(**{name: value for name, value in inputs.items() if name != "labels"}).logits
+                theirs = self.teacher(**{name: one for name, one in inputs.items() if name != "labels"}, **states)
+        if wanted is None:
+            assert theirs is not None, "the batch or the teacher has the logits"
+            wanted = theirs.logits
             if self.causal:  # each position predicts the next token
                 logits, wanted, labels = logits[:, :-1], wanted[:, :-1], labels[:, 1:]
             predicted = labels != IGNORED
@@ -167,7 +179,11 @@ class DistillationTrainer(GroupedTrainer):
             log_target=True,
         )
         loss: torch.Tensor = self.share * self.temperature**2 * softened + (1 - self.share) * outputs.loss
-        return loss
+        if self.hidden_loss == 0:
+            return loss
+        assert theirs is not None, "the teacher of hidden states reads each batch"
+        mask = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))
+        return loss + self.hidden_loss * nearest_loss(outputs.hidden_states[1:], theirs.hidden_states[1:], mask)
 
 
 class KeepZeros(TrainerCallback):

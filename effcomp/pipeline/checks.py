@@ -19,6 +19,7 @@ from effcomp.finetune.qat import QuantAwareFinetune
 from effcomp.models.heads import HEADS, POSITIONS_AFTER_PAD, Head, empty_model, longest_sequence
 from effcomp.pipeline import tokens
 from effcomp.pipeline.emulation import check_emulated
+from effcomp.prune.base import as_recovery
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.runtimes.base import Runtime
@@ -167,9 +168,23 @@ def check_fit(run: "Run") -> None:
         check_blocks(parts.task.max_length, splits.test, tokenizer, head)
     if not parts.finetune.trains:
         parts.model.check_trained(head, store)
+    check_students(parts, parts.model.shape(store), tokenizer)
     if head != "sequence_classification":
         parts.finetune.check_vocabulary(tokenizer)
         parts.prune.check_vocabulary(tokenizer)
+
+
+def check_students(
+    parts: "Components", config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None"
+) -> None:
+    """Check that the teachers of the fine-tuning and of recoveries can teach this model."""
+    for part in nested(parts.finetune):
+        if isinstance(part, Finetune):
+            part.check_student(config, tokenizer)
+    with as_recovery():
+        for part in nested(parts.prune):
+            if isinstance(part, Finetune):
+                part.check_student(config, tokenizer)
 
 
 def count_parameters(head: Head, config: "PretrainedConfig") -> int:

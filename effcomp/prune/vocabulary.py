@@ -11,7 +11,7 @@ from pydantic import Field
 
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
-from effcomp.finetune.base import Job, TrainingCurve
+from effcomp.finetune.base import Finetune, Job, TrainingCurve
 from effcomp.finetune.distill import DistillFinetune
 from effcomp.models.base import Model
 from effcomp.models.costs import Costs
@@ -51,6 +51,14 @@ class Vocabulary(PruneAndRecover):
         return super().trains or self.then.trains
 
     @property
+    def recoveries(self) -> list[tuple[str, Finetune]]:
+        """Return the recovery after this pruning and that after the next, each with its setting."""
+        found = [("prune.recovery", self.recovery)]
+        if isinstance(self.then, PruneAndRecover):
+            found.append(("prune.then.recovery", self.then.recovery))
+        return found
+
+    @property
     def reshapes(self) -> bool:
         return self.then.reshapes
 
@@ -66,6 +74,10 @@ class Vocabulary(PruneAndRecover):
         super().check(model)
         if self.then.remaps_tokens:
             raise UserError(f"prune@prune.then={self.then.name}: the tokens are pruned already; choose another")
+        for setting, recovery in self.recoveries:
+            if isinstance(recovery, DistillFinetune) and recovery.hidden_loss > 0:
+                reason = "a teacher of hidden states must have the model's tokens, which are fewer after pruning"
+                raise UserError(f"{setting}.hidden_loss={recovery.hidden_loss}: {reason}; give 0")
         with as_nested():
             self.then.check(model)
 
@@ -84,8 +96,7 @@ class Vocabulary(PruneAndRecover):
             self.then.check_task(splits, head, max_length)
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
-        nested = getattr(self.then, "recovery", None)
-        for setting, recovery in (("prune.recovery", self.recovery), ("prune.then.recovery", nested)):
+        for setting, recovery in self.recoveries:
             if isinstance(recovery, DistillFinetune):
                 reason = "a teacher of a language model must have its tokens, which the model before pruning has not"
                 raise UserError(f"finetune@{setting}={recovery.name}: {reason}; use finetune@{setting}=full")

@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from effcomp.core.errors import UserError
+from effcomp.core.store import Store
 from effcomp.finetune.base import read_curve
+from effcomp.finetune.hidden_states import nearest_loss
 from effcomp.models.base import load_checkpoint
+from effcomp.models.depth import keep_layers
 from effcomp.pipeline.checks import check
 from tests.conftest import DATA, MOVIES, compose_parts
-from tests.training import train
+from tests.training import new_job, train
 
 HEAD = "sequence_classification"
 LEARN = ["finetune.epochs=40", "finetune.learning_rate=2e-3", "finetune.batch_size=16"]
@@ -124,3 +128,55 @@ def test_a_teacher_is_checked_as_the_model_is(small: list[str], tmp_path: Path) 
         taught.finetune.check_task(splits, HEAD, 129)
     with pytest.raises(UserError, match="its labels are negative, positive, those of the task bad, good"):
         taught.finetune.check_task(replace(splits, label_names=("bad", "good")), HEAD, 128)
+
+
+@pytest.mark.parametrize("lost", [(), (0,)])
+def test_hidden_states_follow_those_of_the_teacher(
+    lost: tuple[int, ...], small: list[str], teacher: Path, tmp_path: Path
+) -> None:
+    parts = compose_parts(
+        *small, "finetune=distill", f"finetune.teacher={teacher}", "finetune.hidden_loss=5.0", "seed=1", *LEARN
+    )
+    job = new_job(parts, HEAD, tmp_path / "student")
+    keep_layers(job.model, [index for index in range(2) if index not in lost])
+    taught, tokenizer = load_checkpoint(teacher, HEAD)
+    texts = tokenizer(list(job.examples.texts), padding=True, return_tensors="pt")
+
+    def distance() -> float:
+        with torch.inference_mode():
+            own, theirs = (
+                model.eval()(**texts, output_hidden_states=True).hidden_states[1:] for model in (job.model, taught)
+            )
+        return float(nearest_loss(own, theirs, texts["attention_mask"]))
+
+    before = distance()
+    parts.finetune.train(job)
+    assert distance() < 0.5 * before
+
+
+def test_each_teaching_layer_is_compared_with_the_nearest_one() -> None:
+    own = [torch.full((1, 3, 2), value) for value in (1.0, 5.0)]
+    theirs = [torch.full((1, 3, 2), value) for value in (9.0, 2.0, 9.0, 5.0, 9.0, 7.0, 9.0, 1.0)]
+    padded = [torch.cat([one, torch.full((1, 1, 2), 100.0 * place)], dim=1) for place, one in enumerate(theirs)]
+    found = nearest_loss([torch.cat([one, one[:, :1]], dim=1) for one in own], padded, torch.tensor([[1, 1, 1, 0]]))
+    assert float(found) == pytest.approx((1 + 0 + 4 + 0) / 4), "layers 2, 4, 6 and 8 teach, and padding does not"
+
+
+def test_a_teacher_of_hidden_states_has_the_width_and_the_tokens(
+    small: list[str], teacher: Path, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    def check_against(*changes: int) -> None:
+        parts = compose_parts(*small, "finetune=distill", f"finetune.teacher={teacher}", "finetune.hidden_loss=1")
+        config, tokenizer = parts.model.config(Store(tmp_path)), parts.model.tokenizer(Store(tmp_path))
+        for width in changes:
+            config.hidden_size = width
+        parts.finetune.check_student(config, AutoTokenizer.from_pretrained(tiny_gpt2) if not changes else tokenizer)
+
+    with pytest.raises(UserError, match=r"has 64 hidden features, .* 32; give finetune\.hidden_loss=0"):
+        check_against(32)
+    with pytest.raises(UserError, match="has another tokenizer than the model"):
+        check_against()
+    check_against(64)
+    parts = compose_parts(*small, "prune=vocabulary", "finetune@prune.recovery=distill", "prune.recovery.hidden_loss=1")
+    with pytest.raises(UserError, match=r"^prune\.recovery\.hidden_loss=1\.0: .*; give 0"):
+        parts.prune.check(parts.model)
