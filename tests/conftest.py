@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
+from tests.forked import forks
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -96,6 +98,8 @@ if "PYTEST_XDIST_WORKER" in os.environ and shutil.which("nvidia-smi") is None:
     os.environ["TMPDIR"] = tempfile.tempdir = TEMPORARY.name
 RATES = Path(TEMPORARY.name) / "rates"
 RATES.mkdir()
+
+PATIENCE_S = 300
 
 SMALL = [
     *("bench.pairs=1", "bench.turns=6", "bench.seconds=0", "bench.turn_ms=5", "bench.warmup_turns=1"),
@@ -285,21 +289,26 @@ def put_machine_rates_in(store: Path) -> None:
 
 
 def run_effcomp(
-    *arguments: str, cwd: Path, module: str = "effcomp.run", root: Path = ROOT, own: Path | None = None
+    *arguments: str, cwd: Path, module: str = "effcomp.run", root: Path | None = None, own: Path | None = None
 ) -> Ran:
-    """`python -m effcomp.run ...` in a folder of its own, of the checkout in `root`.
+    """`python -m effcomp.run ...` in a folder of its own.
 
     Args:
+        root: the checkout whose command Python starts, with all its imports; without one it is this checkout's, in a
+            forked process that has imported them (tests/forked.py).
         own: a folder with modules of the user's.
     """
     with machine_rates_in(cwd / "multirun/store"):
+        if root is None:
+            answer = forks().run(module, list(arguments), cwd, own, PATIENCE_S)
+            return Ran(answer["code"], answer["stdout"], answer["stderr"])
         done = subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=cwd,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(map(str, filter(None, [root, own])))},
+            env=os.environ | {"PYTHONPATH": str(root)},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE_S,
             check=False,
         )
     return Ran(done.returncode, done.stdout, done.stderr)

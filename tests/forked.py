@@ -1,22 +1,73 @@
 """Commands of effcomp, each in a process forked from one that has imported what they need: `python -m tests.forked`.
 
-It answers lines of JSON on standard input, {"module", "arguments", "folder"}, with lines of JSON. A forked process is
-as fresh as one that Python starts, but for the imports; what those took is in the answer. Seconds are the processor's,
-which another process on this machine does not change; a command that waits for longer than PATIENCE_S is killed.
+It answers lines of JSON on standard input, the arguments of `answer`, with lines of JSON. A forked process has its own
+folder, environment, standard output and exit code, and is as fresh as one that Python starts, but for the imports. What
+those took is in the answer. Seconds are the processor's, which another process on this machine does not change. The
+processes that a command starts itself (a sweep's job, the measured ones) are Python's own.
 """
 
+import atexit
 import gc
 import json
 import os
+import random
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-PATIENCE_S = 30
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Forks:
+    """Client of the process that forks."""
+
+    def __init__(self) -> None:
+        """Start it."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.forked"],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, module: str, arguments: list[str], cwd: Path, own: Path | None, patience_s: int) -> dict[str, Any]:
+        """Run `main` of a module in the folder `cwd`, with this process's environment; return its exit code, what it
+        printed, and the processor seconds that it and its imports took.
+
+        Args:
+            own: a folder with modules of the user's.
+            patience_s: it is killed when it takes longer.
+        """
+        path = {"PYTHONPATH": os.pathsep.join(map(str, filter(None, [ROOT, own])))}
+        asked = {"module": module, "arguments": arguments, "cwd": str(cwd), "patience_s": patience_s}
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps({**asked, "environment": os.environ | path}) + "\n")
+        self.process.stdin.flush()
+        answered: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answered
+
+    def close(self) -> None:
+        """End it by closing its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+@cache
+def forks() -> Forks:
+    """Return the one of this process, started when it is first needed."""
+    started = Forks()
+    atexit.register(started.close)
+    return started
 
 
 def main() -> None:
@@ -29,49 +80,67 @@ def main() -> None:
 
 
 def import_all() -> None:
+    import matplotlib.image  # noqa: F401
+    import mlflow.pyfunc  # noqa: F401
+    import sklearn.model_selection  # noqa: F401
     import transformers.models.bert.modeling_bert
     import transformers.models.gpt2.modeling_gpt2  # noqa: F401
 
+    import effcomp.__main__
+    import effcomp.command.check
+    import effcomp.command.find
+    import effcomp.command.predict
     import effcomp.command.upload
+    import effcomp.evaluate.classification
     import effcomp.finetune.distill
+    import effcomp.finetune.trainer
     import effcomp.models.packaged
     import effcomp.pipeline.compose
     import effcomp.pipeline.run
     import effcomp.report.__main__
     import effcomp.report.build
+    import effcomp.report.figures.confusion
     import effcomp.run
     import effcomp.tasks.movie_reviews
     import effcomp.tracking.mlflow_runs  # noqa: F401
 
 
-def answer(module: str, arguments: list[str], folder: str) -> dict[str, Any]:
-    """Run a command in `folder`/work; what it printed and how it ended."""
-    place = Path(folder)
-    (place / "work").mkdir()
-    child = os.fork()
-    if child == 0:
-        run(module, arguments, place)
-    signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
-    signal.alarm(PATIENCE_S)
-    _, status, used = os.wait4(child, 0)
-    signal.alarm(0)
-    printed = {name: (place / name).read_text() for name in ("stdout", "stderr")}
+def answer(module: str, arguments: list[str], cwd: str, environment: dict[str, str], patience_s: int) -> dict[str, Any]:
+    """Fork a process that runs a command; return what it printed and how it ended."""
+    with tempfile.TemporaryFile("r+") as out, tempfile.TemporaryFile("r+") as err:
+        child = os.fork()
+        if child == 0:
+            os.chdir(cwd)
+            for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), out.fileno(), err.fileno())):
+                os.dup2(file, number)
+            os.environ.clear()
+            os.environ.update(environment)
+            run(module, arguments)
+        signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+        signal.alarm(patience_s)
+        _, status, used = os.wait4(child, 0)
+        signal.alarm(0)
+        printed = {name: file.read() for name, file in (("stdout", out), ("stderr", err)) if file.seek(0) == 0}
     return {"code": os.waitstatus_to_exitcode(status), "seconds": used.ru_utime + used.ru_stime, **printed}
 
 
-def run(module: str, arguments: list[str], place: Path) -> None:
-    os.chdir(place / "work")
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        os.dup2(os.open(place / name, os.O_WRONLY | os.O_CREAT), number)
-    sys.argv = [module, *arguments]
+def run(module: str, arguments: list[str]) -> None:
+    """Do what Python does for `python -m MODULE ARGUMENTS`, and end this process."""
+    random.seed()
+    tempfile.tempdir = None  # TMPDIR may be another one
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    sys.path[:1] = [str(Path.cwd()), *os.environ["PYTHONPATH"].split(os.pathsep)[1:]]
+    name = f"{module}.__main__" if hasattr(sys.modules.get(module), "__path__") else module
+    sys.argv = [str(sys.modules[name].__file__), *arguments]
     code: Any = 0
     try:
-        sys.modules[module].main()  # as `python -m` does
+        sys.modules[name].main()
     except SystemExit as end:
-        code = end.code
+        code = end.code or 0
     except BaseException:
         traceback.print_exc()
         code = 1
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

