@@ -14,8 +14,9 @@ from effcomp.core.errors import Skipped
 from effcomp.models.base import load_checkpoint
 from effcomp.models.blocks import shrink
 from effcomp.quant.ggml import quantize
-from tests.conftest import GROUPED, write_small
+from tests.conftest import write_small
 from tests.runtimes.test_engines import batch
+from tests.tiny_models import GROUPED
 
 LLAMA = {**GROUPED, "vocab_size": 300, "hidden_size": 64}
 
@@ -97,8 +98,8 @@ def test_what_llama_cpp_does_not_compute_is_refused_in_one_line(config: Any, hea
 
 @pytest.mark.parametrize("kind", ["Mistral", "Qwen2", "Qwen3", "Gemma"])
 def test_other_decoders_say_what_transformers_says(kind: str, tiny_gpt2: Path, tmp_path: Path) -> None:
-    from tests.conftest import write_decoder
     from tests.runtimes.test_llama_cpp import load_gguf, write_gguf
+    from tests.tiny_models import write_decoder
 
     own = {"Mistral": {"sliding_window": None}, "Qwen3": {"head_dim": 16}, "Gemma": {"head_dim": 16}}.get(kind, {})
     source = tmp_path / "model"
