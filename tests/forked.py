@@ -141,8 +141,9 @@ def run(module: str, arguments: list[str]) -> None:
         traceback.print_exc()
         code = 1
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if not stream.closed:  # by the command
+            stream.flush()
     os._exit(code)
 
 
