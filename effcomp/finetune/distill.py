@@ -83,6 +83,8 @@ class DistillFinetune(FullFinetune):
             labels_order(config, splits.label_names, f"{whose}: its labels", WAY_ON)
 
     def check_student(self, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> None:
+        from transformers import AutoTokenizer
+
         if self.teacher is None or self.hidden_loss == 0:
             return
         theirs, _ = check_folder(self.teacher, "finetune.teacher", weights=False)
@@ -91,6 +93,10 @@ class DistillFinetune(FullFinetune):
             reason = f"finetune.teacher={self.teacher} has {widths}"
             raise UserError(f"{reason}; give finetune.hidden_loss=0, or a teacher as wide")
         self.check_vocabulary(tokenizer)
+        read = AutoTokenizer.from_pretrained(self.teacher).model_input_names
+        if tokenizer is not None and (unread := set(tokenizer.model_input_names) - set(read)):
+            reason = f"finetune.teacher={self.teacher} reads no {min(unread)}, which the model that it teaches reads"
+            raise UserError(f"{reason}; give finetune.hidden_loss=0, or a teacher of its architecture")
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
         from transformers import AutoTokenizer

@@ -1,5 +1,7 @@
 """Distillation: what the teacher knows reaches a student that is given no labels."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -177,6 +179,16 @@ def test_a_teacher_of_hidden_states_has_the_width_and_the_tokens(
     with pytest.raises(UserError, match="has another tokenizer than the model"):
         check_against()
     check_against(64)
+    shutil.copytree(teacher, tmp_path / "fewer")
+    settings = tmp_path / "fewer/tokenizer_config.json"
+    names = {"model_input_names": ["input_ids", "attention_mask"]}
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | names))
+    fewer = compose_parts(
+        *small, "finetune=distill", f"finetune.teacher={tmp_path / 'fewer'}", "finetune.hidden_loss=1"
+    )
+    config, own = fewer.model.config(Store(tmp_path)), fewer.model.tokenizer(Store(tmp_path))
+    with pytest.raises(UserError, match=r"reads no token_type_ids, .*; give finetune\.hidden_loss=0"):
+        fewer.finetune.check_student(config, own)
     parts = compose_parts(*small, "prune=vocabulary", "finetune@prune.recovery=distill", "prune.recovery.hidden_loss=1")
     with pytest.raises(UserError, match=r"^prune\.recovery\.hidden_loss=1\.0: .*; give 0"):
         parts.prune.check(parts.model)
