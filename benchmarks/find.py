@@ -72,6 +72,7 @@ class Folder:
                 said, _ = running.communicate(timeout=max(0.0, self.ends - time.monotonic()))
             except subprocess.TimeoutExpired:
                 running.send_signal(signal.SIGINT)
+                running.communicate()
                 print("the time is over: the same command goes on here", file=sys.stderr)
                 sys.exit(LATER)
         if not said:

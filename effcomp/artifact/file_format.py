@@ -55,12 +55,22 @@ class Format(ABC):
     name: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()
     """Libraries that writing it needs, by import name."""
+    exports: ClassVar[bool] = False
+    """True for a graph: `export` writes it in float32, and `write` rewrites it into a number format."""
+
+    def export(self, source: Source, folder: Path) -> None:  # noqa: B027
+        """Write the float32 graph into the folder, where the format is one.
+
+        Raises:
+            UserError: it does not compute what the model computes.
+        """
 
     @abstractmethod
     def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
         """Write the weights into the folder, in this number format.
 
         Args:
+            folder: has the float32 graph, where the format is one.
             samples: `quant.calibration_samples` training examples, each a batch of one.
         """
 

@@ -7,6 +7,7 @@ tokenizer files   so that the folder can be used alone
 """
 
 import json
+import shutil
 from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
@@ -41,6 +42,8 @@ class Trained(NamedTuple):
     tokenizer: "PreTrainedTokenizerBase | None"
     """None for an architecture that has none (random weights)."""
     head: Head
+    exported: Path | None = None
+    """Folder with its float32 graph (`export_graph`), for formats that begin with one; None: to be exported."""
 
 
 class Compression(NamedTuple):
@@ -66,10 +69,8 @@ def write_artifact(
     Raises:
         UserError: what was written does not compute what the model computes.
     """
-    (model, tokenizer, head), (prune, quant, form) = trained, compression
-    probes = probe(model.eval(), examples)
-    check_padding(model, probes)
-    unify_linear(model)
+    (model, tokenizer, head, exported), (prune, quant, form) = trained, compression
+    source = source_of(trained, examples)
     parameters = list(model.parameters())
     description = Description(
         schema=SCHEMA,
@@ -82,10 +83,13 @@ def write_artifact(
     )
     stopwatch = Stopwatch()
     layers = quant.round_layers(model, samples)
-    columns = COLUMNS
-    if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
-        columns = tuple(tokenizer.model_input_names)
-    form.write(Source(model.eval(), head, columns, probes), quant, samples, folder)
+    model.eval()
+    if exported is not None:
+        for file in form.files(exported):
+            shutil.copyfile(file, folder / file.name)
+    else:
+        form.export(source, folder)
+    form.write(source, quant, samples, folder)
     layer_map = None
     if layers is not None:
         layer_map = {name: {form: one.model_dump() for form, one in forms.items()} for name, forms in layers.items()}
@@ -96,7 +100,31 @@ def write_artifact(
     (folder / ARTIFACT_FILE).write_text(json.dumps(asdict(description), indent=1) + "\n")
     if isinstance(form, Safetensors) and not writer(quant, TensorLowering).applies_to:  # float32
         loaded = load_artifact(folder)
-        check_agreement(probes, lambda batch: logits_of(loaded, batch), "the artifact that was written")
+        check_agreement(source.probes, lambda batch: logits_of(loaded, batch), "the artifact that was written")
+
+
+def export_graph(trained: Trained, form: Format, examples: list[Batch], folder: Path) -> None:
+    """Write the float32 graph that all number formats of this model begin with.
+
+    Args:
+        examples: batches on which its logits are compared with the model's.
+
+    Raises:
+        UserError: what was written does not compute what the model computes.
+    """
+    form.export(source_of(trained, examples), folder)
+
+
+def source_of(trained: Trained, examples: list[Batch]) -> Source:
+    """Prepare a model for writing, in place: in eval mode, with linear layers of one class."""
+    model, tokenizer, head, _ = trained
+    probes = probe(model.eval(), examples)
+    check_padding(model, probes)
+    unify_linear(model)
+    columns = COLUMNS
+    if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
+        columns = tuple(tokenizer.model_input_names)
+    return Source(model, head, columns, probes)
 
 
 def import_libraries(folder: Path) -> None:

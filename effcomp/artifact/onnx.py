@@ -35,11 +35,10 @@ class Onnx(Format):
 
     name: ClassVar[str] = "onnx"
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")
+    exports: ClassVar[bool] = True
 
-    def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
+    def export(self, source: Source, folder: Path) -> None:
         import torch
-
-        from effcomp.artifact.graph import calibration_inputs
 
         with torch.no_grad(), refusing("ONNX Runtime", source.model):
             cached = source.head == "causal_lm" and takes_cache(source.model.config, self.name)
@@ -61,8 +60,15 @@ class Onnx(Format):
         program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
         with refusing("ONNX Runtime", source.model):
             check_agreement(source.probes, answers_of(folder / GRAPH_FILE, source.head), "ONNX Runtime")
-        names = set(exported.input_names)
-        calibration = [with_empty_cache(exported.empty, one) for one in calibration_inputs(samples, source.head, names)]
+
+    def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
+        from effcomp.artifact.graph import calibration_inputs
+
+        calibration: list[Batch] = []
+        if samples:
+            session = session_of(folder / GRAPH_FILE)
+            names, empty = {entry.name for entry in session.get_inputs()}, cache_inputs(session)
+            calibration = [with_empty_cache(empty, one) for one in calibration_inputs(samples, source.head, names)]
         writer(quant, OnnxLowering).rewrite(quant, folder / GRAPH_FILE, calibration)
 
     def files(self, folder: Path) -> list[Path]:
@@ -89,8 +95,6 @@ class Export:
     input_names: list[str]
     output_names: list[str]
     shapes: dict[str, Any]
-    empty: dict[str, tuple[int, int]]
-    """Heads and features of each input of the cache, by its name."""
 
 
 def export(source: Source) -> Export:
@@ -101,7 +105,7 @@ def export(source: Source) -> Export:
 
     inputs = example_inputs(source)
     shapes = {name: dict.fromkeys(range(tensor.ndim), Dim.DYNAMIC) for name, tensor in inputs.items()}
-    return Export(graph_of(source.model), inputs, list(inputs), ["logits"], shapes, {})
+    return Export(graph_of(source.model), inputs, list(inputs), ["logits"], shapes)
 
 
 def cached_export(model: "PreTrainedModel") -> Export:
@@ -117,7 +121,7 @@ def cached_export(model: "PreTrainedModel") -> Export:
     shapes["past"] = [{0: Dim.DYNAMIC, 2: Dim.DYNAMIC} for _ in sizes]
     past = [f"{PAST}{number}" for number in range(len(sizes))]
     present = [f"{PRESENT}{number}" for number in range(len(sizes))]
-    return Export(graph, inputs, [*INPUTS, *past], ["logits", *present], shapes, dict(zip(past, sizes, strict=True)))
+    return Export(graph, inputs, [*INPUTS, *past], ["logits", *present], shapes)
 
 
 def with_empty_cache(empty: Mapping[str, tuple[int, int]], batch: Batch) -> Batch:
@@ -140,13 +144,18 @@ def cache_inputs(session: "InferenceSession") -> dict[str, tuple[int, int]]:
     }
 
 
-def answers_of(file: Path, head: Head) -> "Callable[[Batch], NDArray[np.float32]]":
-    """Return the function from a batch to the logits that ONNX Runtime computes with this graph, of every position."""
+def session_of(file: Path) -> "InferenceSession":
+    """Load a graph on the CPU, without ONNX Runtime's warnings."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def answers_of(file: Path, head: Head) -> "Callable[[Batch], NDArray[np.float32]]":
+    """Return the function from a batch to the logits that ONNX Runtime computes with this graph, of every position."""
+    session = session_of(file)
     names = {entry.name for entry in session.get_inputs()}
 
     def answer(batch: Batch) -> "NDArray[np.float32]":

@@ -31,14 +31,15 @@ class OpenVino(Format):
 
     name: ClassVar[str] = "openvino"
     packages: ClassVar[tuple[str, ...]] = ("openvino", "nncf")
+    exports: ClassVar[bool] = True
 
-    def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
+    def export(self, source: Source, folder: Path) -> None:
         # The converter and NNCF report their use over the network, unless this package is missing.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         import openvino
         import torch
 
-        from effcomp.artifact.graph import calibration_inputs, example_inputs, graph_of
+        from effcomp.artifact.graph import example_inputs, graph_of
         from effcomp.artifact.stateful import stateful_model
 
         with torch.no_grad(), warnings.catch_warnings(), kept_log_level(), refusing("OpenVINO", source.model):
@@ -48,11 +49,23 @@ class OpenVino(Format):
             else:
                 converted = openvino.convert_model(graph_of(source.model), example_input=example_inputs(source))
             check_agreement(source.probes, answers_of(converted, source.head), "OpenVINO")
-        lowered = writer(quant, OpenVinoLowering)
-        names = {name for entry in converted.inputs for name in entry.names}
-        converted = lowered.rewrite(quant, converted, calibration_inputs(samples, source.head, names))
-        halves = lowered.compute_dtype in {"bfloat16", "float16"}
-        openvino.save_model(converted, folder / GRAPH_FILE, compress_to_fp16=halves)
+        openvino.save_model(converted, folder / GRAPH_FILE, compress_to_fp16=False)
+
+    def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
+        import openvino
+
+        from effcomp.artifact.graph import calibration_inputs
+
+        lowered, scratch = writer(quant, OpenVinoLowering), folder / "rewritten"
+        with kept_log_level():
+            exported = openvino.Core().read_model(folder / GRAPH_FILE)
+            names = {name for entry in exported.inputs for name in entry.names}
+            rewritten = lowered.rewrite(quant, exported, calibration_inputs(samples, source.head, names))
+            halves = lowered.compute_dtype in {"bfloat16", "float16"}
+            openvino.save_model(rewritten, scratch / GRAPH_FILE, compress_to_fp16=halves)
+        for name in (GRAPH_FILE, WEIGHTS_FILE):  # the graph that was read keeps its own file mapped
+            (scratch / name).replace(folder / name)
+        scratch.rmdir()
 
     def files(self, folder: Path) -> list[Path]:
         return [folder / GRAPH_FILE, folder / WEIGHTS_FILE]

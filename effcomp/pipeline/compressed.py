@@ -6,7 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effcomp.artifact.folder import Compression, Trained, write_artifact
+from effcomp.artifact.folder import Compression, Trained, export_graph, write_artifact
 from effcomp.core import device_lock
 from effcomp.core.code_key import code_key
 from effcomp.core.store import Entry
@@ -36,11 +36,32 @@ def artifact(run: "Run", checkpoint: Entry) -> Entry:
     }
 
     def build(folder: Path) -> None:
+        exported = graph(run, checkpoint) if form.exports and not quant.rounds else None
         log.info("compressing: prune=%s, quant=%s, as %s", prune.name, quant.name, form.name)
         model, tokenizer = load_checkpoint(checkpoint.path, run.head)
         with device_lock.shared(run.device):
-            trained, compression = Trained(model, tokenizer, run.head), Compression(prune, quant, form)
-            write_artifact(trained, compression, samples, examples, folder)
+            trained = Trained(model, tokenizer, run.head, exported.path if exported is not None else None)
+            write_artifact(trained, Compression(prune, quant, form), samples, examples, folder)
             signature.write(folder)
 
     return run.store.get("artifact", key, build)
+
+
+def graph(run: "Run", checkpoint: Entry) -> Entry:
+    """Export the model into the float32 graph that all of its number formats begin with."""
+    form = run.components.runtime.format
+    key = {
+        "checkpoint": checkpoint.hash,
+        "format": form.name,
+        "head": run.head,
+        "code": code_key(__name__, type(form).__module__),
+        "libraries": {name: version(name) for name in ("torch", "transformers", *form.packages)},
+    }
+
+    def build(folder: Path) -> None:
+        log.info("exporting as %s", form.name)
+        model, tokenizer = load_checkpoint(checkpoint.path, run.head)
+        with device_lock.shared(run.device):
+            export_graph(Trained(model, tokenizer, run.head), form, few(run), folder)
+
+    return run.store.get("exported", key, build)

@@ -34,6 +34,11 @@ class Quant(Component):
         """Number of training examples that the format is fitted to."""
         return 0
 
+    @property
+    def rounds(self) -> bool:
+        """Tell whether `round_layers` changes the model."""
+        return type(self).round_layers is not Quant.round_layers
+
     def check_config(self, config: "PretrainedConfig") -> None:
         """Raise Skipped when the format's codes cannot be chosen for a model of this architecture; most can."""
 

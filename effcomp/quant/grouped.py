@@ -65,6 +65,10 @@ class Grouped(Quant):
     def calibration_samples(self) -> int:
         return self.samples if self.rounding in CALIBRATED else 0
 
+    @property
+    def rounds(self) -> bool:
+        return self.rounding != "nearest"
+
     def check_config(self, config: "PretrainedConfig") -> None:
         if self.rounding == "learned" and config.model_type not in ARCHITECTURES:
             known = f"it needs an architecture of {', '.join(ARCHITECTURES)}, and this is {config.model_type}"

@@ -66,6 +66,10 @@ class Mixed(Grouped):
     def calibration_samples(self) -> int:
         return self.samples
 
+    @property
+    def rounds(self) -> bool:
+        return True
+
     def check_shapes(self, model: "PreTrainedModel") -> None:
         from effcomp.models.linear import unify_linear
         from effcomp.quant.rounding.widths import check_budget
