@@ -42,7 +42,8 @@ class Bench(Component):
     server_p99_ms: Annotated[float, Field(gt=0)]
     """Upper bound of the 99th percentile of latency in the server scenario, in milliseconds."""
     energy_seconds: Annotated[float, Field(ge=0)]
-    """Time of work for the energy counter, where there is one, in seconds; 0: energy is not measured."""
+    """Time of work for the energy counter, where there is one, in seconds, shared by `pairs`; 0: energy is not
+    measured."""
     noninferiority_margin: Annotated[float, Field(gt=0, lt=1)]
     """"Not worse" means: accuracy is lower by less than this (0.005 is half a point), with 95 % confidence."""
     trace_interval_s: Annotated[float, Field(gt=0)]

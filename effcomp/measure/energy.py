@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effcomp.core.device import Device, nvml_handle
+from effcomp.measure.bench import Bench
+from effcomp.measure.client import Worker
+from effcomp.measure.trace import Trace
+from effcomp.record import Energy
 
 POWERCAP = Path("/sys/class/powercap")
 IDLE_SECONDS = 2.0
+POWER_INTERVAL_S = 0.1
+"""Interval between readings of power, in seconds; NVML averages over a tenth of a second or more."""
 
 
 @dataclass(frozen=True)
@@ -74,3 +80,38 @@ def idle_power_w(counter: Counter, seconds: float = IDLE_SECONDS) -> float:
     start, before = time.monotonic(), counter.joules()
     time.sleep(seconds)
     return (counter.joules() - before) / (time.monotonic() - start)
+
+
+@dataclass(frozen=True)
+class Idle:
+    """State of the machine before effcomp starts a process."""
+
+    counter: Counter | str
+    power_w: float | None
+
+
+def watch_idle(bench: Bench, device: Device) -> Idle:
+    """Measure the idle power, where there is a counter and energy is to be measured."""
+    if bench.energy_seconds == 0:
+        return Idle("bench.energy_seconds is 0", None)
+    counter = energy_counter(device)
+    return Idle(counter, None if isinstance(counter, str) else idle_power_w(counter))
+
+
+def energy_per_sample(worker: Worker, bench: Bench, device: Device, idle: Idle) -> Energy:
+    """Measure the energy above idle of work at the largest batch size, in joules per sample; bench.pairs share the
+    time."""
+    if isinstance(idle.counter, str):
+        return Energy(energy_per_sample_j=f"unavailable: {idle.counter}")
+    assert idle.power_w is not None, "where there is a counter the idle power was measured"
+    before = idle.counter.joules()
+    with Trace(worker.pid, POWER_INTERVAL_S, device) as trace:
+        work = worker.ask("work", batch_size=max(bench.batch_sizes), seconds=bench.energy_seconds / bench.pairs)
+    used = idle.counter.joules() - before - idle.power_w * work["seconds"]
+    peak = max((sample.gpu.power_w for sample in trace.samples if sample.gpu is not None), default=None)
+    return Energy(
+        energy_per_sample_j=used / work["samples"],
+        counter=idle.counter.name,
+        idle_power_w=idle.power_w,
+        peak_power_w=peak,
+    )

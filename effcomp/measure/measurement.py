@@ -9,20 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.core import machine
-from effcomp.core.device import Device
 from effcomp.core.pairs import BetweenPairs
 from effcomp.core.processors import ComputeDtype
-from effcomp.measure import energy, roofline
+from effcomp.measure import roofline
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Worker
 from effcomp.measure.conditions import conditions
 from effcomp.measure.kernels import executed_kernels
 from effcomp.measure.pair import Pair
 from effcomp.measure.quiet import Patience
-from effcomp.measure.speed import OverPairs, batch_speed, generation_speed, row_over_pairs
+from effcomp.measure.speed import OverPairs, batch_speed, energy_over_pairs, generation_speed, row_over_pairs
 from effcomp.measure.stopping import looks, stopping
 from effcomp.measure.timing import Timed
-from effcomp.measure.trace import Trace
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import (
     BatchSpeed,
@@ -41,8 +39,6 @@ from effcomp.record.trace import Sample
 log = logging.getLogger(__name__)
 
 SCENARIO_SECONDS = 2.0
-POWER_INTERVAL_S = 0.1
-"""Interval between readings of power, in seconds; NVML averages over a tenth of a second or more."""
 Times = dict[str, NDArray[np.float64]]
 
 
@@ -62,32 +58,15 @@ class Measured:
     """Time of every call in milliseconds, (turns, calls), by pair, call and side: `pair_1.batch_32.variant`."""
 
 
-@dataclass(frozen=True)
-class Idle:
-    """State of the machine before effcomp starts a process."""
-
-    counter: energy.Counter | str
-    power_w: float | None
-
-
 class MachineFacts(NamedTuple):
     """Facts about the machine that a measurement needs."""
 
-    idle: Idle
     rates_of: Callable[[Worker], dict[str, float]]
     """Measures the machine's rates in a worker; called after the worker's own memory was read."""
     patience: Patience
     """Waiting for a quiet machine before each pair."""
     between: Mapping[str, BetweenPairs]
     """Known deviations between pairs, by the name of the number (`effcomp.pipeline.between`)."""
-
-
-def watch_idle(bench: Bench, pair: Pair) -> Idle:
-    """Measure the idle power, where there is a counter and energy is to be measured."""
-    if bench.energy_seconds == 0:
-        return Idle("bench.energy_seconds is 0", None)
-    counter = energy.energy_counter(pair.device)
-    return Idle(counter, None if isinstance(counter, str) else energy.idle_power_w(counter))
 
 
 def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFacts, seed: int) -> Measured:
@@ -101,7 +80,6 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
     speeds = {size: batch_speed([one.batches[size] for one in timed], size, over) for size in bench.batch_sizes}
     generations = [one.generation for one in timed if one.generation is not None]
     ran_scenarios = scenarios(pair.variant, bench, seed)
-    used = energy_per_sample(pair.variant, bench, pair.device, facts.idle)
     kernels = executed_kernels(pair)
     rates = facts.rates_of(pair.baseline)
     side = pair.sides[1]
@@ -121,7 +99,7 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
             stopping=stopping(timed, bench),
         ),
         memory=row_over_pairs([one.memory for one in timed], "memory", over),
-        energy=used,
+        energy=energy_over_pairs([one.energy for one in timed], over),
         load=row_over_pairs([one.load for one in timed], "load", over),
         machine=machine_of(pair, rates),
         kernels=kernels,
@@ -203,21 +181,3 @@ def scenarios(worker: Worker, bench: Bench, seed: int) -> Scenarios | None:
         if served["result"]["requests_per_s"] > 0:
             found["server_p99_ms"] = served["result"]["p99_ms"]
     return Scenarios(**found)
-
-
-def energy_per_sample(worker: Worker, bench: Bench, device: Device, idle: Idle) -> Energy:
-    """Measure the energy above idle of work at the largest batch size, in joules per sample."""
-    if isinstance(idle.counter, str):
-        return Energy(energy_per_sample_j=f"unavailable: {idle.counter}")
-    assert idle.power_w is not None, "where there is a counter the idle power was measured"
-    before = idle.counter.joules()
-    with Trace(worker.pid, POWER_INTERVAL_S, device) as trace:
-        work = worker.ask("work", batch_size=max(bench.batch_sizes), seconds=bench.energy_seconds)
-    used = idle.counter.joules() - before - idle.power_w * work["seconds"]
-    peak = max((sample.gpu.power_w for sample in trace.samples if sample.gpu is not None), default=None)
-    return Energy(
-        energy_per_sample_j=used / work["samples"],
-        counter=idle.counter.name,
-        idle_power_w=idle.power_w,
-        peak_power_w=peak,
-    )

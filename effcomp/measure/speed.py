@@ -9,7 +9,7 @@ from effcomp.core.interval import Interval
 from effcomp.core.pairs import PRIOR, BetweenPairs, over_pairs, pairs_interval
 from effcomp.measure.pair import PairedTimes
 from effcomp.measure.timing import Timed
-from effcomp.record import BatchSpeed, Generation, Pairs, Row
+from effcomp.record import BatchSpeed, Energy, Generation, Pairs, Row
 from effcomp.record.speed import Number
 
 R = TypeVar("R", bound=Row)
@@ -78,6 +78,16 @@ def generation_speed(pairs: Sequence[PairedTimes], over: OverPairs) -> Generatio
         decode_speedup_pairs=over.row("generation.decode_speedup"),
         **over.intervals("generation"),
     )
+
+
+def energy_over_pairs(rows: Sequence[Energy], over: OverPairs) -> Energy:
+    """Return the energy of a sample over pairs, and the highest power of all."""
+    joules = [row.energy_per_sample_j for row in rows if isinstance(row.energy_per_sample_j, float)]
+    if not joules:
+        return rows[0]
+    peaks = [row.peak_power_w for row in rows if row.peak_power_w is not None]
+    number = over.number("energy.energy_per_sample_j", joules)
+    return rows[0].model_copy(update={"energy_per_sample_j": number, "peak_power_w": max(peaks, default=None)})
 
 
 def row_over_pairs(rows: Sequence[R], name: str, over: OverPairs) -> R:

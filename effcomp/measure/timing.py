@@ -12,10 +12,11 @@ from effcomp.core.progress import Progress
 from effcomp.core.statistics import Floats, median_interval, over_turns, ratio_interval
 from effcomp.measure.activity import Reading, read
 from effcomp.measure.bench import Bench
+from effcomp.measure.energy import Idle, energy_per_sample
 from effcomp.measure.pair import Pair, PairedTimes, in_turn, measure_batch
 from effcomp.measure.repeats import Repeats
 from effcomp.measure.trace import Trace
-from effcomp.record import Load, Memory
+from effcomp.record import Energy, Load, Memory
 from effcomp.record.trace import Sample
 
 PERCENTILES = (90, 95, 99)
@@ -31,6 +32,7 @@ class Timed:
     """Times of (turns, 1 + new tokens), the prompt first; None for models and runtimes that do not generate."""
     memory: Memory
     load: Load
+    energy: Energy
     before: Reading
     """Reading of the machine before the timing."""
     after: Reading
@@ -91,8 +93,9 @@ def per_second(time_ms: Interval, amount: float) -> Interval:
     return Interval(value=value, low=low, high=high)
 
 
-def time_pair(pair: Pair, bench: Bench) -> Timed:
-    """Time both sides of an open pair in turn at each batch size, then token by token where both generate."""
+def time_pair(pair: Pair, bench: Bench, idle: Idle) -> Timed:
+    """Time both sides of an open pair in turn at each batch size, then token by token where both generate; then measure
+    the variant's energy."""
     before = read(pair.device)
     generates = pair.generates and bench.new_tokens > 0
     repeats = Repeats(bench.turns * (len(bench.batch_sizes) + generates))
@@ -112,6 +115,7 @@ def time_pair(pair: Pair, bench: Bench) -> Timed:
         load=load(pair),
         before=before,
         after=read(pair.device),
+        energy=energy_per_sample(pair.variant, bench, pair.device, idle),
         repeats=repeats,
         trace=trace.samples,
     )

@@ -13,7 +13,7 @@ from effcomp.record.result import stored_results
 if TYPE_CHECKING:
     from effcomp.pipeline.prepare import Run
 
-WITHOUT_PRIOR = ("memory.", "load.")
+WITHOUT_PRIOR = ("memory.", "load.", "energy.")
 """Numbers of which other machines say nothing."""
 
 
@@ -41,7 +41,8 @@ def deviations(record: Record) -> Iterator[tuple[str, BetweenPairs]]:
         return
     looks = record.speed.stopping.looks if record.speed.stopping is not None else 1
     rows: dict[str, Row | None] = {f"batch_{size}": row for size, row in record.speed.by_batch_size.items()}
-    rows |= {"generation": record.speed.generation, "memory": record.cost.memory, "load": record.cost.load}
+    cost = record.cost
+    rows |= {"generation": record.speed.generation, "memory": cost.memory, "load": cost.load, "energy": cost.energy}
     for row, numbers in rows.items():
         for field, number in numbers or ():
             if isinstance(number, Interval) and number.degrees is not None:

@@ -12,7 +12,8 @@ from effcomp.core.code_key import code_key
 from effcomp.core.store import Entry
 from effcomp.finetune.base import read_curve
 from effcomp.measure.client import Side
-from effcomp.measure.measurement import MachineFacts, measure, watch_idle
+from effcomp.measure.energy import watch_idle
+from effcomp.measure.measurement import MachineFacts, measure
 from effcomp.measure.pair import Pair
 from effcomp.measure.quiet import Patience
 from effcomp.measure.stopping import is_last
@@ -149,8 +150,8 @@ def compress_and_measure(run: Run) -> Result:
         log.info("measuring %s beside its float32 baseline, each in its own process", label(parts.config))
         patience = Patience(device, parts.bench.quiet_wait_s)
         patience.wait()
+        idle = watch_idle(parts.bench, device)
         facts = MachineFacts(
-            idle=watch_idle(parts.bench, pair),
             rates_of=lambda worker: machine_rates(run, worker),
             patience=patience,
             between=between_pairs(run) if parts.bench.pairs == 1 else {},
@@ -160,7 +161,7 @@ def compress_and_measure(run: Run) -> Result:
             if timed:
                 patience.wait()
             with pair:
-                timed.append(time_pair(pair, parts.bench))
+                timed.append(time_pair(pair, parts.bench, idle))
                 last = is_last(timed, parts.bench)
                 if last:
                     measured = measure(pair, parts.bench, timed, facts, parts.seed)

@@ -132,7 +132,7 @@ class Energy(Row):
     """Energy and power above the idle machine."""
 
     energy_per_sample_j: Annotated[
-        float | str,
+        Number | str,
         Quantity(
             "energy",
             "mJ a sample",
@@ -144,7 +144,9 @@ class Energy(Row):
             headline="energy_mj",
         ),
     ]
-    """Energy above the idle machine, at the largest batch size; or `unavailable: ` and the reason."""
+    """Energy above the idle machine, at the largest batch size: the geometric mean over pairs with its interval; plain
+    for a single pair, until the store has several pairs of this machine and runtime. `unavailable: ` and the reason
+    without a counter."""
     counter: str | None = None
     """The hardware counter that was read."""
     idle_power_w: float | None = None

@@ -11,7 +11,7 @@ from effcomp.measure.conditions import conditions
 from effcomp.measure.quiet import Patience
 from effcomp.measure.repeats import Repeats
 from effcomp.measure.timing import Timed
-from effcomp.record import Load, Memory
+from effcomp.record import Energy, Load, Memory
 from effcomp.record.trace import GpuSample, Sample
 from tests.measure.test_activity import CPU, QUIET
 
@@ -25,11 +25,12 @@ MEMORY = Memory(
     inference_added_rss_bytes=1,
     baseline_peak_rss_bytes=3,
 )
+ENERGY = Energy(energy_per_sample_j="unavailable: no counter")
 
 
 def timed(after: Reading, before: Reading = START, **changes: Any) -> Timed:
     """Return a pair that was timed between two readings."""
-    made = Timed({}, None, MEMORY, Load(load_time_ms=1, first_call_ms=1), before, after, Repeats(6), [])
+    made = Timed({}, None, MEMORY, Load(load_time_ms=1, first_call_ms=1), ENERGY, before, after, Repeats(6), [])
     return replace(made, **changes)
 
 
