@@ -2,7 +2,8 @@
 
 One table: train or load the model, write the artifact of each variant, and compare its answers with the float32
 model's on the same test. Each variant is kept in four_bits.json as soon as it is known; a table that was cut goes on
-where it stopped. The overrides are those of `python -m effcomp.run`.
+where it stopped. The overrides are those of `python -m effcomp.run`; with
+finetune=none model.path=CHECKPOINT, finetune.KEY=VALUE are of the variants that go on training it (`--only qat`).
 
 python benchmarks/four_bits.py TABLE [--only int4,learned] OVERRIDE ...     (four_bits.json)
 python benchmarks/four_bits.py >benchmarks/four_bits.md
@@ -39,17 +40,27 @@ HERE = Path(__file__).resolve().parent
 KEPT = HERE / "four_bits.json"
 METHODS = ("nearest", "hqq", "gptq", "awq", "learned")
 GROUPS = {"int4": 64, "int3": 64, "int2": 32}
-CHOICES = ("quant", "group_size", "rounding", "zero_point", "embeddings")
+CHOICES = ("quant", "group_size", "rounding", "zero_point", "embeddings", "finetune", "seed")
 """Names of the settings in which variants differ."""
+OF_QUANT = CHOICES[1:5]
+SEEDS = range(3)
 Row = dict[str, Any]
 """Settings and numbers of a variant, as four_bits.json holds them."""
 
 
-def variant(
-    quant: str, group_size: int, rounding: str, zero_point: bool | None = None, embeddings: str | None = None
-) -> Row:
-    """Return the settings of a variant; None: the format's own."""
-    return dict(zip(CHOICES, (quant, group_size, rounding, zero_point, embeddings), strict=True))
+def variant(quant: str, group_size: int, rounding: str, **others: bool | str | int) -> Row:
+    """Return the settings of a variant; None: the format's own, and no training.
+
+    Args:
+        others: zero_point, embeddings, finetune or seed.
+    """
+    given = {"quant": quant, "group_size": group_size, "rounding": rounding} | others
+    return {name: given.get(name) for name in CHOICES}
+
+
+def trained(quant: str, group_size: int, **others: bool | str) -> list[Row]:
+    """Return the variants that go on training the float model with the format's roundings, one a seed."""
+    return [variant(quant, group_size, "nearest", finetune="qat", seed=seed, **others) for seed in SEEDS]
 
 
 MINILM = [
@@ -58,6 +69,9 @@ MINILM = [
     variant("int2", 32, "learned", zero_point=False),
     *(variant("int4", 64, "learned", embeddings=one) for one in ("int8", "int4")),
     variant("int3", 64, "learned", embeddings="int4"),
+    *trained("int4", 64, embeddings="int4"),
+    *trained("int3", 64, zero_point=True, embeddings="int4"),
+    *trained("int2", 32, embeddings="int4"),
 ]
 SMOLLM2 = [variant("int4", 64, one) for one in ("nearest", "hqq", "gptq", "awq")]
 TABLES = {
@@ -91,7 +105,9 @@ def measure(table: str, only: Sequence[str], overrides: Sequence[str]) -> None:
         only: choices of the variants to measure, say int4 and learned; empty: all.
     """
     of_quant = [one for one in overrides if one.startswith("quant.")]
-    of_run = ["tracking=none", "device=cpu", *(one for one in overrides if one not in of_quant)]
+    of_training = [one for one in overrides if one.startswith("finetune.")]
+    apart = {*of_quant, *(of_training if "finetune=none" in overrides else [])}
+    of_run = ["tracking=none", "device=cpu", *(one for one in overrides if one not in apart)]
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     here = kept.setdefault(table, {"rows": []})
     float_run = prepare(build(composed(of_run))).baseline()
@@ -104,9 +120,15 @@ def measure(table: str, only: Sequence[str], overrides: Sequence[str]) -> None:
         measured = [{name: row.get(name) for name in CHOICES} for row in here["rows"]]
         if settings in measured or not set(only) <= {str(value) for value in settings.values()}:
             continue
-        given = [f"quant.{name}={settings[name]}" for name in CHOICES[1:] if settings[name] is not None]
-        quant = build(composed([f"quant={settings['quant']}", *given, *of_quant])).quant
-        run = replace(float_run, components=replace(float_run.components, quant=quant))
+        given = [f"quant.{name}={settings[name]}" for name in OF_QUANT if settings[name] is not None]
+        quantized = [f"quant={settings['quant']}", *given, *of_quant]
+        if settings["finetune"] is None:
+            quant = build(composed([*of_run, *quantized])).quant
+            run = replace(float_run, components=replace(float_run.components, quant=quant))
+        else:
+            how = [f"finetune={settings['finetune']}", f"seed={settings['seed']}", *of_training]
+            same = [one for one in of_run if not one.startswith("finetune=")]
+            run = prepare(build(composed([*same, *quantized, *how])))
         after, file = answered(run)
         here["rows"].append(settings | described(run, file, before, after))
         KEPT.write_text(json.dumps(kept, indent=1) + "\n")
@@ -145,10 +167,10 @@ def page(kept: dict[str, Any]) -> str:
     parts = [INTRODUCTION]
     for table, here in kept.items():
         language = "perplexity" in here["float"]
-        heading = ["format", "rounding", "group", "zero point", "embeddings"]
+        heading = ["format", "rounding", "group", "zero point", "embeddings", "training"]
         heading += ["perplexity", "ratio"] if language else ["accuracy, %", "difference, points"]
         rows = [{"quant": "float32"} | here["float"], *here["rows"]]
-        lines = [line([*heading, "file, MiB", "calibration, s"]), line(["---"] * 5 + ["---:"] * 4)]
+        lines = [line([*heading, "file, MiB", "calibration, s"]), line(["---"] * 6 + ["---:"] * 4)]
         lines += [line(cells(row, language)) for row in rows]
         about = f"{here['machine']}, {here['date']}: `{here['command']}`"
         parts.append(f"## {table}\n\n{TABLES[table][1]}.\n\n" + "\n".join(lines) + f"\n\n{about}\n")
@@ -164,6 +186,7 @@ def cells(row: Row, language: bool) -> list[str]:
     choices = [str(row.get(name) or "-") for name in ("quant", "rounding", "group_size")]
     zero_point = "-" if row.get("zero_point") is None else str(row["zero_point"]).lower()
     choices += [zero_point, row.get("embeddings") or ("-" if row["quant"] == "float32" else "bfloat16")]
+    choices.append(f"{row['finetune']}, seed {row['seed']}" if row.get("finetune") else "-")
     if language:
         measured = [spread(interval(row["perplexity"]), 2), spread(interval(row["ratio"]), 3)]
     else:

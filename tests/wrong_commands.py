@@ -120,6 +120,8 @@ RUNS: dict[str, Words] = {
     f"{GSM8K} task.data_dir=DATA/gsm8k bench.new_tokens=500": "give 126 or fewer",
     f"{GSM8K} task.data_dir=DATA/gsm8k task.max_length=512": "at most 128 tokens; give so many or fewer",
     f"{OFF} quant=int8_static runtime=onnxruntime quant.samples=99999": "the task has 7030 training examples",
+    f"{OFF} quant=int4 quant.rounding=gptq quant.samples=99999": "the task has 7030 training examples",
+    f"{OFF} quant=mixed quant.samples=99999": "the task has 7030 training examples",
     f"{WRITING} task.max_length=16": ("task.max_length=16: a prompt has", "give as many, or shorter prompts"),
     f"{WRITING} runtime=onnxruntime finetune=none task.max_length=50 model.path=BROKEN/no_cache": (
         "runtime=onnxruntime has none of openai-gpt",

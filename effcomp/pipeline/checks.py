@@ -244,7 +244,9 @@ def check_samples(
     if asked and head != "sequence_classification" and tokenizer is not None:
         there, what = count_blocks(train, tokenizer, parts.task.max_length, head, asked), "blocks"
     if asked > there:
-        raise UserError(f"quant.samples={asked}: the task has {there} training {what} to fit the scales to")
+        raise UserError(
+            f"quant.samples={asked}: the task has {there} training {what} to fit the format to; give at most {there}"
+        )
 
 
 def check_tokens(run: "Run") -> None:

@@ -101,3 +101,13 @@ def test_the_artifact_says_what_each_layer_could_have(tiny_bert: Path, tmp_path:
             for one in candidates.values():
                 assert isinstance(one.harm, Interval) == (sensitivity == "measured")
                 assert not isinstance(one.harm, Interval) or one.harm.low <= one.harm.value <= one.harm.high
+
+
+@pytest.mark.parametrize("sensitivity", ["measured", "gradient"])
+def test_predictions_that_are_not_finite_are_refused(sensitivity: str, tiny_bert: Path) -> None:
+    quant = compose_parts("quant=mixed", "quant.samples=1", f"quant.sensitivity={sensitivity}").quant
+    model, tokenizer = load_checkpoint(tiny_bert, HEAD)
+    with torch.no_grad():
+        model.bert.embeddings.LayerNorm.weight[0] = torch.nan
+    with pytest.raises(UserError, match="predictions on the calibration examples hold NaN or infinity"):
+        quant.round_layers(model.eval(), [dict(tokenizer(TEXTS[0], return_tensors="np"))])
