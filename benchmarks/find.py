@@ -19,7 +19,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -71,7 +70,7 @@ class Folder:
             try:
                 said, _ = running.communicate(timeout=max(0.0, self.ends - time.monotonic()))
             except subprocess.TimeoutExpired:
-                running.send_signal(signal.SIGINT)
+                running.terminate()
                 running.communicate()
                 print("the time is over: the same command goes on here", file=sys.stderr)
                 sys.exit(LATER)
