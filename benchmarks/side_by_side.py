@@ -1,0 +1,220 @@
+"""Do others find the same numbers as effcomp for the same weights, shapes and threads, within 5 %?
+
+    python benchmarks/side_by_side.py benchmark_app                  (OpenVINO's own, from the same package; 5 minutes)
+    python benchmarks/side_by_side.py llama_cpp                      (llama.cpp's server, from xllamacpp; 5 minutes)
+    python benchmarks/side_by_side.py lm_eval --peer PYTHON          (needs `pip install lm_eval==0.4.13` there)
+    python benchmarks/side_by_side.py >benchmarks/side_by_side.md    (the page of all results; measures nothing)
+
+effcomp and the other measure one after the other, --rounds times, each in fresh processes; nothing else should be at
+work. Further words are overrides of effcomp. side_by_side.json beside this file keeps for each comparison the numbers
+of each round, and the geometric mean of effcomp / other with its interval over rounds. lm_eval needs an environment
+of its own, as does optimum-benchmark, whose comparison is optimum_benchmark/compare.py.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from effcomp.core import machine
+from effcomp.core.device import Device
+from effcomp.core.pairs import pairs_interval
+from effcomp.record.quantity import exact
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "side_by_side.json"
+WITHIN = 0.05
+LENGTH, BATCH_SIZES = 128, (1, 8)
+PROMPT, NEW = 128, 32
+TEXTS = 40
+Numbers = dict[str, float]
+
+
+class Asked(NamedTuple):
+    scratch: Path
+    threads: int
+    peer: str
+    """Python of the other's environment."""
+    overrides: tuple[str, ...]
+
+
+def record(asked: Asked, *overrides: str) -> dict[str, Any]:
+    """Return the Record of a configuration, measured anew."""
+    words = [
+        *("device=cpu", f"device.threads={asked.threads}", "tracking=none", "remeasure=true", *overrides),
+        *asked.overrides,
+        *(f"store={asked.scratch / 'store'}", f"hydra.run.dir={asked.scratch / 'run'}"),
+    ]
+    done = output([sys.executable, "-m", "effcomp.run", *words])
+    found: dict[str, Any] = json.loads(done.splitlines()[-1])
+    return found
+
+
+def output(command: list[str]) -> str:
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=HERE.parent).stdout
+
+
+def artifact(asked: Asked, found: dict[str, Any]) -> Path:
+    """Return the artifact folder of a Record."""
+    return asked.scratch / "store/artifact" / found["truth"]["artifact"]
+
+
+def last_line(asked: Asked, script: str, *words: str) -> dict[str, Any]:
+    """Return the numbers that a script of side_by_side/ prints in the other's environment."""
+    said = output([asked.peer, str(HERE / "side_by_side" / script), *words])
+    found: dict[str, Any] = json.loads(said.splitlines()[-1])
+    return found
+
+
+def benchmark_app(asked: Asked) -> tuple[Numbers, Numbers]:
+    """Compare the median latency of MiniLM in float32 with that of OpenVINO's benchmark_app, in ms."""
+    model = ("model=minilm", "finetune.train_samples=500", "task.test_size=200", "runtime=openvino")
+    found = record(asked, *model, f"bench.fixed_length={LENGTH}", f"bench.batch_sizes={list(BATCH_SIZES)}")
+    program, graph = Path(sys.executable).parent / "benchmark_app", artifact(asked, found) / "openvino_model.xml"
+    speeds, ours, theirs = found["speed"]["by_batch_size"], Numbers(), Numbers()
+    for size in BATCH_SIZES:
+        arrays = {"input_ids": 2000, "attention_mask": 1, "token_type_ids": 0}
+        for name, value in arrays.items():
+            np.save(asked.scratch / f"{name}.npy", np.full((size, LENGTH), value))
+        said = output(
+            [
+                *(
+                    str(program),
+                    "-m",
+                    str(graph),
+                    "-d",
+                    "CPU",
+                    "-infer_precision",
+                    "f32",
+                    "-t",
+                    "10",
+                    "-inference_only",
+                ),
+                *("-hint", "none", "-api", "sync", "-nstreams", "1", "-nthreads", str(asked.threads), "-pin", "NO"),
+                *("-data_shape", ",".join(f"{name}[{size},{LENGTH}]" for name in arrays)),
+                *("-i", ",".join(f"{name}:{asked.scratch / name}.npy" for name in arrays)),
+            ]
+        )
+        median = re.search(r"Median:\s+([\d.]+) ms", said)
+        assert median is not None, said
+        theirs[f"latency p50, batch {size}, ms"] = float(median[1])
+        ours[f"latency p50, batch {size}, ms"] = speeds[str(size)]["latency_p50_ms"]["value"]
+    return ours, theirs
+
+
+def llama_cpp(asked: Asked) -> tuple[Numbers, Numbers]:
+    """Compare prefill and decode of SmolLM2 as q8_0 with those of llama.cpp's server, in ms."""
+    lengths = (f"bench.prompt_tokens={PROMPT}", f"bench.new_tokens={NEW}", "bench.batch_sizes=[1]")
+    model = ("model=smollm2", "task=bbc_news_lm", "task.test_size=5", "finetune=none")
+    found = record(asked, *model, "runtime=llama_cpp", "quant=gguf", "quant.type=q8_0", *lengths)
+    (file,) = artifact(asked, found).glob("*.gguf")
+    sizes = ["--prompt", str(PROMPT), "--new", str(NEW), "--threads", str(asked.threads)]
+    said, generation = last_line(asked, "llama_server.py", str(file), *sizes), found["speed"]["generation"]
+    names = {"prefill_ms": "prefill, ms", "decode_ms_per_token": "decode, ms a token"}
+    ours = {words: generation[name]["value"] for name, words in names.items()}
+    return ours, {words: said[name] for name, words in names.items()}
+
+
+def lm_eval(asked: Asked) -> tuple[Numbers, Numbers]:
+    """Compare the bits per byte of SmolLM2 in float32 on news with those of lm-evaluation-harness."""
+    from effcomp.pipeline.compose import build, composed
+
+    model = ["model=smollm2", "task=bbc_news_lm", f"task.test_size={TEXTS}", "finetune=none"]
+    found = record(asked, *model, "bench=quick", "bench.new_tokens=0", "bench.batch_sizes=[1]")
+    parts, texts = build(composed([*model, *asked.overrides])), asked.scratch / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in parts.task.load().test.texts))
+    words = [str(texts), "--length", str(parts.task.max_length), "--threads", str(asked.threads)]
+    said = last_line(asked, "lm_eval_peer.py", str(artifact(asked, found)), *words)
+    return {"bits per byte": found["quality"]["bits_per_byte"]["value"]}, {"bits per byte": said["bits_per_byte"]}
+
+
+COMPARISONS: dict[str, Callable[[Asked], tuple[Numbers, Numbers]]] = {
+    "benchmark_app": benchmark_app,
+    "llama_cpp": llama_cpp,
+    "lm_eval": lm_eval,
+}
+
+
+def measured(name: str, rounds: int, asked: Asked) -> dict[str, Any]:
+    """Return the numbers of all rounds, and the ratio effcomp / other of each."""
+    found = []
+    for number in range(rounds):
+        ours, theirs = COMPARISONS[name](asked)
+        found.append({"effcomp": ours, name: theirs})
+        print(number, found[-1], file=sys.stderr, flush=True)
+    ratios = {key: [one["effcomp"][key] / one[name][key] for one in found] for key in found[0]["effcomp"]}
+    return {
+        "command": " ".join(
+            [
+                "python benchmarks/side_by_side.py",
+                name,
+                f"--rounds {rounds} --threads {asked.threads}",
+                *asked.overrides,
+            ]
+        ),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device": machine.device_name(Device(name="cpu", kind="cpu", threads=None)),
+        "load_average": os.getloadavg()[1],
+        "libraries": machine.library_versions() | {"openvino": version("openvino"), "xllamacpp": version("xllamacpp")},
+        "rounds": found,
+        "ratio": {key: pairs_interval(list(map(exact, ratio))).model_dump() for key, ratio in ratios.items()},
+    }
+
+
+def page(results: dict[str, Any]) -> str:
+    """Return the page of all results."""
+    lines = [
+        "# Side by side",
+        "",
+        "The same weights, shapes and threads, measured by effcomp and by another program in turn: means over rounds,",
+        "and the geometric mean of effcomp / other with its 95 % interval. *Agrees*: it lies within 5 % of 1;",
+        "*differs*: it lies outside; *undecided*: too few rounds, or too much other work, to say.",
+        "",
+        "| other | number | effcomp | other | ratio | within 5 % | rounds, load of the machine, date |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, result in results.items():
+        rounds = result["rounds"]
+        for key, ratio in result["ratio"].items():
+            ours, theirs = (float(np.mean([one[side][key] for one in rounds])) for side in ("effcomp", name))
+            shown = f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+            about = f"{len(rounds)}, {result['load_average']:.0f}, {result['time'][:10]}"
+            lines.append(f"| {name} | {key} | {ours:.3g} | {theirs:.3g} | {shown} | {word(ratio)} | {about} |")
+    return "\n".join(lines)
+
+
+def word(ratio: Numbers) -> str:
+    if ratio["low"] >= 1 - WITHIN and ratio["high"] <= 1 + WITHIN:
+        return "agrees"
+    return "differs" if ratio["high"] < 1 - WITHIN or ratio["low"] > 1 + WITHIN else "undecided"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="?", choices=list(COMPARISONS))
+    parser.add_argument("--peer", default=sys.executable, help="the Python of the other's environment")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    given, overrides = parser.parse_known_args()
+    if given.name is not None:
+        with tempfile.TemporaryDirectory() as scratch:
+            asked = Asked(Path(scratch), given.threads, given.peer, tuple(overrides))
+            found = measured(given.name, given.rounds, asked)
+        results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+        RESULTS.write_text(json.dumps(results | {given.name: found}, indent=1) + "\n")
+    else:
+        print(page(json.loads(RESULTS.read_text())))
+
+
+if __name__ == "__main__":
+    main()
