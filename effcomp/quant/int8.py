@@ -64,11 +64,11 @@ def encode(quant: Int8Scratch, model: "nn.Module") -> "dict[str, Tensor]":
 
 
 def decode(quant: Int8Scratch, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-    from effcomp.quant.integer_products import fastest_linear
+    from effcomp.quant.integer_products import int8_linear
 
     in_codes = load_dequantized(skeleton, tensors, except_linear=quant.activations == "int8")
     for name, (pair, bias) in in_codes.items():
-        skeleton.set_submodule(name, fastest_linear(*pair, bias))
+        skeleton.set_submodule(name, int8_linear(*pair, bias))
     return skeleton
 
 

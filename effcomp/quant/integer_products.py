@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from effcomp.core.machine import cpu_info, has_vector_code
 from effcomp.quant.int8_linear import Int8Linear
+from effcomp.quant.ternary_codes import LINE, PER_BYTE, unpack_lines
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,7 @@ INSTRUCTIONS = {
     "avx2": ("-mavx2",),
 }
 """Flags of the compiler by a flag of the processor, the fastest first."""
-LINE = 64
-"""Bytes of weights that a kernel reads at a time."""
-INT8, TERNARY = 1, 4
+INT8, TERNARY = 1, PER_BYTE
 """Number of planes: 64 codes in a line, or four times as many in two bits each."""
 
 
@@ -111,26 +110,6 @@ OPERATORS.impl("integer_product", integer_product, "CPU")
 torch.library.register_fake("effcomp::integer_product", shape_of_product, lib=OPERATORS)
 
 
-def pack_by_lines(codes: Tensor) -> Tensor:
-    """Pack (out, in) int8 codes in {-1, 0, 1} as (out, ceil(in / 256) * 64) uint8.
-
-    With byte j of line l, bits 2 i and 2 i + 1 hold the code + 1 of column 256 l + 64 i + j.
-    """
-    padded = nn.functional.pad(codes, (0, -codes.shape[1] % (TERNARY * LINE)))
-    planes = (padded + 1).to(torch.uint8).unflatten(1, (-1, TERNARY, LINE))
-    first, second, third, fourth = planes.unbind(2)
-    packed: Tensor = (first | second << 2 | third << 4 | fourth << 6).flatten(1)
-    return packed
-
-
-def unpack_lines(packed: Tensor, in_features: int) -> Tensor:
-    """Return the (out, in_features) int8 codes that `pack_by_lines` packed."""
-    planes = torch.stack([(packed >> shift) & 3 for shift in (0, 2, 4, 6)], dim=1)  # (out, 4, bytes)
-    codes = planes.unflatten(2, (-1, LINE)).transpose(1, 2).flatten(1)
-    found: Tensor = codes[:, :in_features].to(torch.int8) - 1
-    return found
-
-
 class IntegerLinear(nn.Module):
     """Layer that computes what `Int8Linear` does, with the compiled products."""
 
@@ -154,18 +133,27 @@ class IntegerLinear(nn.Module):
         return outputs
 
 
-def fastest_linear(codes: Tensor, scale: Tensor, bias: Tensor | None, *, ternary: bool = False) -> nn.Module:
-    """Return the layer that this machine's processor computes fastest, of those that compute what `Int8Linear` does.
+def ternary_linear(lines: Tensor, scale: Tensor, bias: Tensor | None, in_features: int) -> nn.Module:
+    """Return the layer of ternary weights that this machine computes fastest, of those that compute what `Int8Linear`
+    does.
+
+    Args:
+        lines: `pack_by_lines`; scale: () or (out, 1) float32; bias: (out,) float32.
+    """
+    if integer_products() is None:
+        return Int8Linear(unpack_lines(lines, in_features), scale, bias)
+    return IntegerLinear(lines, scale, bias, in_features, TERNARY)
+
+
+def int8_linear(codes: Tensor, scale: Tensor, bias: Tensor | None) -> nn.Module:
+    """Return the layer of int8 weights that this machine computes fastest, of those that compute what `Int8Linear`
+    does.
 
     Args:
         codes: (out, in) int8; scale: () or (out, 1) float32; bias: (out,) float32.
-        ternary: every code is -1, 0 or 1.
     """
-    slow = ternary or not has_vector_code("_int_mm")
-    if not slow or integer_products() is None:
+    if has_vector_code("_int_mm") or integer_products() is None:
         return Int8Linear(codes, scale, bias)
-    if ternary:
-        return IntegerLinear(pack_by_lines(codes), scale, bias, codes.shape[1], TERNARY)
     padded = nn.functional.pad(codes, (0, -codes.shape[1] % LINE))
     return IntegerLinear(padded, scale, bias, codes.shape[1], INT8)
 
@@ -173,6 +161,6 @@ def fastest_linear(codes: Tensor, scale: Tensor, bias: Tensor | None, *, ternary
 def leave_the_processor(model: nn.Module) -> None:
     """Replace the layers of ternary weights by such that any device computes, in place."""
     for name, layer in list(model.named_modules()):
-        if isinstance(layer, IntegerLinear):
+        if isinstance(layer, IntegerLinear) and layer.planes == TERNARY:
             codes = unpack_lines(layer.weights, layer.in_features)
             model.set_submodule(name, Int8Linear(codes, layer.scale, layer.bias))

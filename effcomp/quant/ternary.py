@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from effcomp.quant.rounding.fake_quant import FakeQuant
 
 TOLERANCE = 0.10
+LINES = ".lines"
+"""Ending of the name under which the codes of a layer are stored."""
 
 
 class Ternary(Quant):
@@ -59,7 +61,7 @@ class Ternary(Quant):
 
 def encode(quant: Ternary, model: "nn.Module") -> "dict[str, Tensor]":
     from effcomp.quant.int8_linear import quantize
-    from effcomp.quant.ternary_codes import pack, quantize_ternary
+    from effcomp.quant.ternary_codes import pack_by_lines, quantize_ternary
 
     tensors = stored_state(model)
     if quant.embeddings == "int8":
@@ -67,29 +69,43 @@ def encode(quant: Ternary, model: "nn.Module") -> "dict[str, Tensor]":
             tensors[name + CODES], tensors[name + SCALE] = quantize(tensors.pop(name), "per_channel")
     for name in linear_layers(model, skip=HEAD_MODULES):
         codes, scale = quantize_ternary(tensors.pop(f"{name}.weight"))
-        tensors[name + CODES], tensors[name + SCALE] = pack(codes), scale
+        tensors[name + LINES], tensors[name + SCALE] = pack_by_lines(codes), scale
     return tensors
+
+
+def load_ternary(
+    skeleton: "nn.Module", tensors: "dict[str, Tensor]"
+) -> "tuple[dict[str, tuple[Tensor, Tensor]], dict[str, tuple[Tensor, Tensor]]]":
+    """Put the stored float tensors in their places.
+
+    Returns:
+        {name: (lines, scale)} of the linear layers, and {name: (codes, scale)} of the embedding tables in int8.
+    """
+    from effcomp.quant.ternary_codes import pack_by_lines, unpack
+
+    lines = {name.removesuffix(LINES): tensors.pop(name) for name in list(tensors) if name.endswith(LINES)}
+    ternary = {name: (stored, tensors.pop(name + SCALE)) for name, stored in lines.items()}
+    coded, floats = split_codes(tensors)
+    load_floats(skeleton, floats)
+    rows = {name: coded.pop(f"{name}.weight") for name in tables(skeleton) if f"{name}.weight" in coded}
+    layers = linear_layers(skeleton)
+    for name, (codes, scale) in coded.items():  # an artifact that was written before the codes lay in lines
+        ternary[name] = pack_by_lines(unpack(codes, layers[name].in_features)), scale
+    return ternary, rows
 
 
 def decode(quant: Ternary, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
     from effcomp.quant.int8_linear import Int8Embedding
-    from effcomp.quant.integer_products import fastest_linear
-    from effcomp.quant.ternary_codes import unpack
+    from effcomp.quant.integer_products import int8_linear, ternary_linear
 
-    coded, floats = split_codes(tensors)
-    load_floats(skeleton, floats)
-    layers = linear_layers(skeleton)
-    for name, table in tables(skeleton).items():
-        if f"{name}.weight" not in coded:
-            continue
-        pair = coded.pop(f"{name}.weight")
-        for tied in [head for head, layer in layers.items() if layer.weight is table.weight]:
-            skeleton.set_submodule(tied, fastest_linear(*pair, layers[tied].bias))
+    ternary, rows = load_ternary(skeleton, tensors)
+    layers, embeddings = linear_layers(skeleton), tables(skeleton)
+    for name, pair in rows.items():
+        for tied in [head for head, layer in layers.items() if layer.weight is embeddings[name].weight]:
+            skeleton.set_submodule(tied, int8_linear(*pair, layers[tied].bias))
         skeleton.set_submodule(name, Int8Embedding(*pair))
-    for name, (codes, scale) in coded.items():
-        layer = layers[name]
-        codes = unpack(codes, layer.in_features)
-        skeleton.set_submodule(name, fastest_linear(codes, scale, layer.bias, ternary=True))
+    for name, pair in ternary.items():
+        skeleton.set_submodule(name, ternary_linear(*pair, layers[name].bias, layers[name].in_features))
     return skeleton
 
 
@@ -105,18 +121,17 @@ def decode_packed(quant: Ternary, skeleton: "nn.Module", tensors: "dict[str, Ten
     import torch
 
     from effcomp.quant.int8_linear import dequantize
-    from effcomp.quant.ternary_codes import unpack
+    from effcomp.quant.ternary_codes import unpack_lines
     from effcomp.quant.ternary_gpu import pack_layers
 
-    coded, floats = split_codes(tensors)
-    rows = {name: coded.pop(name) for name in [f"{name}.weight" for name in tables(skeleton)] if name in coded}
-    load_floats(skeleton, floats | {name: dequantize(*pair) for name, pair in rows.items()})
+    ternary, rows = load_ternary(skeleton, tensors)
+    load_floats(skeleton, {f"{name}.weight": dequantize(*pair) for name, pair in rows.items()})
     layers = linear_layers(cast(skeleton, torch.bfloat16))
     pack_layers(
         skeleton,
         {
-            name: (unpack(codes, layers[name].in_features), scale, layers[name].bias)
-            for name, (codes, scale) in coded.items()
+            name: (unpack_lines(lines, layers[name].in_features), scale, layers[name].bias)
+            for name, (lines, scale) in ternary.items()
         },
     )
     return skeleton

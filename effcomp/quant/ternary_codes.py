@@ -10,6 +10,8 @@ from torch.nn.functional import pad
 from effcomp.quant.tensors import nonzero_scale
 
 PER_BYTE = 4
+LINE = 64
+"""Bytes of a row that a kernel of the processor reads at a time (effcomp.quant.integer_products)."""
 
 
 def quantize_ternary(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -30,18 +32,28 @@ def quantize_ternary(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (weight.float() / scale).round().clamp(-1, 1).to(torch.int8), scale
 
 
-def pack(codes: Tensor) -> Tensor:
-    """Pack (out, in) int8 codes in {-1, 0, 1} as (out, ceil(in / 4)) uint8.
+def pack_by_lines(codes: Tensor) -> Tensor:
+    """Pack (out, in) int8 codes in {-1, 0, 1} as (out, ceil(in / 256) * 64) uint8, as artifacts store them.
 
-    Bits 2i and 2i + 1 of a byte hold the code + 1 of its column i.
+    In byte j of line l, bits 2 i and 2 i + 1 hold the code + 1 of column 256 l + 64 i + j.
     """
-    columns: Tensor = pad((codes + 1).to(torch.uint8), (0, -codes.shape[1] % PER_BYTE)).unflatten(1, (-1, PER_BYTE))
-    shifts = torch.arange(0, 2 * PER_BYTE, 2, dtype=torch.uint8)
-    return (columns << shifts).sum(dim=-1, dtype=torch.uint8)
+    padded = pad(codes, (0, -codes.shape[1] % (PER_BYTE * LINE)))
+    first, second, third, fourth = (padded + 1).to(torch.uint8).unflatten(1, (-1, PER_BYTE, LINE)).unbind(2)
+    packed: Tensor = (first | second << 2 | third << 4 | fourth << 6).flatten(1)
+    return packed
+
+
+def unpack_lines(packed: Tensor, in_features: int) -> Tensor:
+    """Return the (out, in_features) int8 codes that `pack_by_lines` packed."""
+    planes = torch.stack([(packed >> shift) & 3 for shift in range(0, 2 * PER_BYTE, 2)], dim=1)  # (out, 4, bytes)
+    codes = planes.unflatten(2, (-1, LINE)).transpose(1, 2).flatten(1)
+    found: Tensor = codes[:, :in_features].to(torch.int8) - 1
+    return found
 
 
 def unpack(stored: Tensor, in_features: int) -> Tensor:
-    """Return the (out, in_features) int8 codes that `pack` packed."""
+    """Return the (out, in_features) int8 codes of an artifact of effcomp 0.1 and before: bits 2 i and 2 i + 1 of a byte
+    hold the code + 1 of its column i."""
     shifts = torch.arange(0, 2 * PER_BYTE, 2, dtype=torch.uint8)
     codes = (stored[..., None] >> shifts) & 3
     return codes.flatten(1)[:, :in_features].to(torch.int8) - 1

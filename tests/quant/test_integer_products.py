@@ -12,12 +12,12 @@ from effcomp.quant.int8_linear import Int8Linear
 from effcomp.quant.integer_products import (
     INSTRUCTIONS,
     IntegerLinear,
-    fastest_linear,
+    int8_linear,
     integer_products,
     leave_the_processor,
-    pack_by_lines,
-    unpack_lines,
+    ternary_linear,
 )
+from effcomp.quant.ternary_codes import pack_by_lines
 
 HERE = [name for name in INSTRUCTIONS if name in cpu_info()[1]]
 SHAPES = [(1, 1, 1), (3, 2, 63), (4, 5, 64), (5, 8, 256), (9, 7, 300), (130, 6, 520)]
@@ -30,6 +30,10 @@ def compiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     assert library is not None
     monkeypatch.setattr(module, "integer_products", lambda: library)
     monkeypatch.setattr(module, "has_vector_code", lambda operator: False)
+
+
+def made(codes: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None = None) -> torch.nn.Module:
+    return ternary_linear(pack_by_lines(codes), scale, bias, codes.shape[1])
 
 
 @pytest.mark.parametrize("compiled", [*HERE, "plain"], indirect=True)
@@ -46,7 +50,7 @@ def test_the_outputs_are_those_of_pytorch_bit_for_bit(shape: tuple[int, int, int
     values = torch.randn(tokens, inputs)
     values[0] = values[0].abs().amax()
     values[-1] = 0
-    layer = fastest_linear(codes, scale, bias, ternary=ternary)
+    layer = made(codes, scale, bias) if ternary else int8_linear(codes, scale, bias)
     assert isinstance(layer, IntegerLinear)
     assert torch.equal(layer(values), Int8Linear(codes, scale, bias)(values))
 
@@ -55,7 +59,7 @@ def test_the_outputs_are_those_of_pytorch_bit_for_bit(shape: tuple[int, int, int
 @pytest.mark.usefixtures("compiled")
 def test_one_scale_no_bias_other_types_and_shapes() -> None:
     codes = torch.randint(-1, 2, (8, 96), dtype=torch.int8)
-    layer, scale = fastest_linear(codes, torch.tensor(0.5), None, ternary=True), torch.tensor(0.5)
+    layer, scale = made(codes, torch.tensor(0.5)), torch.tensor(0.5)
     values = torch.randn(2, 3, 96).bfloat16()
     assert layer(values).shape == (2, 3, 8)
     assert layer(values).dtype == torch.bfloat16
@@ -71,24 +75,16 @@ def test_a_token_that_is_not_finite_has_no_numbers_and_harms_no_other(value: flo
     codes = torch.ones(4, 64, dtype=torch.int8)
     values = torch.ones(3, 64)
     values[1, 5] = value
-    output = fastest_linear(codes, torch.tensor(1.0), None)(values)
+    output = int8_linear(codes, torch.tensor(1.0), None)(values)
     assert output[1].isnan().all()
     assert torch.equal(output[::2], torch.full((2, 4), 64.0))
-
-
-@pytest.mark.parametrize("inputs", [1, 64, 255, 256, 300])
-def test_ternary_codes_lie_in_lines(inputs: int) -> None:
-    codes = torch.randint(-1, 2, (5, inputs), dtype=torch.int8)
-    packed = pack_by_lines(codes)
-    assert packed.shape == (5, -(-inputs // 256) * 64)
-    assert torch.equal(unpack_lines(packed, inputs), codes)
 
 
 @pytest.mark.parametrize("compiled", HERE[:1] or ["plain"], indirect=True)
 @pytest.mark.usefixtures("compiled")
 def test_a_model_that_goes_to_another_device_leaves_the_compiled_layers_here() -> None:
     codes, scale = torch.randint(-1, 2, (8, 96), dtype=torch.int8), torch.tensor(0.5)
-    model = torch.nn.Sequential(fastest_linear(codes, scale, None, ternary=True))
+    model = torch.nn.Sequential(made(codes, scale))
     values = torch.randn(3, 96)
     before = model(values)
     leave_the_processor(model)
@@ -106,6 +102,6 @@ def test_without_a_compiler_the_log_says_that_the_slower_way_is_taken(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(module, "integer_products", integer_products.__wrapped__)
     with caplog.at_level(logging.WARNING):
-        layer = fastest_linear(torch.ones(2, 8, dtype=torch.int8), torch.tensor(1.0), None, ternary=True)
+        layer = made(torch.ones(2, 8, dtype=torch.int8), torch.tensor(1.0))
     assert type(layer) is Int8Linear
     assert words in caplog.text

@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import given
+from safetensors.torch import load_file, save_file
 
 from effcomp.artifact.folder import load_artifact
+from effcomp.artifact.safetensors import weights_file
 from effcomp.models.bitnet import ternary
 from effcomp.quant.int8_linear import Int8Embedding
-from effcomp.quant.ternary_codes import pack, pack_by_planes, quantize_ternary, unpack
+from effcomp.quant.ternary_codes import pack_by_lines, pack_by_planes, quantize_ternary, unpack_lines
 from tests.conftest import write_small
 from tests.quant.test_int8 import MATRICES
 
@@ -36,7 +38,7 @@ def test_what_was_made_ternary_stays_as_it_is_whatever_it_was(weight: torch.Tens
     assert set(codes.unique().tolist()) <= {-1, 0, 1}
     assert scale.isfinite()
     assert scale > 0
-    assert torch.equal(unpack(pack(codes), weight.shape[1]), codes)
+    assert torch.equal(unpack_lines(pack_by_lines(codes), weight.shape[1]), codes)
     again, same = quantize_ternary(codes * scale)
     assert torch.equal(again, codes)
     assert same == scale or not codes.any()
@@ -48,11 +50,27 @@ def test_zeros_stay_zeros() -> None:
     assert scale == 1
 
 
-@pytest.mark.parametrize("inputs", [1, 7, 8, 64])
-def test_four_codes_lie_in_a_byte(inputs: int) -> None:
+@pytest.mark.parametrize("inputs", [1, 64, 255, 256, 300])
+def test_a_line_of_64_bytes_holds_256_codes(inputs: int) -> None:
     codes = torch.randint(-1, 2, (5, inputs), dtype=torch.int8)
-    assert pack(codes).shape == (5, -(-inputs // 4))
-    assert torch.equal(unpack(pack(codes), inputs), codes)
+    packed = pack_by_lines(codes)
+    assert packed.shape == (5, -(-inputs // 256) * 64)
+    assert torch.equal(unpack_lines(packed, inputs), codes)
+    assert packed[0, 0] & 3 == codes[0, 0] + 1
+
+
+def test_neighbouring_codes_of_an_older_artifact_are_read(tiny_gpt2: Path, tmp_path: Path) -> None:
+    folder = write_small(tiny_gpt2, tmp_path / "artifact", "causal_lm", "ternary")
+    tensors, ids = load_file(weights_file(folder)), torch.arange(24).reshape(2, 12)
+    with torch.inference_mode():
+        expected = load_artifact(folder)(ids).logits
+    for name in [name for name in tensors if name.endswith(".lines")]:
+        inputs = 256 if name.endswith("mlp.c_proj.lines") else 64
+        codes = unpack_lines(tensors.pop(name), inputs).unflatten(1, (-1, 4)) + 1
+        tensors[name.replace(".lines", ".codes")] = (codes << torch.tensor([0, 2, 4, 6])).sum(-1).to(torch.uint8)
+    save_file(tensors, weights_file(folder))
+    with torch.inference_mode():
+        assert torch.equal(load_artifact(folder)(ids).logits, expected)
 
 
 def test_a_byte_of_planes_holds_one_code_of_each_quarter_of_its_row() -> None:
