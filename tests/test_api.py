@@ -60,6 +60,10 @@ def test_the_command_predicts_what_the_interface_predicts(artifact: Path, folder
     expected = effcomp.load(artifact)(TEXTS)
     assert [(row["row"], row["label"]) for row in rows] == [("2", expected[0]["label"]), ("3", expected[1]["label"])]
     assert float(rows[1]["positive"]) == pytest.approx(expected[1]["positive"], abs=1e-5)
+    (folder / "other.csv").write_text("sentence\na great film\n")
+    refused = run_effcomp("predict", str(artifact), "other.csv", cwd=folder, module="effcomp")
+    assert refused.code == 2
+    assert "other.csv, row 1: no header names text; write one" in refused.stderr, "a header is no text to answer"
     refused = run_effcomp("predict", str(artifact), "nosuch.csv", cwd=folder, module="effcomp")
     assert (refused.code, refused.stderr) == (2, "error: nosuch.csv does not exist: give a file of texts\n")
 

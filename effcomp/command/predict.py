@@ -3,7 +3,8 @@
 effcomp predict multirun/store/artifact/HASH texts.csv
 effcomp predict multirun/2026-11-22/10-00-00 texts.jsonl --out answers.csv        the artifact of a run
 
-The file is .csv, .tsv or .jsonl, plain or .gz, with the columns of the task that the model was measured on.
+The file is .csv or .tsv with a header, or .jsonl, plain or .gz, with the columns of the task that the model was
+measured on.
 """
 
 import argparse
@@ -30,7 +31,7 @@ def predict(artifact: str, file: Path, device: str, out: Path | None) -> None:
     """Write the answers, with the number of the row that each is for.
 
     Raises:
-        UserError: artifact or file cannot be read, or the file lacks a column.
+        UserError: artifact or file cannot be read, or the file lacks a header or a column.
     """
     from effcomp.api import load
     from effcomp.core.errors import UserError
@@ -42,7 +43,7 @@ def predict(artifact: str, file: Path, device: str, out: Path | None) -> None:
         raise UserError(f"{file} does not exist: give a file of texts")
     predictor = load(artifact, device=device)
     columns = list(predictor.signature.columns)
-    rows = list(read_rows(file, columns, columns))
+    rows = list(read_rows(file, None, columns))
     answers = predictor([row for _, row in rows])
     if not answers:
         raise UserError(f"{file} has no rows: give it some")

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, permutations
 from math import gcd
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +18,8 @@ NEURONS_STEP = 64
 """Block size of the 4-bit formats. Float32 kernels with AVX-512 take the time of the next multiple of 16, so that no
 width between two multiples of 64 is out of proportion."""
 
+NOISE = 0.05
+"""Share by which the costs of two shapes of like cost differ without a disturbance."""
 SHARES = (0.0, 0.5)
 """Shares of the heads, and of the neurons, that are measured beside all of them; at least one head, or block."""
 
@@ -106,10 +108,22 @@ def shapes_to_measure(present: Counts, block: int) -> list[Shape]:
     return list(dict.fromkeys([full, full._replace(layers=1), *fewer]))
 
 
+def contradictions(measured: Mapping[Shape, float]) -> set[Shape]:
+    """Return the shapes that cost less than a smaller one by more than NOISE, and those smaller ones: one of the two
+    was disturbed."""
+    pairs = permutations(measured.items(), 2)
+    found = [
+        (small, large)
+        for (small, its), (large, cost) in pairs
+        if all(one <= other for one, other in zip(small, large, strict=True)) and its > (1 + NOISE) * cost
+    ]
+    return {shape for pair in found for shape in pair}
+
+
 def fitted(measured: Mapping[Shape, float], block: int) -> Costs:
     """Return the costs of all shapes from those of some; between them costs are interpolated.
 
-    No shape costs more than a larger one: interference only adds to a time.
+    A shape that costs more than a larger one was disturbed, and takes the cost of that.
 
     Args:
         measured: costs of `shapes_to_measure`.

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -20,9 +21,10 @@ from effcomp.core.statistics import ratio_interval
 from effcomp.core.store import Entry
 from effcomp.measure.client import Side
 from effcomp.measure.pair import Pair, measure_batch
+from effcomp.measure.quiet import Patience
 from effcomp.measure.repeats import Repeats
 from effcomp.models.blocks import counts, dense_counts, shrink
-from effcomp.models.costs import Costs, Shape, block_of, fitted, shapes_to_measure
+from effcomp.models.costs import Costs, Shape, block_of, contradictions, fitted, shapes_to_measure
 from effcomp.models.depth import keep_layers
 from effcomp.pipeline.tokens import TOKENS_FILE, calibration, few, tokens
 from effcomp.quant.lowering import Lowering, lowering
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COSTS_FILE = "costs.json"
+REPEATS = 2
+"""How often shapes whose times contradict one another are measured again."""
 
 
 def target_costs(run: "Run") -> Costs | None:
@@ -110,24 +114,36 @@ def measure_shapes(run: "Run", shapes: list[Shape], block: int, *, timed: bool) 
         A row for each shape, with `artifact_bytes`; timed: with `speedup`, and with `latency_ms` beside a baseline
         that is as fast as its median over all shapes.
     """
-    base, parts = run.baseline(), run.components
-    log.info("measuring the layers of %d shapes on runtime=%s", len(shapes), parts.runtime.name)
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="effcomp-") as name, Progress("measuring layers", len(shapes)) as progress:
+    log.info("measuring the layers of %d shapes on runtime=%s", len(shapes), run.components.runtime.name)
+    patience = Patience(run.device, run.components.bench.quiet_wait_s if timed else 0)
+    with tempfile.TemporaryDirectory(prefix="effcomp-") as name:
         folder = Path(name)
         if timed:
-            write_shape(base, shapes[0], block, folder / "baseline")
-        for number, shape in enumerate(shapes):
-            artifact = folder / str(number)
-            write_shape(run, shape, block, artifact)
-            row: dict[str, Any] = {"shape": shape, "artifact_bytes": artifact_bytes(artifact)}
-            rows.append(row | (time_beside(run, folder / "baseline", artifact) if timed else {}))
-            shutil.rmtree(artifact)
-            progress.add(1)
+            write_shape(run.baseline(), shapes[0], block, folder / "baseline")
+
+        def measure(some: Iterable[Shape]) -> dict[Shape, dict[str, Any]]:
+            found = {}
+            with Progress("measuring layers", len(waiting := list(some))) as progress:
+                for shape in waiting:
+                    write_shape(run, shape, block, artifact := folder / "artifact")
+                    found[shape] = {"shape": shape, "artifact_bytes": artifact_bytes(artifact)}
+                    if timed:
+                        patience.wait()
+                        found[shape] |= time_beside(run, folder / "baseline", artifact)
+                    shutil.rmtree(artifact)
+                    progress.add(1)
+            return found
+
+        rows = measure(shapes)
+        for _ in range(REPEATS if timed else 0):
+            if not (doubtful := contradictions({shape: 1 / row["speedup"] for shape, row in rows.items()})):
+                break
+            log.info("measuring %d shapes again: a smaller one took longer than a larger one", len(doubtful))
+            rows |= measure(sorted(doubtful))
     if timed:
-        baseline_ms = median(row["baseline_ms"] for row in rows)
-        rows = [row | {"latency_ms": baseline_ms / row["speedup"]} for row in rows]
-    return rows
+        baseline_ms = median(row["baseline_ms"] for row in rows.values())
+        rows = {shape: row | {"latency_ms": baseline_ms / row["speedup"]} for shape, row in rows.items()}
+    return list(rows.values())
 
 
 def write_shape(run: "Run", shape: Shape, block: int, folder: Path) -> None:

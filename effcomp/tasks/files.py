@@ -178,7 +178,8 @@ def named(
             if header:
                 columns = cells
             elif columns is None:
-                raise UserError(f"{file}, row {number}: no header names {', '.join(needed)}; give task.columns")
+                names = ", ".join(needed)
+                raise UserError(f"{file}, row {number}: no header names {names}; write one, or list task.columns")
             width = len(columns or ()) if exact or header else max(len(columns or ()), len(cells))
             if header:
                 continue

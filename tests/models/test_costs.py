@@ -2,7 +2,7 @@
 
 import pytest
 
-from effcomp.models.costs import Costs, Shape, fitted, shapes_to_measure
+from effcomp.models.costs import Costs, Shape, contradictions, fitted, shapes_to_measure
 
 TRUE = Costs(outside=2.0, layer=3.0, heads=[0.0, 0.5, 1.0, 1.5], neurons=[0.0, 1.0, 2.0, 3.0, 4.0, 5.0], block=64)
 
@@ -33,3 +33,14 @@ def test_a_single_layer_and_a_single_head_have_costs() -> None:
     costs = {shape: cost(shape) for shape in shapes_to_measure([[1, 64]], 64)}
     assert list(costs) == [Shape(1, 1, 1)]
     assert fitted(costs, 64).total([[1, 64]]) == pytest.approx(5.0)
+
+
+def test_shapes_that_cost_less_than_a_smaller_one_are_doubted_with_it() -> None:
+    costs = {shape: cost(shape) for shape in shapes_to_measure([[4, 384]] * 3, 64)}
+    assert contradictions(costs) == set()
+    full, single = Shape(3, 4, 6), Shape(1, 4, 6)
+    assert contradictions(costs | {full: 0.97 * max(cost for shape, cost in costs.items() if shape != full)}) == set()
+    assert contradictions(costs | {single: 1.5 * costs[full]}) >= {full, single}
+    too_fast = contradictions(costs | {full: costs[full] / 1.9})
+    assert full in too_fast
+    assert single not in too_fast, "it is still faster"
