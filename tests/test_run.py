@@ -32,7 +32,7 @@ def test_the_record_holds_every_number_that_the_table_needs(finished) -> None:
     assert 0 <= quality.accuracy.low <= quality.accuracy.value <= quality.accuracy.high <= 1
     assert set(record.speed.by_batch_size) == {1, 4}
     for speed in record.speed.by_batch_size.values():
-        assert 0 < speed.latency_p50_ms.value <= speed.latency_p90_ms <= speed.latency_p99_ms
+        assert 0 < speed.latency_p50_ms.value <= speed.latency_p90_ms.value <= speed.latency_p99_ms.value
         assert speed.speedup.low <= speed.speedup.value <= speed.speedup.high
     cost = record.cost
     assert cost.memory.peak_rss_bytes > cost.memory.library_rss_bytes > 50 * 2**20

@@ -5,8 +5,8 @@ def silence_nncf() -> None:
     """Keep NNCF's tables and progress bars off the terminal: a person cannot act on them."""
     import logging
 
-    import nncf
+    import nncf  # noqa: F401  # it sets the level of its logger when it is imported
     import rich
 
-    nncf.set_log_level(logging.ERROR)
+    logging.getLogger("nncf").setLevel(logging.ERROR)  # nncf.set_log_level changes handlers that are not its own
     rich.reconfigure(quiet=True)

@@ -34,7 +34,7 @@ def test_what_a_child_used_is_ours_after_its_end() -> None:
     """A compiler that ran and went is not another's work."""
     before = read(CPU)
     subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.5: pass"], check=True)
-    assert read(CPU).own_cpu_s - before.own_cpu_s >= 0.5
+    assert read(CPU).own_cpu_s - before.own_cpu_s > 0.45, "a clock counts ticks"
 
 
 def test_our_own_children_are_not_others() -> None:

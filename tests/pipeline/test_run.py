@@ -83,7 +83,7 @@ def test_an_architecture_without_tokenizer_reads_synthetic_tokens(tmp_path: Path
     assert record.truth.data.tokens == "synthetic"
     assert not hasattr(record.quality, "accuracy"), "no number that could be mistaken for one"
     assert record.quality.status == "not measured"
-    assert record.speed.by_batch_size[4].throughput_tokens_per_s > 0
+    assert record.speed.by_batch_size[4].throughput_tokens_per_s.value > 0
     assert record.truth.finetune_precision == "none"
 
 
