@@ -49,7 +49,7 @@ def test_a_header_shows_the_columns_and_their_delimiter_with_and_without_a_byte_
 def test_a_delimiter_is_given_where_no_header_shows_it(tmp_path: Path) -> None:
     content = "".join(f"{text};{label}\n" for text, label in ROWS)
     assert read(load(tmp_path, content, columns=["text", "label"], delimiter=";", **LISTED)) == NAMED
-    with pytest.raises(UserError, match=r"rows\.csv, row 1: no header names text, label; write one, or list task\.columns"):
+    with pytest.raises(UserError, match=r"rows\.csv, row 1: no header names text, label; write one, or list task\."):
         load(tmp_path, content, **LISTED)
 
 
