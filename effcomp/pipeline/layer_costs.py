@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 COSTS_FILE = "costs.json"
 REPEATS = 2
-"""How often shapes whose times contradict one another are measured again."""
+"""Most further measurements of shapes whose times contradict one another."""
 
 
 def target_costs(run: "Run") -> Costs | None:
