@@ -1,6 +1,6 @@
 """BitNet b1.58 2B4T's shape on this processor: how fast it writes, from two bits a weight and from eight.
 
-    python benchmarks/bitnet_cpu.py          (about six minutes and 6 GB on 2 cores)
+    python benchmarks/bitnet_cpu.py          (about three minutes and 6 GB on 2 cores)
 
 The codes are random: speed and memory do not depend on them. Each way of multiplying has a process of its own with the
 artifact of quant=ternary quant.embeddings=int8 in runtime=torch; the processes write in turn after one prompt. Writes
@@ -132,7 +132,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_artifact(folder)
-        measured = [one for threads in sorted({1, os.cpu_count() or 1}) for one in measure(folder, threads)]
+        measured = measure(folder, os.cpu_count() or 1)
         size = sum(file.stat().st_size for file in folder.iterdir())
     processor, flags = machine.cpu_info()
     result = {

@@ -119,8 +119,11 @@ ALWAYS void tile(const struct product *p, const int planes, const int rows, cons
             sum[i][j] = zero();
     for (int64_t byte = 0; byte < width; byte += LANES) {
         vector stored[ROWS];
-        for (int i = 0; i < rows; i++)
+        for (int i = 0; i < rows; i++) {
             stored[i] = load(weights + i * width + byte);
+            if (tokens == 1) /* rows are short: the processor does not foresee the next ones */
+                __builtin_prefetch(weights + (rows + i) * width + byte);
+        }
         const int8_t *place = q + t * p->padded + planes * (byte - byte % LINE) + byte % LINE;
         UNROLL for (int plane = 0; plane < planes; plane++) {
             vector token[TOKENS];
