@@ -39,6 +39,11 @@ def int8_activations(values: Tensor) -> Tensor:
     return ((values.float() * scale).round().clamp(-128, 127) / scale).to(values.dtype)
 
 
+def passed(value: Tensor, rounded: Tensor) -> Tensor:
+    """Return exactly the rounded value, with the gradient of the value (straight-through estimator)."""
+    return rounded.detach() + (value - value.detach())
+
+
 class TernaryLinear(nn.Linear):
     """Linear layer of ternary weights and 8-bit activations; computes as BitLinear, with the weight made once."""
 
@@ -50,10 +55,7 @@ class BitLinear(nn.Linear):
     """Linear layer of float masters, quantized at each call; its parameters have nn.Linear's names and shapes."""
 
     def forward(self, input: Tensor) -> Tensor:
-        if not torch.is_grad_enabled():  # without the last bits that the sums below lose, which move activations
-            return functional.linear(int8_activations(input), ternary(self.weight), self.bias)
-        weight = self.weight + (ternary(self.weight) - self.weight).detach()
-        values = input + (int8_activations(input) - input).detach()
+        values, weight = passed(input, int8_activations(input)), passed(self.weight, ternary(self.weight))
         return functional.linear(values, weight, self.bias)
 
     def for_inference(self) -> TernaryLinear:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from effcomp.models.bitnet import int8_activations, ternary
+from effcomp.models.bitnet import int8_activations, passed, ternary
 from effcomp.quant.base import Granularity
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import full_range, in_groups, stored_scale
@@ -23,11 +23,6 @@ from effcomp.quant.tensors import nonzero_scale
 
 CALL_STEPS = 127
 """Steps of the activations of a call in PyTorch's dynamic int8 layer: 7 bits, so that sums fit in 16."""
-
-
-def passed(value: Tensor, rounded: Tensor) -> Tensor:
-    """Return exactly the rounded value, with the gradient of the value (straight-through estimator)."""
-    return rounded.detach() + (value - value.detach())
 
 
 def passed_steps(wanted: Tensor, zero_point: Tensor, grid: Grid) -> Tensor:

@@ -22,12 +22,13 @@ from torch.nn.functional import linear, mse_loss
 from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
+from effcomp.models.bitnet import passed
 from effcomp.models.depth import layers_of
 from effcomp.models.moments import summed
 from effcomp.models.walk import Call, Walk
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import Coded, in_groups, replace_layer, stored_scale
-from effcomp.quant.rounding.fake_quant import passed, passed_steps
+from effcomp.quant.rounding.fake_quant import passed_steps
 from effcomp.quant.rounding.gptq import fit_codes
 from effcomp.quant.rounding.inputs import check_finite
 from effcomp.quant.rounding.ranges import best_range
