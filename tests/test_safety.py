@@ -146,3 +146,11 @@ def test_a_password_in_the_command_is_refused_and_stands_nowhere(tmp_path: Path,
     assert "MLFLOW_TRACKING_PASSWORD" in ran.stderr
     assert SECRET not in ran.stdout + ran.stderr
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and SECRET.encode() in file.read_bytes()]
+
+
+def test_no_file_holds_both_sides_of_a_merge() -> None:
+    marks = [f"^{sign * 7}" for sign in "<>"]
+    found = subprocess.run(
+        ["git", "grep", "-l", "-e", marks[0], "-e", marks[1]], cwd=ROOT, capture_output=True, text=True
+    )
+    assert found.stdout == "", "these files were committed in the middle of a merge"

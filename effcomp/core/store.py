@@ -132,6 +132,12 @@ def file_sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def folder_sha256(folder: Path) -> str:
+    """Return the checksum of the names and contents of a folder's files, without its manifest and its subfolders."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST)
+    return hashlib.sha256("".join(file.name + file_sha256(file) for file in files).encode()).hexdigest()
+
+
 def write_manifest(folder: Path, key: Mapping[str, Any]) -> None:
     """Write manifest.json: the key, and the size and sha256 of every other file, flushed to disk."""
     files = {}

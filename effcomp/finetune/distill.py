@@ -1,6 +1,5 @@
 """Distillation: a small model learns from the labels and from the logits of a larger, trained one."""
 
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -10,7 +9,7 @@ from effcomp.core.batches import Ragged, batches_by_length
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
 from effcomp.core.progress import Progress
-from effcomp.core.store import file_sha256
+from effcomp.core.store import folder_sha256
 from effcomp.finetune.base import Job, TrainingRow
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import labels_order, load_checkpoint
@@ -115,9 +114,7 @@ class DistillFinetune(FullFinetune):
         key = super().key()
         if self.teacher is None:
             return key
-        files = sorted(file for file in self.teacher.iterdir() if file.suffix in {".safetensors", ".json"})
-        digest = sha256("".join(file.name + file_sha256(file) for file in files).encode()).hexdigest()
-        return {**key, "fields": {**key["fields"], "teacher": digest}}
+        return {**key, "fields": {**key["fields"], "teacher": folder_sha256(self.teacher)}}
 
     def rows(self, job: Job, examples: Examples) -> list[TrainingRow]:
         rows = super().rows(job, examples)

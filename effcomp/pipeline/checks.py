@@ -136,30 +136,32 @@ def check_fit(run: "Run") -> None:
             as it is has learned nothing for this task; a teacher has other tokens.
     """
     parts, store, splits, head = run.components, run.store, run.splits, run.head
-    parts.prune.check_config(parts.model.shape(store))
+    before = parts.model.shape(store)
+    parts.prune.check_config(before)
     parts.finetune.check_task(splits, head, parts.task.max_length)
     parts.prune.check_task(splits, head, parts.task.max_length)
-    check_lengths(parts, head, longest_sequence(parts.model.shape(store).to_dict()))
-    runtime, model_type = parts.runtime, parts.model.shape(store).model_type
-    check_architecture(model_type, runtime.format.name, runtime.name)
-    if parts.task.problem == "generation" and not takes_cache(parts.model.shape(store), runtime.format.name):
+    check_lengths(parts, head, longest_sequence(before.to_dict()))
+    runtime, after = parts.runtime, parts.prune.config_after(before)
+    check_architecture(after.model_type, runtime.format.name, runtime.name)
+    if parts.task.problem == "generation" and not takes_cache(after, runtime.format.name):
         reason = f"task={parts.task.name} has texts to write, which needs a cache of keys and values"
-        raise Skipped(f"{reason}; runtime={runtime.name} has none of {model_type}: choose another runtime or model")
-    runtime.format.check_model(parts.model.shape(store), head, reshaped=parts.prune.reshapes)
-    parts.quant.check_config(parts.model.shape(store))
+        way_on = f"runtime={runtime.name} has none of {after.model_type}: choose another runtime or model"
+        raise Skipped(f"{reason}; {way_on}")
+    runtime.format.check_model(after, head, reshaped=parts.prune.reshapes)
+    parts.quant.check_config(after)
     if not parts.prune.reshapes and not parts.prune.remaps_tokens:
-        parts.quant.check_shapes(empty_model(head, parts.model.shape(store)))
-    runtime.check_model(parts.model.shape(store), pairs=bool(splits.test.pairs))
+        parts.quant.check_shapes(empty_model(head, after))
+    runtime.check_model(after, pairs=bool(splits.test.pairs))
     check_counts(parts, splits)
     if run.device.kind == "cuda":
         import torch
 
-        parameters = count_parameters(head, parts.model.shape(store))
+        parameters = count_parameters(head, before)
         memory_bytes = torch.cuda.get_device_properties(run.device.index).total_memory
         check_gpu_memory(parts.model.name, parts.finetune, parameters, memory_bytes)
     tokenizer = parts.model.tokenizer(store)
-    if parts.prune.remaps_tokens:
-        check_pad_id(parts.model.shape(store).model_type, tokenizer, run.tokenizer)
+    if parts.prune.remaps_tokens and after is before:  # a model of other tokens has its own positions
+        check_pad_id(before.model_type, tokenizer, run.tokenizer)
     check_samples(parts, splits.train, tokenizer, head)
     check_tokens(run)
     if parts.model.weights == "random":
@@ -168,7 +170,7 @@ def check_fit(run: "Run") -> None:
         check_blocks(parts.task.max_length, splits.test, tokenizer, head)
     if not parts.finetune.trains:
         parts.model.check_trained(head, store)
-    check_students(parts, parts.model.shape(store), tokenizer)
+    check_students(parts, before, tokenizer)
     if head != "sequence_classification":
         parts.finetune.check_vocabulary(tokenizer)
         parts.prune.check_vocabulary(tokenizer)

@@ -118,9 +118,9 @@ def compress(run: Run) -> Compressed:
 
 
 def vocabulary(run: Run) -> Vocabulary | None:
-    """Return the row of the tokens that pruning leaves, and log it; None where it leaves all."""
+    """Return the row of the tokens that pruning leaves, and log it; None where it leaves all, or has others."""
     own = run.baseline().tokenizer
-    if run.tokenizer is None or own is None or not run.components.prune.remaps_tokens:
+    if run.tokenizer is None or own is None or not run.tokenizer.get_vocab().keys() < own.get_vocab().keys():
         return None
     row = vocabulary_row(run.splits.test, own, run.tokenizer)
     log.info(

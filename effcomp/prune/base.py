@@ -46,6 +46,10 @@ class Prune(Component):
         None for none."""
         return None
 
+    def config_after(self, config: "PretrainedConfig") -> "PretrainedConfig":
+        """Return the config of the pruned model as far as it is known before, from that of the model."""
+        return config
+
     def remapped(
         self, tokenizer: "PreTrainedTokenizerBase | None", train: Examples
     ) -> "PreTrainedTokenizerBase | None":
