@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -140,6 +141,27 @@ def test_a_configuration_that_is_killed_is_recorded_and_the_others_go_on(tiny: l
     assert "killed by signal 9 (out of memory?)" in json.loads(outcome.read_text())["reason"]
     (record,) = tmp_path.glob("multirun/2*/*/*/record.json")
     assert Record.read(record).choices["quant"] == "int8_scratch"
+
+
+def test_a_configuration_whose_outputs_are_not_finite_fails_in_one_line_and_the_others_go_on(
+    tiny: list[str], tiny_bert: Path, tmp_path: Path
+) -> None:
+    """The feed-forward layer of its last block computes some 1e6: fine in float32, infinite in float16."""
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(tiny_bert, tmp_path / "wide")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["encoder.layer.1.output.dense.weight"].fill_(3e4)
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    wide = [*tiny, f"model.path={folder}", "finetune.train_samples=16", "tracking=none"]
+    ran = run_effcomp("-m", *wide, "device.emulated=true", "quant=fp16,none", cwd=tmp_path)
+    assert ran.code == 1, ran.stderr
+    (record,) = [Record.from_json(line) for line in ran.stdout.splitlines()]
+    assert record.choices["quant"] == "none"
+    (said,) = [line for line in ran.stderr.splitlines() if line.startswith("left out: ")]
+    assert "quant=fp16" in said
+    assert "failed: quant=fp16 on runtime=torch computes NaN or infinity, first in bert.encoder.layer.1.output" in said
+    assert "Traceback" not in ran.stderr
 
 
 def test_a_sweep_ended_by_ctrl_c_leaves_no_process_and_its_run_is_closed(tiny: list[str], tmp_path: Path) -> None:
