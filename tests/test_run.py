@@ -54,7 +54,7 @@ WRONG = {
     "quant=nosuch": "bf16, fp16, fp4, fp8, gguf, int2, int3, int4, int8_bnb, int8_dynamic, int8_scratch, int8_static",
     "quant=null": "must be a string",
     "~prune": "prune is missing",
-    "finetune=none": "finetune=none uses it as it is: give a checkpoint with a trained head or finetune=full",
+    "finetune=none": "nothing trains it (finetune=none, or a teacher): give a checkpoint with a trained head or",
     "model=bitnet task=xnli quant=nf4": "use model.path=FOLDER",
     "task=sst2": "use task.data_dir=FOLDER with train.tsv, dev.tsv",
     "task=xnli task.languages=[en,xx]": "xx is none of",

@@ -182,10 +182,11 @@ def check_head(
         reason = f"is an encoder-decoder ({config.model_type}), and effcomp measures encoders and decoders"
         raise UserError(f"{setting}={folder} {reason}; give a BERT- or GPT-like model")
     fills_masks = config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    given = f"{setting}={folder}"
     if head == "causal_lm" and fills_masks:
-        raise UserError(f"{setting}={folder} is an encoder ({config.model_type}), which fills masks: use model=minilm")
+        raise UserError(f"{given} is an encoder ({config.model_type}), which fills masks: use model=minilm {given}")
     if head == "masked_lm" and not fills_masks:
-        raise UserError(f"{setting}={folder} is no encoder ({config.model_type}) that fills masks: use model=gpt2")
+        raise UserError(f"{given} is no encoder ({config.model_type}) that fills masks: use model=gpt2 {given}")
     try:
         found = model_class(head, config)
     except KeyError as error:
@@ -251,7 +252,7 @@ def check_loaded(model: "PreTrainedModel", loaded: dict[str, Any], head: Head, w
         raise UserError(f"{whose} has no weights for {', '.join(missing)}, {reason}; give the whole model")
     if missing and as_it_is:
         raise UserError(
-            f"{whose} has no weights for {', '.join(missing)}, and finetune=none uses it as it is: "
+            f"{whose} has no weights for {', '.join(missing)}, and nothing trains it (finetune=none, or a teacher): "
             "give a checkpoint with a trained head or finetune=full"
         )
 

@@ -1,5 +1,6 @@
 """Data sets of the Hub against a small server of our own: what is fetched, at which commit, and what is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Task
-from tests.conftest import compose_parts
+from tests.conftest import ROOT, SMALL, compose_parts, run_effcomp
 from tests.hub_server import Fault, HubServer
 
 pa = pytest.importorskip("pyarrow")
@@ -116,3 +117,24 @@ def test_splits_and_subsets_that_are_there_are_listed(hub: HubServer, tmp_path: 
         task.model_copy(update={"train": "all"}).check()
     with pytest.raises(UserError, match=r"task\.subset=nosuch: .*no such subset; there are: default"):
         task.model_copy(update={"subset": "nosuch"}).check()
+
+
+def test_a_command_fetches_model_and_table_and_writes_a_record_with_their_commits(
+    hub: HubServer, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = {"text": [f"{word} film {i}" for i in range(10) for word in ("warm", "dull")], "label": [1, 0] * 10}
+    table(hub, columns, {"label": ["bad", "good"]}, tmp_path)
+    model = hub.add("models", "some/bert", tiny_bert)
+    for name, value in {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}.items():
+        monkeypatch.setenv(name, value)
+    chosen = [
+        *("model=hub", "model.repository=some/bert", "finetune.epochs=1", "tracking=none"),
+        *("task=hub_table", f"task.repository={NAME}", "task.text=[text]", "task.label=label"),
+    ]
+    ran = run_effcomp(*chosen, *SMALL, cwd=tmp_path, root=ROOT)
+    assert ran.code == 0, ran.stderr
+    config, quality = ran.record["config"], ran.record["quality"]
+    assert (config["model"]["revision"], config["task"]["revision"]) == (model, hub.commit("datasets", NAME))
+    assert (config["task"]["test"], quality["examples"]) == ("test", 20)
+    (written,) = tmp_path.glob("multirun/*/*/record.json")
+    assert json.loads(written.read_text()) == ran.record
