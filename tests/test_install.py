@@ -1,12 +1,16 @@
 """The program as people install it: a wheel, in an environment outside the checkout, and the words of `effcomp`."""
 
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -124,23 +128,50 @@ def test_every_command_explains_itself(environment: Path, tmp_path: Path, word: 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("line", "completed"),
-    [
-        ("effcomp rep", "report"),
-        ("effcomp run quant=nf", "quant=nf4"),
-        ("effcomp sweep seed=1 bench=qu", "bench=quick"),
-    ],
-)
-def test_a_shell_completes_commands_and_choices(environment: Path, tmp_path: Path, line: str, completed: str) -> None:
-    words = line.split()
-    typed = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; COMP_LINE='{line}'"
-    script = f'eval "$(effcomp completion)"; {typed}; _effcomp; echo "${{COMPREPLY[@]}}"'
+@pytest.fixture(scope="module")
+def shell(environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The terminal of an interactive bash that has read `effcomp completion`."""
+    ours, its = pty.openpty()
     path = f"{environment / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    ran = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=OUTSIDE | {"PATH": path}, capture_output=True, text=True, check=False
-    )
-    assert ran.stdout.split() == [completed], ran.stderr
+    with subprocess.Popen(
+        ["bash", "--norc", "--noprofile", "-i"],
+        cwd=tmp_path_factory.mktemp("shell"),
+        env=OUTSIDE | {"PATH": path, "TERM": "dumb", "HISTFILE": ""},
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        start_new_session=True,
+    ) as bash:
+        os.write(ours, b'eval "$(effcomp completion)"; echo rea""dy\n')
+        read_until(ours, "ready")
+        yield ours
+        bash.kill()
+    os.close(ours)
+    os.close(its)
+
+
+def read_until(terminal: int, *words: str) -> None:
+    """Read what a terminal shows until it has shown all the words."""
+    shown, end = "", time.monotonic() + 60
+    while not all(word in shown for word in words):
+        assert select.select([terminal], [], [], max(0, end - time.monotonic()))[0], shown
+        shown += os.read(terminal, 4096).decode()
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("effcomp rep\t", ["effcomp report"]),
+        ("effcomp run model=\t\t", ["model=gpt2", "model=minilm"]),
+        ("effcomp run quant=nf\t", ["quant=nf4"]),
+        ("effcomp sweep seed=1 quant=none,bf\t", ["quant=none,bf16"]),
+    ],
+    ids=["command", "choices", "choice", "list"],
+)
+def test_a_shell_completes_commands_and_choices(shell: int, typed: str, shown: list[str]) -> None:
+    os.write(shell, typed.encode())
+    read_until(shell, *shown)
+    os.write(shell, b"\x15")  # Ctrl-U empties the line
 
 
 @pytest.mark.parametrize("command", [["-c", "import effcomp"], ["-m", "effcomp.run", "--help"], ["-m", "effcomp"]])

@@ -43,6 +43,10 @@ def run_python(code: str, clone: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([sys.executable, "-c", code], cwd=clone, env=environment, capture_output=True, text=True)
 
 
+def test_the_readme_can_be_read_in_minutes() -> None:
+    assert 700 <= len((ROOT / "README.md").read_text().split()) <= 900
+
+
 def test_the_readme_shows_the_commands_that_matter() -> None:
     for command in ("make install", "make demo", "make test", "make ui"):
         assert command in COMMANDS

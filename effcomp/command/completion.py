@@ -2,21 +2,29 @@
 
 eval "$(effcomp completion)"        in ~/.bashrc, or in ~/.zshrc after `autoload -U bashcompinit && bashcompinit`
 
-Groups, choices and settings come from Hydra, as it completes any of its programs.
+Groups, choices and settings come from Hydra, as it completes any of its programs; of a list of choices
+(quant=none,bf) the last one is completed.
 """
 
 from effcomp.command.commands import COMMANDS
 from effcomp.core.command_line import Parser
 
 SCRIPT = """_effcomp() {
-    local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" choices
+    local word="${COMP_WORDS[COMP_CWORD]}" verb="${COMP_WORDS[1]}" choices line before=""
     case "$COMP_CWORD $verb" in
         "1 "*) choices="COMMANDS" ;;
         *" run" | *" sweep" | *" find")
-            choices=$(COMP_LINE="effcomp ${COMP_LINE#*" $verb "}" effcomp run -sc query=bash) ;;
+            line="effcomp ${COMP_LINE#*" $verb "}"
+            if [[ $word == *=*,* ]]; then
+                before="${word%,*},"
+                line="${line%"$word"}${word%%=*}=${word##*,}"
+                word="${word%%=*}=${word##*,}"
+            fi
+            choices=$(COMP_LINE="$line" effcomp run -sc query=bash) ;;
         *) return ;;
     esac
     COMPREPLY=($(compgen -W "$choices" -- "$word"))
+    if [[ $before ]]; then COMPREPLY=("${COMPREPLY[@]/#*=/$before}"); fi
 }
 COMP_WORDBREAKS=${COMP_WORDBREAKS//=}
 complete -o nospace -o default -F _effcomp effcomp"""

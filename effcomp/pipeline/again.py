@@ -1,19 +1,32 @@
-"""Commands to measure a record's configuration again, and to load and serve its artifact."""
+"""Commands to measure a record's configuration again or on more examples, and to load and serve its artifact."""
 
 import json
 import os
+import re
 import shlex
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from textwrap import fill
+from textwrap import wrap
 from typing import Any
 
 from effcomp.core.store import Store
 from effcomp.pipeline.compose import build, composed
-from effcomp.record import Record, settings
+from effcomp.record import GenerationVersus, LanguageVersus, Record, VersusBaseline, settings
 
 WIDTH = 100
+FEW = 500
+"""Test examples; with fewer, an undecided verdict is a reason to test on more."""
+PLAIN = re.compile(r"(?!(?:true|false|null|nan|inf)$)[a-z_][\w.-]*", re.IGNORECASE | re.ASCII)
+"""Text that Hydra reads as itself within a list."""
+SPECIAL, ESCAPED = re.compile(r"([\\()\[\]{}:=, \t])"), r"\\\1"
+"""Characters of a dictionary's key that Hydra reads after a backslash alone; a key has no quotes."""
+LIMITS: dict[type, str] = {
+    VersusBaseline: "max_accuracy_drop=1",
+    LanguageVersus: "max_perplexity_increase=5",
+    GenerationVersus: "max_headline_drop=1",
+}
+"""Limit that a person may begin with, by the kind of comparison."""
 NOWHERE = ("device.cores", "store", "remeasure", "tracking")
 """Settings that a command for another time or place leaves out."""
 
@@ -36,10 +49,20 @@ def overrides(config: dict[str, Any]) -> list[str]:
     for following in (False, True):  # those that follow others (`${quant}`) are compared after these are given
         made = composed(typed)
         found = leaves(settings(build(made).config))
-        differing = [name for name in found if name in asked and asked[name] != found[name]]
+        differing = [name for name in found if asked_for(asked, name, found[name]) != found[name]]
         given = [name for name in differing if following or not follows(made, name)]
-        typed += [f"{name}={written(asked[name])}" for name in given if not name.startswith(NOWHERE)]
+        typed += [f"{name}={written(asked_for(asked, name))}" for name in given if not name.startswith(NOWHERE)]
     return typed
+
+
+def asked_for(asked: dict[str, Any], name: str, default: Any = None) -> Any:
+    """Return the value of a setting, or the default.
+
+    Args:
+        asked: `leaves` of the settings, where a dictionary (`task.labels`) is under the names of its keys.
+    """
+    inner = {key.removeprefix(f"{name}."): value for key, value in asked.items() if key.startswith(f"{name}.")}
+    return asked.get(name, inner or default)
 
 
 def follows(config: Any, name: str) -> bool:
@@ -83,7 +106,21 @@ def written(value: Any) -> str:
     """Write a value as Hydra reads it."""
     if isinstance(value, str):
         return value
-    return json.dumps(value, separators=(",", ":")).replace('"', "'")
+    if isinstance(value, list):
+        return f"[{','.join(map(written_inside, value))}]"
+    if isinstance(value, dict):
+        pairs = (f"{SPECIAL.sub(ESCAPED, str(key))}:{written_inside(one)}" for key, one in value.items())
+        return f"{{{','.join(pairs)}}}"
+    return json.dumps(value)
+
+
+def written_inside(value: Any) -> str:
+    """Write a value of a list or a dictionary as Hydra reads it: a text in quotes where it would be read otherwise."""
+    return (
+        written(value)
+        if not isinstance(value, str) or PLAIN.fullmatch(value)
+        else json.dumps(value, ensure_ascii=False)
+    )
 
 
 def ways_on(record: Record, folder: Path | None, model_id: str | None) -> str:
@@ -98,9 +135,9 @@ def ways_on(record: Record, folder: Path | None, model_id: str | None) -> str:
     artifact = Store(Path(record.config["store"])).folder("artifact", record.truth.artifact)
     lines = []
     try:
-        typed = [shlex.quote(word) for word in overrides(record.config)]
-        command = " ".join(["python -m effcomp.run", *typed, "remeasure=true"])
-        lines.append(("again", fill(command, WIDTH - 14, break_long_words=False, break_on_hyphens=False)))
+        typed = overrides(record.config)
+        lines.append(("again", command([*typed, "remeasure=true"])))
+        lines += on_more_examples([record], typed)
     except HydraException:  # a choice of the user's own: the folder of the run has the overrides
         if folder is not None:
             lines.append(("again", f"its overrides: {folder}/.hydra/overrides.yaml"))
@@ -118,7 +155,43 @@ def ways_on(record: Record, folder: Path | None, model_id: str | None) -> str:
     return "\n".join(row(name, text) for name, text in lines)
 
 
+def command(typed: list[str]) -> str:
+    """Return the shell's command for these arguments, on as many lines as it needs."""
+    words = " ".join(["python -m effcomp.run", *map(shlex.quote, typed)])
+    return " \\\n  ".join(wrap(words, WIDTH - 14, break_long_words=False, break_on_hyphens=False))
+
+
+def on_more_examples(records: list[Record], typed: list[str]) -> list[tuple[str, str]]:
+    """Return the command of a cross-validation, with its name; [] where no verdict is undecided for want of examples.
+
+    Args:
+        typed: the overrides that were measured.
+    """
+    few = {
+        record.truth.data.test_examples
+        for record in records
+        if isinstance(record.versus_baseline, VersusBaseline)
+        and record.versus_baseline.verdict == "undecided"
+        and record.truth.data.test_examples < FEW
+        and record.config["fold"] is None
+    }
+    if not few:
+        return []
+    reason = f"{min(few):,} test examples decide little; five folds test on more, each row in turn:"
+    return [("decide it", f"{reason}\n{command(['-m', *typed, 'fold=range(5)'])}")]
+
+
+def ways_on_from_sweep(records: list[Record], folder: Path, typed: list[str]) -> str:
+    """Return the next commands for a measured sweep: to choose, and to test on more examples where they are too few.
+
+    Args:
+        typed: the overrides of the sweep.
+    """
+    limit = next((LIMITS[kind] for kind in (type(record.versus_baseline) for record in records) if kind in LIMITS), "")
+    chosen = " ".join(["effcomp recommend", os.path.relpath(folder), *filter(None, [limit]), "minimize=latency_p50_ms"])
+    return "\n".join(row(*line) for line in [("choose", chosen), *on_more_examples(records, typed)])
+
+
 def row(name: str, text: str) -> str:
-    """Write a name, and a text of some lines beside it; a shell's command goes on after a backslash."""
-    joined = " \\\n" if name == "again" else "\n"
-    return f"{name:10}" + joined.join(text.splitlines()).replace("\n", "\n" + " " * (12 if name == "again" else 10))
+    """Write a name, and a text of some lines beside it."""
+    return f"{name:10}" + text.replace("\n", "\n" + " " * 10)

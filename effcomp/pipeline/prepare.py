@@ -13,7 +13,7 @@ from effcomp.pipeline.compose import Components
 from effcomp.prune.base import NoPrune
 from effcomp.quant.floats import Float
 from effcomp.runtimes.torch import Torch
-from effcomp.tasks.base import Examples, Splits, fold_split, test_slice
+from effcomp.tasks.base import Examples, Splits, test_slice
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -59,7 +59,7 @@ def prepare(components: Components) -> Run:
     """
     splits = components.task.load()
     if components.fold is not None:
-        splits = Splits(*fold_split(splits.train, components.folds, components.fold), splits.label_names, splits.rows)
+        splits = splits.fold(components.folds, components.fold)
     if components.test_slice is not None:
         splits = replace(splits, test=sliced(splits.test, components.test_slice))
     store, model = Store(components.store), components.model

@@ -17,8 +17,11 @@ from effcomp.pipeline.compose import GROUPS, composed, locate
 
 OWN = {
     "seed": ("whole number", "Seed of the training order, the new head and the bootstrap; the split has its own."),
-    "fold": ("whole number or null", "Fold of the training examples that is the test; null: the task's own test."),
-    "folds": ("whole number", "Number of parts that the training examples are cut into for `fold`."),
+    "fold": (
+        "whole number or null",
+        "Fold that is the test, of the training examples and of a test drawn from them; null: the task's own test.",
+    ),
+    "folds": ("whole number", "Number of parts that the examples are cut into for `fold`."),
     "test_slice": (
         "two numbers from 0 to 1, or null",
         "Part of the test examples, in a fixed random order, that is the test: [0, 0.5] and [0.5, 1] share no example.",

@@ -1,6 +1,8 @@
 """An artifact that answers texts: what `effcomp.load`, `effcomp predict` and a served MLflow model call."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,11 @@ from effcomp.tasks.blocks import encode_prompts, first_token
 from effcomp.tasks.signature import Signature, read_signature
 
 if TYPE_CHECKING:
+    import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
 Answer = dict[str, Any]
-Texts = Iterable[str | Sequence[str] | Mapping[str, str]]
+Text = str | Sequence[str] | Mapping[Any, Any]
 ENGINES = {ONNX_FILE: "onnxruntime", OPENVINO_FILE: "openvino"}
 """The runtime that reads a file; PyTorch reads the others."""
 BATCH = 32
@@ -80,16 +83,23 @@ class Predictor:
         """Return the names of a classifier's labels, in the order of its logits."""
         return [self.config.id2label[index] for index in sorted(self.config.id2label)]
 
-    def __call__(self, texts: Texts) -> list[Answer]:
+    def __call__(self, texts: "Iterable[Text] | pd.DataFrame") -> list[Answer]:
         """Answer each text, in their order.
 
         Args:
-            texts: texts, pairs of texts, or rows of a table by column name (`signature.columns`).
+            texts: texts, pairs of texts, or rows of a table by column name (`signature.columns`); a pandas.DataFrame
+                is its rows.
 
         Raises:
-            UserError: a pair is given where texts stand alone, or the other way round; a prompt is too long.
+            UserError: a text is missing; a pair is given where texts stand alone, or the other way round; a prompt is
+                too long.
         """
-        rows = [self.inputs(text) for text in texts]
+        import pandas as pd
+
+        if isinstance(texts, str):
+            raise UserError(f"{texts!r} is a single text: give a list of texts")
+        given = texts.to_dict("records") if isinstance(texts, pd.DataFrame) else texts
+        rows = [self.inputs(text, place) for place, text in enumerate(given, start=1)]
         if not rows:
             return []
         firsts, *seconds = zip(*rows, strict=True)
@@ -97,15 +107,21 @@ class Predictor:
         answer = {"classification": self.classify, "language_modelling": self.weigh, "generation": self.write}
         return answer[self.signature.problem](examples)
 
-    def inputs(self, text: str | Sequence[str] | Mapping[str, str]) -> tuple[str, ...]:
-        """Return a text, with its pair where the task has pairs."""
+    def inputs(self, text: Text, place: int) -> tuple[str, ...]:
+        """Return a text, with its pair where the task has pairs.
+
+        Args:
+            place: number of the text, from 1, for the message of an error.
+        """
         if isinstance(text, Mapping):
             if missing := [column for column in self.signature.columns if column not in text]:
                 raise UserError(
                     f"the column {missing[0]} is missing; the model reads {', '.join(self.signature.columns)}"
                 )
-            return self.signature.inputs(text)
-        given = (text,) if isinstance(text, str) else tuple(text)
+            columns = self.signature.columns
+            return self.signature.inputs({name: as_text(text[name], f"row {place}, column {name}") for name in columns})
+        several = text if isinstance(text, Iterable) and not isinstance(text, str) else (text,)
+        given = tuple(as_text(one, f"text {place}") for one in several)
         if len(given) != (2 if self.signature.pair else 1):
             wanted = "pairs of texts" if self.signature.pair else "single texts"
             raise UserError(f"{text!r}: this model reads {wanted}")
@@ -163,6 +179,19 @@ class Predictor:
         for indices in batches_by_length(encoded.lengths, BATCH):
             found |= zip(indices.tolist(), answers(indices), strict=True)
         return [found[index] for index in range(len(encoded))]
+
+
+def as_text(value: object, where: str) -> str:
+    """Return a text, or a number as it is written.
+
+    Raises:
+        UserError: the value is neither, such as None and NaN.
+    """
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise UserError(f"{where} is {value!r}: give a text")
+    return str(value)
 
 
 def check_folder(artifact: Path) -> None:

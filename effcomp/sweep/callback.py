@@ -27,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from effcomp.core.errors import EXIT_CODE, UserError
 from effcomp.core.process import ProcessFailed, take_stdout
 from effcomp.core.store import write_at_once
-from effcomp.record import RECORD_FILE
+from effcomp.record import RECORD_FILE, Record
 from effcomp.sweep.folder import (
     ANSWER_FILE,
     ANSWER_TEXT,
@@ -205,6 +205,7 @@ def finish(sweep: Sweep, answer: Answer | None) -> int:
     Args:
         answer: what a search has found; None of a sweep that is no search.
     """
+    from effcomp.pipeline.again import ways_on_from_sweep
     from effcomp.report.build import write_report
     from effcomp.report.table.terminal import print_comparison
 
@@ -232,6 +233,8 @@ def finish(sweep: Sweep, answer: Answer | None) -> int:
         print(f"figures   {os.path.relpath(report.folder)}/*.png", file=sys.stderr)
         print(f"records   {os.path.relpath(sweep.folder)}/*/{RECORD_FILE}", file=sys.stderr)
         print(sweep.tracking.how_to_open(), file=sys.stderr)
+    if report is not None and answer is None:
+        print(ways_on_from_sweep([Record.read(file) for file in records], sweep.folder, sweep.typed), file=sys.stderr)
     if answer is not None:
         print(answer.text, file=sys.stderr)
         return answer.exit_code

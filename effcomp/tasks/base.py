@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
@@ -51,6 +51,10 @@ class Examples:
             tuple(self.references[i] for i in indices) if self.references else (),
         )
 
+    def joined(self, others: "Examples") -> "Examples":
+        """Return these examples, and others of the same kind after them."""
+        return Examples(*(getattr(self, one.name) + getattr(others, one.name) for one in fields(self)))
+
 
 class FileRows(NamedTuple):
     """Numbers of rows (or documents) of a file or folder: those read, and those used as examples."""
@@ -67,6 +71,8 @@ class Splits:
     label_names: tuple[str, ...] = ()
     rows: tuple[FileRows, ...] = ()
     """Numbers of rows of each file that was read; () for data of the Hub."""
+    drawn: bool = False
+    """True where the test was drawn from the same rows as the training, so that folds are cut from both."""
 
     def with_labels(self, order: list[int]) -> "Splits":
         """Return these splits with label i numbered order[i]."""
@@ -74,7 +80,18 @@ class Splits:
         train, test = (
             replace(part, labels=tuple(order[label] for label in part.labels)) for part in (self.train, self.test)
         )
-        return Splits(train, test, tuple(names), self.rows)
+        return replace(self, train=train, test=test, label_names=tuple(names))
+
+    def fold(self, folds: int, fold: int) -> "Splits":
+        """Return the splits of a cross-validation: one fold of the training examples, or of all where the test is drawn
+        from the same rows, is the test.
+
+        Raises:
+            UserError: a label has fewer distinct texts than there are folds.
+        """
+        examples = self.train.joined(self.test) if self.drawn else self.train
+        train, test = fold_split(examples, folds, fold)
+        return replace(self, train=train, test=test)
 
     def fingerprint(self) -> str:
         """Return the sha256 of every text, label, pair, group and reference in their order: equal only for the same

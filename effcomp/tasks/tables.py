@@ -89,7 +89,7 @@ class TableTask(PublishedTask):
         if self.test_share is not None:
             source_name = f"task.test_share={self.test_share}: {self.data_dir}"
             train, test = stratified_split(train, round(self.test_share * len(train)), SPLIT_SEED, source_name)
-        return Splits(train, test, tuple(dict.fromkeys(labels.values())), counts)
+        return Splits(train, test, tuple(dict.fromkeys(labels.values())), counts, drawn=self.test_share is not None)
 
     def reading(self) -> Reading:
         needed = [*self.text, *([self.pair] if self.pair else []), self.label, *([self.split] if self.split else [])]

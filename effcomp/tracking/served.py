@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effcomp.core.component import from_spec
+from effcomp.core.errors import UserError
 from effcomp.core.packages import PACKAGE
 from effcomp.core.private.mlflow import without_package_map
 from effcomp.core.store import find_fault
@@ -47,13 +48,17 @@ class ServedModel:
 
         Args:
             texts: a table with the columns of the model's signature, or texts.
+
+        Raises:
+            MlflowException: a text is missing; the server answers 400 with this line.
         """
         import pandas as pd
+        from mlflow.exceptions import MlflowException
 
-        rows: Sequence[Any] = list(texts)
-        if isinstance(texts, pd.DataFrame):
-            rows = texts.astype(str).to_dict("records")
-        return pd.DataFrame(self.predictor(rows))
+        try:
+            return pd.DataFrame(self.predictor(texts))
+        except UserError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
 
 
 def _load_pyfunc(path: str, model_config: dict[str, Any]) -> ServedModel:

@@ -1,6 +1,7 @@
 """The pages show commands that compose, and outputs that the records in benchmarks/ give."""
 
 import io
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from effcomp.pipeline.compose import composed
+from effcomp.pipeline.compose import build, composed
+from effcomp.pipeline.prepare import prepare
 from effcomp.report.choose.goal import parse_goal
 from effcomp.report.choose.recommend import compared, recommend
 from effcomp.report.objectives import OBJECTIVES
@@ -43,6 +45,27 @@ def overrides(command: str) -> list[str]:
 @pytest.mark.parametrize(("page", "command"), [(page.name, command) for page in PAGES for command in commands(page)])
 def test_the_commands_of_the_pages_compose(page: str, command: str) -> None:
     composed(overrides(command))
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/own-data.md"])
+def test_every_configuration_of_the_example_table_can_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    (command,) = [found for found in commands(ROOT / page) if "task.data_dir=examples" in found]
+    given = [word for word in shlex.split(command) if "=" in word]
+    parsed = OverridesParser.create().parse_overrides(given)
+    choices = [list(one.sweep_string_iterator()) for one in parsed if one.is_sweep_override()]
+    names = [one.get_key_element() for one in parsed if one.is_sweep_override()]
+    fixed = [one.input_line for one in parsed if not one.is_sweep_override()]
+    for choice in itertools.product(*choices):
+        typed = [f"{name}={value}" for name, value in zip(names, choice, strict=True)]
+        prepare(build(composed([*fixed, *typed, f"store={tmp_path}"])))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_has_the_marks_of_a_merge(page: Path) -> None:
+    assert re.findall(r"^(?:<{7}|={7}|>{7})(?: .*)?$", page.read_text(), flags=re.MULTILINE) == []
 
 
 def test_commands_are_found() -> None:

@@ -4,8 +4,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from effcomp.pipeline.again import WIDTH, leaves, overrides, ways_on
+from effcomp.pipeline.again import WIDTH, leaves, on_more_examples, overrides, ways_on, written
 from effcomp.pipeline.compose import build, composed
 from effcomp.record import Record, settings
 from effcomp.report.table.ending import ending
@@ -34,6 +35,12 @@ def test_a_setting_with_a_list_or_a_none_is_written_as_hydra_reads_it() -> None:
     assert overrides(config) == ["device.threads=2", "bench.batch_sizes=[1,8]", "bench.fixed_length=64"]
 
 
+def test_labels_that_were_named_are_in_the_command() -> None:
+    typed = ["task=table", "task.data_dir=.", "task.label=team", "task.text=[subject,body]", "task.train_files=[a.csv]"]
+    typed += ["task.labels={billing:invoices,network:lines}", "task.test_share=0.3"]
+    assert sorted(overrides(build(composed(typed)).config)) == sorted(typed)
+
+
 def test_a_setting_that_follows_another_is_not_in_the_command() -> None:
     typed = ["quant=int4", "finetune=qat", "quant.group_size=64", "quant.embeddings=int8", "finetune.epochs=1"]
     assert overrides(build(composed(typed)).config) == typed
@@ -45,8 +52,31 @@ def test_a_setting_that_follows_another_is_not_in_the_command() -> None:
 
 def test_settings_that_a_choice_leaves_open_are_in_the_command() -> None:
     typed = ["model=hub", "task=hub_table", "model.repository=some/bert", "task.label=stars"]
-    typed += ["task.repository=some/table", "task.text=['title','text']"]
+    typed += ["task.repository=some/table", "task.text=[title,text]"]
     assert overrides(build(composed(typed)).config) == typed
+
+
+def test_a_list_and_a_dictionary_are_written_as_hydra_reads_them() -> None:
+    lists = (["subject", "body"], ["train.csv"], ["a b"], ["true"], ["1"], [], [1, 8], ["it's"], ['a "b"', "Grüße"])
+    for value in (*lists, {"billing": "b x", "5 stars, or more": "good", "a=b:c": "1"}):
+        (read,) = OverridesParser.create().parse_overrides([f"key={written(value)}"])
+        assert read.value() == value
+    assert written(["subject", "body.csv"]) == "[subject,body.csv]"
+
+
+def test_few_examples_are_followed_by_the_command_of_a_cross_validation(tmp_path: Path) -> None:
+    (decided,) = records("nf4")
+    versus = decided.versus_baseline.model_copy(update={"verdict": "undecided"})
+    data = decided.truth.data.model_copy(update={"test_examples": 27})
+    few = decided.model_copy(
+        update={"versus_baseline": versus, "truth": decided.truth.model_copy(update={"data": data})}
+    )
+    assert "decide it 27 test examples" in (text := ways_on(few, tmp_path, None))
+    assert "fold=range(5)" in shlex.split(text.replace("\\\n", " "))
+    assert on_more_examples([few, decided], ["quant=nf4"])[0][1].endswith(
+        "python -m effcomp.run -m quant=nf4 'fold=range(5)'"
+    )
+    assert on_more_examples([decided, few.model_copy(update={"config": {**few.config, "fold": 0}})], []) == []
 
 
 def test_every_line_of_the_end_fits_a_narrow_terminal(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """A loaded artifact answers texts as it was measured, with every runtime."""
 
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from effcomp.core.errors import UserError
@@ -45,8 +48,24 @@ def test_a_row_of_a_table_is_read_by_the_columns_of_the_task(classifier: Path) -
     predictor = Predictor(classifier)
     row = {"id": "7", "body": " too long ", "subject": "dull", "team": "x"}
     assert predictor([row]) == predictor(["dull too long"])
+    assert predictor(pd.DataFrame([row])) == predictor([row])
     with pytest.raises(UserError, match=r"the column body is missing; the model reads subject, body"):
         predictor([{"subject": "dull"}])
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("a great film", "'a great film' is a single text: give a list of texts"),
+        (["a great film", None], "text 2 is None: give a text"),
+        (pd.Series(["a great film", float("nan")]), "text 2 is nan: give a text"),
+        ([{"text": "dull"}, {"text": None}], "row 2, column text is None: give a text"),
+    ],
+    ids=["a string", "None", "NaN", "a cell"],
+)
+def test_what_is_no_text_is_refused_with_its_place(given: Any, reason: str, classifier: Path) -> None:
+    with pytest.raises(UserError, match=re.escape(reason)):
+        Predictor(classifier)(given)
 
 
 def test_pairs_are_asked_for_where_the_task_has_pairs(classifier: Path) -> None:

@@ -60,6 +60,9 @@ def test_the_report_is_written_and_the_way_to_it_is_printed(swept) -> None:
     assert "none (baseline)" in ran.stderr
     assert "results/index.html" in ran.stderr
     assert "make ui" in ran.stderr
+    assert f"effcomp recommend {report.parent.relative_to(folder)} max_accuracy_drop=1" in ran.stderr
+    assert "quant=none,int8_dynamic" in (more := ran.stderr[ran.stderr.index("20 test examples decide little") :])
+    assert "'fold=range(5)'" in more
 
 
 def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> None:

@@ -107,7 +107,11 @@ def test_one_file_is_split_by_a_share_or_by_a_column(tmp_path: Path) -> None:
     shared = load(tmp_path, "text,label,side\n" + rows, test_files=[], test_share=0.25)
     assert (len(shared.train), len(shared.test)) == (45, 15)
     assert not set(shared.train.texts) & set(shared.test.texts)
+    folds = [shared.fold(5, fold) for fold in range(5)]
+    assert sorted(text for fold in folds for text in fold.test.texts) == sorted(shared.train.texts + shared.test.texts)
+    assert {len(fold.train) for fold in folds} == {48}
     by_column = load(tmp_path, "text,label,side\n" + rows, test_files=[], split="side")
+    assert len(by_column.fold(5, 0).test) == 4, "a test of its own is not trained on"
     assert by_column.test.texts == tuple(f"film {i}" for i in range(60) if i % 3 == 1)
     assert by_column.rows == ((tmp_path / "rows.csv", 60, 40),)
     with pytest.raises(UserError, match="give one of them"):

@@ -69,6 +69,28 @@ def test_a_table_without_a_column_of_the_text_is_refused_by_name(folders: tuple[
         answer(model, {"dataframe_records": [{"id": 7, "subject": "dull"}]})
 
 
+@pytest.mark.parametrize(
+    ("request_", "content_type"),
+    [
+        ({"dataframe_records": [{"subject": "dull", "body": None}]}, "application/json"),
+        ('{"dataframe_records": [{"subject": "dull", "body": NaN}]}', "application/json"),
+        ("subject,body\ndull,\n", "text/csv"),
+    ],
+    ids=["null", "NaN", "empty cell"],
+)
+def test_a_missing_text_is_refused_in_a_line(folders: tuple[Path, Path], request_: Any, content_type: str) -> None:
+    model = mlflow.pyfunc.load_model(str(folders[1]))
+    with pytest.raises(MlflowException, match=r"row 1, column body is (nan|None): give a text") as refused:
+        answer(model, request_, content_type)
+    assert refused.value.error_code == "INVALID_PARAMETER_VALUE", "400, without a trace"
+
+
+def test_a_number_in_a_column_of_texts_is_read_as_it_is_written(folders: tuple[Path, Path]) -> None:
+    model = mlflow.pyfunc.load_model(str(folders[1]))
+    number, text = ({"dataframe_records": [{"subject": one, "body": "dull"}]} for one in (3, "3"))
+    assert answer(model, number) == answer(model, text)
+
+
 def test_what_the_model_needs_can_be_installed(folders: tuple[Path, Path]) -> None:
     artifact, folder = folders
     needed = (folder / "requirements.txt").read_text().split()
