@@ -10,7 +10,13 @@ from effcomp.record import GenerationQuality, GenerationVersus, NotMeasured, Qua
 from effcomp.record.baseline import is_baseline
 from effcomp.record.generation import TEXT_SCORES
 from effcomp.record.quantity import KEY, Field, Quantity, fields
+from effcomp.report.objectives import Objective, comparable
 from effcomp.report.rows import NamedRecord, spread, supported
+
+REFERENCE = (
+    "The baseline's median beside all rows, over the speed-up; record.json and the table for programs have what was "
+    "measured."
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ def columns(records: Sequence[Record]) -> list[Column]:
     shown = [field for field in shared(fields(type(records[0])), records) if measured(field, records)]
     quality = [quantity_column(field) for field in shown if field.section == "quality"]
     versus = [quantity_column(field) for field in shown if field.section == "versus_baseline"]
-    others = [quantity_column(field) for field in shown if field.section not in ("quality", "versus_baseline")]
+    others = [compared_column(field, records) for field in shown if field.section not in ("quality", "versus_baseline")]
     unjudged = all(isinstance(record.quality, NotMeasured) for record in records)
     doubtful = any(notes(NamedRecord("", record)) != "-" for record in records)
     return [
@@ -79,14 +85,31 @@ def measured(field: Field, records: Sequence[Record]) -> bool:
     return any(field.of(record) is not None for record in records)
 
 
-def quantity_column(field: Field) -> Column:
-    """Return the column of a field: a dash, or that quality was not measured, where a record does not have it."""
+def compared_column(field: Field, records: Sequence[Record]) -> Column:
+    """Return the column of a field: of a time or a rate that has a speed-up, the value that `comparable` gives it, so
+    that the two columns and the plot have one reference.
+    """
+    objective = Objective(field)
+    if objective.speedup is None:
+        return quantity_column(field)
+    values = dict(zip(map(id, records), comparable(objective, records), strict=True))
+    column = quantity_column(field, lambda record: values[id(record)])
+    return replace(column, meaning=f"{column.meaning} {REFERENCE}")
+
+
+def quantity_column(field: Field, value: Callable[[Record], Interval | None] | None = None) -> Column:
+    """Return the column of a field: a dash, or that quality was not measured, where a record does not have it.
+
+    Args:
+        value: reader of the number; None for the field's own.
+    """
+    read = value or field.of
     quantity, suffix = field.quantity, " x" if field.quantity.unit == "x" else ""
 
     def shown(row: NamedRecord) -> Interval | None:
         if field.section == "versus_baseline" and is_baseline(row.record):
             return None
-        found = field.of(row.record)
+        found = read(row.record)
         return None if found is None else found.scaled(quantity.scale)
 
     def text(row: NamedRecord) -> str:

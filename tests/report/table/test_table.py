@@ -4,6 +4,8 @@ import pytest
 
 from effcomp.core.interval import Interval
 from effcomp.record import Record, VersusBaseline
+from effcomp.report.objectives import OBJECTIVES, comparable
+from effcomp.report.page.render import plot_data
 from effcomp.report.rows import NamedRecord, rows, spread
 from effcomp.report.sources import find_records
 from effcomp.report.table.comparison import compare, to_markdown
@@ -35,7 +37,9 @@ def test_decoders_that_were_timed_token_by_token_have_both_times_with_their_spee
     found = find_records(ROOT / "benchmarks/metrics_study.jsonl")
     frame, first = compare(found).texts(), found[0].speed.generation
     assert first is not None
-    assert frame["decode, ms a token"][0] == f"{first.decode_ms_per_token.value:.1f}"
+    decode, *_ = comparable(OBJECTIVES["decode_ms_per_token"], found)
+    assert decode is not None
+    assert frame["decode, ms a token"][0] == spread(decode, 2).partition(" ")[0]
     assert frame["speed-up, decode"][0] == f"{spread(first.decode_speedup, 2)} x"
     assert frame["speed-up, prefill"][0] == f"{spread(first.prefill_speedup, 2)} x"
     for row in rows(found)[1:]:
@@ -46,11 +50,25 @@ def test_decoders_that_were_timed_token_by_token_have_both_times_with_their_spee
 
 def test_a_table_that_is_not_for_a_terminal_has_every_interval() -> None:
     nf4 = records("nf4")[0]
-    comparison, latency = compare([nf4]), nf4.speed.latency_p50_ms
-    assert comparison.texts()["latency p50, ms"][0] == f"{latency.value:.1f}"
+    comparison, (latency,) = compare([nf4]), comparable(OBJECTIVES["latency_p50_ms"], [nf4])
+    assert latency is not None
+    assert comparison.texts()["latency p50, ms"][0] == spread(latency, 2).partition(" ")[0]
     every = comparison.texts(every_interval=True)
-    assert every["latency p50, ms"][0] == f"{latency.value:.1f} [{latency.low:.1f}, {latency.high:.1f}]"
+    assert every["latency p50, ms"][0] == spread(latency, 2)
     assert every["load, ms"][0] == f"{nf4.cost.load.load_time_ms:.0f}", "there is none"
+
+
+def test_latency_times_speedup_is_one_reference_and_the_plot_has_the_same_latency() -> None:
+    comparison = compare(find_records(ROOT / "benchmarks/cpu/minilm_sst2.jsonl"))
+    (column,) = [column for column in comparison.columns if column.heading == "latency p50, ms"]
+    latencies = [column.value(row) for row in comparison.rows]
+    speedups = [row.record.speed.speedup.value for row in comparison.rows]
+    assert latencies == pytest.approx([latencies[0] * speedups[0] / speedup for speedup in speedups])
+    plotted = [point["at"]["latency_p50_ms"][0] for point in plot_data(comparison.rows)["points"]]
+    assert latencies == pytest.approx(plotted, rel=1e-5)
+    table = comparison.values()
+    measured = [row.record.speed.latency_p50_ms.value for row in comparison.rows]
+    assert table["speed.latency_p50_ms"].tolist() == measured, "the details have what was measured"
 
 
 def test_the_csv_has_plain_numbers_with_their_bounds() -> None:
