@@ -18,9 +18,12 @@ import time
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from effcomp.core.packages import PACKAGE
+
+if TYPE_CHECKING:
+    from effcomp.core.template import Forked
 
 PATIENCE_S = 10
 """Time that a process has to stop its work and exit."""
@@ -30,27 +33,34 @@ class ProcessFailed(Exception):
     """Exception or death of the other process; the message quotes it."""
 
 
-class Process:
-    """Fresh Python process that runs a module of effcomp. Use it as a context manager: it ends with the block."""
+def start(module: str, environment: dict[str, str], cwd: Path | None = None) -> subprocess.Popen[str]:
+    """Start a fresh Python process; it imports its libraries while this one goes on.
 
-    def __init__(self, module: str, called: str, environment: dict[str, str], cwd: Path | None = None) -> None:
-        """Start the process; it imports its libraries while this one goes on.
+    Args:
+        module: run as `python -m`; it calls `serve`.
+        environment: added to this process's own.
+        cwd: the folder that its relative paths start from; None: this process's own.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment_with(environment),
+        cwd=cwd,
+    )
+
+
+class Process:
+    """Process that calls `serve`. Use it as a context manager: the process ends with the block."""
+
+    def __init__(self, process: "subprocess.Popen[str] | Forked", called: str) -> None:
+        """Take over a process that was started.
 
         Args:
-            module: run as `python -m`; it calls `serve`.
             called: the subject of messages: `the measured process`.
-            environment: added to this process's own.
-            cwd: the folder that its relative paths start from; None: this process's own.
         """
-        self.called = called
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": python_path()} | environment,
-            cwd=cwd,
-        )
+        self.process, self.called = process, called
 
     @property
     def pid(self) -> int:
@@ -145,6 +155,11 @@ def read(lines: "queue.SimpleQueue[str | None]") -> None:
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(PATIENCE_S / 2)
     os._exit(1)
+
+
+def environment_with(more: dict[str, str]) -> dict[str, str]:
+    """Return this process's environment with these variables, in which a new process finds effcomp."""
+    return os.environ | {"PYTHONPATH": python_path()} | more
 
 
 def python_path() -> str:

@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 from effcomp.core.component import foreign_modules
 from effcomp.core.device import Device
 from effcomp.core.errors import NotFinite
-from effcomp.core.process import Process
+from effcomp.core.process import Process, start
+from effcomp.core.template import Template
 from effcomp.models.heads import longest_sequence
 from effcomp.quant.base import Quant
 from effcomp.runtimes.base import Runtime
+
+WORKER = "effcomp.measure.worker"
 
 
 class Side(NamedTuple):
@@ -28,38 +31,64 @@ class Side(NamedTuple):
         return longest_sequence(json.loads((self.artifact / "config.json").read_text()))
 
 
+def template(sides: tuple[Side, Side], device: Device) -> Template | None:
+    """Start a template of the processes of both sides. None where their libraries differ, where they take no time to
+    import, and on a GPU, which some libraries initialise when they are imported.
+
+    A template is for one pair. Processes of one template have the same addresses, and times depend on them (Mytkowicz
+    et al. 2009, "Producing Wrong Data Without Doing Anything Obviously Wrong!"): pairs remain independent.
+    """
+    first, second = (side.runtime.libraries for side in sides)
+    if not first or first != second or device.kind == "cuda":
+        return None
+    return Template(WORKER, first, device.environment())
+
+
 class Worker(Process):
     """Fresh process that holds one artifact (`effcomp.measure.worker` is its other end)."""
 
     loaded: dict[str, Any]
     """Report of `load`."""
 
-    def __init__(self, side: Side, inputs: Path, device: Device, fixed_length: int | None = None) -> None:
-        """Start the process; it imports its libraries while this one goes on. Wait for it with `wait_until_started`."""
-        self.side = side
+    def __init__(
+        self,
+        side: Side,
+        inputs: Path,
+        device: Device,
+        fixed_length: int | None = None,
+        template: Template | None = None,
+    ) -> None:
+        """Start the process; it imports its libraries while this one goes on. Wait for it with `wait_until_started`.
+
+        Args:
+            inputs: token ids of the test.
+            fixed_length: time sequences of exactly this many tokens instead of the texts' own lengths.
+            template: started by `template` for this side; the process is forked from it. None: it starts afresh.
+        """
+        self.side, self.inputs, self.fixed_length = side, inputs, fixed_length
         # Inductor keeps compiled code in a folder of its own: a fresh one, or the first call would be a later run's.
         self.scratch = tempfile.TemporaryDirectory(prefix="effcomp-")
-        environment = device.environment() | {"TORCHINDUCTOR_CACHE_DIR": self.scratch.name}
-        super().__init__("effcomp.measure.worker", "the measured process", environment)
+        own = {"TORCHINDUCTOR_CACHE_DIR": self.scratch.name}
+        process = template.fork(own) if template else start(WORKER, device.environment() | own)
+        super().__init__(process, "the measured process")
         if device.cores is not None:
             os.sched_setaffinity(self.pid, device.cores)
         self.send(
             "start",
             modules=foreign_modules(side.runtime, side.quant),
             artifact=str(side.artifact),
-            inputs=str(inputs),
             runtime=side.runtime.spec(),
             device=device.spec(),
-            fixed_length=fixed_length,
         )
 
     def wait_until_started(self) -> None:
-        """Wait for the libraries.
+        """Wait for the libraries, and let the process read the token ids.
 
         Raises:
             ProcessFailed: one cannot be imported, or the artifact names another kind of model.
         """
         self.receive("start")
+        self.ask("read", inputs=str(self.inputs), fixed_length=self.fixed_length)
 
     def load(self) -> None:
         """Load the artifact, once the process has started.

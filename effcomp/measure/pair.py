@@ -17,7 +17,7 @@ from effcomp.core.batches import Ragged
 from effcomp.core.device import Device
 from effcomp.measure.activity import Activity, read
 from effcomp.measure.bench import Bench
-from effcomp.measure.client import Side, Worker
+from effcomp.measure.client import Side, Worker, template
 from effcomp.measure.repeats import Repeats
 from effcomp.runtimes.base import Runtime
 
@@ -59,8 +59,11 @@ class Pair:
 
     def __enter__(self) -> "Pair":
         with ExitStack() as stack:
+            common = template(self.sides, self.device)
+            if common is not None:
+                stack.enter_context(common)
             workers = [
-                stack.enter_context(Worker(side, file, self.device, self.fixed_length))
+                stack.enter_context(Worker(side, file, self.device, self.fixed_length, common))
                 for side, file in zip(self.sides, self.inputs_files, strict=True)
             ]
             for worker in workers:

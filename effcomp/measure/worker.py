@@ -2,8 +2,9 @@
 
     python -m effcomp.measure.worker
 
-It is started fresh for each artifact, so that its memory is the artifact's own. `effcomp.core.process` has the
-protocol, and `effcomp.measure.client` the other end.
+It is started fresh for each artifact, or forked from a template that has imported its libraries
+(`effcomp.core.template`), so that its memory is the artifact's own. `effcomp.core.process` has the protocol, and
+`effcomp.measure.client` the other end.
 """
 
 import logging
@@ -51,27 +52,29 @@ class WorkerCommands:
     capability: str
 
     def start(
-        self,
-        modules: list[str],
-        artifact: str,
-        inputs: str,
-        runtime: dict[str, Any],
-        device: dict[str, Any],
-        fixed_length: int | None,
+        self, modules: list[str], artifact: str, runtime: dict[str, Any], device: dict[str, Any]
     ) -> dict[str, Any]:
-        """Import the libraries, which are not the artifact's memory or time, and read the token ids.
+        """Import the libraries, which are not the artifact's memory or time.
 
         Args:
             modules: modules outside effcomp that define the components; the parent process has chosen them.
-            fixed_length: time sequences of exactly this many tokens instead of the texts' own lengths.
         """
         with no_garbage():
             for module in modules:
                 import_module(module)
             self.artifact, self.device = Path(artifact), from_spec(device, Device)
-            self.runtime, self.inputs = from_spec(runtime, Runtime), Ragged.load(Path(inputs))
-            self.timed = self.inputs if fixed_length is None else self.inputs.cut(fixed_length)
+            self.runtime = from_spec(runtime, Runtime)
             self.capability = self.runtime.start(self.artifact, self.device)
+        return {}
+
+    def read(self, inputs: str, fixed_length: int | None) -> dict[str, Any]:
+        """Read the token ids.
+
+        Args:
+            fixed_length: time sequences of exactly this many tokens instead of the texts' own lengths.
+        """
+        self.inputs = Ragged.load(Path(inputs))
+        self.timed = self.inputs if fixed_length is None else self.inputs.cut(fixed_length)
         return {}
 
     def load(self) -> dict[str, Any]:

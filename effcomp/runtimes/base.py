@@ -82,6 +82,9 @@ class Runtime(Component):
     """File format that it reads."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Libraries that loading an artifact needs, beside PyTorch, by import name."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Modules that `start` imports for every artifact, and that take seconds (effcomp.core.template imports them once
+    for both sides of a pair); importing one must start no thread."""
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     capability: ClassVar[tuple[int, int]] = (0, 0)
     """Least compute capability of a GPU."""

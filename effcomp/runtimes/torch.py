@@ -32,6 +32,7 @@ class Torch(Runtime):
 
     id: ClassVar[str] = "runtime/torch"
     format: ClassVar[Format] = Safetensors()
+    libraries: ClassVar[tuple[str, ...]] = ("accelerate", "torch", "transformers.modeling_utils")
     generates: ClassVar[bool] = True
 
     def start(self, artifact: Path, device: Device) -> str:

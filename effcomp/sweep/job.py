@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from effcomp.core.device import WAITING
 from effcomp.core.errors import NotLogged, UserError
 from effcomp.core.garbage import collect_seldom
-from effcomp.core.process import Process, serve
+from effcomp.core.process import Process, serve, start
 from effcomp.models.folder import first_line
 from effcomp.sweep.folder import claim, parent_run
 from effcomp.tracking.base import Unreachable
@@ -137,7 +137,7 @@ class JobProcess:
             ProcessFailed: an unexpected exception, or the process died.
         """
         if cls.process is None:
-            cls.process = Process("effcomp.sweep.job", "the process of this configuration", {}, cwd)
+            cls.process = Process(start("effcomp.sweep.job", {}, cwd), "the process of this configuration")
             atexit.register(cls.close)
         try:
             return cls.process.ask(

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from effcomp.core.process import Process, ProcessFailed
+from effcomp.core.process import Process, ProcessFailed, start
 from tests.conftest import ROOT
 
 BUSY = """
@@ -29,8 +29,8 @@ class Commands:
 serve(Commands())
 """
 PARENT = """
-from effcomp.core.process import Process
-with Process("busy", "the busy one", {}) as process:
+from effcomp.core.process import Process, start
+with Process(start("busy", {}), "the busy one") as process:
     open("pid", "w").write(str(process.pid))
     process.ask("work")
 """
@@ -52,12 +52,12 @@ def wait_for(file: Path) -> None:
 
 
 def test_what_it_prints_does_not_reach_its_answers(folder: Path) -> None:
-    with Process("busy", "the busy one", {}) as process:
+    with Process(start("busy", {}), "the busy one") as process:
         assert process.ask("add", a=1, b=2) == {"sum": 3}
 
 
 def test_its_exception_comes_back_with_its_words_and_it_goes_on(folder: Path) -> None:
-    with Process("busy", "the busy one", {}) as process:
+    with Process(start("busy", {}), "the busy one") as process:
         with pytest.raises(ProcessFailed, match="TypeError"):
             process.ask("add", a=1, b="2")
         assert process.ask("add", a=1, b=2) == {"sum": 3}

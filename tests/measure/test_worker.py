@@ -6,15 +6,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from safetensors.numpy import load_file
 from transformers import AutoTokenizer
 
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
 from effcomp.core.process import ProcessFailed
-from effcomp.measure.client import Side, Worker
+from effcomp.core.template import Template
+from effcomp.measure.client import Side, Worker, template
 from effcomp.quant.floats import Float
+from effcomp.runtimes.onnxruntime import OnnxRuntime
 from effcomp.runtimes.torch import Torch
 from tests.conftest import write_small
 
@@ -33,14 +37,23 @@ def folder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def start(folder: Path) -> Worker:
-    return Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", CPU)
+@pytest.fixture(scope="module")
+def common(folder: Path) -> Iterator[Template]:
+    side = Side(folder / "artifact", EAGER, FLOAT32)
+    started = template((side, side), CPU)
+    assert started is not None
+    with started:
+        yield started
+
+
+def start(folder: Path, common: Template | None) -> Worker:
+    return Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", CPU, template=common)
 
 
 @pytest.fixture(scope="module")
 def worker(folder: Path) -> Iterator[Worker]:
     ballast = bytearray(b"\1" * (500 * 2**20))  # of this process; it must not show in the worker's memory
-    with start(folder) as worker:
+    with start(folder, None) as worker:
         worker.wait_until_started()
         worker.load()
         assert worker.loaded["peak_rss"] < psutil.Process().memory_info().rss
@@ -74,25 +87,46 @@ def test_the_measuring_process_sleeps_while_it_waits(worker: Worker) -> None:
     assert used_s < 0.2 * waited_s
 
 
-def test_it_runs_on_the_cores_that_it_was_given(folder: Path) -> None:
+def test_a_forked_one_answers_as_one_that_started_afresh_and_holds_as_much(
+    folder: Path, worker: Worker, common: Template, tmp_path: Path
+) -> None:
+    with start(folder, common) as forked:
+        forked.wait_until_started()
+        assert psutil.Process(common.process.pid).num_threads() == 1
+        forked.load()
+        for one, file in ((worker, "fresh"), (forked, "forked")):
+            one.finite("evaluate", file=str(tmp_path / file), batch_size=2)
+        assert forked.loaded["library_rss"] == pytest.approx(worker.loaded["library_rss"], rel=0.03)
+        assert forked.loaded["rss"] == pytest.approx(worker.loaded["rss"], rel=0.03)
+    fresh, own = (load_file(tmp_path / file)["outputs"] for file in ("fresh", "forked"))
+    np.testing.assert_array_equal(own, fresh)
+
+
+def test_a_pair_on_a_gpu_or_of_other_libraries_has_no_template(folder: Path) -> None:
+    side = Side(folder / "artifact", EAGER, FLOAT32)
+    assert template((side, side._replace(runtime=OnnxRuntime(name="onnxruntime"))), CPU) is None
+    assert template((side, side), Device(name="cuda", kind="cuda", threads=1)) is None
+
+
+def test_it_runs_on_the_cores_that_it_was_given(folder: Path, common: Template) -> None:
     core = min(os.sched_getaffinity(0))
     pinned = Device(name="cpu", kind="cpu", cores=[core], threads=1)
-    with Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", pinned) as worker:
+    with Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", pinned, template=common) as worker:
         worker.wait_until_started()
         assert os.sched_getaffinity(worker.pid) == {core}
 
 
-def test_an_exception_in_it_comes_back_with_its_words(folder: Path, tmp_path: Path) -> None:
+def test_an_exception_in_it_comes_back_with_its_words(folder: Path, common: Template, tmp_path: Path) -> None:
     with (
         pytest.raises(ProcessFailed, match=r"FileNotFoundError.*artifact\.json"),
-        Worker(Side(tmp_path, EAGER, FLOAT32), folder / "tokens", CPU) as worker,
+        Worker(Side(tmp_path, EAGER, FLOAT32), folder / "tokens", CPU, template=common) as worker,
     ):
         worker.wait_until_started()
         worker.load()
 
 
-def test_its_death_is_reported_and_not_waited_for(folder: Path) -> None:
-    with start(folder) as worker:
+def test_its_death_is_reported_and_not_waited_for(folder: Path, common: Template) -> None:
+    with start(folder, common) as worker:
         worker.wait_until_started()
         worker.load()
         os.kill(worker.pid, signal.SIGKILL)
@@ -100,7 +134,7 @@ def test_its_death_is_reported_and_not_waited_for(folder: Path) -> None:
             worker.ask("peak")
 
 
-def test_it_ends_with_its_block_even_when_that_raises(folder: Path) -> None:
-    with pytest.raises(RuntimeError, match="stop"), start(folder) as worker:
+def test_it_ends_with_its_block_even_when_that_raises(folder: Path, common: Template) -> None:
+    with pytest.raises(RuntimeError, match="stop"), start(folder, common) as worker:
         raise RuntimeError("stop")
     assert worker.process.poll() is not None

@@ -1,0 +1,200 @@
+"""Template process: it imports libraries once, and forks the processes that begin with them.
+
+    python -m effcomp.core.template MODULE LIBRARY...
+
+PyTorch and transformers take three seconds of processor time to import. A forked process begins with a copy of the
+template's memory; the kernel copies a page when either side writes to it. The template calls nothing of what it imports:
+it computes nothing, sets no number of threads and uses no GPU. A fork copies one thread only; no import may start one.
+(OpenBLAS, which NumPy and SciPy import, does. It stops its threads before a fork and starts them at the next call.)
+
+Its standard input is a socket. Each message there is the environment of a new process, with four files: standard input,
+output and error, and a pipe that receives its process number at once, and its exit code at the end.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from effcomp.core.garbage import no_garbage
+from effcomp.core.process import PATIENCE_S, ProcessFailed, environment_with
+
+MESSAGE_BYTES = 2**16
+PRESENT = np.uint64(1 << 63)
+"""Bit of an entry of /proc/self/pagemap: the page is in memory."""
+
+
+class Forked:
+    """Forked process, with as much of `subprocess.Popen` as `effcomp.core.process.Process` uses."""
+
+    def __init__(self, control: socket.socket, environment: dict[str, str]) -> None:
+        """Ask the template at the other end of the socket for a process, and wait for its number.
+
+        Raises:
+            ProcessFailed: the template has ended.
+        """
+        (standard_input, to_it), (from_it, standard_output), (reports, report) = os.pipe(), os.pipe(), os.pipe()
+        self.stdin, self.stdout, self.reports = os.fdopen(to_it, "w"), os.fdopen(from_it), os.fdopen(reports, "rb", 0)
+        with contextlib.suppress(BrokenPipeError):  # it has ended: no number comes
+            message = json.dumps(environment).encode()
+            socket.send_fds(control, [message], [standard_input, standard_output, sys.stderr.fileno(), report])
+        for file in (standard_input, standard_output, report):
+            os.close(file)
+        number, self.returncode = self.reports.readline(), None
+        if not number:
+            raise ProcessFailed("the template of the measured processes has ended; its message is above")
+        self.pid = int(number)
+
+    returncode: int | None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and return its exit code: -9 where SIGKILL ended it.
+
+        Raises:
+            TimeoutExpired: it has not ended after `timeout` seconds.
+        """
+        if self.returncode is None:
+            if not select.select([self.reports], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            code = self.reports.readline()
+            if not code:  # the template was killed, and the process is nobody's child
+                os.kill(self.pid, signal.SIGKILL)
+            self.returncode = int(code or -signal.SIGKILL)
+            self.reports.close()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """Return its exit code; None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+
+class Template:
+    """Client of a template. Use it as a context manager: the template ends with the block, after its processes."""
+
+    def __init__(self, module: str, libraries: tuple[str, ...], environment: dict[str, str]) -> None:
+        """Start the template; it imports while this process goes on.
+
+        Args:
+            module: every forked process calls its `main`.
+            libraries: modules to import besides.
+            environment: added to this process's own.
+        """
+        self.control, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with its_end:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "effcomp.core.template", module, *libraries],
+                stdin=its_end,
+                stdout=subprocess.DEVNULL,
+                env=environment_with(environment),
+            )
+
+    def fork(self, environment: dict[str, str]) -> Forked:
+        """Return a new process of the template, with these variables beside the template's.
+
+        Raises:
+            ProcessFailed: the template could not import its modules, or was killed.
+        """
+        return Forked(self.control, environment)
+
+    def close(self) -> None:
+        self.control.close()
+        try:
+            self.process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def main() -> None:
+    """Import, then fork until the client's end of the socket closes. Forked processes return from `fork_on_demand`."""
+    module, *libraries = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the client, which ends this process
+    with no_garbage():
+        for name in (module, *libraries):
+            import_module(name)
+    pages = present_pages()
+    if fork_on_demand():
+        for page in pages:
+            ctypes.string_at(page, 1)
+        sys.modules[module].main()
+
+
+def fork_on_demand() -> bool:
+    """Fork a process for each message, and report its end. Return True in a forked process, and False in the template
+    after the last one has ended."""
+    control = socket.socket(fileno=0)
+    open_ends, running = [control], dict[int, tuple[int, int]]()  # by the process's descriptor: its number, its report
+    while open_ends or running:
+        ready, _, _ = select.select([*open_ends, *running], [], [])
+        for one in ready:
+            if one in running:
+                number, report = running.pop(one)
+                code = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+                with contextlib.suppress(BrokenPipeError):  # the client has ended
+                    os.write(report, f"{code}\n".encode())
+                os.close(report)
+                os.close(one)
+                continue
+            message, files, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 4)
+            if not message:
+                open_ends = []
+                continue
+            child = os.fork()
+            if child == 0:
+                control.detach()
+                for number, file in enumerate(files[:3]):
+                    os.dup2(file, number)
+                for file in (*files, *running, *(report for _, report in running.values())):
+                    os.close(file)
+                os.environ.update(json.loads(message))
+                return True
+            os.write(files[3], f"{child}\n".encode())
+            running[os.pidfd_open(child)] = child, files[3]
+            for file in files[:3]:
+                os.close(file)
+    return False
+
+
+def present_pages() -> list[int]:
+    """Return the addresses of the pages of mapped files that are in this process's memory. A fork does not hand them
+    on, and a process that reads them has the resident set of one that imported the libraries itself."""
+    size, found = os.sysconf("SC_PAGE_SIZE"), list[int]()
+    with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            addresses, access, _, _, inode, *_ = line.split()
+            if inode == "0" or not access.startswith("r"):
+                continue
+            first, end = (int(address, 16) // size for address in addresses.split("-"))
+            pagemap.seek(first * 8)
+            entries = np.frombuffer(pagemap.read((end - first) * 8), np.uint64)
+            found += ((first + np.flatnonzero(entries & PRESENT)) * size).tolist()
+    return found
+
+
+if __name__ == "__main__":
+    main()
