@@ -22,6 +22,7 @@ from hypothesis import settings
 from tests.forked import ROOT, forks
 
 if TYPE_CHECKING:
+    from effcomp.core.template import Template
     from effcomp.pipeline.compose import Components
     from effcomp.record import Record
     from tests.hub_server import HubServer
@@ -195,6 +196,18 @@ def start_effcomp(*arguments: str, cwd: Path, own_group: bool = False) -> subpro
 def tiny(tiny_bert: Path) -> list[str]:
     """Overrides that make any run tiny, through the real code."""
     return [f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL]
+
+
+@pytest.fixture(scope="session")
+def torch_template() -> "Iterator[Template]":
+    """A template of measured processes that run PyTorch on one thread: each is forked with its libraries imported."""
+    from effcomp.core.device import Device
+    from effcomp.core.template import Template
+    from effcomp.runtimes.torch import Torch
+
+    environment = Device(name="cpu", kind="cpu", threads=1).environment()
+    with Template("effcomp.measure.worker", Torch.libraries, environment) as template:
+        yield template
 
 
 def altered(row: Any, changes: dict[str, Any]) -> Any:

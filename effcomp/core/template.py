@@ -3,9 +3,10 @@
     python -m effcomp.core.template MODULE LIBRARY...
 
 PyTorch and transformers take three seconds of processor time to import. A forked process begins with a copy of the
-template's memory; the kernel copies a page when either side writes to it. The template calls nothing of what it imports:
-it computes nothing, sets no number of threads and uses no GPU. A fork copies one thread only; no import may start one.
-(OpenBLAS, which NumPy and SciPy import, does. It stops its threads before a fork and starts them at the next call.)
+template's memory; the kernel copies a page when either side writes to it. The template calls nothing of what it
+imports: it computes nothing, sets no number of threads and uses no GPU. A fork copies one thread only, so no import
+may start one. (OpenBLAS, which NumPy and SciPy import, does. It stops its threads before a fork, and starts them when
+it needs them.)
 
 Its standard input is a socket. Each message there is the environment of a new process, with four files: standard input,
 output and error, and a pipe that receives its process number at once, and its exit code at the end.
@@ -31,12 +32,15 @@ from effcomp.core.garbage import no_garbage
 from effcomp.core.process import PATIENCE_S, ProcessFailed, environment_with
 
 MESSAGE_BYTES = 2**16
+STDERR = 2
 PRESENT = np.uint64(1 << 63)
 """Bit of an entry of /proc/self/pagemap: the page is in memory."""
 
 
 class Forked:
     """Forked process, with as much of `subprocess.Popen` as `effcomp.core.process.Process` uses."""
+
+    returncode: int | None
 
     def __init__(self, control: socket.socket, environment: dict[str, str]) -> None:
         """Ask the template at the other end of the socket for a process, and wait for its number.
@@ -48,15 +52,13 @@ class Forked:
         self.stdin, self.stdout, self.reports = os.fdopen(to_it, "w"), os.fdopen(from_it), os.fdopen(reports, "rb", 0)
         with contextlib.suppress(BrokenPipeError):  # it has ended: no number comes
             message = json.dumps(environment).encode()
-            socket.send_fds(control, [message], [standard_input, standard_output, sys.stderr.fileno(), report])
+            socket.send_fds(control, [message], [standard_input, standard_output, STDERR, report])
         for file in (standard_input, standard_output, report):
             os.close(file)
         number, self.returncode = self.reports.readline(), None
         if not number:
             raise ProcessFailed("the template of the measured processes has ended; its message is above")
         self.pid = int(number)
-
-    returncode: int | None
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for its end, and return its exit code: -9 where SIGKILL ended it.
@@ -98,9 +100,9 @@ class Template:
         """
         self.control, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its_end:
-            self.process = subprocess.Popen(
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 [sys.executable, "-m", "effcomp.core.template", module, *libraries],
-                stdin=its_end,
+                stdin=its_end.fileno(),
                 stdout=subprocess.DEVNULL,
                 env=environment_with(environment),
             )
@@ -148,36 +150,42 @@ def fork_on_demand() -> bool:
     """Fork a process for each message, and report its end. Return True in a forked process, and False in the template
     after the last one has ended."""
     control = socket.socket(fileno=0)
-    open_ends, running = [control], dict[int, tuple[int, int]]()  # by the process's descriptor: its number, its report
-    while open_ends or running:
-        ready, _, _ = select.select([*open_ends, *running], [], [])
-        for one in ready:
-            if one in running:
-                number, report = running.pop(one)
-                code = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
-                with contextlib.suppress(BrokenPipeError):  # the client has ended
-                    os.write(report, f"{code}\n".encode())
-                os.close(report)
-                os.close(one)
-                continue
-            message, files, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 4)
-            if not message:
-                open_ends = []
-                continue
-            child = os.fork()
-            if child == 0:
-                control.detach()
-                for number, file in enumerate(files[:3]):
-                    os.dup2(file, number)
-                for file in (*files, *running, *(report for _, report in running.values())):
-                    os.close(file)
-                os.environ.update(json.loads(message))
-                return True
-            os.write(files[3], f"{child}\n".encode())
-            running[os.pidfd_open(child)] = child, files[3]
-            for file in files[:3]:
+    listening, running = [0], dict[int, tuple[int, int]]()  # by a descriptor of the process: its number, its report
+    while listening or running:
+        ready, _, _ = select.select([*listening, *running], [], [])
+        for ended in [one for one in ready if one in running]:
+            number, report = running.pop(ended)
+            code = os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+            tell(report, code)
+            os.close(report)
+            os.close(ended)
+        if 0 not in ready:
+            continue
+        message, files, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 4)
+        if not message:
+            listening = []
+            continue
+        *standard, report = files
+        child = os.fork()
+        if child == 0:
+            control.detach()  # its number, 0, becomes standard input
+            for number, file in enumerate(standard):
+                os.dup2(file, number)
+            for file in (*files, *running, *(other for _, other in running.values())):
                 os.close(file)
+            os.environ.update(json.loads(message))
+            return True
+        tell(report, child)
+        running[os.pidfd_open(child)] = child, report
+        for file in standard:
+            os.close(file)
     return False
+
+
+def tell(report: int, number: int) -> None:
+    """Write a number into the pipe that a client reads; one that has ended reads nothing."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(report, f"{number}\n".encode())
 
 
 def present_pages() -> list[int]:

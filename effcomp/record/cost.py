@@ -106,7 +106,8 @@ class Memory(Row):
     baseline_peak_rss_bytes: Bytes
     """The largest resident set of the float32 baseline's process."""
     pss_bytes: Bytes | None = None
-    """Proportional set of the loaded artifact's process: pages shared with other processes count in part."""
+    """Proportional set of the loaded artifact's process: pages shared with other processes count in part, also those
+    of libraries that a template imported for both sides of a pair."""
     gpu_allocated_bytes: Annotated[
         Bytes | None,
         Quantity(

@@ -15,6 +15,7 @@ from effcomp.artifact.folder import Compression, Trained, load_artifact, write_a
 from effcomp.artifact.safetensors import weights_file
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
+from effcomp.core.template import Template
 from effcomp.measure.client import Side, Worker
 from effcomp.models.base import load_checkpoint
 from effcomp.models.bitnet import ternary
@@ -93,13 +94,15 @@ def test_a_compiled_format_is_the_eager_one(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "engine", "device"), measured_on())
 def test_a_fresh_process_says_what_the_model_said(
-    name: str, engine: str, device: Device, tiny_bert: Path, tmp_path: Path
+    name: str, engine: str, device: Device, tiny_bert: Path, torch_template: Template, tmp_path: Path
 ) -> None:
     runtime, quant = RUNTIMES[engine], quant_named(name, *(["quant.samples=6"] if name == "int8_static" else []))
     expected, encoded = write(tiny_bert, tmp_path / "artifact", quant, runtime)
     padding = dict.fromkeys(encoded, 0)
     pack({column: encoded[column] for column in encoded}, padding).save(tmp_path / "tokens")
-    with Worker(Side(tmp_path / "artifact", runtime, quant), tmp_path / "tokens", device) as worker:
+    forked = device == CPU and runtime.libraries == TORCH.libraries
+    side, template = Side(tmp_path / "artifact", runtime, quant), torch_template if forked else None
+    with Worker(side, tmp_path / "tokens", device, template=template) as worker:
         worker.wait_until_started()
         worker.load()
         worker.ask("evaluate", file=str(tmp_path / "logits"), batch_size=3 if engine == "compile" else 2)

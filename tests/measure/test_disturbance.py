@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from effcomp.core.device import Device
+from effcomp.core.template import Template
 from effcomp.measure.client import Side, Worker
 from effcomp.measure.disturbance import waited_ns, waited_share
 from tests.measure.test_activity import BUSY
@@ -26,10 +27,12 @@ def test_waiting_is_a_share_of_the_measured_time() -> None:
 
 
 @pytest.mark.skipif(waited_ns() is None, reason="needs a kernel that counts waiting (CONFIG_SCHED_INFO)")
-def test_a_process_on_the_same_core_is_noticed(folder: Path) -> None:
+def test_a_process_on_the_same_core_is_noticed(folder: Path, torch_template: Template) -> None:
     core = max(os.sched_getaffinity(0))
     pinned = Device(name="cpu", kind="cpu", cores=[core], threads=1)
-    with Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", pinned) as worker:
+    with Worker(
+        Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", pinned, template=torch_template
+    ) as worker:
         worker.wait_until_started()
         worker.load()
         with subprocess.Popen([sys.executable, "-c", BUSY.format(seconds=60)]) as other:

@@ -7,6 +7,7 @@ import pytest
 
 from effcomp.core.device import Device
 from effcomp.core.interval import Interval
+from effcomp.core.template import Template
 from effcomp.measure.client import Side, Worker
 from effcomp.measure.energy import Counter, Idle, energy_counter, energy_per_sample, idle_power_w, rapl_counter
 from effcomp.measure.speed import OverPairs, energy_over_pairs
@@ -60,11 +61,13 @@ def test_the_counter_of_this_machine_is_a_counter_or_a_reason() -> None:
     assert found if isinstance(found, str) else found.joules() >= 0
 
 
-def test_the_energy_of_a_sample_is_that_above_idle(folder: Path) -> None:
+def test_the_energy_of_a_sample_is_that_above_idle(folder: Path, torch_template: Template) -> None:
     bench = compose_parts(*SMALL, "bench.pairs=2", "bench.energy_seconds=0.4").bench
     device = Device(name="cpu", kind="cpu", threads=1)
     found = []
-    with Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", device) as worker:
+    with Worker(
+        Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", device, template=torch_template
+    ) as worker:
         worker.wait_until_started()
         worker.load()
         for power_w in (10, 16):

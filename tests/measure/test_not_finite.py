@@ -11,6 +11,7 @@ from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
 from effcomp.core.errors import NotFinite
+from effcomp.core.template import Template
 from effcomp.measure.client import Side, Worker
 from effcomp.models.base import load_checkpoint
 from effcomp.prune.base import NoPrune
@@ -54,22 +55,27 @@ def test_every_runtime_names_the_layer_where_it_begins(
 
 
 def test_a_format_whose_range_is_too_small_fails_in_one_line_before_it_is_timed(
-    tiny_bert: Path, tmp_path: Path
+    tiny_bert: Path, torch_template: Template, tmp_path: Path
 ) -> None:
     tokens = {"input_ids": IDS, "attention_mask": [[1] * len(row) for row in IDS]}
     pack(tokens, {"input_ids": 0, "attention_mask": 0}).save(tmp_path / "tokens")
     float32 = overflowing(tiny_bert, tmp_path / "none", 1e5, "quant=none")
     float16 = overflowing(tiny_bert, tmp_path / "fp16", 6e4, "quant=fp16")
-    with Worker(float32, tmp_path / "tokens", CPU) as worker:
+    with Worker(float32, tmp_path / "tokens", CPU, template=torch_template) as worker:
         worker.wait_until_started()
         worker.load()
     message = r"quant=fp16 on runtime=torch computes NaN or infinity, first in bert\.encoder\.layer\.1\.output\.dense;"
-    with Worker(float16, tmp_path / "tokens", CPU) as worker, pytest.raises(NotFinite, match=message):
+    with (
+        Worker(float16, tmp_path / "tokens", CPU, template=torch_template) as worker,
+        pytest.raises(NotFinite, match=message),
+    ):
         worker.wait_until_started()
         worker.load()
 
 
-def test_outputs_that_are_not_finite_later_fail_the_evaluation(tiny_bert: Path, tmp_path: Path) -> None:
+def test_outputs_that_are_not_finite_later_fail_the_evaluation(
+    tiny_bert: Path, torch_template: Template, tmp_path: Path
+) -> None:
     """The first example is finite, a later one is not."""
     model, tokenizer = load_checkpoint(tiny_bert, HEAD)
     with torch.no_grad():
@@ -87,7 +93,9 @@ def test_outputs_that_are_not_finite_later_fail_the_evaluation(tiny_bert: Path, 
     longer: dict[str, Any] = {"input_ids": [[2, 9, 3], [2, 9, 9, 9, 9, 3]]}
     longer["attention_mask"] = [[1] * len(row) for row in longer["input_ids"]]
     pack(longer, {"input_ids": 0, "attention_mask": 0}).save(tmp_path / "tokens")
-    with Worker(Side(tmp_path / "artifact", parts[1], parts[0]), tmp_path / "tokens", CPU) as worker:
+    with Worker(
+        Side(tmp_path / "artifact", parts[1], parts[0]), tmp_path / "tokens", CPU, template=torch_template
+    ) as worker:
         worker.wait_until_started()
         worker.load()
         with pytest.raises(NotFinite, match="quant=none on runtime=torch"):

@@ -37,17 +37,8 @@ def folder(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def common(folder: Path) -> Iterator[Template]:
-    side = Side(folder / "artifact", EAGER, FLOAT32)
-    started = template((side, side), CPU)
-    assert started is not None
-    with started:
-        yield started
-
-
-def start(folder: Path, common: Template | None) -> Worker:
-    return Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", CPU, template=common)
+def start(folder: Path, template: Template | None) -> Worker:
+    return Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", CPU, template=template)
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +79,11 @@ def test_the_measuring_process_sleeps_while_it_waits(worker: Worker) -> None:
 
 
 def test_a_forked_one_answers_as_one_that_started_afresh_and_holds_as_much(
-    folder: Path, worker: Worker, common: Template, tmp_path: Path
+    folder: Path, worker: Worker, torch_template: Template, tmp_path: Path
 ) -> None:
-    with start(folder, common) as forked:
+    with start(folder, torch_template) as forked:
         forked.wait_until_started()
-        assert psutil.Process(common.process.pid).num_threads() == 1
+        assert psutil.Process(torch_template.process.pid).num_threads() == 1
         forked.load()
         for one, file in ((worker, "fresh"), (forked, "forked")):
             one.finite("evaluate", file=str(tmp_path / file), batch_size=2)
@@ -108,25 +99,27 @@ def test_a_pair_on_a_gpu_or_of_other_libraries_has_no_template(folder: Path) -> 
     assert template((side, side), Device(name="cuda", kind="cuda", threads=1)) is None
 
 
-def test_it_runs_on_the_cores_that_it_was_given(folder: Path, common: Template) -> None:
+def test_it_runs_on_the_cores_that_it_was_given(folder: Path, torch_template: Template) -> None:
     core = min(os.sched_getaffinity(0))
     pinned = Device(name="cpu", kind="cpu", cores=[core], threads=1)
-    with Worker(Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", pinned, template=common) as worker:
+    with Worker(
+        Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", pinned, template=torch_template
+    ) as worker:
         worker.wait_until_started()
         assert os.sched_getaffinity(worker.pid) == {core}
 
 
-def test_an_exception_in_it_comes_back_with_its_words(folder: Path, common: Template, tmp_path: Path) -> None:
+def test_an_exception_in_it_comes_back_with_its_words(folder: Path, torch_template: Template, tmp_path: Path) -> None:
     with (
         pytest.raises(ProcessFailed, match=r"FileNotFoundError.*artifact\.json"),
-        Worker(Side(tmp_path, EAGER, FLOAT32), folder / "tokens", CPU, template=common) as worker,
+        Worker(Side(tmp_path, EAGER, FLOAT32), folder / "tokens", CPU, template=torch_template) as worker,
     ):
         worker.wait_until_started()
         worker.load()
 
 
-def test_its_death_is_reported_and_not_waited_for(folder: Path, common: Template) -> None:
-    with start(folder, common) as worker:
+def test_its_death_is_reported_and_not_waited_for(folder: Path, torch_template: Template) -> None:
+    with start(folder, torch_template) as worker:
         worker.wait_until_started()
         worker.load()
         os.kill(worker.pid, signal.SIGKILL)
@@ -134,7 +127,7 @@ def test_its_death_is_reported_and_not_waited_for(folder: Path, common: Template
             worker.ask("peak")
 
 
-def test_it_ends_with_its_block_even_when_that_raises(folder: Path, common: Template) -> None:
-    with pytest.raises(RuntimeError, match="stop"), start(folder, common) as worker:
+def test_it_ends_with_its_block_even_when_that_raises(folder: Path, torch_template: Template) -> None:
+    with pytest.raises(RuntimeError, match="stop"), start(folder, torch_template) as worker:
         raise RuntimeError("stop")
     assert worker.process.poll() is not None
