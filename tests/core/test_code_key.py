@@ -1,12 +1,22 @@
 """Keys of code: they change with every module that can change a result, and with no other."""
 
+import ast
 import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from effcomp.core.code_key import CANNOT_MATTER, closure, code_key, needs, sources_below, sources_key
+from effcomp.core.code_key import (
+    CANNOT_MATTER,
+    closure,
+    code_key,
+    needs,
+    parts_that_import,
+    sources_below,
+    sources_key,
+    statements,
+)
 from tests.conftest import ROOT
 
 ROOTS = {
@@ -136,6 +146,24 @@ def test_imports_are_found_wherever_they_stand(tmp_path: Path) -> None:
         *("os", "typing.TYPE_CHECKING", "own.beside", "own.helper", "own.near", "own.inner.far", "optional", "instead"),
         *("own.real", "own.deep.at_last", "effcomp.measure.worker"),
     }
+
+
+SOURCES = [
+    SOURCE,
+    'TEXT = """\nimport in_a_text\n"""\nimport own',
+    "from own import (\nbeside,\nhelper\n)",
+    "from own \\\nimport beside",
+    "try:\n    import a\nexcept ImportError:\n    import b\nelse:\n    import c\nfinally:\n    import d",
+    "@decorated\ndef work():\n    import a\nclass A: import b\nif True: import c; import d",
+]
+
+
+@pytest.mark.parametrize("source", [*SOURCES, *(file.read_text() for file in sorted(ROOT.glob("effcomp/quant/*.py")))])
+def test_no_import_is_missed_where_a_source_is_read_in_parts(source: str) -> None:
+    kinds = (ast.Import, ast.ImportFrom)
+    whole = {ast.unparse(one) for one in statements(ast.parse(source).body) if isinstance(one, kinds)}
+    parts = {ast.unparse(one) for one in statements(parts_that_import(source)) if isinstance(one, kinds)}
+    assert whole <= parts <= whole | {"import in_a_text"}
 
 
 def test_the_keys_of_a_run_take_no_time() -> None:
