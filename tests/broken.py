@@ -28,6 +28,7 @@ def break_models(source: Path, folder: Path) -> None:
         "other_shape": {"hidden_size": 128},
         "heads_that_do_not_divide": {"num_attention_heads": 7},
         "size_in_words": {"hidden_size": "wide"},
+        "no_layers": {"num_hidden_layers": 0},
     }
     for name, change in configs.items():
         (copy(name) / "config.json").write_text(json.dumps(fields | change))
@@ -42,6 +43,8 @@ def break_models(source: Path, folder: Path) -> None:
     tensors = load_file(source / "model.safetensors")
     half = dict(sorted(tensors.items())[::2])
     save_file(half, copy("half_the_weights") / "model.safetensors", {"format": "pt"})
+    codes = {name: tensor.char() for name, tensor in tensors.items()}
+    save_file(codes, copy("codes") / "model.safetensors", {"format": "pt"})
     next(iter(tensors.values())).flatten()[0] = float("nan")
     save_file(tensors, copy("nan") / "model.safetensors", {"format": "pt"})
     shard = {"metadata": {}, "weight_map": dict.fromkeys(tensors, "model-00001-of-00002.safetensors")}

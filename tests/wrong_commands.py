@@ -148,6 +148,8 @@ RUNS: dict[str, Words] = {
     f"{CLASSIFY} model.path=BROKEN/no_classifier": "no sequence classification of the architecture clip; give a model",
     f"{CLASSIFY} model.path=BROKEN/quantized": "quantized already (gptq, read with the package gptqmodel): give float",
     f"{CLASSIFY} model.path=BROKEN/other_shape": "give weights and config of one model",
+    f"{CLASSIFY} model.path=BROKEN/no_layers": ("its config.json has 0 layers", SAVED),
+    f"{CLASSIFY} model.path=BROKEN/codes": "weight is I8, no float; give float weights, those of the model",
     f"{CLASSIFY} model.path=BROKEN/heads_that_do_not_divide": "not a multiple of the number of attention heads (7)",
     f"{CLASSIFY} model.path=BROKEN/no_weights": "or use model.weights=random",
     f"{CLASSIFY} model.path=BROKEN/cut_off": ("BROKEN/cut_off/model.safetensors", "save or fetch the model again"),

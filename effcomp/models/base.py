@@ -200,7 +200,7 @@ def labels_order(config: "PretrainedConfig", labels: tuple[str, ...], whose: str
     Raises:
         UserError: the classes are not these labels, or the head does not choose one of several.
     """
-    found = [config.id2label[i] for i in sorted(config.id2label)]
+    found = [str(config.id2label[i]) for i in sorted(config.id2label)]
     if config.problem_type in {"multi_label_classification", "regression"}:
         problem = config.problem_type.replace("_", " ")
         raise UserError(f"{whose} are those of a {problem} (problem_type), the task's one of several; {way_on}")

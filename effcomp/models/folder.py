@@ -19,6 +19,8 @@ CONFIG_FILE, ADAPTER_FILE = "config.json", "adapter_config.json"
 WAY_ON = "give a folder written by save_pretrained"
 VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken")
 """Files that hold a tokenizer's vocabulary."""
+FLOATS = {"F64", "F32", "F16", "BF16"}
+"""Types of weights that are the model's own; others are codes, whose scales lie elsewhere."""
 NUMBER = re.compile(r"\.\d+\.")
 """Number of a layer in the name of a tensor."""
 NEEDED_TOKENS: dict[Head, tuple[str, ...]] = {
@@ -34,7 +36,7 @@ def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[Pretrai
 
     Raises:
         UserError: a file is missing or damaged, an adapter lies beside the weights, they are quantized already or
-            hold NaN or infinity, or the tokenizer has more tokens than the model.
+            are no finite floats, or the tokenizer has more tokens than the model.
     """
     fields = read_config(folder, setting)
     if (folder / ADAPTER_FILE).is_file():
@@ -86,12 +88,12 @@ def read_config(folder: Path, setting: str) -> dict[str, Any]:
     with suppress(ValueError, RecursionError):
         fields = json.loads(file.read_text())
     if not isinstance(fields, dict) or not isinstance(fields.get("model_type"), str):
-        raise UserError(f"{setting}={folder}: its {CONFIG_FILE} names no model_type; {WAY_ON}")
+        raise UserError(f"{setting}={folder}: its {CONFIG_FILE} is no JSON that names a model_type; {WAY_ON}")
     return fields
 
 
 def check_tensors(folder: Path, setting: str) -> None:
-    """Read every tensor, one at a time; raise UserError for a missing or damaged file, NaN or infinity."""
+    """Read every tensor, one at a time; raise UserError for a missing or damaged file, codes, NaN or infinity."""
     import torch
     from safetensors import SafetensorError, safe_open
 
@@ -104,6 +106,7 @@ def check_tensors(folder: Path, setting: str) -> None:
     for file in files:
         try:
             with safe_open(file, framework="pt") as tensors:
+                check_types(tensors, f"{setting}={folder}")
                 for name in tensors.keys():  # noqa: SIM118  # it is no dict
                     if not torch.isfinite(tensors.get_tensor(name)).all():
                         raise UserError(f"{setting}={folder}: {name} holds NaN or infinity; give finite weights")
@@ -111,14 +114,32 @@ def check_tensors(folder: Path, setting: str) -> None:
             raise UserError(f"{file} is damaged ({first_line(error)}): save or fetch the model again") from error
 
 
-def check_headers(files: list[Path], whose: str) -> None:
-    """Raise UserError for a file of weights whose header or length is wrong; no tensor is read."""
+def check_types(tensors: Any, whose: str) -> None:
+    """Raise UserError for weights that are no floats: they are codes, which would be taken for the weights themselves.
+
+    Args:
+        tensors: an open safetensors file, of which the header alone is read.
+    """
+    for name in tensors.keys():  # noqa: SIM118  # it is no dict
+        if name.endswith(".weight") and (kind := tensors.get_slice(name).get_dtype()) not in FLOATS:
+            reason = f"{name} is {kind}, no float"
+            raise UserError(f"{whose}: {reason}; give float weights, those of the model that it was made from")
+
+
+def check_headers(files: list[Path], whose: str, *, packed: bool) -> None:
+    """Raise UserError for a file of weights whose header or length is wrong, or weights that are codes; no tensor is
+    read.
+
+    Args:
+        packed: the config says how codes are packed.
+    """
     from safetensors import SafetensorError, safe_open
 
     for file in files:
         try:
-            with safe_open(file, framework="pt"):
-                pass
+            with safe_open(file, framework="pt") as tensors:
+                if not packed:
+                    check_types(tensors, whose)
         except (SafetensorError, OSError) as error:
             raise UserError(
                 f"{file} of {whose} is damaged ({first_line(error)}): delete it, and it is fetched again"
@@ -133,9 +154,13 @@ def load_config(folder: Path, setting: str, model_type: str) -> "PretrainedConfi
         reason = f"transformers {version} does not know the architecture {model_type}"
         raise UserError(f"{setting}={folder}: {reason}; give a model of another one")
     try:
-        return AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder)
     except Exception as error:  # whatever a wrong field makes transformers raise
         raise UserError(f"{setting}={folder}: its {CONFIG_FILE} is wrong ({first_line(error)}); {WAY_ON}") from error
+    layers = getattr(config, "num_hidden_layers", None)
+    if isinstance(layers, int) and layers < 1:
+        raise UserError(f"{setting}={folder}: its {CONFIG_FILE} has {layers} layers; {WAY_ON}")
+    return config
 
 
 def load_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "PreTrainedTokenizerBase":

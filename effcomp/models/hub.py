@@ -81,7 +81,8 @@ class HubModel(Model):
         """Return the commit's folder in the cache, with config, tokenizer, and the weights where they are used."""
         folder = fetch_texts(self.at_commit)
         if self.weights == "pretrained":
-            check_headers(fetch_weights(self.at_commit), str(self.at_commit.address))
+            packed = "quantization_config" in read_config(folder, f"model={self.name}, folder")
+            check_headers(fetch_weights(self.at_commit), str(self.at_commit.address), packed=packed)
         return folder
 
 

@@ -16,8 +16,9 @@ from effcomp.core.errors import UserError
 
 log = logging.getLogger(__name__)
 
+
 Row = dict[str, str]
-DAMAGED = (UnicodeDecodeError, EOFError, OSError, zlib.error, csv.Error)
+DAMAGED = (UnicodeError, EOFError, OSError, zlib.error, csv.Error)
 """Exceptions that reading a damaged file raises."""
 UTF8 = "utf-8-sig"
 """UTF-8, with or without the byte-order mark that Excel writes."""
@@ -25,6 +26,8 @@ DELIMITERS = (",", ";", "\t", "|")
 """Characters that divide the cells of a .csv, where its header shows which."""
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 NUMBER = re.compile(r"[-+.\d]*")
+PACKED = {b"\x1f\x8b": "a gzip file; name it with .gz", b"PK": "a zip file or a workbook; save it as CSV"}
+"""Kinds of files that are no text, by their first bytes."""
 LARGEST_CELL = 2**31 - 1
 """Maximum characters of a cell; the csv module's own limit is 131,072."""
 
@@ -51,6 +54,14 @@ def opened(file: Path, newline: str, encoding: str = UTF8) -> Iterator[IO[str]]:
             yield stream
 
 
+def lines(stream: IO[str]) -> Iterator[str]:
+    """Yield the lines of a file; raise UnicodeError for a NUL byte, as UTF-16 and files that a crash cut have."""
+    for line in stream:
+        if "\0" in line:
+            raise UnicodeError("byte 0x00 is no text; save the file as UTF-8")
+        yield line
+
+
 def read_text(file: Path, encoding: str = UTF8) -> str:
     """Return the whole text of a file, with line feeds for line ends.
 
@@ -59,7 +70,7 @@ def read_text(file: Path, encoding: str = UTF8) -> str:
     """
     try:
         with opened(file, newline="\n", encoding=encoding) as stream:
-            return stream.read().replace("\r\n", "\n")
+            return "".join(lines(stream)).replace("\r\n", "\n")
     except DAMAGED as error:
         raise UserError(f"{file}: {fault(error)}") from error
 
@@ -94,12 +105,15 @@ def read_rows(
                 raise UserError(f"{file}, row {number}: the column {missing[0]} is missing; each row needs it")
             yield number, row
     except DAMAGED as error:
-        raise UserError(f"{file}, after row {number}: {fault(error)}") from error
+        place = f"after row {number}" if number else "in the first rows"
+        raise UserError(f"{file}, {place}: {fault(error)}") from error
 
 
 def fault(error: Exception) -> str:
     """Return what is wrong, and the fix."""
     if isinstance(error, UnicodeDecodeError):
+        if packed := [kind for start, kind in PACKED.items() if error.object.startswith(start)]:
+            return f"it is {packed[0]}"
         return f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
     if isinstance(error, EOFError):
         return "the .gz file is cut off; fetch it again"
@@ -118,11 +132,11 @@ def tsv_rows(file: Path, needed: Sequence[str], delimiter: str | None) -> Iterat
     A file whose quotes can only be those of a CSV writer (pandas, Excel) has its cells unquoted.
     """
     with opened(file, newline="\n") as stream:
-        lines = [line.rstrip("\n").removesuffix("\r").split(delimiter or "\t") for line in stream]
-    quoted = is_quoted(lines)
+        rows = [line.rstrip("\n").removesuffix("\r").split(delimiter or "\t") for line in lines(stream)]
+    quoted = is_quoted(rows)
     if quoted:
         log.info("%s: quoted cells are unquoted", file)
-    for number, cells in enumerate(lines, start=1):
+    for number, cells in enumerate(rows, start=1):
         yield number, [unquoted(cell) for cell in cells] if quoted else cells
 
 
@@ -146,7 +160,7 @@ def csv_rows(file: Path, needed: Sequence[str], delimiter: str | None) -> Iterat
     if delimiter is None:
         delimiter = shown_delimiter(file, needed)
     with opened(file, newline="") as stream:
-        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        reader = csv.reader(lines(stream), delimiter=delimiter, strict=True)
         yield from ((reader.line_num, cells) for cells in reader)
 
 
@@ -172,19 +186,21 @@ def named(
             one that is not read).
     """
     width = 0
-    for position, (number, cells) in enumerate(rows):
-        if position == 0:
+    for number, cells in rows:
+        if cells in ([], [""]):
+            continue
+        if width == 0:
             header = is_header(file, number, cells, needed)
             if header:
                 columns = cells
             elif columns is None:
-                names = ", ".join(needed)
-                raise UserError(f"{file}, row {number}: no header names {names}; write one, or list task.columns")
+                reason = f"{', '.join(cells)!r:.60} is no header with {', '.join(needed)}"
+                raise UserError(f"{file}, row {number}: {reason}; write one, or list task.columns")
             width = len(columns or ()) if exact or header else max(len(columns or ()), len(cells))
             if header:
                 continue
-        if cells in ([], [""]):
-            continue
+        if cells == columns:
+            raise UserError(f"{file}, row {number}: the header stands there again; remove it")
         if len(cells) > width:
             reason = f"{len(cells)} cells, and there are {width} columns"
             raise UserError(f"{file}, row {number}: {reason}; quote a cell that holds the delimiter")
@@ -209,7 +225,7 @@ def is_header(file: Path, number: int, cells: list[str], needed: Sequence[str]) 
 
 def jsonl_rows(file: Path, needed: Sequence[str]) -> Iterator[tuple[int, Row]]:
     with opened(file, newline="\n") as stream:
-        for number, line in enumerate(stream, start=1):
+        for number, line in enumerate(lines(stream), start=1):
             if not line.strip():
                 continue
             try:

@@ -61,6 +61,7 @@ def class_names(data: Any, column: str) -> list[str] | None:
 
 def read_labels(data: Any, column: str, where: str) -> list[str]:
     """Return the label of each row: the name of its class, or the text, whole number or truth value that stands there.
+    A whole number may be written as 1.0, as a column of numbers with gaps is.
 
     Raises:
         UserError: a label is hidden (-1, null), or is no class.
@@ -70,6 +71,8 @@ def read_labels(data: Any, column: str, where: str) -> list[str]:
         cell = f"{where}, row {number}: the label is {value!r:.40} (column {column})"
         if value is None or (names is not None and not 0 <= value < len(names)):
             raise UserError(f"{cell}, which hides it; give a split with labels")
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if not isinstance(value, str | int):
             raise UserError(f"{cell}, no class; give another column")
         found.append(names[int(value)] if names is not None else str(value))

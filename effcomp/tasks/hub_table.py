@@ -12,7 +12,7 @@ from effcomp.models.heads import Problem
 from effcomp.tasks.base import Splits, Task
 from effcomp.tasks.hub_data import Layout, find_layout, read_split
 from effcomp.tasks.hub_examples import Columns, check_column, class_names, read_examples, read_labels
-from effcomp.tasks.labels import check_found
+from effcomp.tasks.labels import check_distinct, check_found
 from effcomp.tasks.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,10 @@ class HubTable(Task):
         columns = Columns(self.text, self.pair, self.label, "task")
         (train, where), (test, where_test) = (self.read(split) for split in (self.train, self.test_split))
         check_column(train, self.label, "task.label", where)
-        names = class_names(train, self.label) or self.found(train, where)
+        if names := class_names(train, self.label):
+            check_distinct(names, f"{where}: the column {self.label}")
+        else:
+            names = self.found(train, where)
         if len(names) < 2:
             raise UserError(f"task.label={self.label}: {where} has one label, {names[0]}; give a column with several")
         order = {name: number for number, name in enumerate(names)}

@@ -2,12 +2,15 @@
 
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 
 from effcomp.core.errors import UserError
 
 FEW = 20
 """Labels that may each stand in a row or two."""
+MISSING = {"nan", "nat", "<na>", "#n/a"}
+"""Words that pandas and Excel write for a missing value, and nobody for a class."""
 
 
 def check_found(counts: Counter[str], where: str) -> None:
@@ -20,13 +23,21 @@ def check_found(counts: Counter[str], where: str) -> None:
     total = counts.total()
     if empty := counts[""]:
         raise UserError(f"{where} is empty in {empty} of {total} rows; give each row its label, or remove it")
+    if gaps := [label for label in counts if label.casefold() in MISSING]:
+        reason = f"{where} holds {gaps[0]!r} in {counts[gaps[0]]} of {total} rows, as a missing label is written"
+        raise UserError(f"{reason}; remove these rows, or list the labels in task.labels")
     if len(counts) < 2:
         raise UserError(f"{where} holds {next(iter(counts))!r} alone; give 2 labels or more")
     if len(counts) > FEW and 3 * len(counts) > total:
         reason = f"{where} holds {len(counts)} values in {total} rows, which are no classes"
         raise UserError(f"{reason}; give a column with a few labels, or list them in task.labels")
+    check_distinct(counts, where)
+
+
+def check_distinct(labels: Iterable[str], where: str) -> None:
+    """Raise UserError where two labels read the same."""
     read: dict[str, str] = {}
-    for label in sorted(counts):
+    for label in sorted(labels):
         if (other := read.setdefault(as_read(label), label)) != label:
             reason = f"{where} holds {other!a} and {label!a}, which read the same"
             raise UserError(f"{reason}; write them alike, or list them in task.labels")
@@ -37,5 +48,5 @@ def as_read(label: str) -> str:
     seen = "".join(letter for letter in unicodedata.normalize("NFKC", label) if unicodedata.category(letter) != "Cf")
     seen = " ".join(seen.casefold().split())
     with suppress(ValueError):
-        return str(float(seen))
+        return str(float(seen) + 0)  # -0 is 0
     return seen

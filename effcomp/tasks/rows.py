@@ -65,7 +65,7 @@ def found_labels(trained: list[Numbered], tested: list[Numbered], column: str) -
         if label not in learned:
             reason = f"no training row has the label {label!r}"
             raise UserError(f"{file}, row {number}: {reason}; give it some, or list the labels in task.labels")
-    labels = {label: label.strip() for label in sorted({row[column] for _, _, row in rows})}
+    labels = {label: label.strip() for label in sorted({row[column] for _, _, row in rows}, key=str.strip)}
     log.info("labels found in the column %s: %s", column, ", ".join(dict.fromkeys(labels.values())))
     return labels
 

@@ -59,6 +59,10 @@ def test_a_damaged_file_of_the_cache_is_found_and_fetched_again(
         (Fault("status", code=401), r"\(401 Unauthorized\): set HF_TOKEN to a valid token"),
         (Fault("status", code=403), r"\(403 Forbidden\): set HF_TOKEN to a valid token"),
         (Fault("status", code=404), r"\(404 Not Found\): use another"),
+        (
+            Fault("status", code=429),
+            r"asked too often \(429 Too Many Requests\): try again in some minutes, set HF_TOKEN",
+        ),
         (Fault("status", code=502), r"the Hugging Face Hub answers with an error \(502 Bad Gateway\): use another"),
         (Fault("silent"), r"cannot be reached \(ReadTimeout: timed out\): use another"),
         (Fault("silent", "resolve"), r"cannot be reached \(no answer for 2 s\): use another"),

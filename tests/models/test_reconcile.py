@@ -173,6 +173,11 @@ def test_a_models_own_labels_are_matched_by_name_whatever_their_order(classifier
         model(classifier).labels_order(("bad", "good"), store)
 
 
+def test_labels_that_are_numbers_in_the_config_are_names(classifier: Path, tmp_path: Path, store: Store) -> None:
+    numbered = changed(classifier, tmp_path / "numbered", id2label={"0": 1, "1": 0})
+    assert model(numbered).labels_order(("0", "1"), store) == [1, 0]
+
+
 def test_default_names_are_taken_by_position_after_saying_so(
     tiny_bert: Path, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -48,6 +48,9 @@ FAULTS = {
     "short.tsv": (b"good\t0\nbad\n", "row 2: the column label is missing"),
     "utf8.tsv": (b"good\t0\nb\xffd\t1\n", "0xff is not UTF-8"),
     "cut.tsv.gz": (gzip.compress(b"good\t0\n" * 2000)[:40], "cut off"),
+    "gzip.csv": (gzip.compress(b"good,0\n"), "it is a gzip file; name it with .gz"),
+    "workbook.csv": (b"PK\x03\x04\xff", "save it as CSV"),
+    "nul.jsonl": (b'{"sentence": "good", "label": 0}\n\0\0', "after row 1: byte 0x00 is no text"),
     "nogzip.tsv.gz": (b"good\t0\n", "Not a gzipped file"),
     "json.jsonl": (b'{"sentence": "good", "label": 0}\n{"sent\n', "row 2: not JSON"),
     "list.jsonl": (b"[1]\n", "row 1: not a JSON object"),
@@ -68,7 +71,9 @@ def test_a_fault_is_one_line_with_file_and_row(name: str, tmp_path: Path) -> Non
     assert "\n" not in message
 
 
-WORDS = st.text(st.characters(codec="utf-8"), max_size=30).filter(lambda text: text not in COLUMNS)
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30).filter(
+    lambda text: text not in COLUMNS
+)
 TABLES = st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=8)
 
 

@@ -90,17 +90,23 @@ def test_a_table_has_the_names_of_its_classes(hub: HubServer, tmp_path: Path) ->
     assert splits.train.labels == (1, 0, 1)
 
 
+def test_whole_numbers_with_a_point_are_classes(hub: HubServer, tmp_path: Path) -> None:
+    splits = table(hub, {"text": TEXTS, "label": [1.0, 0.0, 1.0]}, {}, tmp_path).load()
+    assert (splits.label_names, splits.train.labels) == (("0", "1"), (1, 0, 1))
+
+
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
         ({"text": TEXTS, "label": [1, 0, -1]}, r"row 2: the label is -1 \(column label\), which hides it"),
         ({"text": TEXTS, "label": [1, 0, None]}, r"row 2: the label is None \(column label\), which hides it"),
+        ({"text": [[text] for text in TEXTS], "label": [1, 0, 1]}, r"row 0: text is \['a warm film'\], not a text"),
         ({"text": ["a", None, "b"], "label": [1, 0, 1]}, "row 1: text is None, not a text"),
         ({"sentence": TEXTS, "label": [1, 0, 1]}, "task.text=text: .* no such column; there are: sentence, label"),
         ({"text": TEXTS, "stars": [1, 0, 1]}, "task.label=label: .* no such column; there are: text, stars"),
         ({"text": TEXTS, "label": [0.5, 0.1, 1.0]}, "row 0: the label is 0.5 .*, no class; give another column"),
     ],
-    ids=["hidden", "null label", "null text", "text column", "label column", "numbers"],
+    ids=["hidden", "null label", "list", "null text", "text column", "label column", "numbers"],
 )
 def test_a_table_that_is_not_texts_with_classes_is_refused(
     columns: dict[str, list[Any]], words: str, hub: HubServer, tmp_path: Path

@@ -49,7 +49,7 @@ def test_a_header_shows_the_columns_and_their_delimiter_with_and_without_a_byte_
 def test_a_delimiter_is_given_where_no_header_shows_it(tmp_path: Path) -> None:
     content = "".join(f"{text};{label}\n" for text, label in ROWS)
     assert read(load(tmp_path, content, columns=["text", "label"], delimiter=";", **LISTED)) == NAMED
-    with pytest.raises(UserError, match=r"rows\.csv, row 1: no header names text, label; write one, or list task\."):
+    with pytest.raises(UserError, match=r"row 1: 'a warm film;0' is no header with text, label; write one, or list"):
         load(tmp_path, content, **LISTED)
 
 
@@ -68,11 +68,13 @@ def test_labels_that_are_not_listed_are_those_of_the_data_in_sorted_order(tmp_pa
         ("text,label\na,good\u200b\nb,good\nc,bad\n", r"holds 'good' and 'good\\u200b', which read the same"),
         ("text,label\na,caf\u00e9\nb,cafe\u0301\n", "which read the same; write them alike"),
         ("text,label\na,1.0\nb,1\nc,0\n", "holds '1' and '1.0', which read the same"),
+        ("text,label\na,-0\nb,0\nc,1\n", "holds '-0' and '0', which read the same"),
+        ("text,label\na,good\nb,nan\nc,bad\n", "holds 'nan' in 2 of 6 rows, as a missing label is written"),
         ("text,label\na,good\nb,\nc,bad\n", "the column label is empty in 2 of 6 rows"),
         ("text,label\n" + "".join(f"a,{i / 7}\n" for i in range(50)), "holds 50 values in 100 rows, which are no"),
         ("text,label\n,good\n ,bad\n", "the column text is empty in every row"),
     ],
-    ids=["case", "invisible", "accent", "number", "empty", "values", "no text"],
+    ids=["case", "invisible", "accent", "number", "zero", "missing", "empty", "values", "no text"],
 )
 def test_labels_and_texts_that_cannot_be_meant_are_refused(content: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=words):
@@ -120,6 +122,8 @@ def test_one_file_is_split_by_a_share_or_by_a_column(tmp_path: Path) -> None:
 
 REFUSED = {
     "header twice": ("text,label,label\na,0,1\n", "the column label stands there twice"),
+    "header again": ("text,label\na,0\ntext,label\nb,1\n", "row 3: the header stands there again; remove it"),
+    "NUL": ("text,label\na,0\nb\0,1\n", "after row 2: byte 0x00 is no text; save the file as UTF-8"),
     "more cells": ("text,label\na long, long film,0\n", "row 2: 3 cells, and there are 2 columns; quote a cell"),
     "quote that ends with the file": ('text,label\na,0\n"b,1\nc,0\n', "after row 2: a quote opens a cell and never"),
     "quote that ends in another row": ('text,label\n"a,0\nb,1\n"c" d,0\n', "text follows the quote that closes"),
@@ -133,6 +137,15 @@ def test_an_ambiguous_table_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=words) as caught:
         load(tmp_path, content, **LISTED)
     assert str(tmp_path / "rows.csv") in str(caught.value)
+
+
+def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
+    content = "\n" + csv_text().replace("\n", "\n\n")
+    assert read(load(tmp_path, content, **LISTED)) == NAMED
+
+
+def test_labels_in_sorted_order_are_sorted_without_their_spaces(tmp_path: Path) -> None:
+    assert load(tmp_path, "text,label\na, wrong\nb,right\nc,wrong\n").label_names == ("right", "wrong")
 
 
 def test_a_long_cell_and_a_text_of_several_lines_are_read(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ import re
 
 from effcomp.core.errors import UserError
 
+TOO_MANY = 429
+LATER = "try again in some minutes, set HF_TOKEN, which may ask more often"
+
 
 class Unreachable(UserError):
     """The Hub cannot be asked now: no connection, no answer, an error of the server, or HF_HUB_OFFLINE."""
@@ -36,6 +39,8 @@ def refusal(error: Exception, what: str, page: str, ways_on: str) -> UserError:
         return UserError(f"{what} is not there, or private ({reason}): check its name, or set HF_TOKEN to your token")
     if isinstance(error, HfHubHTTPError) and error.response.status_code in {401, 403}:
         return UserError(f"{what} cannot be fetched ({reason}): set HF_TOKEN to a valid token, or unset it")
+    if isinstance(error, HfHubHTTPError) and error.response.status_code == TOO_MANY:
+        return Unreachable(f"{what} is not cached, and the Hub is asked too often ({reason}): {LATER}, or {ways_on}")
     if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
         return UserError(f"{what} cannot be fetched ({reason}): {ways_on}")
     if isinstance(error, OfflineModeIsEnabled):
