@@ -19,6 +19,7 @@ import threading
 import time
 import traceback
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +132,11 @@ def run(module: str, arguments: list[str]) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     sys.path[:1] = [str(Path.cwd()), *os.environ["PYTHONPATH"].split(os.pathsep)[1:]]
     name = f"{module}.__main__" if hasattr(sys.modules.get(module), "__path__") else module
-    sys.argv = [str(sys.modules[name].__file__), *arguments]
     code: Any = 0
     try:
-        sys.modules[name].main()
+        started = import_module(name)
+        sys.argv = [str(started.__file__), *arguments]
+        started.main()
     except SystemExit as end:
         code = end.code or 0
     except BaseException:

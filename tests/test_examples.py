@@ -15,8 +15,8 @@ EXAMPLES = ROOT / "examples"
 SHORTER = {
     '"bench=quick"': ", ".join(f'"{setting}"' for setting in SMALL),
     "finetune.epochs=8": "finetune.epochs=1",
-    "none,bf16,int8_dynamic": "none,int8_dynamic",
-    "int8_dynamic,nf4": "int8_dynamic",
+    "quant=none,bf16,int8_dynamic": "quant=int8_dynamic",
+    "none,bf16,int8_dynamic,nf4": "none,int8_dynamic",
 }
 """Code of the examples -> what the tests run in its place."""
 

@@ -1,13 +1,10 @@
 """A number format and a fine-tuning method from the user's own module, through the real command."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, run_effcomp
+from tests.conftest import run_effcomp
 
 FORMATS = """
 from effcomp.quant.floats import Float
@@ -51,24 +48,24 @@ def test_they_are_trained_with_compressed_with_and_measured(own: Path, tiny: lis
     assert ran.record["cost"]["size"]["bits_per_parameter"] < 20
 
 
-TRAIN = """
+TRAINS = """
 import sys
 from effcomp.pipeline.prepare import prepare
 from effcomp.pipeline.training import checkpoint
 from tests.conftest import compose_parts
 
-print(checkpoint(prepare(compose_parts(*sys.argv[1:]))).created)
+def main():
+    print(checkpoint(prepare(compose_parts(*sys.argv[1:]))).created)
 """
 
 
 def test_a_class_that_was_edited_trains_again(own: Path, tiny: list[str], tmp_path: Path) -> None:
+    (own / "trains.py").write_text(TRAINS)
+
     def trains() -> bool:
-        command = [sys.executable, "-c", TRAIN, *tiny, *OWN, f"store={tmp_path / 'store'}"]
-        path = os.pathsep.join([str(ROOT), str(own)])
-        done = subprocess.run(
-            command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=True
-        )
-        return done.stdout.split()[-1] == "True"
+        ran = run_effcomp(*tiny, *OWN, f"store={tmp_path / 'store'}", module="trains", cwd=tmp_path, own=own)
+        assert ran.code == 0, ran.stderr
+        return ran.stdout.split()[-1] == "True"
 
     assert trains()
     assert not trains()
