@@ -62,7 +62,7 @@ def time_goes(records: list[Record]) -> str:
 
 
 def rates(record: Record) -> str:
-    """What the machine reaches on plain products."""
+    """Return a sentence with the rates that the machine reaches on plain products."""
     found = record.truth.machine.rates or {}
     products = ", ".join(
         f"{name} {rate / 1e9:,.0f}" for name, rate in found.items() if "bytes" not in name and name != "float16"

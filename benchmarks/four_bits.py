@@ -1,4 +1,4 @@
-"""How much quality four, three and two bits cost, by rounding method; accuracy and perplexity only, no timing.
+"""Measure the quality that four, three and two bits cost, by rounding method; accuracy and perplexity, no timing.
 
 One table: train or load the model, write the artifact of each variant, and compare its answers with the float32
 model's on the same test. Each variant is kept in four_bits.json as soon as it is known; a table that was cut goes on

@@ -151,7 +151,7 @@ def both_runs() -> str:
 
 
 def speeds(file: Path) -> dict[str, dict[int, BatchSpeed]]:
-    """Of each row, by batch size."""
+    """Return the speeds of each row, by batch size."""
     return {row.name: row.record.speed.by_batch_size for row in rows(find_records(file))}
 
 

@@ -38,7 +38,7 @@ SETTINGS = (
 
 
 def watch(sweep: psutil.Popen, folder: Path) -> list[dict[str, float]]:
-    """What a sweep's processes hold whenever a configuration has its record, and when that was."""
+    """Return the memory of a sweep's processes at each time that a configuration has its record."""
     seen: set[Path] = set()
     rows: list[dict[str, float]] = []
     while sweep.poll() is None:

@@ -1,4 +1,4 @@
-"""Which metric reacts first as a decoder is quantized harder?
+"""Find the metric that reacts first as a decoder is quantized harder.
 
 python -m effcomp.run -m +experiment=metrics_study >benchmarks/metrics_study.jsonl
 python benchmarks/metrics_study.py >benchmarks/metrics_study.md

@@ -1,4 +1,4 @@
-"""What does a second GPU give to fine-tuning, and does it change what is learned?
+"""Measure the speed-up of fine-tuning by a second GPU, and any change of what is learned.
 
     python benchmarks/multi_gpu.py [FOLDER]     (on a machine with two GPUs; needs no network)
 

@@ -1,4 +1,4 @@
-"""How long does a report of 5,000 records take?
+"""Time a report of 5,000 records.
 
     python benchmarks/report_5000.py
 

@@ -1,4 +1,4 @@
-"""How far does a model differ from itself, with and without the allocator's memory kept?
+"""Measure how far a model differs from itself, with and without the allocator's memory kept.
 
     python benchmarks/same_model_twice.py          (after `make demo`; about five minutes on 2 cores)
 

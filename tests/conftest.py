@@ -175,7 +175,7 @@ def run_effcomp(
 
 
 def start_effcomp(*arguments: str, cwd: Path, own_group: bool = False) -> subprocess.Popen[bytes]:
-    """The same command, left running: for tests that end it.
+    """Start a command as `run_effcomp` does, and leave it running, for tests that end it.
 
     Args:
         own_group: in a process group of its own, which a signal can end as a whole.

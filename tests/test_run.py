@@ -89,7 +89,7 @@ WRONG = {
 
 
 def left_of_run(folder: Path) -> list[Path]:
-    """What a run wrote; `run_effcomp` itself puts the machine's rates into the store."""
+    """Return the files that a run wrote; `run_effcomp` itself puts the machine's rates into the store."""
     own = folder / "multirun/store/machine"
     return [place for place in folder.rglob("*") if own not in (place, *place.parents) and place not in own.parents]
 

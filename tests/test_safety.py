@@ -1,4 +1,4 @@
-"""What effcomp must never do: run code from a file, load what nobody pinned, follow a path out, repeat a secret."""
+"""effcomp never runs code from a file, loads what nobody pinned, follows a path out, or repeats a secret."""
 
 import ast
 import re
@@ -19,13 +19,13 @@ SOURCES = sorted(
 )
 PICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 NO_WEIGHTS = {"AutoConfig", "AutoTokenizer", "BitNetConfig"}
-"""What `from_pretrained` reads JSON for."""
+"""Classes whose `from_pretrained` reads JSON."""
 CONF = sorted((ROOT / "conf").rglob("*.yaml"))
 SECRET = "s3cret-word"
 
 
 def faults(tree: ast.AST) -> Iterator[str]:
-    """What of a source unpickles, or could run code that comes with a model."""
+    """Yield the parts of a source that unpickle, or could run code that comes with a model."""
     for node in ast.walk(tree):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

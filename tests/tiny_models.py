@@ -98,7 +98,7 @@ GROUPED = {
 }
 """The shape of a Llama: two layers, four query heads on two of key and value."""
 BITNET = {"quant_method": "bitnet", "linear_class": "autobitlinear", "modules_to_not_convert": ["lm_head"]}
-"""What Microsoft's config.json says of its weights, but for the mode: masters (online) or packed (offline)."""
+"""Entry of Microsoft's config.json about its weights, but for the mode: masters (online) or packed (offline)."""
 
 
 @pytest.fixture(scope="session")

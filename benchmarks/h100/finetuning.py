@@ -1,4 +1,4 @@
-"""How fast and in what memory do large models fine-tune on one GPU?
+"""Measure time and memory of fine-tuning large models on one GPU.
 
     python benchmarks/h100/finetuning.py        (on a machine with an NVIDIA GPU; needs no network)
 

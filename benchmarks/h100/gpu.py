@@ -1,4 +1,4 @@
-"""What the scripts beside this file share: the GPU, the time of a recorded call on it, the file of a result."""
+"""Common parts of the scripts beside this file: the GPU, the time of a recorded call on it, the file of a result."""
 
 import json
 from datetime import UTC, datetime

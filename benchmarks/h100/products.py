@@ -26,7 +26,7 @@ from effcomp.quant.int8_linear import Int8Linear, quantize
 SIDES = ((768, 3072), (3072, 768), (4096, 14336))
 TOKENS = (128, 32 * 128, 256 * 128)
 CODES_BYTES = 100e6
-"""Of the layers of one call: twice the cache."""
+"""Bytes of the layers of one call: twice the cache."""
 TURNS, CALLS, WARM_UPS = 8, 5, 3
 BASELINE = "bfloat16"
 
@@ -44,7 +44,7 @@ def sparse(dense: nn.Linear) -> nn.Linear:
 
 
 def layers(sides: tuple[int, int]) -> dict[str, list[Layer]]:
-    """The same layers of each kind."""
+    """Return equal layers of each kind."""
     count = int(np.ceil(CODES_BYTES / (sides[0] * sides[1])))
     dense = [nn.Linear(*sides, device=GPU.torch_name, dtype=torch.bfloat16).requires_grad_(False) for _ in range(count)]
     kinds: dict[str, list[Layer]] = {BASELINE: list(dense), "bfloat16, 2:4": [sparse(layer) for layer in dense]}

@@ -1,4 +1,4 @@
-"""The same model folder, measured by optimum-benchmark: the latency of its PyTorch backend on the CPU.
+"""Measure the same model folder by optimum-benchmark: the latency of its PyTorch backend on the CPU.
 
     python peer.py FOLDER 1x128 8x128 --threads 1        (a shape is batch size x sequence length)
 

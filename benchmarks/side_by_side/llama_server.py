@@ -1,4 +1,4 @@
-"""The same GGUF file, timed by llama.cpp's own server (xllamacpp): the prompt, and the tokens after it.
+"""Time the same GGUF file by llama.cpp's own server (xllamacpp): the prompt, and the tokens after it.
 
     python llama_server.py FILE.gguf --prompt 128 --new 32 --threads 2 --repeats 9
 

@@ -1,4 +1,4 @@
-"""The same model folder and texts, scored by lm-evaluation-harness: bits per byte by rolling log-likelihood.
+"""Score the same model folder and texts by lm-evaluation-harness: bits per byte by rolling log-likelihood.
 
     python lm_eval_peer.py FOLDER TEXTS.jsonl --length 256 --threads 2       (a line of TEXTS is {"text": ...})
 

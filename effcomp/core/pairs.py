@@ -30,7 +30,7 @@ class BetweenPairs(BaseModel):
         return cls(deviation=float(np.log(values).std(ddof=1)), degrees=len(values) - 1)
 
     @classmethod
-    def behind(cls, interval: Interval, looks: int) -> "BetweenPairs":
+    def from_interval(cls, interval: Interval, looks: int) -> "BetweenPairs":
         """Compute the deviation between the pairs that an interval of `pairs_interval` was drawn over, two or more."""
         from scipy.stats import t
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from effcomp.core import statistics
 from effcomp.core.interval import Interval
 from effcomp.record import LanguageQuality, LanguageVersus
-from effcomp.tasks.blocks import TextSize
+from effcomp.tasks.encoding import TextSize
 
 Losses = NDArray[np.float64]
 """Losses of blocks, (blocks, 2): the sum in nats, and the number of predicted tokens."""

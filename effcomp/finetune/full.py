@@ -14,7 +14,7 @@ from effcomp.finetune.base import Finetune, Job, TrainingRow
 from effcomp.finetune.distributed import train_in_processes
 from effcomp.models.heads import Head
 from effcomp.tasks.base import Examples, Splits, at_least_one, stratified_split, subset
-from effcomp.tasks.blocks import blocks
+from effcomp.tasks.encoding import blocks
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer

@@ -25,7 +25,7 @@ def strict_match(outputs: Sequence[str], answers: Sequence[str]) -> Matches:
     Raises:
         ValueError: no outputs, not an answer for each, or an answer without its number.
     """
-    return matches("exact match, strict (number behind ####)", outputs, answers, strict_answer)
+    return matches("exact match, strict (number after ####)", outputs, answers, strict_answer)
 
 
 def flexible_match(outputs: Sequence[str], answers: Sequence[str]) -> Matches:
@@ -56,7 +56,7 @@ def flexible_answer(text: str) -> str | None:
 def true_answer(answer: str) -> str:
     """Return the number of a reference. Raises ValueError where it has none."""
     if (found := strict_answer(answer)) is None:
-        raise ValueError(f"the reference {answer!r} has no number behind ####")
+        raise ValueError(f"the reference {answer!r} has no number after ####")
     return found
 
 

@@ -28,7 +28,7 @@ NEEDED_TOKENS: dict[Head, tuple[str, ...]] = {
     "masked_lm": ("cls_token", "sep_token", "mask_token"),
     "causal_lm": ("eos_token",),
 }
-"""Special tokens that effcomp.tasks.blocks puts between the tokens of a text."""
+"""Special tokens that effcomp.tasks.encoding puts between the tokens of a text."""
 
 
 def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[PretrainedConfig, PreTrainedTokenizerBase]":

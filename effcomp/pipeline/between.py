@@ -46,4 +46,4 @@ def deviations(record: Record) -> Iterator[tuple[str, BetweenPairs]]:
     for row, numbers in rows.items():
         for field, number in numbers or ():
             if isinstance(number, Interval) and number.degrees is not None:
-                yield f"{row}.{field}", BetweenPairs.behind(number, looks)
+                yield f"{row}.{field}", BetweenPairs.from_interval(number, looks)

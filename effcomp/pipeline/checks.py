@@ -24,7 +24,7 @@ from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.runtimes.base import Runtime
 from effcomp.tasks.base import Examples, Splits
-from effcomp.tasks.blocks import blocks
+from effcomp.tasks.encoding import blocks
 from effcomp.tasks.generation import GenerationTask
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from effcomp.record import (
     VersusBaseline,
     Writing,
 )
-from effcomp.tasks.blocks import text_size
+from effcomp.tasks.encoding import text_size
 from effcomp.tasks.generation import GenerationTask
 
 if TYPE_CHECKING:

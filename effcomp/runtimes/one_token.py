@@ -38,7 +38,7 @@ def gptneo_attention(
     return attention(None, query, key, value, attention_mask, scaling=1.0)[0].transpose(1, 2), None
 
 
-def attention(
+def attention(  # noqa: PLR0913  # transformers' own signature
     module: "nn.Module | None",
     query: "Tensor",
     key: "Tensor",

@@ -13,7 +13,7 @@ from effcomp.tasks.files import find_file, read_rows, read_text
 from effcomp.tasks.hub_examples import check_column, read_texts
 from effcomp.tasks.published import PublishedTask
 
-Side = Literal["train", "test"]
+SplitName = Literal["train", "test"]
 HEADING = re.compile(r"^ = [^=].* = $")
 """First line of a WikiText article: ` = Title = `; its sections have more signs."""
 
@@ -40,25 +40,25 @@ class DocumentsTask(PublishedTask):
         test, test_rows = self.documents("test")
         return Splits(train, test, rows=train_rows + test_rows)
 
-    def documents(self, side: Side) -> tuple[Examples, tuple[FileRows, ...]]:
+    def documents(self, split_name: SplitName) -> tuple[Examples, tuple[FileRows, ...]]:
         """Return the documents, and their number in each file."""
-        found, counts = self.parts(side)
+        found, counts = self.parts(split_name)
         return Examples(tuple(map("\n".join, found))), counts
 
-    def parts(self, side: Side) -> tuple[list[tuple[str, ...]], tuple[FileRows, ...]]:
+    def parts(self, split_name: SplitName) -> tuple[list[tuple[str, ...]], tuple[FileRows, ...]]:
         """Return the columns of each document (of an article its text alone), and the number of documents in each file.
 
         Raises:
             UserError: they cannot be read or fetched, or a file is damaged or has none.
         """
         if self.data_dir is None:
-            columns = self.from_hub(side)
+            columns = self.from_hub(split_name)
             if self.layout == "rows":
                 return list(zip(*columns, strict=True)), ()
             return [(text,) for text in articles([line.rstrip("\n") for line in columns[0]])], ()
         found: list[tuple[str, ...]] = []
         counts = []
-        for file in self.files(self.data_dir, side):
+        for file in self.files(self.data_dir, split_name):
             documents = self.read(file)
             if not documents:
                 raise UserError(f"{file} has no documents: give it some, or fetch it again")
@@ -71,18 +71,18 @@ class DocumentsTask(PublishedTask):
             return [(text,) for text in articles(read_text(file).split("\n"))]
         return [tuple(row[name] for name in self.columns) for _, row in read_rows(file, self.columns, self.columns)]
 
-    def files(self, folder: Path, side: Side) -> list[Path]:
-        names = self.train_files if side == "train" else self.test_files
+    def files(self, folder: Path, split_name: SplitName) -> list[Path]:
+        names = self.train_files if split_name == "train" else self.test_files
         return [find_file(folder, name, "task.data_dir") for name in names]
 
-    def from_hub(self, side: Side) -> list[list[str]]:
+    def from_hub(self, split_name: SplitName) -> list[list[str]]:
         """Return the texts of each column of the Hub's data set; of articles the first column alone.
 
         Raises:
             UserError: it cannot be had, or a column is missing or holds no texts.
         """
         source = self.on_hub()
-        split = source.train if side == "train" else source.test
+        split = source.train if split_name == "train" else source.test
         data, where = self.hub_split(split, source.subset), f"split {split} of {source.name}"
         columns = self.columns if self.layout == "rows" else self.columns[:1]
         for column in columns:

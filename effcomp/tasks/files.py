@@ -17,7 +17,7 @@ from effcomp.core.errors import UserError
 log = logging.getLogger(__name__)
 
 
-Row = dict[str, str]
+TableRow = dict[str, str]
 DAMAGED = (UnicodeError, EOFError, OSError, zlib.error, csv.Error)
 """Exceptions that reading a damaged file raises."""
 UTF8 = "utf-8-sig"
@@ -77,7 +77,7 @@ def read_text(file: Path, encoding: str = UTF8) -> str:
 
 def read_rows(
     file: Path, columns: Sequence[str] | None, needed: Sequence[str], delimiter: str | None = None
-) -> Iterator[tuple[int, Row]]:
+) -> Iterator[tuple[int, TableRow]]:
     """Yield each row with its number (the first line is 1), as {column: text}.
 
     Args:
@@ -178,7 +178,7 @@ def named(
     needed: Sequence[str],
     *,
     exact: bool,
-) -> Iterator[tuple[int, Row]]:
+) -> Iterator[tuple[int, TableRow]]:
     """Yield the rows by column.
 
     Args:
@@ -223,7 +223,7 @@ def is_header(file: Path, number: int, cells: list[str], needed: Sequence[str]) 
     return True
 
 
-def jsonl_rows(file: Path, needed: Sequence[str]) -> Iterator[tuple[int, Row]]:
+def jsonl_rows(file: Path, needed: Sequence[str]) -> Iterator[tuple[int, TableRow]]:
     with opened(file, newline="\n") as stream:
         for number, line in enumerate(lines(stream), start=1):
             if not line.strip():

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Examples, FileRows
-from effcomp.tasks.files import Row, find_file, read_rows
+from effcomp.tasks.files import TableRow, find_file, read_rows
 from effcomp.tasks.labels import check_found
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ class Numbered(NamedTuple):
 
     file: Path
     number: int
-    row: Row
+    row: TableRow
 
 
 class Reading(NamedTuple):
@@ -84,7 +84,7 @@ def check_labels(rows: list[Numbered], column: str, labels: dict[str, str]) -> N
         raise UserError(f"{file}, row {number}: {what} none of {', '.join(labels)}")
 
 
-def swallowed(row: Row, column: str, labels: dict[str, str]) -> bool:
+def swallowed(row: TableRow, column: str, labels: dict[str, str]) -> bool:
     """Tell whether a cell holds a line that is a whole row with a known label."""
     names = list(row)
     for place, cell in enumerate(row.values()):

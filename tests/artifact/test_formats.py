@@ -1,4 +1,4 @@
-"""What each form of an artifact holds on disk, and what a call has to read of it."""
+"""File formats of artifacts: their contents on disk, and the bytes that a call has to read."""
 
 from pathlib import Path
 

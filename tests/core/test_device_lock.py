@@ -1,4 +1,4 @@
-"""Who may use a device at the same time, in several processes."""
+"""Shared and exclusive locks of a device, in several processes."""
 
 import multiprocessing
 import os

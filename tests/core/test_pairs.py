@@ -108,4 +108,4 @@ def test_a_number_that_is_0_in_a_pair_has_the_interval_of_its_mean() -> None:
 def test_the_deviation_between_pairs_follows_from_their_interval(looks: int) -> None:
     values = [1.0, 1.1, 1.3]
     interval = pairs_interval([without_interval(value) for value in values], looks=looks)
-    assert BetweenPairs.behind(interval, looks).deviation == pytest.approx(BetweenPairs.of(values).deviation)
+    assert BetweenPairs.from_interval(interval, looks).deviation == pytest.approx(BetweenPairs.of(values).deviation)

@@ -1,4 +1,4 @@
-"""What a model wrote is scored alone, and against what its baseline wrote behind the same prompts."""
+"""Texts of a model are scored alone, and against those that its baseline wrote after the same prompts."""
 
 from pathlib import Path
 

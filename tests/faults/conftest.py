@@ -14,7 +14,7 @@ class Undisturbed:
     ground: Ground
     left: Left
     seconds: float
-    """What it took where the machine's rates are known."""
+    """Its time where the machine's rates are known."""
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, overrides: tuple[str, 
 
 
 def rates_s(ground: Ground, since: float) -> float:
-    """What measuring the machine's own rates took, which happens once; the other sweeps find them."""
+    """Return the time of measuring the machine's own rates, which happens once; the other sweeps find them."""
     measured = {file.parent: file.stat().st_mtime for file in ground.store.glob("machine/*/rates.json")}
     begun = {folder: folder.with_suffix(".lock").stat().st_mtime for folder in measured}
     return sum(measured[folder] - begun[folder] for folder in measured if measured[folder] > since)

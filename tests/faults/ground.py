@@ -1,4 +1,4 @@
-"""Where a sweep is hurt, and what it left there."""
+"""Folder in which a sweep is hurt, and the files and processes that it left there."""
 
 import contextlib
 import csv
@@ -47,7 +47,7 @@ class Left:
     table: list[dict[str, str]]
     """The final comparison table, without what is a time or a memory."""
     artifacts: list[tuple[str, str]]
-    """Of each record: the hashes of its artifact and of its baseline's."""
+    """Hashes of the artifact and of the baseline's, by record."""
     files: dict[str, str]
     """The sha256 of every file of every stored artifact, by its path in the store."""
     quality: list[Any]
@@ -98,7 +98,7 @@ class Ground:
             time.sleep(0.1)
 
     def left(self) -> Left:
-        """What the last sweep and the store hold."""
+        """Return the contents of the last sweep and of the store."""
         sweep = self.sweeps()[-1]
         with (sweep / "results/comparison_table.csv").open(newline="") as stream:
             rows = list(csv.DictReader(stream))
@@ -125,7 +125,7 @@ class Ground:
         return [run.info.run_name for run in runs]
 
     def logged_under_last_sweep(self) -> int:
-        """How many finished runs stand under the parent of the last sweep, or are linked there."""
+        """Return the number of finished runs that stand under the parent of the last sweep, or are linked there."""
         client = mlflow.MlflowClient(f"sqlite:///{self.folder}/mlruns/mlflow.db")
         parent = json.loads((self.sweeps()[-1] / "sweep.json").read_text())["parent_run"]
         last = client.get_run(parent)

@@ -27,11 +27,11 @@ from tests.conftest import DATA, MOVIES, ROOT, compose_parts
 from tests.training import new_job, train
 
 UNEVEN = ["finetune.batch_size=6", "finetune.gradient_accumulation=2", "finetune.precision=fp32"]
-"""Of 37 examples, and of 13 blocks, the last batch has one: a process has none of it."""
+"""With 37 examples, and with 13 blocks, the last batch has one: a process has none of it."""
 
 
 def without_dropout(folder: Path, copy: Path) -> Path:
-    """The same model, that draws nothing in training: what is left to tell processes apart is the order of sums."""
+    """Model that draws nothing in training: processes can differ in the order of sums alone."""
     shutil.copytree(folder, copy)
     config = json.loads((copy / "config.json").read_text())
     changed = {name: 0.0 for name in config if name.endswith(("_dropout", "_dropout_prob", "_pdrop"))}
@@ -40,7 +40,7 @@ def without_dropout(folder: Path, copy: Path) -> Path:
 
 
 def assert_same_training(one: Path, two: Path, head: Head) -> None:
-    """The same weights at the end and the same losses on the way, but for the order in which floats are added.
+    """Assert equal weights at the end and equal losses on the way, but for the order in which floats are added.
 
     A key's bias changes no attention: its gradient is rounding alone, which Adam makes as large as any other.
     """

@@ -112,8 +112,8 @@ def test_the_stored_pairs_of_this_machine_and_runtime_are_pooled_for_a_single_pa
     for name, expected in (
         ("batch_1.speedup", [PRIOR, speed.speedup_pairs.between]),
         ("batch_1.latency_p50_ms", [PRIOR, speed.latency_p50_pairs.between]),
-        ("memory.pss_bytes", [BetweenPairs.behind(memory.pss_bytes, LOOKS)]),
-        ("load.load_time_ms", [BetweenPairs.behind(load.load_time_ms, LOOKS)]),
+        ("memory.pss_bytes", [BetweenPairs.from_interval(memory.pss_bytes, LOOKS)]),
+        ("load.load_time_ms", [BetweenPairs.from_interval(load.load_time_ms, LOOKS)]),
     ):
         assert found[name].model_dump() == pytest.approx(BetweenPairs.pooled(expected).model_dump())
     assert {"batch_4.latency_p99_ms", "batch_1.throughput_tokens_per_s"} <= found.keys()

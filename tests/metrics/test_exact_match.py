@@ -42,5 +42,5 @@ def test_a_difference_without_a_flip_still_has_a_width() -> None:
 
 
 def test_a_reference_without_its_number_is_refused() -> None:
-    with pytest.raises(ValueError, match="has no number behind ####"):
+    with pytest.raises(ValueError, match="has no number after ####"):
         strict_match(["18"], ["eighteen"])

@@ -30,7 +30,7 @@ DECODERS = [fixture for fixture, head in SHAPES if head == "causal_lm"]
 HEADS = ([1], [0, 1])
 NEURONS = (range(5, 69), [*range(16), *range(48, 64)])
 KEPT = list(zip(HEADS, NEURONS, strict=True))
-"""Of two layers with two heads and at least 128 neurons: [[1, 64], [2, 32]]."""
+"""Heads and neurons that are kept of two layers with two heads and at least 128 neurons: [[1, 64], [2, 32]]."""
 
 
 @pytest.fixture

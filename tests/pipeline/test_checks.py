@@ -1,4 +1,4 @@
-"""Whether a model fits the GPU is known from its config."""
+"""A model that does not fit the GPU is refused from its config."""
 
 from pathlib import Path
 

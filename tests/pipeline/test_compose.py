@@ -1,4 +1,4 @@
-"""What a GPU is too old for is known before anything runs."""
+"""A configuration that the GPU is too old for is refused before anything runs."""
 
 import pytest
 

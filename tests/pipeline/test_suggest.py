@@ -1,4 +1,4 @@
-"""What a setting that is not there was meant to be."""
+"""Suggestions for a setting that does not exist."""
 
 import pytest
 from hydra import compose, initialize_config_dir

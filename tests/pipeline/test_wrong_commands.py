@@ -1,4 +1,4 @@
-"""What users get wrong, in commands, configs, models, data files and records: each is refused in one line.
+"""Users' mistakes in commands, configs, models, data files and records: each is refused in one line.
 
 Every command runs in a process of its own, forked from one that has imported effcomp (tests/forked.py): the real `main`
 with its own working folder, standard output and exit code, without the seconds that Python needs to start. Those are

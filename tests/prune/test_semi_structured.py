@@ -21,7 +21,7 @@ from tests.training import new_job
 
 
 def of_four(weight: torch.Tensor) -> set[int]:
-    """How many of 4 consecutive inputs are not zero: every number that occurs."""
+    """Return every number of nonzero weights that occurs among 4 consecutive inputs."""
     return set((weight.unflatten(1, (-1, 4)) != 0).sum(dim=2).unique().tolist())
 
 

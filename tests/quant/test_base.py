@@ -1,4 +1,4 @@
-"""What all number formats share."""
+"""Rules that all number formats share."""
 
 from pathlib import Path
 

@@ -5,7 +5,7 @@ import torch
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")]
 TOLERANCE = 4e-3
-"""Of an answer in bfloat16."""
+"""Largest difference of an answer in bfloat16, as a share."""
 
 
 def error(found: torch.Tensor, expected: torch.Tensor) -> float:

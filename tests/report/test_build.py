@@ -24,7 +24,7 @@ def sweep(tmp_path: Path) -> Path:
 
 
 class Page(HTMLParser):
-    """What a browser would fetch, and what it would show."""
+    """Addresses that a browser would fetch, and the text that it would show."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

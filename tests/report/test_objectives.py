@@ -1,4 +1,4 @@
-"""What a configuration can be judged by, and the comparison of speeds by their ratios, on records of real runs."""
+"""Objectives of a configuration, and the comparison of speeds by their ratios, on records of real runs."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -29,7 +29,7 @@ def test_lengths_fall_into_few_buckets() -> None:
 
 
 def batch(rows: int, width: int) -> Batch:
-    """Of BERT's kind: the second half of the first text is padding."""
+    """Return inputs of BERT's kind: the second half of the first text is padding."""
     ids = np.random.default_rng(rows * width).integers(5, 15, (rows, width))
     mask = np.ones_like(ids)
     mask[0, -(-width // 2) :] = 0
@@ -37,7 +37,7 @@ def batch(rows: int, width: int) -> Batch:
 
 
 def loaded(folder: Path, head: Head, quant: str, target: Path) -> tuple[TorchModel, GraphedModel]:
-    """The same weights, eager in float32 arithmetic and recorded."""
+    """Return a model that is eager in float32 arithmetic, and one with the same weights that is recorded."""
     parts = compose_parts(f"quant={quant}")
     model, tokenizer = load_checkpoint(folder, head)
     target.mkdir()

@@ -8,7 +8,7 @@ from effcomp.runtimes.one_token import attention, use_one_token_attention
 
 
 class Grouped(nn.Module):
-    """What transformers' own function reads of a layer."""
+    """Attributes of a layer that transformers' own function reads."""
 
     is_causal = True
 

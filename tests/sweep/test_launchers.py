@@ -42,7 +42,7 @@ def environment():
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory, tiny: list[str]) -> dict[str, Swept]:
-    """The same sweep by launcher: joblib's two workers compute, the others find what these stored."""
+    """Run one sweep by each launcher: joblib's two workers compute, the others find what these stored."""
 
     def sweep(name: str, *overrides: str) -> Swept:
         folder = tmp_path_factory.mktemp(name)

@@ -5,7 +5,7 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from effcomp.tasks.base import Examples, Task
-from effcomp.tasks.blocks import IGNORED, blocks, encode_blocks, text_size
+from effcomp.tasks.encoding import IGNORED, blocks, encode_blocks, text_size
 from tests.conftest import DATA, compose_parts
 
 

@@ -88,7 +88,7 @@ def written(kind: str, table: list[tuple[str, str]]) -> bytes:
 
 
 def lines(table: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What a .tsv can hold: no tab and no line break in a cell, and no row that is a blank line."""
+    """Return the rows that a .tsv can hold: without tabs and line breaks in cells, and none that is a blank line."""
     return [row for row in table if not set("\t\n\r") & set("".join(row))]
 
 

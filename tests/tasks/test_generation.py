@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Examples
-from effcomp.tasks.blocks import encode_prompts
+from effcomp.tasks.encoding import encode_prompts
 from effcomp.tasks.generation import GenerationTask
 from tests.conftest import DATA, compose_parts
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Kind = Literal["model", "dataset"]
+RepositoryType = Literal["model", "dataset"]
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -41,7 +41,7 @@ class Address(NamedTuple):
     """A repository, at whatever commit."""
 
     name: str
-    kind: Kind
+    kind: RepositoryType
 
     def __str__(self) -> str:
         return f"the model {self.name}" if self.kind == "model" else f"the data set {self.name}"
@@ -59,7 +59,7 @@ class Repository:
 
     name: str
     """ORG/NAME."""
-    kind: Kind
+    kind: RepositoryType
     commit: str
     ways_on: str
     """Alternatives to the Hub, for messages."""
@@ -175,7 +175,7 @@ def ask(call: Callable[[], T], wanted: str, of: Address, ways_on: str, progress:
 
 
 @cache
-def commit(name: str, kind: Kind, revision: str | None, ways_on: str) -> str:
+def commit(name: str, kind: RepositoryType, revision: str | None, ways_on: str) -> str:
     """Return the commit that a branch, tag or commit names; None names the default branch.
 
     Where the Hub cannot be asked, the commit that the cache holds for it is used, and the log says so.

@@ -1,4 +1,4 @@
-"""Which configurations are on a front, and which are shown where there are too many."""
+"""Configurations on a front, and those that are shown where there are too many."""
 
 from effcomp.record import Record
 from effcomp.report.choose.fronts import MOST_SHOWN, examples, quality_tradeoffs, readable, tradeoffs

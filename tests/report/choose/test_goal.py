@@ -1,4 +1,4 @@
-"""What can be asked of a recommendation, and when a limit is kept."""
+"""Goals of a recommendation, and the rule by which a limit is kept."""
 
 import math
 from pathlib import Path

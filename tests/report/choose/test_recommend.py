@@ -1,4 +1,4 @@
-"""Which configuration is recommended, and why the others are not, on the records of benchmarks/cpu."""
+"""The recommended configuration, and the reasons against the others, on the records of benchmarks/cpu."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is said of a baseline that was not as fast beside one row as beside another."""
+"""Warning about a baseline that was not as fast beside one row as beside another."""
 
 import io
 
