@@ -165,7 +165,8 @@ def artifact_of(source: "str | Path | Result") -> Path:
     store = Path(record.config["store"])
     found = Store(store).find("artifact", record.truth.artifact)
     if found is None:
-        raise UserError(f"{store}/artifact/{record.truth.artifact} is not there: run the configuration again")
+        missing = f"{store}/artifact/{record.truth.artifact} is not there"
+        raise UserError(f"{missing}: go to the folder where the command ran, or run the configuration again")
     return found
 
 

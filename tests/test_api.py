@@ -63,7 +63,15 @@ def test_the_command_predicts_what_the_interface_predicts(artifact: Path, folder
     (folder / "other.csv").write_text("sentence\na great film\n")
     refused = run_effcomp("predict", str(artifact), "other.csv", cwd=folder, module="effcomp")
     assert refused.code == 2
-    assert "other.csv, row 1: no header names text; write one" in refused.stderr, "a header is no text to answer"
+    assert "other.csv, row 1: 'sentence' is no header with text; write one" in refused.stderr, (
+        "a header is no text to answer"
+    )
+    (folder / "texts.csv").write_text('text\na great film\n""\n\nfine\n')
+    ran = run_effcomp("predict", str(artifact), "texts.csv", cwd=folder, module="effcomp")
+    assert [row["row"] for row in csv.DictReader(ran.stdout.splitlines())] == ["2", "3", "5"], "an empty text is a text"
+    options = ["--out", "/dev/null/answers.csv"]
+    refused = run_effcomp("predict", str(artifact), "texts.csv", *options, cwd=folder, module="effcomp")
+    assert "--out /dev/null/answers.csv cannot be written to" in refused.stderr
     refused = run_effcomp("predict", str(artifact), "nosuch.csv", cwd=folder, module="effcomp")
     assert (refused.code, refused.stderr) == (2, "error: nosuch.csv does not exist: give a file of texts\n")
 

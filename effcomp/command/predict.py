@@ -9,6 +9,7 @@ measured on.
 
 import argparse
 import csv
+import os
 import sys
 from pathlib import Path
 
@@ -41,6 +42,8 @@ def predict(artifact: str, file: Path, device: str, out: Path | None) -> None:
     quieten()
     if not file.is_file():
         raise UserError(f"{file} does not exist: give a file of texts")
+    if out is not None and (out.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK)):
+        raise UserError(f"--out {out} cannot be written to: give a file in a folder that can")
     predictor = load(artifact, device=device)
     columns = list(predictor.signature.columns)
     rows = list(read_rows(file, None, columns))

@@ -137,7 +137,8 @@ def tsv_rows(file: Path, needed: Sequence[str], delimiter: str | None) -> Iterat
     if quoted:
         log.info("%s: quoted cells are unquoted", file)
     for number, cells in enumerate(rows, start=1):
-        yield number, [unquoted(cell) for cell in cells] if quoted else cells
+        if cells != [""]:
+            yield number, [unquoted(cell) for cell in cells] if quoted else cells
 
 
 def is_quoted(rows: list[list[str]]) -> bool:
@@ -187,7 +188,7 @@ def named(
     """
     width = 0
     for number, cells in rows:
-        if cells in ([], [""]):
+        if not cells:
             continue
         if width == 0:
             header = is_header(file, number, cells, needed)
@@ -195,7 +196,7 @@ def named(
                 columns = cells
             elif columns is None:
                 reason = f"{', '.join(cells)!r:.60} is no header with {', '.join(needed)}"
-                raise UserError(f"{file}, row {number}: {reason}; write one, or list task.columns")
+                raise UserError(f"{file}, row {number}: {reason}; write one, or list a task's columns in task.columns")
             width = len(columns or ()) if exact or header else max(len(columns or ()), len(cells))
             if header:
                 continue

@@ -59,18 +59,20 @@ def class_names(data: Any, column: str) -> list[str] | None:
     return names
 
 
-def read_labels(data: Any, column: str, where: str) -> list[str]:
+def read_labels(data: Any, columns: Columns, where: str) -> list[str]:
     """Return the label of each row: the name of its class, or the text, whole number or truth value that stands there.
     A whole number may be written as 1.0, as a column of numbers with gaps is.
 
     Raises:
         UserError: a label is hidden (-1, null), or is no class.
     """
-    names, found = class_names(data, column), []
-    for number, value in enumerate(data[column][:]):
-        cell = f"{where}, row {number}: the label is {value!r:.40} (column {column})"
+    names, found = class_names(data, columns.label), []
+    for number, value in enumerate(data[columns.label][:]):
+        cell = f"{where}, row {number}: the label is {value!r:.40} (column {columns.label})"
         if value is None or (names is not None and not 0 <= value < len(names)):
-            raise UserError(f"{cell}, which hides it; give a split with labels")
+            raise UserError(
+                f"{cell}, which hides it; give splits with labels ({columns.setting}.train, {columns.setting}.test)"
+            )
         if isinstance(value, float) and value.is_integer():
             value = int(value)
         if not isinstance(value, str | int):
@@ -90,7 +92,7 @@ def read_examples(data: Any, columns: Columns, order: dict[str, int], where: str
     """
     columns.check(data, where)
     classes = {label.casefold(): number for label, number in order.items()}
-    labels = read_labels(data, columns.label, where)
+    labels = read_labels(data, columns, where)
     for number, label in enumerate(labels):
         if label.casefold() not in classes:
             raise UserError(f"{where}, row {number}: the label {label!r} is none of {', '.join(order)}")

@@ -78,7 +78,7 @@ class HubTable(Task):
         if names := class_names(train, self.label):
             check_distinct(names, f"{where}: the column {self.label}")
         else:
-            names = self.found(train, where)
+            names = self.found(train, columns, where)
         if len(names) < 2:
             raise UserError(f"task.label={self.label}: {where} has one label, {names[0]}; give a column with several")
         order = {name: number for number, name in enumerate(names)}
@@ -86,13 +86,13 @@ class HubTable(Task):
             read_examples(train, columns, order, where), read_examples(test, columns, order, where_test), tuple(names)
         )
 
-    def found(self, data: Any, where: str) -> list[str]:
+    def found(self, data: Any, columns: Columns, where: str) -> list[str]:
         """Return the labels of a column without named classes, in order.
 
         Raises:
             UserError: a label is hidden, or they are no classes.
         """
-        labels = read_labels(data, self.label, where)
+        labels = read_labels(data, columns, where)
         check_found(Counter(labels), f"{where}: the column {self.label}")
         return distinct_labels(labels)
 
