@@ -26,7 +26,7 @@ $(READY): requirements.lock requirements-data.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "effcomp needs Python 3.11 or later: make PYTHON=python3.11 ...")'
 	@[ ! -L $(VENV) ] || { echo "$(VENV) is a link to another checkout's, which would be emptied: remove it"; exit 2; }
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) --no-deps $(TORCH) $$(grep '^torch==' requirements.lock)
+	@$(PINNED) $(TORCH) $$(grep '^torch==' requirements.lock)
 	@$(PINNED) -r requirements.lock
 	@$(PINNED) --require-hashes -r requirements-data.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .

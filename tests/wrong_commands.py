@@ -36,6 +36,14 @@ RUNS: dict[str, Words] = {
         "prune.ratio",
         "only prune=depth, l1_unstructured, sparsegpt, structured, wanda have this",
     ),
+    f"{OFF} task=table task.data_dir=DATA task.label=team": (
+        "task.text, task.train_files have no default here",
+        "give task.text=VALUE task.train_files=VALUE",
+    ),
+    f"{OFF} task=table task.data_dir=DATA task.train_files=[a.csv] task.label=team task.text=body": (
+        "task.text=body: this is a list",
+        "write task.text=[body]",
+    ),
     # the command itself
     "quant": ("quant", "missing EQUAL"),
     "quant=none,bf16": ("quant=none,bf16", "add -m"),
@@ -172,7 +180,10 @@ RUNS: dict[str, Words] = {
     "model=distilbert": "use model.path=FOLDER",
     "model=hub": ("model.repository", "give it, model.repository=VALUE"),
     "model=hub model.repository=bert": ("model.repository=bert", "as ORG/NAME"),
-    "task=hub_table task.repository=some/table task.text=[text]": ("task.label", "give it, task.label=VALUE"),
+    "task=hub_table task.repository=some/table task.text=[text]": (
+        "task.label has no default",
+        "give task.label=VALUE",
+    ),
     # data
     "task=ag_news": "use task.data_dir=FOLDER with train.csv, test.csv",
     f"{OFF} task.data_dir=BROKEN/movies/header": ("no column label", "it has: text, stars, source"),

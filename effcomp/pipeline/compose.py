@@ -105,7 +105,10 @@ def build(config: "DictConfig", in_product: bool = False) -> Components:
 
     try:
         if unset := sorted(OmegaConf.missing_keys(config)):
-            raise UserError(f"{unset[0]} has no default here: give it, {unset[0]}=VALUE")
+            verb = "has" if len(unset) == 1 else "have"
+            raise UserError(
+                f"{', '.join(unset)} {verb} no default here: give {' '.join(f'{one}=VALUE' for one in unset)}"
+            )
         plain = OmegaConf.to_container(config, resolve=True)
     except InterpolationResolutionError as error:  # of a ${...} that was typed
         raise UserError(f"{error.full_key}: {str(error).splitlines()[0]}; give a value") from error
@@ -221,6 +224,8 @@ def explain(group: str, error: "ValidationError") -> str:
     message = message[0].lower() + message[1:]
     if first["type"] == "missing":
         return f"{where}: {message}"
+    if first["type"] == "list_type" and isinstance(first["input"], str | int | float):
+        return f"{where}={first['input']}: this is a list; write {where}=[{first['input']}]"
     return f"{where}={first['input']}: {message}{sweep_of(where, first['input'])}"
 
 

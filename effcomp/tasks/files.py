@@ -166,10 +166,11 @@ def csv_rows(file: Path, needed: Sequence[str], delimiter: str | None) -> Iterat
 
 
 def shown_delimiter(file: Path, needed: Sequence[str]) -> str:
-    """Return the character that divides a header with all needed names; a comma where there is no header."""
+    """Return the character that divides a header with most of the needed names; a comma where there is no header."""
     with opened(file, newline="") as stream:
         first = stream.readline()
-    return next((one for one in DELIMITERS if set(needed) <= set(next(csv.reader([first], delimiter=one), []))), ",")
+    found = {one: len(set(needed) & set(next(csv.reader([first], delimiter=one), []))) for one in DELIMITERS}
+    return max(found, key=lambda one: found[one])
 
 
 def named(

@@ -86,6 +86,11 @@ def test_empty_texts_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert "rows.csv: 1 of 2 texts are empty" in caplog.text
 
 
+def test_a_misspelt_column_of_a_table_with_semicolons_is_named_with_those_that_are_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the header has no column label; it has: id, text, stars"):
+        load(tmp_path, "id;text;stars\n1;a, b;0\n2;b;1\n")
+
+
 def test_a_header_of_other_names_and_a_label_of_the_test_alone_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="row 1: no other row has the label 'stars', so this one reads like a header"):
         load(tmp_path, "sentence,stars\na,0\nb,1\n", columns=["text", "label"])
