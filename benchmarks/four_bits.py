@@ -2,7 +2,7 @@
 
 One table: train or load the model, write the artifact of each variant, and compare its answers with the float32
 model's on the same test. Each variant is kept in four_bits.json as soon as it is known; a table that was cut goes on
-where it stopped. The overrides are those of `python -m effcomp.run`; with
+where it stopped, and several processes may fill it. The overrides are those of `python -m effcomp.run`; with
 finetune=none model.path=CHECKPOINT, finetune.KEY=VALUE are of the variants that go on training it (`--only qat`).
 
 python benchmarks/four_bits.py TABLE [--only int4,learned] OVERRIDE ...     (four_bits.json)
@@ -10,6 +10,7 @@ python benchmarks/four_bits.py >benchmarks/four_bits.md
 """
 
 import argparse
+import fcntl
 import json
 import logging
 import shlex
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from effcomp.artifact.description import read_description
@@ -40,7 +42,7 @@ HERE = Path(__file__).resolve().parent
 KEPT = HERE / "four_bits.json"
 METHODS = ("nearest", "hqq", "gptq", "awq", "learned")
 GROUPS = {"int4": 64, "int3": 64, "int2": 32}
-CHOICES = ("quant", "group_size", "rounding", "zero_point", "embeddings", "finetune", "seed")
+CHOICES = ("quant", "group_size", "rounding", "zero_point", "embeddings", "finetune")
 """Names of the settings in which variants differ."""
 OF_QUANT = CHOICES[1:5]
 SEEDS = range(3)
@@ -48,31 +50,23 @@ Row = dict[str, Any]
 """Settings and numbers of a variant, as four_bits.json holds them."""
 
 
-def variant(quant: str, group_size: int, rounding: str, **others: bool | str | int) -> Row:
+def variant(quant: str, group_size: int, rounding: str, **others: bool | str) -> Row:
     """Return the settings of a variant; None: the format's own, and no training.
 
     Args:
-        others: zero_point, embeddings, finetune or seed.
+        others: zero_point, embeddings or finetune.
     """
     given = {"quant": quant, "group_size": group_size, "rounding": rounding} | others
     return {name: given.get(name) for name in CHOICES}
 
 
-def trained(quant: str, group_size: int, **others: bool | str) -> list[Row]:
-    """Return the variants that go on training the float model with the format's roundings, one a seed."""
-    return [variant(quant, group_size, "nearest", finetune="qat", seed=seed, **others) for seed in SEEDS]
-
-
-MINILM = [
-    *(variant(name, size, rounding) for name, size in GROUPS.items() for rounding in METHODS),
-    *(variant(name, 64, "learned", zero_point=True) for name in ("int4", "int3")),
-    variant("int2", 32, "learned", zero_point=False),
-    *(variant("int4", 64, "learned", embeddings=one) for one in ("int8", "int4")),
-    variant("int3", 64, "learned", embeddings="int4"),
-    *trained("int4", 64, embeddings="int4"),
-    *trained("int3", 64, zero_point=True, embeddings="int4"),
-    *trained("int2", 32, embeddings="int4"),
+MINILM = [variant(name, size, rounding) for name, size in GROUPS.items() for rounding in METHODS]
+ONE_OF_SEEDS = [
+    *(variant(name, size, one) for name, size in GROUPS.items() for one in ("nearest", "gptq", "awq", "learned")),
+    *(variant(name, 32, "learned", zero_point=True, embeddings="int4") for name in ("int4", "int3")),
+    *(variant(name, size, "nearest", finetune="qat", embeddings="int4") for name, size in GROUPS.items()),
 ]
+DECODER = [variant(name, 64, one) for name in ("int4", "int3") for one in METHODS]
 SMOLLM2 = [variant("int4", 64, one) for one in ("nearest", "hqq", "gptq", "awq")]
 TABLES = {
     "minilm_sst2": (
@@ -86,15 +80,27 @@ TABLES = {
         "SmolLM2-135M on BBC News. Its published weights are 4-bit GGUF (Q4_1), turned into float32: a second grid on "
         "top of the first",
     ),
+    **{
+        f"minilm_sst2_seed{seed}": (
+            ONE_OF_SEEDS,
+            "MiniLM on SST-2, fine-tuned three times in float32 (`benchmarks/four_bits.sh`)",
+        )
+        for seed in SEEDS
+    },
+    "decoder_wikitext2": (
+        DECODER,
+        "A decoder of 6 layers and 384 features, trained from random weights on WikiText-2 in float32 "
+        "(`benchmarks/four_bits.sh`)",
+    ),
     "small": (MINILM, "A few sentences, to try the script"),
 }
 INTRODUCTION = """# Four bits and fewer
 
 The linear layers in 4, 3 or 2 bits, by the method that chooses the codes (docs/formats.md); the rest in bfloat16,
 unless the row names a type of the embeddings. Differences are paired on the same examples, in points of accuracy or as
-a ratio of perplexities; brackets are 95 % intervals. Calibration is the time from the float model to the written file;
-of MiniLM an upper bound: one thread, beside other work, and the learned variants three at a time, paused for up to a
-minute. Written by `python benchmarks/four_bits.py` from four_bits.json.
+a ratio of perplexities; brackets are 95 % intervals. Calibration is the time from the float model to the written file,
+an upper bound: one thread, beside other work (`minilm_sst2`: the learned variants three at a time, paused for up to a
+minute; on the GPU: up to twenty processes at once). Written by `python benchmarks/four_bits.py` from four_bits.json.
 """
 
 
@@ -107,18 +113,18 @@ def measure(table: str, only: Sequence[str], overrides: Sequence[str]) -> None:
     of_quant = [one for one in overrides if one.startswith("quant.")]
     of_training = [one for one in overrides if one.startswith("finetune.")]
     apart = {*of_quant, *(of_training if "finetune=none" in overrides else [])}
-    of_run = ["tracking=none", "device=cpu", *(one for one in overrides if one not in apart)]
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    here = kept.setdefault(table, {"rows": []})
+    of_run = ["tracking=none", *(one for one in overrides if one not in apart)]
     float_run = prepare(build(composed(of_run))).baseline()
-    here["command"] = shlex.join(["python", "benchmarks/four_bits.py", table, *overrides])
-    here["machine"] = machine.device_name(float_run.device)
-    here["date"] = datetime.now(UTC).date().isoformat()
     before, file = answered(float_run)
-    here["float"] = described(float_run, file, before, before)
+    here = keep(
+        table,
+        command=shlex.join(["python", "benchmarks/four_bits.py", table, *overrides]),
+        machine=machine.device_name(float_run.device),
+        date=datetime.now(UTC).date().isoformat(),
+        float=described(float_run, file, before, before),
+    )
     for settings in TABLES[table][0]:
-        measured = [{name: row.get(name) for name in CHOICES} for row in here["rows"]]
-        if settings in measured or not set(only) <= {str(value) for value in settings.values()}:
+        if settings in map(chosen, here["rows"]) or not set(only) <= {str(value) for value in settings.values()}:
             continue
         given = [f"quant.{name}={settings[name]}" for name in OF_QUANT if settings[name] is not None]
         quantized = [f"quant={settings['quant']}", *given, *of_quant]
@@ -126,22 +132,36 @@ def measure(table: str, only: Sequence[str], overrides: Sequence[str]) -> None:
             quant = build(composed([*of_run, *quantized])).quant
             run = replace(float_run, components=replace(float_run.components, quant=quant))
         else:
-            how = [f"finetune={settings['finetune']}", f"seed={settings['seed']}", *of_training]
+            how = [f"finetune={settings['finetune']}", *of_training]
             same = [one for one in of_run if not one.startswith("finetune=")]
             run = prepare(build(composed([*same, *quantized, *how])))
         after, file = answered(run)
-        here["rows"].append(settings | described(run, file, before, after))
-        KEPT.write_text(json.dumps(kept, indent=1) + "\n")
-        print(json.dumps(here["rows"][-1]), flush=True)
+        row = settings | described(run, file, before, after)
+        here = keep(table, row)
+        print(json.dumps(row), flush=True)
+
+
+def keep(table: str, *rows: Row, **about: Any) -> dict[str, Any]:
+    """Add rows and what is known about a table to four_bits.json; return the table. Other processes may do so too."""
+    with KEPT.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        kept = json.loads(KEPT.read_text() or "{}")
+        here: dict[str, Any] = kept.setdefault(table, {"rows": []})
+        here |= about
+        here["rows"] += [row for row in rows if chosen(row) not in map(chosen, here["rows"])]
+        file.truncate(0)
+        file.write(json.dumps(kept, indent=1) + "\n")
+    return here
 
 
 def answered(run: Run) -> tuple[Answers, Path]:
-    """Return the answers to the test of the artifact in a fresh process, and its folder."""
+    """Return the answers to the test of the artifact in a fresh process on the CPU, and its folder."""
     built, inputs, parts = artifact(run, checkpoint(run)), tokens(run), run.components
-    with Worker(Side(built.path, parts.runtime, parts.quant), inputs.path / TOKENS_FILE, run.device) as worker:
+    on_cpu = replace(run, device=build(composed(["device=cpu"])).device.resolved())
+    with Worker(Side(built.path, parts.runtime, parts.quant), inputs.path / TOKENS_FILE, on_cpu.device) as worker:
         worker.wait_until_started()
         worker.load()
-        return answers(run, worker, built, inputs), built.path
+        return answers(on_cpu, worker, built, inputs), built.path
 
 
 def described(run: Run, folder: Path, before: Answers, after: Answers) -> Row:
@@ -164,17 +184,57 @@ def numbers(interval: Interval) -> list[float]:
 
 def page(kept: dict[str, Any]) -> str:
     """Return the page of these tables."""
+    of_seeds = [name for name in kept if name.rpartition("_seed")[2].isdigit()]
     parts = [INTRODUCTION]
+    if of_seeds:
+        parts.append(over_seeds([kept[name] for name in of_seeds], TABLES[of_seeds[0]][1]))
     for table, here in kept.items():
+        if table in of_seeds:
+            continue  # in `over_seeds`
         language = "perplexity" in here["float"]
         heading = ["format", "rounding", "group", "zero point", "embeddings", "training"]
         heading += ["perplexity", "ratio"] if language else ["accuracy, %", "difference, points"]
-        rows = [{"quant": "float32"} | here["float"], *here["rows"]]
+        rows = [{"quant": "float32"} | here["float"]]
+        rows += sorted(here["rows"], key=lambda row: TABLES[table][0].index(chosen(row)))
         lines = [line([*heading, "file, MiB", "calibration, s"]), line(["---"] * 6 + ["---:"] * 4)]
         lines += [line(cells(row, language)) for row in rows]
         about = f"{here['machine']}, {here['date']}: `{here['command']}`"
         parts.append(f"## {table}\n\n{TABLES[table][1]}.\n\n" + "\n".join(lines) + f"\n\n{about}\n")
     return "\n".join(parts)
+
+
+def over_seeds(tables: Sequence[dict[str, Any]], text: str) -> str:
+    """Return the part of the page for a model that was fine-tuned several times, each seed a table of the same rows."""
+    heading = ["format", "rounding", "group", "zero point", "embeddings", "training"]
+    heading += ["accuracy, %", "difference, points", "of each seed", "file, MiB", "calibration, s"]
+    lines = [line(heading), line(["---"] * 6 + ["---:"] * 5)]
+    of_float = [{"quant": "float32"} | table["float"] for table in tables]
+    for of_seed in [of_float, *([found(table, one) for table in tables] for one in ONE_OF_SEEDS)]:
+        average = {name: averaged([row[name] for row in of_seed]) for name in ("accuracy", "difference")}
+        *others, bytes_, calibration = cells(of_seed[0] | average, language=False)
+        each = ", ".join(f"{100 * row['difference'][0]:+.1f}" for row in of_seed)
+        lines.append(line([*others, "-" if of_seed is of_float else each, bytes_, calibration]))
+    intro = (
+        f"{text}. Means over {len(tables)} seeds, which share the test: an interval is as wide as a seed's on average"
+    )
+    about = f"{tables[0]['machine']}, {tables[0]['date']}: `benchmarks/four_bits.sh DATA FOLDER seeds`"
+    return f"## Three seeds\n\n{intro}.\n\n" + "\n".join(lines) + f"\n\n{about}\n"
+
+
+def averaged(intervals: Sequence[Sequence[float]]) -> list[float]:
+    """Return the means of the values and of the ends of intervals."""
+    return [mean(ends) for ends in zip(*intervals, strict=True)]
+
+
+def found(table: dict[str, Any], settings: Row) -> Row:
+    """Return the row of a table with these settings."""
+    row: Row = next(row for row in table["rows"] if chosen(row) == settings)
+    return row
+
+
+def chosen(row: Row) -> Row:
+    """Return the settings of a row."""
+    return {name: row.get(name) for name in CHOICES}
 
 
 def line(words: Sequence[str]) -> str:
@@ -186,7 +246,7 @@ def cells(row: Row, language: bool) -> list[str]:
     choices = [str(row.get(name) or "-") for name in ("quant", "rounding", "group_size")]
     zero_point = "-" if row.get("zero_point") is None else str(row["zero_point"]).lower()
     choices += [zero_point, row.get("embeddings") or ("-" if row["quant"] == "float32" else "bfloat16")]
-    choices.append(f"{row['finetune']}, seed {row['seed']}" if row.get("finetune") else "-")
+    choices.append(row.get("finetune") or "-")
     if language:
         measured = [spread(interval(row["perplexity"]), 2), spread(interval(row["ratio"]), 3)]
     else:

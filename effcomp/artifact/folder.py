@@ -52,6 +52,8 @@ class Compression(NamedTuple):
     prune: "Prune"
     quant: Quant
     form: Format
+    device: str = "cpu"
+    """Device on which codes are fitted to the samples, as PyTorch names it."""
 
 
 def write_artifact(
@@ -69,7 +71,7 @@ def write_artifact(
     Raises:
         UserError: what was written does not compute what the model computes.
     """
-    (model, tokenizer, head, exported), (prune, quant, form) = trained, compression
+    (model, tokenizer, head, exported), (prune, quant, form, device) = trained, compression
     source = source_of(trained, examples)
     parameters = list(model.parameters())
     description = Description(
@@ -82,7 +84,10 @@ def write_artifact(
         parameters_by_kind=count_by_group(model),
     )
     stopwatch = Stopwatch()
-    layers = quant.round_layers(model, samples)
+    layers = None
+    if quant.rounds:
+        layers = quant.round_layers(model.to(device), samples)
+        model.cpu()
     model.eval()
     if exported is not None:
         for file in form.files(exported):

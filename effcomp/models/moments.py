@@ -19,7 +19,10 @@ DAMPENING = 0.01
 @contextmanager
 def summed(layers: Mapping[str, nn.Module]) -> Iterator[Moments]:
     """Sum the moments of these layers in the calls that are made inside."""
-    moments = {name: torch.zeros((channels_in(layer),) * 2, dtype=torch.float64) for name, layer in layers.items()}
+    moments = {}
+    for name, layer in layers.items():
+        device = next(layer.parameters()).device
+        moments[name] = torch.zeros((channels_in(layer),) * 2, dtype=torch.float64, device=device)
 
     def add(name: str, tokens: Tensor) -> None:
         moments[name] += (tokens.T @ tokens).double()

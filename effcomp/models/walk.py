@@ -33,8 +33,7 @@ class Walk:
     """
 
     def __init__(self, model: PreTrainedModel, samples: Sequence[Batch]) -> None:
-        """Start before the first layer of a model in eval mode, on the CPU; samples: each a batch of one, without
-        padding."""
+        """Start before the first layer of a model in eval mode; samples: each a batch of one, without padding."""
         self.model, self.samples = model, samples
         self.done: list[nn.Module] = []
         self.kept: list[Any] = [None] * len(samples)
@@ -63,7 +62,7 @@ class Walk:
         hook = module.register_forward_hook(stop, with_kwargs=True)
         try:
             with torch.no_grad(), replaced(self.done, kept):
-                self.model(**{name: torch.from_numpy(ids) for name, ids in batch.items()})
+                self.model(**{name: torch.from_numpy(ids).to(self.model.device) for name, ids in batch.items()})
         except Reached:
             pass
         finally:

@@ -31,6 +31,7 @@ def artifact(run: "Run", checkpoint: Entry) -> Entry:
         "quant": quant.key(),
         "format": form.name,
         "signature": asdict(signature),
+        "fitted_on": run.device.kind if quant.rounds else None,
         "code": code_key(__name__, type(form).__module__, writes.__module__),
         "libraries": {name: version(name) for name in ("torch", "transformers", *form.packages, *quant.packages)},
     }
@@ -41,7 +42,8 @@ def artifact(run: "Run", checkpoint: Entry) -> Entry:
         model, tokenizer = load_checkpoint(checkpoint.path, run.head)
         with device_lock.shared(run.device):
             trained = Trained(model, tokenizer, run.head, exported.path if exported is not None else None)
-            write_artifact(trained, Compression(prune, quant, form), samples, examples, folder)
+            compression = Compression(prune, quant, form, run.device.torch_name)
+            write_artifact(trained, compression, samples, examples, folder)
             signature.write(folder)
 
     return run.store.get("artifact", key, build)

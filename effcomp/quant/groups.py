@@ -83,12 +83,23 @@ def round_groups(groups: Tensor, scale: Tensor, zero_point: Tensor, grid: Grid) 
 class RoundedLinear(nn.Linear):
     """A linear layer in float32 whose codes are chosen already; its weight is what they stand for."""
 
+    codes: Tensor
+    scale: Tensor
+    zero_point: Tensor
+
     def __init__(self, layer: nn.Linear, coded: Coded, grid: Grid) -> None:
         """Take the layer's codes; their scale is rounded to bfloat16."""
         super().__init__(layer.in_features, layer.out_features, bias=False, device="meta")
-        self.coded, self.grid = coded._replace(scale=coded.scale.bfloat16().float()), grid
+        self.grid = grid
+        for name, part in coded._replace(scale=coded.scale.bfloat16().float())._asdict().items():
+            self.register_buffer(name, part, persistent=False)
         self.weight = nn.Parameter(self.coded.weight(layer.in_features), requires_grad=False)
         self.bias = layer.bias
+
+    @property
+    def coded(self) -> Coded:
+        """Return the codes, on the device of the layer."""
+        return Coded(self.codes, self.scale, self.zero_point)
 
 
 def replace_layer(model: nn.Module, name: str, coded: Coded, grid: Grid) -> None:

@@ -24,13 +24,23 @@ from effcomp.runtimes.torch import Torch
 from tests.conftest import compose_parts
 
 HEAD = "sequence_classification"
+ON_GPU = pytest.param(
+    "cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")]
+)
 
 
 @pytest.mark.parametrize("zero_point", ["true", "false"])
 @pytest.mark.parametrize("name", ["int4", "int3", "int2"])
 @pytest.mark.parametrize("rounding", ["hqq", "gptq", "awq", "learned"])
+@pytest.mark.parametrize("device", ["cpu", ON_GPU])
 def test_the_artifact_holds_the_codes_that_were_chosen(
-    name: str, rounding: str, zero_point: str, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    rounding: str,
+    zero_point: str,
+    device: str,
+    tiny_bert: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(learned, "STEPS", 5)
     settings = (f"quant.rounding={rounding}", f"quant.zero_point={zero_point}", "quant.samples=2")
@@ -41,7 +51,7 @@ def test_the_artifact_holds_the_codes_that_were_chosen(
     samples = [{name: ids.numpy() for name, ids in inputs.items()}] * quant.calibration_samples
     write_artifact(
         Trained(model, tokenizer, HEAD),
-        Compression(NoPrune(name="none"), quant, Torch(name="torch").format),
+        Compression(NoPrune(name="none"), quant, Torch(name="torch").format, device),
         samples,
         [],
         tmp_path,

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import kl_div
+from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
 from effcomp.quant.grid import Grid
@@ -19,7 +20,7 @@ from effcomp.quant.groups import quantize_groups
 
 
 def measure_harms(
-    model: nn.Module, layers: Mapping[str, nn.Linear], candidates: Sequence[Grid], samples: Sequence[Batch]
+    model: PreTrainedModel, layers: Mapping[str, nn.Linear], candidates: Sequence[Grid], samples: Sequence[Batch]
 ) -> NDArray[np.float64]:
     """Return the harm of each layer on each grid in each sample, (samples, layers, grids), in nats a prediction; the
     model stays as it is."""
@@ -38,7 +39,7 @@ def measure_harms(
 
 
 def estimate_harms(
-    model: nn.Module, layers: Mapping[str, nn.Linear], candidates: Sequence[Grid], samples: Sequence[Batch]
+    model: PreTrainedModel, layers: Mapping[str, nn.Linear], candidates: Sequence[Grid], samples: Sequence[Batch]
 ) -> NDArray[np.float64]:
     """Return an estimate of the harm of each layer on each grid, (layers, grids), in nats a prediction: to second order
     1/2 * sum(F * error^2), with the diagonal F of the Fisher information of the layer's weights (Kirkpatrick et al.
@@ -72,7 +73,7 @@ def likelihoods(log_p: Tensor, generator: torch.Generator) -> Iterator[tuple[flo
     if len(log_p) == 1:
         yield from ((float(one.detach().exp()), one) for one in log_p[0])
     else:
-        drawn = torch.multinomial(log_p.detach().exp(), 1, generator=generator)
+        drawn = torch.multinomial(log_p.detach().exp().cpu(), 1, generator=generator).to(log_p.device)
         yield 1 / len(log_p), log_p.gather(1, drawn).sum()
 
 
@@ -82,8 +83,8 @@ def stored_weight(weight: Tensor, grid: Grid) -> Tensor:
     return coded._replace(scale=coded.scale.bfloat16().float()).weight(weight.shape[1])
 
 
-def log_probabilities(model: nn.Module, batch: Batch) -> Tensor:
+def log_probabilities(model: PreTrainedModel, batch: Batch) -> Tensor:
     """Return the logarithms of the probabilities of the model's predictions, (predictions, classes) float32."""
-    logits = model(**{name: torch.from_numpy(ids) for name, ids in batch.items()}).logits
+    logits = model(**{name: torch.from_numpy(ids).to(model.device) for name, ids in batch.items()}).logits
     found: Tensor = logits.float().flatten(0, -2).log_softmax(-1)
     return found
