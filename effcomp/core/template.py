@@ -98,6 +98,7 @@ class Template:
             libraries: modules to import besides.
             environment: added to this process's own.
         """
+        self.libraries = libraries
         self.control, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its_end:
             self.process: subprocess.Popen[bytes] = subprocess.Popen(

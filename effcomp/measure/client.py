@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,17 +32,17 @@ class Side(NamedTuple):
         return longest_sequence(json.loads((self.artifact / "config.json").read_text()))
 
 
-def template(sides: tuple[Side, Side], device: Device) -> Template | None:
-    """Start a template of the processes of both sides. None where their libraries differ, where they take no time to
-    import, and on a GPU, which some libraries initialise when they are imported.
+def template(runtimes: Sequence[Runtime], device: Device) -> Template | None:
+    """Start a template of the processes that will execute with these runtimes. None where no two of them import the
+    same libraries, where these take no time, and on a GPU, which some libraries initialise when they are imported.
 
-    A template is for one pair. Processes of one template have the same addresses, and times depend on them (Mytkowicz
-    et al. 2009, "Producing Wrong Data Without Doing Anything Obviously Wrong!"): pairs remain independent.
+    Processes of one template have the same addresses, and times depend on them (Mytkowicz et al. 2009, "Producing Wrong
+    Data Without Doing Anything Obviously Wrong!"). Pairs whose differences make an interval have a template each.
     """
-    first, second = (side.runtime.libraries for side in sides)
-    if not first or first != second or device.kind == "cuda":
+    libraries = [runtime.libraries for runtime in runtimes if runtime.libraries]
+    if device.kind == "cuda" or len(libraries) < 2 or len(set(libraries)) > 1:
         return None
-    return Template(WORKER, first, device.environment())
+    return Template(WORKER, libraries[0], device.environment())
 
 
 class Worker(Process):
@@ -63,13 +64,14 @@ class Worker(Process):
         Args:
             inputs: token ids of the test.
             fixed_length: time sequences of exactly this many tokens instead of the texts' own lengths.
-            template: started by `template` for this side; the process is forked from it. None: it starts afresh.
+            template: the process is forked from it where the runtime needs its libraries, and else starts afresh.
         """
         self.side, self.inputs, self.fixed_length = side, inputs, fixed_length
         # Inductor keeps compiled code in a folder of its own: a fresh one, or the first call would be a later run's.
         self.scratch = tempfile.TemporaryDirectory(prefix="effcomp-")
         own = {"TORCHINDUCTOR_CACHE_DIR": self.scratch.name}
-        process = template.fork(own) if template else start(WORKER, device.environment() | own)
+        forked = template is not None and template.libraries == side.runtime.libraries
+        process = template.fork(own) if template and forked else start(WORKER, device.environment() | own)
         super().__init__(process, "the measured process")
         if device.cores is not None:
             os.sched_setaffinity(self.pid, device.cores)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from effcomp.artifact.architectures import takes_cache
 from effcomp.artifact.description import read_description
 from effcomp.core.batches import Ragged
 from effcomp.core.device import Device
+from effcomp.core.template import Template
 from effcomp.measure.activity import Activity, read
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Side, Worker, template
@@ -35,14 +36,21 @@ class Pair:
     """Number of blocks before this one; it seeds the draw of the timed examples."""
 
     def __init__(
-        self, sides: tuple[Side, Side], inputs: tuple[Path, Path], device: Device, fixed_length: int | None = None
+        self,
+        sides: tuple[Side, Side],
+        inputs: tuple[Path, Path],
+        device: Device,
+        fixed_length: int | None = None,
+        common: Template | None = None,
     ) -> None:
         """Start both processes.
 
         Args:
             inputs: the token ids of the same texts, as each side reads them.
             fixed_length: time sequences of this many tokens instead of the texts' own lengths.
+            common: template of the processes of all blocks; None: each block has one of its own.
         """
+        self.common = common
         self.sides, self.inputs_files, self.device, self.fixed_length = sides, inputs, device, fixed_length
         self.own = tuple(Ragged.load(file) for file in inputs)
         self.timed = self.own if fixed_length is None else tuple(one.cut(fixed_length) for one in self.own)
@@ -59,9 +67,8 @@ class Pair:
 
     def __enter__(self) -> "Pair":
         with ExitStack() as stack:
-            common = template(self.sides, self.device)
-            if common is not None:
-                stack.enter_context(common)
+            runtimes = [side.runtime for side in self.sides]
+            common = self.common or stack.enter_context(template(runtimes, self.device) or nullcontext())
             workers = [
                 stack.enter_context(Worker(side, file, self.device, self.fixed_length, common))
                 for side, file in zip(self.sides, self.inputs_files, strict=True)

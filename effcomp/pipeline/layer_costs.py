@@ -1,5 +1,6 @@
 """Stage that measures what the shapes of a model's layers cost on the run's device and runtime, before any training."""
 
+import contextlib
 import json
 import logging
 import shutil
@@ -19,7 +20,8 @@ from effcomp.core.code_key import code_key
 from effcomp.core.progress import Progress
 from effcomp.core.statistics import ratio_interval
 from effcomp.core.store import Entry
-from effcomp.measure.client import Side
+from effcomp.core.template import Template
+from effcomp.measure.client import Side, template
 from effcomp.measure.pair import Pair, measure_batch
 from effcomp.measure.quiet import Patience
 from effcomp.measure.repeats import Repeats
@@ -116,7 +118,11 @@ def measure_shapes(run: "Run", shapes: list[Shape], block: int, *, timed: bool) 
     """
     log.info("measuring the layers of %d shapes on runtime=%s", len(shapes), run.components.runtime.name)
     patience = Patience(run.device, run.components.bench.quiet_wait_s if timed else 0)
-    with tempfile.TemporaryDirectory(prefix="effcomp-") as name:
+    runtimes = (run.baseline().components.runtime, run.components.runtime) * len(shapes) if timed else ()
+    with (
+        tempfile.TemporaryDirectory(prefix="effcomp-") as name,
+        template(runtimes, run.device) or contextlib.nullcontext() as common,
+    ):
         folder = Path(name)
         if timed:
             write_shape(run.baseline(), shapes[0], block, folder / "baseline")
@@ -129,7 +135,7 @@ def measure_shapes(run: "Run", shapes: list[Shape], block: int, *, timed: bool) 
                     found[shape] = {"shape": shape, "artifact_bytes": artifact_bytes(artifact)}
                     if timed:
                         patience.wait()
-                        found[shape] |= time_beside(run, folder / "baseline", artifact)
+                        found[shape] |= time_beside(run, folder / "baseline", artifact, common)
                     shutil.rmtree(artifact)
                     progress.add(1)
             return found
@@ -163,15 +169,15 @@ def write_shape(run: "Run", shape: Shape, block: int, folder: Path) -> None:
         write_artifact(Trained(model, run.tokenizer, run.head), compression, calibration(run), few(run), folder)
 
 
-def time_beside(run: "Run", baseline: Path, artifact: Path) -> dict[str, float]:
-    """Time an artifact beside the baseline's, each in a fresh process."""
+def time_beside(run: "Run", baseline: Path, artifact: Path, common: Template | None) -> dict[str, float]:
+    """Time an artifact beside the baseline's, each in a fresh process of this template where it has the libraries."""
     parts, base = run.components, run.baseline()
     sides = (
         Side(baseline, base.components.runtime, base.components.quant),
         Side(artifact, parts.runtime, parts.quant),
     )
     files = (tokens(base).path / TOKENS_FILE, tokens(run).path / TOKENS_FILE)
-    pair, bench = Pair(sides, files, run.device, parts.bench.fixed_length), parts.bench
+    pair, bench = Pair(sides, files, run.device, parts.bench.fixed_length, common), parts.bench
     with device_lock.alone(run.device), pair:
         times = measure_batch(pair, bench, bench.batch_sizes[0], Repeats(bench.turns), progress=lambda _: None)
     speedup = ratio_interval(times.baseline, times.variant).value

@@ -93,10 +93,9 @@ def test_a_forked_one_answers_as_one_that_started_afresh_and_holds_as_much(
     np.testing.assert_array_equal(own, fresh)
 
 
-def test_a_pair_on_a_gpu_or_of_other_libraries_has_no_template(folder: Path) -> None:
-    side = Side(folder / "artifact", EAGER, FLOAT32)
-    assert template((side, side._replace(runtime=OnnxRuntime(name="onnxruntime"))), CPU) is None
-    assert template((side, side), Device(name="cuda", kind="cuda", threads=1)) is None
+def test_a_template_serves_two_processes_with_the_same_libraries_on_a_processor() -> None:
+    assert template((EAGER, OnnxRuntime(name="onnxruntime")), CPU) is None
+    assert template((EAGER, EAGER), Device(name="cuda", kind="cuda", threads=1)) is None
 
 
 def test_it_runs_on_the_cores_that_it_was_given(folder: Path, torch_template: Template) -> None:
