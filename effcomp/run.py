@@ -23,7 +23,7 @@ from effcomp.core.garbage import collect_seldom
 from effcomp.core.packages import CONF
 from effcomp.core.private.hydra import get_args_parser
 from effcomp.core.process import take_stdout
-from effcomp.pipeline.suggest import HELP, explain, misplaced, several_choices
+from effcomp.pipeline.suggest import HELP, explain, misplaced, not_utf8, several_choices
 from effcomp.record import RECORD_FILE, Record
 from effcomp.sweep.callback import SweepCallback, run_in_sweep, say
 from effcomp.sweep.job import execute, quieten
@@ -105,7 +105,7 @@ def main() -> None:
     # A line in place of the usage and a line.
     parser.error = lambda message: refuse(f"{misplaced(message)} {HELP}")  # type: ignore[method-assign]
     for word in parser.parse_args().overrides:
-        if message := several_choices(word):
+        if message := not_utf8(word) or several_choices(word):
             refuse(message)
     try:
         job()

@@ -53,6 +53,8 @@ def break_models(source: Path, folder: Path) -> None:
     for file in copy("no_tokenizer").glob("tokenizer*"):
         file.unlink()
     (copy("tokenizer_not_json") / "tokenizer.json").write_text("{")
+    settings = copy("length_in_quotes") / "tokenizer_config.json"
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_max_length": "128"}))
 
 
 def break_tokenizers(bert: Path, gpt2: Path, folder: Path) -> None:

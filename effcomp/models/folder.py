@@ -175,6 +175,9 @@ def load_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "P
         reason = f"its tokenizer cannot be loaded ({first_line(error)})"
         raise UserError(f"{setting}={folder}: {reason}; save it again with save_pretrained") from error
     check_words(tokenizer, f"{setting}={folder}")
+    if not isinstance(longest := tokenizer.model_max_length, int | float):
+        reason = f"its tokenizer_config.json has model_max_length {longest!r}, no number"
+        raise UserError(f"{setting}={folder}: {reason}; give the number alone")
     vocabulary = getattr(config, "vocab_size", len(tokenizer))
     if len(tokenizer) > vocabulary:
         raise UserError(

@@ -84,6 +84,16 @@ def misplaced(message: str) -> str:
     return f"{words}: write options such as -m and --cfg before the overrides or after them, not between"
 
 
+def not_utf8(word: str) -> str | None:
+    """Return the message for an override with bytes that are not UTF-8, as old file systems have in their names; None
+    for any other word."""
+    try:
+        word.encode()
+    except UnicodeEncodeError as error:
+        return f"{word}: {word[error.start]!a} is a byte that is not UTF-8; give the file or folder another name"
+    return None
+
+
 def several_choices(word: str) -> str | None:
     """Return the message for a list where a group takes one choice, `quant=[none,nf4]`; None for any other word."""
     listed = re.fullmatch(r"(\w+)=\[(.*,.*)\]", word)

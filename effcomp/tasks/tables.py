@@ -1,9 +1,9 @@
 """Classification tasks whose data is a table: SST-2, AG News, XNLI, as published in files or on the Hub."""
 
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from effcomp.core.component import EACH_ONCE
 from effcomp.core.errors import UserError
@@ -17,6 +17,17 @@ from effcomp.tasks.signature import Signature
 
 SPLIT_SEED = 0
 """Seed of a drawn test split; fixed so that all runs share it."""
+
+
+def numbers_as_text(labels: Any) -> Any:
+    """Return a map with its whole numbers as text: `task.labels={0:bad,1:good}` on a command line, where Hydra takes no
+    quotes in a key."""
+    if not isinstance(labels, dict):
+        return labels
+    return {str(value) if type(value) is int else value: name for value, name in labels.items()}
+
+
+Labels = Annotated[dict[str, str], BeforeValidator(numbers_as_text)]
 
 
 class TableTask(PublishedTask):
@@ -34,7 +45,7 @@ class TableTask(PublishedTask):
     """Column of the second sentence."""
     label: str
     """Column of the label."""
-    labels: dict[str, str] | None = None
+    labels: Labels | None = None
     """Value of the label column -> name of the label; the order of the names is that of the logits. null: the labels
     of the files, in sorted order."""
     test_files: list[str] = Field(default_factory=list)
@@ -130,7 +141,7 @@ class CrossLingualTask(TableTask):
     """
 
     id: ClassVar[str] = "task/cross_lingual"
-    labels: Annotated[dict[str, str], Field(min_length=2)]
+    labels: Annotated[Labels, Field(min_length=2)]
     """Value of the label column -> name of the label; the order of the names is that of the logits."""
     test_files: Annotated[list[str], Field(min_length=1)]
     """Test files in data_dir; `{language}` stands for each language."""

@@ -104,6 +104,10 @@ def test_all_unknown_labels_are_named_at_once(tmp_path: Path) -> None:
         load(tmp_path, "text,label\na,0\nb,x\nc,7\nd,x\n", **LISTED)
 
 
+def test_labels_that_are_numbers_may_be_listed_without_quotes(tmp_path: Path) -> None:
+    assert read(load(tmp_path, csv_text(), labels={0: "good", 1: "bad"})) == NAMED
+
+
 def test_labels_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="name at least 2 labels"):
         load(tmp_path, csv_text(), labels={"0": "same", "1": "same"})
