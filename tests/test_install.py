@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from effcomp.command.commands import COMMANDS
-from tests.conftest import ROOT
+from tests.conftest import ROOT, machine_rates_in
 
 HEAVY = {"torch", "transformers", "datasets", "mlflow", "pandas", "matplotlib", "plotly", "sklearn", "optuna", "onnx"}
 OUTSIDE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
@@ -104,6 +104,23 @@ def test_the_example_of_the_issue_is_refused_in_one_line_offline(environment: Pa
     assert ran.returncode == 2
     assert "use model.path=FOLDER" in ran.stderr
     assert ran.stderr.count("\n") == 1
+
+
+def test_the_installed_program_measures_predicts_and_is_called_from_python(
+    environment: Path, tiny: list[str], tmp_path: Path
+) -> None:
+    with machine_rates_in(tmp_path / "multirun/store"):
+        ran = effcomp(environment, "run", *tiny, "quant=none", "runtime=openvino", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    (run,) = tmp_path.glob("multirun/*-*/*")
+    (tmp_path / "texts.csv").write_text("text\na great film\n")
+    predicted = effcomp(environment, "predict", str(run), "texts.csv", cwd=tmp_path)
+    assert predicted.stdout.splitlines()[0] == "row,label,negative,positive", predicted.stderr
+    code = f"import effcomp; (answer,) = effcomp.load({str(run)!r})(['a great film']); print(answer['label'])"
+    called = subprocess.run(
+        [environment / "bin/python", "-c", code], cwd=tmp_path, env=OUTSIDE, capture_output=True, text=True, check=True
+    )
+    assert called.stdout.strip() == predicted.stdout.splitlines()[1].split(",")[1]
 
 
 @pytest.mark.parametrize("words", [["--version"], ["run", "--version"], ["sweep", "--version"]], ids=" ".join)
