@@ -33,8 +33,10 @@ from effcomp.core.process import PATIENCE_S, ProcessFailed, environment_with
 
 MESSAGE_BYTES = 2**16
 STDERR = 2
+PAGEMAP = Path("/proc/self/pagemap")
+"""File that says of each page of this process whether it is in memory; some sandboxes have none."""
 PRESENT = np.uint64(1 << 63)
-"""Bit of an entry of /proc/self/pagemap: the page is in memory."""
+"""Bit of an entry of PAGEMAP: the page is in memory."""
 
 
 class Forked:
@@ -133,6 +135,11 @@ class Template:
         self.close()
 
 
+def forks_alike() -> bool:
+    """Tell whether this system has what makes a forked process like one that imported the libraries itself."""
+    return PAGEMAP.exists() and hasattr(os, "pidfd_open")
+
+
 def main() -> None:
     """Import, then fork until the client's end of the socket closes. Forked processes return from `fork_on_demand`."""
     module, *libraries = sys.argv[1:]
@@ -193,7 +200,7 @@ def present_pages() -> list[int]:
     """Return the addresses of the pages of mapped files that are in this process's memory. A fork does not hand them
     on, and a process that reads them has the resident set of one that imported the libraries itself."""
     size, found = os.sysconf("SC_PAGE_SIZE"), list[int]()
-    with Path("/proc/self/pagemap").open("rb", buffering=0) as pagemap:
+    with PAGEMAP.open("rb", buffering=0) as pagemap:
         for line in Path("/proc/self/maps").read_text().splitlines():
             addresses, access, _, _, inode, *_ = line.split()
             if inode == "0" or not access.startswith("r"):

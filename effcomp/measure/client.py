@@ -11,7 +11,7 @@ from effcomp.core.component import foreign_modules
 from effcomp.core.device import Device
 from effcomp.core.errors import NotFinite
 from effcomp.core.process import Process, start
-from effcomp.core.template import Template
+from effcomp.core.template import Template, forks_alike
 from effcomp.models.heads import longest_sequence
 from effcomp.quant.base import Quant
 from effcomp.runtimes.base import Runtime
@@ -34,13 +34,14 @@ class Side(NamedTuple):
 
 def template(runtimes: Sequence[Runtime], device: Device) -> Template | None:
     """Start a template of the processes that will execute with these runtimes. None where no two of them import the
-    same libraries, where these take no time, and on a GPU, which some libraries initialise when they are imported.
+    same libraries, where these take no time, on a GPU, which some libraries initialise when they are imported, and
+    where the system does not let a fork be like a fresh process.
 
     Processes of one template have the same addresses, and times depend on them (Mytkowicz et al. 2009, "Producing Wrong
     Data Without Doing Anything Obviously Wrong!"). Pairs whose differences make an interval have a template each.
     """
     libraries = [runtime.libraries for runtime in runtimes if runtime.libraries]
-    if device.kind == "cuda" or len(libraries) < 2 or len(set(libraries)) > 1:
+    if device.kind == "cuda" or len(libraries) < 2 or len(set(libraries)) > 1 or not forks_alike():
         return None
     return Template(WORKER, libraries[0], device.environment())
 

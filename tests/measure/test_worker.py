@@ -93,9 +93,13 @@ def test_a_forked_one_answers_as_one_that_started_afresh_and_holds_as_much(
     np.testing.assert_array_equal(own, fresh)
 
 
-def test_a_template_serves_two_processes_with_the_same_libraries_on_a_processor() -> None:
+def test_a_template_serves_two_processes_with_the_same_libraries_on_a_processor(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert template((EAGER, OnnxRuntime(name="onnxruntime")), CPU) is None
     assert template((EAGER, EAGER), Device(name="cuda", kind="cuda", threads=1)) is None
+    monkeypatch.setattr("effcomp.core.template.PAGEMAP", tmp_path / "a system without it")
+    assert template((EAGER, EAGER), CPU) is None
 
 
 def test_it_runs_on_the_cores_that_it_was_given(folder: Path, torch_template: Template) -> None:
