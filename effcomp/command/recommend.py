@@ -7,11 +7,16 @@ It is the report with --recommend: `effcomp report --help` explains sources and 
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+from effcomp.api import MULTIRUN
 from effcomp.core.command_line import Parser, refuse, refusing
+from effcomp.record import RECORD_FILE, Record
+from effcomp.record.result import run_folders
 from effcomp.report.__main__ import parser as report_parser
 from effcomp.report.__main__ import report
+from effcomp.sweep.folder import model_id
 
 
 def main() -> None:
@@ -29,4 +34,16 @@ def main() -> None:
         from effcomp.pipeline.again import ways_on
 
         for winner in found.winners:
-            print(f"\n{ways_on(winner, None, None)}")
+            folder = folder_of(winner, sources)
+            print(f"\n{ways_on(winner, folder, model_id(folder) if folder is not None else None)}")
+
+
+def folder_of(winner: Record, sources: Sequence[str]) -> Path | None:
+    """Return the folder of the run whose record this is; None where the sources are not folders of runs."""
+    folders = [folder for folder in map(Path, sources) if folder.is_dir()] if sources else [MULTIRUN]
+    for folder in folders:
+        for run in run_folders(folder):
+            text = (run / RECORD_FILE).read_text()
+            if winner.truth.time in text and Record.from_json(text) == winner:
+                return run
+    return None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -63,6 +64,16 @@ def test_the_report_is_written_and_the_way_to_it_is_printed(swept) -> None:
     assert f"effcomp recommend {report.parent.relative_to(folder)} max_accuracy_drop=1" in ran.stderr
     assert "quant=none,int8_dynamic" in (more := ran.stderr[ran.stderr.index("20 test examples decide little") :])
     assert "'fold=range(5)'" in more
+
+
+def test_the_winner_comes_with_its_folder_and_the_ways_to_load_and_to_serve_it(swept) -> None:
+    folder, _ = swept
+    goal = ["multirun", "max_accuracy_drop=50", "minimize=artifact_bytes"]
+    ran = run_effcomp("recommend", *goal, cwd=folder, module="effcomp")
+    assert ran.code == 0, ran.stderr
+    run = re.findall(r"^record +(multirun/.+)/record\.json$", ran.stdout, flags=re.MULTILINE)[0]
+    assert f'effcomp.load("{run}")' in ran.stdout
+    assert f"models:/{(folder / run / 'model_id.txt').read_text()}" in ran.stdout
 
 
 def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> None:
