@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from effcomp.docs.notebook import code as code_of
+from effcomp.docs.notebook import fingerprint
 from tests.conftest import ROOT, SMALL, machine_rates_in
 
 EXAMPLES = ROOT / "examples"
@@ -25,8 +27,17 @@ def code(file: Path) -> str:
     """Return the code of a script, or of a notebook's cells one after another."""
     if file.suffix == ".py":
         return file.read_text()
-    cells = json.loads(file.read_text())["cells"]
-    return "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return code_of(json.loads(file.read_text()))
+
+
+def test_the_notebook_shows_what_its_code_gives() -> None:
+    found = json.loads((EXAMPLES / "own_model.ipynb").read_text())
+    assert found["metadata"]["effcomp"]["code"] == fingerprint(found), "run it again: python -m effcomp.docs.notebook"
+    cells = [cell for cell in found["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1)), "in order, from a new kernel"
+    kinds = {kind for cell in cells for output in cell["outputs"] for kind in output.get("data", ["text"])}
+    assert kinds == {"text", "text/html", "text/plain", "image/png"}
+    assert len(json.dumps(found)) < 200_000
 
 
 @pytest.mark.parametrize(
