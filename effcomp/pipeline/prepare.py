@@ -1,7 +1,9 @@
 """Preparation of a Run from components: resolve the device, load the data, check both against the model."""
 
+import logging
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from effcomp.core.device import Device
@@ -17,6 +19,8 @@ from effcomp.tasks.base import Examples, Splits, test_slice
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,9 @@ def prepare(components: Components) -> Run:
         splits = splits.fold(components.folds, components.fold)
     if components.test_slice is not None:
         splits = replace(splits, test=sliced(splits.test, components.test_slice))
+    if components.finetune.trains and (seen := trained_on(splits)):
+        total = len(splits.test)
+        log.warning("%d of %d test examples stand in the training data too; they make quality look better", seen, total)
     store, model = Store(components.store), components.model
     head = HEADS[components.task.problem, model.kind]
     run = Run(components, store, components.device.resolved(), head, splits)
@@ -69,6 +76,13 @@ def prepare(components: Components) -> Run:
     if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
         return replace(run, splits=splits.with_labels(model.labels_order(splits.label_names, store)))
     return run
+
+
+def trained_on(splits: Splits) -> int:
+    """Return the number of test examples whose texts are those of a training example."""
+    train, test = (zip_longest(part.texts, part.pairs) for part in (splits.train, splits.test))
+    known = set(train)
+    return sum(example in known for example in test)
 
 
 def sliced(test: Examples, ends: tuple[float, float]) -> Examples:

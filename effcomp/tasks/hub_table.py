@@ -12,7 +12,7 @@ from effcomp.models.heads import Problem
 from effcomp.tasks.base import Splits, Task
 from effcomp.tasks.hub_data import Layout, find_layout, read_split
 from effcomp.tasks.hub_examples import Columns, check_column, class_names, read_examples, read_labels
-from effcomp.tasks.labels import check_distinct, check_found
+from effcomp.tasks.labels import check_distinct, check_found, check_unread
 from effcomp.tasks.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ class HubTable(Task):
     def check(self) -> None:
         if self.data_dir is not None:
             raise UserError(f"task.data_dir={self.data_dir}: task={self.name} is read from the Hub alone; {WAYS_ON}")
+        check_unread(self.label, self.signature().columns)
         self.layout.check(self.train, "task.train")
         self.layout.check(self.test_split, "task.test")
 

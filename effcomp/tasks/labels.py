@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 from effcomp.core.errors import UserError
@@ -11,6 +11,12 @@ FEW = 20
 """Labels that may each stand in a row or two."""
 MISSING = {"nan", "nat", "<na>", "#n/a"}
 """Words that pandas and Excel write for a missing value, and nobody for a class."""
+
+
+def check_unread(label: str, columns: Collection[str]) -> None:
+    """Raise UserError where the column of the label is one of those that the model reads."""
+    if label in columns:
+        raise UserError(f"task.label={label}: the text has this column too, and so its answer; give another column")
 
 
 def check_found(counts: Counter[str], where: str) -> None:

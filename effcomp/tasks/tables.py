@@ -11,6 +11,7 @@ from effcomp.models.heads import Problem
 from effcomp.tasks.base import Examples, FileRows, Splits, stratified_split
 from effcomp.tasks.files import find_file
 from effcomp.tasks.hub_examples import Columns, class_names, read_examples
+from effcomp.tasks.labels import check_unread
 from effcomp.tasks.published import PublishedTask
 from effcomp.tasks.rows import Reading, by_side, found_labels, rows_of, to_examples
 from effcomp.tasks.signature import Signature
@@ -61,6 +62,7 @@ class TableTask(PublishedTask):
 
     def check_settings(self) -> None:
         """Raise UserError for settings that contradict one another."""
+        check_unread(self.label, self.signature().columns)
         if self.labels is not None and len(self.label_names) < 2:
             raise UserError(f"task.labels={self.labels}: name at least 2 labels, or leave it out")
         if self.labels is None and self.data_dir is None:

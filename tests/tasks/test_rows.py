@@ -108,6 +108,11 @@ def test_labels_that_are_numbers_may_be_listed_without_quotes(tmp_path: Path) ->
     assert read(load(tmp_path, csv_text(), labels={0: "good", 1: "bad"})) == NAMED
 
 
+def test_a_label_that_is_part_of_the_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"task\.label=label: the text has this column too, and so its answer"):
+        load(tmp_path, csv_text(), text=["text", "label"])
+
+
 def test_labels_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="name at least 2 labels"):
         load(tmp_path, csv_text(), labels={"0": "same", "1": "same"})
