@@ -115,7 +115,7 @@ RUNS: dict[str, Words] = {
     "finetune.batch_size=32 finetune.processes=3": "give a multiple of 3",
     "prune=l1_unstructured finetune@prune.recovery=lora": "use finetune@prune.recovery=full or distill",
     "prune=structured model.weights=random": ("model.weights=random", "prune.importance=magnitude"),
-    "prune=student": "prune.path is missing: give a smaller model",
+    "prune=student": "needs prune.path: give a smaller model",
     "prune=student prune.path=/nowhere": "prune.path=/nowhere has no config.json",
     "prune=vocabulary prune@prune.then=vocabulary": "the tokens are pruned already",
     f"{OFF} {WIKITEXT} prune=vocabulary": "choose a task with classes, or with texts to write",

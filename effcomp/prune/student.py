@@ -41,7 +41,7 @@ class Student(PruneAndRecover):
             UserError: it is not given.
         """
         if self.path is None:
-            raise UserError(f"{SETTING} is missing: {WAY_ON}")
+            raise UserError(f"prune={self.name} needs {SETTING}: {WAY_ON}")
         return self.path
 
     def key(self) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_a_student_that_cannot_answer_is_refused(tiny_bert: Path, student: Path,
         parts.prune.check(parts.model)
         prepare(parts)
 
-    with pytest.raises(UserError, match=r"prune\.path is missing: give a smaller model"):
+    with pytest.raises(UserError, match=r"prune=student needs prune\.path: give a smaller model"):
         compose_parts("prune=student").prune.check(compose_parts().model)
     with pytest.raises(UserError, match=r"prune\.path=/nowhere has no config\.json"):
         prepared(Path("/nowhere"))
