@@ -1,0 +1,89 @@
+"""pruning.md from pruning.jsonl:  python benchmarks/pruning.py >benchmarks/pruning.md"""
+
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean
+
+from effcomp.core.interval import Interval
+from effcomp.record import Record, VersusBaseline
+from effcomp.record.quantity import MIB
+from effcomp.report.page.render import circumstances
+from effcomp.report.rows import spread
+from effcomp.report.sources import find_records
+
+HERE = Path(__file__).resolve().parent
+RECORDS = HERE / "pruning.jsonl"
+INTRODUCTION = """# How far pruning goes
+
+MiniLM on SST-2: `benchmarks/pruning.sh train` fine-tunes it on the whole of train (67,349 sentences, 3 epochs), prunes
+it and lets it teach what is left, three times with other seeds, on a GPU; `benchmarks/pruning.sh measure` compresses
+the students on the processor and compares each with the unpruned model in eager float32 PyTorch, called in turn:
+sequences of 128 tokens, 2 threads. Students of `prune=budget` keep a share of the operations of the layers: heads,
+neurons and layers leave in three steps, each followed by 3 epochs of distillation (logits and hidden states).
+`depth` is the smaller model that everybody can make: three of six layers, taught for the same 9 epochs. All have lost
+the tokens that train does not need (`prune=vocabulary prune.general=0`), and were carried as float16; `vocabulary` has
+lost nothing else.
+
+At 50 % there is one seed: time on the GPU was over.
+
+The difference of the accuracy on dev (872 sentences) is the mean over the seeds, which share dev: its interval is as
+wide as a seed's on average. Speed and size are those of the first seed. Brackets are 95 % intervals. This page is
+written by `python benchmarks/pruning.py`.
+"""
+ALONE = "vocabulary-seed0"
+"""Name of the model that has lost tokens alone."""
+HEADING = ("format", "student", "accuracy, points", "each seed", "speed-up, batch 1", "speed-up, batch 32", "file, MiB")
+
+
+def page(records: list[Record]) -> str:
+    """Return the page: a row for each format and student, the slowest first."""
+    groups: dict[tuple[str, str], dict[int, Record]] = defaultdict(dict)
+    for record in records:
+        student, _, seed = Path(record.config["prune"].get("path", ALONE)).name.rpartition("-seed")
+        groups[student, f"{record.choices['quant']} on {record.choices['runtime']}"][int(seed)] = record
+    lines = [line(HEADING), line(["---"] * 2 + ["---:"] * 5)]
+    slowest_first = sorted(groups.items(), key=lambda group: (group[0][1], speedup(group[1], 1).value))
+    lines += [line([form, named(student), *numbers(seeds)]) for (student, form), seeds in slowest_first]
+    return f"{INTRODUCTION}\n" + "\n".join(lines) + f"\n\n{circumstances(records)}\n"
+
+
+def named(student: str) -> str:
+    share = student.removeprefix("budget")
+    return student if share == student else f"{100 * float(share):.0f} % of the operations"
+
+
+def numbers(seeds: dict[int, Record]) -> list[str]:
+    """Return the cells of a student in a format.
+
+    Args:
+        seeds: its record for each seed.
+    """
+    differences = [difference(seeds[seed]) for seed in sorted(seeds)]
+    value, low, high = (mean(ends) for ends in zip(*differences, strict=True))
+    first = seeds[min(seeds)]
+    return [
+        spread(Interval(value=value, low=low, high=high), 1, 100, sign="+"),
+        ", ".join(f"{100 * value:+.1f}" for value, *_ in differences),
+        *(f"{spread(speedup(seeds, size), 1)} x" for size in (1, 32)),
+        f"{first.cost.size.artifact_bytes / MIB:.1f}",
+    ]
+
+
+def speedup(seeds: dict[int, Record], batch_size: int) -> Interval:
+    """Return the speed-up of the first seed."""
+    return seeds[min(seeds)].speed.by_batch_size[batch_size].speedup
+
+
+def difference(record: Record) -> tuple[float, float, float]:
+    """Return the accuracy difference from the unpruned model and the ends of its interval."""
+    assert isinstance(record.versus_baseline, VersusBaseline), "SST-2 has classes"
+    found = record.versus_baseline.accuracy_difference
+    return found.value, found.low, found.high
+
+
+def line(words: "list[str] | tuple[str, ...]") -> str:
+    return f"| {' | '.join(words)} |"
+
+
+if __name__ == "__main__":
+    print(page(find_records(RECORDS)), end="")
