@@ -22,7 +22,7 @@ def test_its_records_are_read(file: Path) -> None:
     assert find_records(file)
 
 
-@pytest.mark.parametrize("name", ["real_data", "cpu", "h100", "metrics_study", "four_bits", "pruning"])
+@pytest.mark.parametrize("name", ["real_data", "cpu", "h100", "metrics_study", "four_bits", "pruning", "writing"])
 def test_a_page_is_that_of_its_records(name: str) -> None:
     done = subprocess.run(
         [sys.executable, str(BENCHMARKS / f"{name}.py")],
