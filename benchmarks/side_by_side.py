@@ -1,14 +1,14 @@
 """Do others find the same numbers as effcomp for the same weights, shapes and threads, within 5 %?
 
     python benchmarks/side_by_side.py benchmark_app                  (OpenVINO's own, from the same package; 5 minutes)
-    python benchmarks/side_by_side.py llama_cpp                      (llama.cpp's server, from xllamacpp; 5 minutes)
     python benchmarks/side_by_side.py lm_eval --peer PYTHON          (needs `pip install lm_eval==0.4.13` there)
     python benchmarks/side_by_side.py >benchmarks/side_by_side.md    (the page of all results; measures nothing)
 
 effcomp and the other measure one after the other, --rounds times, each in fresh processes; nothing else should be at
 work. Further words are overrides of effcomp. side_by_side.json beside this file keeps for each comparison the numbers
 of each round, and the geometric mean of effcomp / other with its interval over rounds. lm_eval needs an environment
-of its own, as does optimum-benchmark, whose comparison is optimum_benchmark/compare.py.
+of its own, as does optimum-benchmark, whose comparison is optimum_benchmark/compare.py. llama.cpp called by itself is
+in writing/: its server does not load effcomp's GGUF, which has no vocabulary.
 """
 
 import argparse
@@ -35,7 +35,6 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "side_by_side.json"
 WITHIN = 0.05
 LENGTH, BATCH_SIZES = 128, (1, 8)
-PROMPT, NEW = 128, 32
 TEXTS = 40
 Numbers = dict[str, float]
 
@@ -112,19 +111,6 @@ def benchmark_app(asked: Asked) -> tuple[Numbers, Numbers]:
     return ours, theirs
 
 
-def llama_cpp(asked: Asked) -> tuple[Numbers, Numbers]:
-    """Compare prefill and decode of SmolLM2 as q8_0 with those of llama.cpp's server, in ms."""
-    lengths = (f"bench.prompt_tokens={PROMPT}", f"bench.new_tokens={NEW}", "bench.batch_sizes=[1]")
-    model = ("model=smollm2", "task=bbc_news_lm", "task.test_size=5", "finetune=none")
-    found = record(asked, *model, "runtime=llama_cpp", "quant=gguf", "quant.type=q8_0", *lengths)
-    (file,) = artifact(asked, found).glob("*.gguf")
-    sizes = ["--prompt", str(PROMPT), "--new", str(NEW), "--threads", str(asked.threads)]
-    said, generation = last_line(asked, "llama_server.py", str(file), *sizes), found["speed"]["generation"]
-    names = {"prefill_ms": "prefill, ms", "decode_ms_per_token": "decode, ms a token"}
-    ours = {words: generation[name]["value"] for name, words in names.items()}
-    return ours, {words: said[name] for name, words in names.items()}
-
-
 def lm_eval(asked: Asked) -> tuple[Numbers, Numbers]:
     """Compare the bits per byte of SmolLM2 in float32 on news with those of lm-evaluation-harness."""
     from effcomp.pipeline.compose import build, composed
@@ -140,7 +126,6 @@ def lm_eval(asked: Asked) -> tuple[Numbers, Numbers]:
 
 COMPARISONS: dict[str, Callable[[Asked], tuple[Numbers, Numbers]]] = {
     "benchmark_app": benchmark_app,
-    "llama_cpp": llama_cpp,
     "lm_eval": lm_eval,
 }
 
