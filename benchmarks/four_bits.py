@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import mean
 from typing import Any
+
+from cells import averaged, line
 
 from effcomp.artifact.description import read_description
 from effcomp.artifact.folder import artifact_bytes
@@ -221,11 +222,6 @@ def over_seeds(tables: Sequence[dict[str, Any]], text: str) -> str:
     return f"## Three seeds\n\n{intro}.\n\n" + "\n".join(lines) + f"\n\n{about}\n"
 
 
-def averaged(intervals: Sequence[Sequence[float]]) -> list[float]:
-    """Return the means of the values and of the ends of intervals."""
-    return [mean(ends) for ends in zip(*intervals, strict=True)]
-
-
 def found(table: dict[str, Any], settings: Row) -> Row:
     """Return the row of a table with these settings."""
     row: Row = next(row for row in table["rows"] if chosen(row) == settings)
@@ -235,10 +231,6 @@ def found(table: dict[str, Any], settings: Row) -> Row:
 def chosen(row: Row) -> Row:
     """Return the settings of a row."""
     return {name: row.get(name) for name in CHOICES}
-
-
-def line(words: Sequence[str]) -> str:
-    return f"| {' | '.join(words)} |"
 
 
 def cells(row: Row, language: bool) -> list[str]:

@@ -2,7 +2,8 @@
 
 from collections import defaultdict
 from pathlib import Path
-from statistics import mean
+
+from cells import averaged, line
 
 from effcomp.core.interval import Interval
 from effcomp.record import Record, VersusBaseline
@@ -59,7 +60,7 @@ def numbers(seeds: dict[int, Record]) -> list[str]:
         seeds: its record for each seed.
     """
     differences = [difference(seeds[seed]) for seed in sorted(seeds)]
-    value, low, high = (mean(ends) for ends in zip(*differences, strict=True))
+    value, low, high = averaged(differences)
     first = seeds[min(seeds)]
     return [
         spread(Interval(value=value, low=low, high=high), 1, 100, sign="+"),
@@ -79,10 +80,6 @@ def difference(record: Record) -> tuple[float, float, float]:
     assert isinstance(record.versus_baseline, VersusBaseline), "SST-2 has classes"
     found = record.versus_baseline.accuracy_difference
     return found.value, found.low, found.high
-
-
-def line(words: "list[str] | tuple[str, ...]") -> str:
-    return f"| {' | '.join(words)} |"
 
 
 if __name__ == "__main__":

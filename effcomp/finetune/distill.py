@@ -12,9 +12,9 @@ from effcomp.core.progress import Progress
 from effcomp.core.store import folder_sha256
 from effcomp.finetune.base import Job, TrainingRow
 from effcomp.finetune.full import FullFinetune
-from effcomp.models.base import labels_order, load_checkpoint
-from effcomp.models.folder import check_folder, check_head, check_weights
-from effcomp.models.heads import Head, longest_sequence
+from effcomp.models.base import check_another, labels_order, load_checkpoint
+from effcomp.models.folder import check_folder, check_weights
+from effcomp.models.heads import Head
 from effcomp.tasks.base import Examples, Splits, encode
 
 if TYPE_CHECKING:
@@ -71,13 +71,8 @@ class DistillFinetune(FullFinetune):
             return
         setting = "finetune.teacher"
         whose = f"{setting}={self.teacher}"
-        config, tokenizer = check_folder(self.teacher, setting, weights=False)  # `check` has read them
-        check_head(self.teacher, setting, head, config, tokenizer)
+        config = check_another(self.teacher, setting, head, max_length, "teacher")
         check_weights(self.teacher, whose, head, config, as_it_is=True)
-        longest = longest_sequence(config.to_dict())
-        if longest is not None and longest < max_length:
-            reason = f"task.max_length={max_length}: {whose} reads at most {longest} tokens"
-            raise UserError(f"{reason}; give at most {longest}, or another teacher")
         if splits.label_names:
             labels_order(config, splits.label_names, f"{whose}: its labels", WAY_ON)
 

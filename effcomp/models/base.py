@@ -17,7 +17,7 @@ from effcomp.models.folder import (
     read_config,
     refuse_quantized,
 )
-from effcomp.models.heads import Head, Kind, model_class
+from effcomp.models.heads import Head, Kind, longest_sequence, model_class
 from effcomp.models.reconcile import load_tokenizer, load_weights, settle_pad_id
 
 if TYPE_CHECKING:
@@ -186,6 +186,26 @@ class Model(Component):
             return model_class(head, config)(config)
         whose = f"model={self.name}" if self.path is None else f"model.path={self.path}"
         return load_weights(folder, head, config, whose, as_it_is=as_it_is)
+
+
+def check_another(folder: Path, setting: str, head: Head, max_length: int, called: str) -> "PretrainedConfig":
+    """Check that a second model of a task has its head and reads texts as long; return its config. `Model.check` or the
+    like has read its weights.
+
+    Args:
+        setting: that names the folder, for the message.
+        called: the kind of model that it is, for the message: `teacher`.
+
+    Raises:
+        UserError: it has no such head, or reads fewer tokens.
+    """
+    config, tokenizer = check_folder(folder, setting, weights=False)
+    check_head(folder, setting, head, config, tokenizer)
+    longest = longest_sequence(config.to_dict())
+    if longest is not None and longest < max_length:
+        reason = f"task.max_length={max_length}: {setting}={folder} reads at most {longest} tokens"
+        raise UserError(f"{reason}; give at most {longest}, or another {called}")
+    return config
 
 
 def labels_order(config: "PretrainedConfig", labels: tuple[str, ...], whose: str, way_on: str) -> list[int]:

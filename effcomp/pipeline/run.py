@@ -119,6 +119,8 @@ def compress(run: Run) -> Compressed:
 
 def vocabulary(run: Run) -> Vocabulary | None:
     """Return the row of the tokens that pruning leaves, and log it; None where it leaves all, or has others."""
+    if not run.components.prune.remaps_tokens:
+        return None
     own = run.baseline().tokenizer
     if run.tokenizer is None or own is None or not run.tokenizer.get_vocab().keys() < own.get_vocab().keys():
         return None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from effcomp.core.errors import UserError
 from effcomp.core.store import folder_sha256
 from effcomp.finetune.base import Job, TrainingCurve
-from effcomp.models.base import Model, float_config, labels_order, load_checkpoint
-from effcomp.models.folder import check_folder, check_head, check_weights
-from effcomp.models.heads import Head, longest_sequence
+from effcomp.models.base import Model, check_another, float_config, labels_order, load_checkpoint
+from effcomp.models.folder import check_folder, check_weights
+from effcomp.models.heads import Head
 from effcomp.models.reconcile import load_tokenizer
 from effcomp.prune.base import PruneAndRecover
 from effcomp.tasks.base import Examples, Splits
@@ -56,13 +56,8 @@ class Student(PruneAndRecover):
     def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
         super().check_task(splits, head, max_length)
         whose = f"{SETTING}={self.path}"
-        config, tokenizer = check_folder(self.folder, SETTING, weights=False)
-        check_head(self.folder, SETTING, head, config, tokenizer)
+        config = check_another(self.folder, SETTING, head, max_length, "student")
         check_weights(self.folder, whose, head, config, as_it_is=not self.recovery.trains)
-        longest = longest_sequence(config.to_dict())
-        if longest is not None and longest < max_length:
-            reason = f"task.max_length={max_length}: {whose} reads at most {longest} tokens"
-            raise UserError(f"{reason}; give at most {longest}, or another student")
         self.check_labels(config, splits.label_names)
 
     def check_labels(self, config: "PretrainedConfig", labels: tuple[str, ...]) -> None:
@@ -72,7 +67,7 @@ class Student(PruneAndRecover):
             raise UserError(f"{whose} stand in another order than {', '.join(labels)}; order them so in its head")
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
-        own = load_tokenizer(self.folder, float_config(self.folder))
+        own = self.tokenizer()
         if tokenizer is None or own.get_vocab() != tokenizer.get_vocab():
             raise UserError(f"{SETTING}={self.path} writes other tokens than the model; {WAY_ON}, with its tokenizer")
         super().check_vocabulary(tokenizer)
@@ -83,6 +78,9 @@ class Student(PruneAndRecover):
     def remapped(
         self, tokenizer: "PreTrainedTokenizerBase | None", train: Examples
     ) -> "PreTrainedTokenizerBase | None":
+        return self.tokenizer()
+
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
         return load_tokenizer(self.folder, float_config(self.folder))
 
     def prune(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
