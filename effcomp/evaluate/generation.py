@@ -9,7 +9,8 @@ from effcomp.core import statistics
 from effcomp.core.store import Store
 from effcomp.measure.generated_texts import Written
 from effcomp.metrics.agreement import agreement
-from effcomp.metrics.choice import LIKENESS, Outputs, Readers, scored
+from effcomp.metrics.choice import scored
+from effcomp.metrics.registry import METRICS, Outputs
 from effcomp.metrics.scores import AnyScores, Matches, difference
 from effcomp.record import GenerationQuality, GenerationVersus, TextScore
 from effcomp.tasks.base import Examples
@@ -40,7 +41,7 @@ def judge_texts(
         margin: non-inferiority margin of the headline score.
     """
     task, test = asked.task, asked.test
-    readers, names = Readers(task.metrics, list(test.references), asked.store), task.metrics.scores
+    readers, names = task.metrics.readers(list(test.references), asked.store), task.metrics.scores
     references = readers.references
     before, after = (
         Outputs(list(test.texts), one.texts(asked.tokenizer, task.stop), references, one.losses_and_counts, readers)
@@ -58,7 +59,7 @@ def judge_texts(
         mean_tokens=float(np.mean([len(tokens) for tokens in variant.tokens])),
     )
     alike = agreement(variant.tokens, baseline.tokens)
-    likeness, _ = scored(after.likeness_to(before.texts), [name for name in names if name in LIKENESS])
+    likeness, _ = scored(after.likeness_to(before.texts), [name for name in names if METRICS[name].compares])
     versus = GenerationVersus(
         identical_tokens=alike.identical_tokens.interval(seed),
         first_divergence_tokens=alike.first_divergence.interval(seed),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from effcomp.metrics.registry import Outputs, score
 from effcomp.metrics.scores import Scores, check_references
 
 BATCH_SIZE = 64
@@ -54,3 +55,9 @@ def bertscore(
         np.maximum.at(scores, np.array(numbers), f_measures.double().numpy())
     scores[np.isneginf(scores)] = 0.0
     return Scores(f"BERTScore F ({encoder}, layer {layer}, bert-score {version('bert-score')})", scores)
+
+
+@score("bertscore", library="bert_score", compares=True, embeds=True)
+def bertscore_of(outputs: Outputs) -> Scores:
+    readers = outputs.readers
+    return bertscore(outputs.texts, outputs.listed, readers.folder, readers.encoder_name, readers.layer)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from effcomp.metrics.registry import Outputs, score
 from effcomp.metrics.scores import Scores
 
 
@@ -40,3 +41,13 @@ def ngrams(text: str, n: int) -> list[tuple[str, ...]]:
 
 def share_distinct(grams: Sequence[tuple[str, ...]]) -> float:
     return len(set(grams)) / len(grams) if grams else 0.0
+
+
+@score("distinct_1")
+def distinct_words(outputs: Outputs) -> Scores:
+    return distinct_n(outputs.texts, 1)
+
+
+@score("distinct_2")
+def distinct_pairs(outputs: Outputs) -> Scores:
+    return distinct_n(outputs.texts, 2)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from effcomp.metrics.registry import Outputs, score
 from effcomp.metrics.scores import Matches, check_pairs
 
 STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
@@ -63,3 +64,13 @@ def true_answer(answer: str) -> str:
 def plain(number: str) -> str:
     """Remove commas, currency signs and a final full stop from a number."""
     return number.replace(",", "").replace("$", "").removesuffix(".")
+
+
+@score("strict_match")
+def strict_match_of(outputs: Outputs) -> Matches:
+    return strict_match(outputs.texts, outputs.references)
+
+
+@score("flexible_match")
+def flexible_match_of(outputs: Outputs) -> Matches:
+    return flexible_match(outputs.texts, outputs.references)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from effcomp.core.statistics import Ints
+from effcomp.metrics.registry import Outputs, score
 from effcomp.metrics.scores import CorpusScores, Scores, check_references
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 ROUGE = {"rouge1": "ROUGE-1", "rouge2": "ROUGE-2", "rougeL": "ROUGE-L"}
 
 
-def rouge(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, Scores]:
-    """Return the F-measures `rouge1`, `rouge2` and `rougeL` (Lin 2004, "ROUGE: A Package for Automatic Evaluation of
+def rouge(kind: str, outputs: Sequence[str], references: Sequence[Sequence[str]]) -> Scores:
+    """Return the F-measure `rouge1`, `rouge2` or `rougeL` (Lin 2004, "ROUGE: A Package for Automatic Evaluation of
     Summaries"), from 0 to 1, without stemming; of several references the highest.
 
     rouge-score keeps only the letters a to z and digits, so the numbers are meaningful for English, and less for
@@ -34,14 +35,12 @@ def rouge(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> dict[s
     from rouge_score.tokenizers import DefaultTokenizer
 
     check_references(outputs, references)
-    scorer = RougeScorer(list(ROUGE), tokenizer=DefaultTokenizer())
-    scored = [scorer.score_multi(list(of_one), output) for output, of_one in zip(outputs, references, strict=True)]
-    return {
-        kind: Scores(
-            f"{name} F (rouge-score {version('rouge-score')})", np.array([one[kind].fmeasure for one in scored], float)
-        )
-        for kind, name in ROUGE.items()
-    }
+    scorer = RougeScorer([kind], tokenizer=DefaultTokenizer())
+    scored = [
+        scorer.score_multi(list(of_one), output)[kind].fmeasure
+        for output, of_one in zip(outputs, references, strict=True)
+    ]
+    return Scores(f"{ROUGE[kind]} F (rouge-score {version('rouge-score')})", np.array(scored, float))
 
 
 def bleu(outputs: Sequence[str], references: Sequence[Sequence[str]]) -> CorpusScores:
@@ -80,3 +79,28 @@ def corpus_scores(metric: "Metric", outputs: Sequence[str], references: Sequence
         return float(metric._compute_score_from_stats(summed.tolist()).score)
 
     return CorpusScores(f"{type(metric).__name__}|{metric.get_signature()}", counts, score)
+
+
+@score("rouge1", library="rouge_score", compares=True)
+def rouge1(outputs: Outputs) -> Scores:
+    return rouge("rouge1", outputs.texts, outputs.listed)
+
+
+@score("rouge2", library="rouge_score", compares=True)
+def rouge2(outputs: Outputs) -> Scores:
+    return rouge("rouge2", outputs.texts, outputs.listed)
+
+
+@score("rougeL", library="rouge_score", compares=True)
+def rouge_l(outputs: Outputs) -> Scores:
+    return rouge("rougeL", outputs.texts, outputs.listed)
+
+
+@score("bleu", library="sacrebleu", compares=True)
+def bleu_of(outputs: Outputs) -> CorpusScores:
+    return bleu(outputs.texts, outputs.listed)
+
+
+@score("chrf", library="sacrebleu", compares=True)
+def chrf_of(outputs: Outputs) -> CorpusScores:
+    return chrf(outputs.texts, outputs.listed)

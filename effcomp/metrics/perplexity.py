@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from effcomp.core.statistics import Floats
+from effcomp.metrics.registry import Outputs, score
 from effcomp.metrics.scores import CorpusScores, NoScore, check_pairs
 
 if TYPE_CHECKING:
@@ -92,3 +93,13 @@ def output_loss(
     with torch.inference_mode():
         logits = model(tokens).logits[0, first - 1 : -1]
     return float(torch.nn.functional.cross_entropy(logits.float(), tokens[0, first:], reduction="sum")), len(logits)
+
+
+@score("perplexity_self")
+def perplexity_self(outputs: Outputs) -> CorpusScores:
+    return own_perplexity(outputs.losses)
+
+
+@score("perplexity_judge")
+def perplexity_judge(outputs: Outputs) -> CorpusScores:
+    return perplexity(outputs.prompts, outputs.texts, *outputs.readers.judge)
