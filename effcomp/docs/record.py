@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from effcomp.record import SCHEMA, Record
-from effcomp.record.quantity import Quantity
+from effcomp.record.quantity import Named, Quantity
 from effcomp.record.row import rows_in
 
 HEADER = f"""# The Record, schema {SCHEMA}
@@ -36,6 +36,7 @@ def describe(model: type[BaseModel] = Record) -> str:
         for name, field in row.model_fields.items():
             meaning = " ".join((field.description or "").split()).replace("|", "\\|")
             lines.append(f"| `{name}` | {spelled(field.annotation)} | {meaning} | {shown(field)} |")
+            lines += named_numbers(row, name)
             for inner in rows_in(field.annotation):
                 if inner not in seen:
                     seen.add(inner)
@@ -44,17 +45,27 @@ def describe(model: type[BaseModel] = Record) -> str:
     return "".join(sections)
 
 
+def named_numbers(row: type[BaseModel], name: str) -> list[str]:
+    """Return a line for each number in a dict that has a meaning of its own: `probes.kv_cache_bytes`."""
+    named = [one for one in row.model_fields[name].metadata if isinstance(one, Named)]
+    return [
+        f"| `{name}.{key}` | float | {meaning} | {use(one.quantities[key])} |"
+        for one in named
+        for key, meaning in one.meanings.items()
+    ]
+
+
 def shown(field: FieldInfo) -> str:
-    """Return the label, unit and use of a quantity: `artifact, MiB; lower is better; objective`; empty for other
-    fields.
-    """
-    words = []
-    for quantity in field.metadata:
-        if isinstance(quantity, Quantity):
-            words.append(quantity.heading)
-            words += [f"{quantity.better} is better"] if quantity.better is not None else []
-            words += ["objective"] if quantity.objective else []
-            words += [f"MLflow `{quantity.headline}`"] if quantity.headline else []
+    """Return the label, unit and use of a field's quantity; empty for other fields."""
+    return "; ".join(use(quantity) for quantity in field.metadata if isinstance(quantity, Quantity))
+
+
+def use(quantity: Quantity) -> str:
+    """Return label, unit and use: `artifact, MiB; lower is better; objective`."""
+    words = [quantity.heading]
+    words += [f"{quantity.better} is better"] if quantity.better is not None else []
+    words += ["objective"] if quantity.objective else []
+    words += [f"MLflow `{quantity.headline}`"] if quantity.headline else []
     return "; ".join(words)
 
 

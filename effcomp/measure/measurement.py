@@ -50,6 +50,8 @@ class Measured:
     memory: Memory
     energy: Energy
     load: Load
+    probes: dict[str, float]
+    """Numbers of the variant that need no turns (effcomp.record.probe)."""
     machine: Machine
     kernels: Kernels
     conditions: Conditions
@@ -88,19 +90,22 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
     floors = floor(pair.variant, widths, speeds, compute_dtype, rates)
     speeds = {size: speed.model_copy(update={"floor": floors.get(size)}) for size, speed in speeds.items()}
     first = speeds[bench.batch_sizes[0]]
+    generation = generation_speed(generations, over) if generations else None
+    written = None if generation is None else generation.prompt_tokens + generation.new_tokens
     return Measured(
         speed=Speed(
             latency_p50_ms=first.latency_p50_ms,
             speedup=first.speedup,
             by_batch_size=speeds,
             fixed_length=bench.fixed_length,
-            generation=generation_speed(generations, over) if generations else None,
+            generation=generation,
             scenarios=ran_scenarios,
             stopping=stopping(timed, bench),
         ),
         memory=row_over_pairs([one.memory for one in timed], "memory", over),
         energy=energy_over_pairs([one.energy for one in timed], over),
         load=row_over_pairs([one.load for one in timed], "load", over),
+        probes=pair.variant.ask("probe", tokens=written),
         machine=machine_of(pair, rates),
         kernels=kernels,
         conditions=conditions(pair.device, timed, facts.patience),

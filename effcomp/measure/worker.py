@@ -157,6 +157,19 @@ class WorkerCommands:
         _, examples = np.unique(self.timed.lengths, return_index=True)
         self.model.prepare(self.timed.batch([example] * size) for size in batch_sizes for example in examples)
 
+    def probe(self, tokens: int | None) -> dict[str, Any]:
+        """Return the numbers that the probes measure of the loaded model (effcomp.record.probe).
+
+        Args:
+            tokens: length of a text of `generate`, prompt and new tokens; None where nothing is generated.
+        """
+        from effcomp.record.probe import probes
+
+        ids = None if tokens is None else np.resize(self.inputs.columns["input_ids"], (1, tokens)).astype(np.int64)
+        context = None if ids is None else {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        found = {name: one.measure(self.model, context) for name, one in probes().items()}
+        return {name: number for name, number in found.items() if number is not None}
+
     def reset_peak(self) -> dict[str, Any]:
         memory.reset_peak()
         return {"rss": memory.rss_bytes()}

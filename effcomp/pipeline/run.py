@@ -39,6 +39,7 @@ from effcomp.pipeline.tokens import TOKENS_FILE, tokens
 from effcomp.pipeline.training import checkpoint, pruned
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import Cost, Record, Truth, Vocabulary, label
+from effcomp.record.probe import probe_modules
 from effcomp.record.result import Result
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,9 @@ def result_key(run: Run) -> dict[str, Any]:
         "device_name": machine.device_name(run.device),
         "processor": machine.cpu_info(),
         "seed": parts.seed,
-        "code": code_key(__name__, type(parts.model).__module__, type(parts.runtime.format).__module__),
+        "code": code_key(
+            __name__, type(parts.model).__module__, type(parts.runtime.format).__module__, *probe_modules()
+        ),
         "libraries": machine.library_versions(),
     }
 
@@ -184,6 +187,7 @@ def compress_and_measure(run: Run) -> Result:
             energy=measured.energy,
             training=training_row(trained.path, recovered.path if parts.prune.trains else None),
             load=measured.load,
+            probes=measured.probes,
             calibration=calibration_row(variant.path),
         ),
         truth=Truth(

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from effcomp.core.interval import Interval
+from effcomp.record.probe import probed
 from effcomp.record.quantity import MIB, Quantity
 from effcomp.record.row import Row
 from effcomp.record.speed import Number
@@ -220,5 +221,7 @@ class Cost(Row):
     """Time of fine-tuning and recovery."""
     load: Load
     """Time to load and to compile."""
+    probes: Annotated[dict[str, float] | None, probed()] = None
+    """Numbers of the loaded model that need no turns, by name (effcomp.record.probes); None in older records."""
     calibration: Calibration | None = None
     """Time and memory of calibration; None for a format that is not fitted to examples, and in older records."""

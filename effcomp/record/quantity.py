@@ -1,5 +1,6 @@
 """Quantities: numbers of the Record with the label, unit and direction that people and programs read them by."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Literal
@@ -82,8 +83,11 @@ class Field:
 
     @property
     def meaning(self) -> str:
-        """Docstring of the field, on one line."""
+        """Docstring of the field, on one line; of a number in a dict, its own where it has one."""
         owner, name = self.steps[-1]
+        for named in owner.model_fields[name].metadata:
+            if isinstance(named, Named) and self.key in named.meanings:
+                return named.meanings[str(self.key)]
         return " ".join((owner.model_fields[name].description or "").split())
 
     @property
@@ -148,6 +152,8 @@ class Named:
     """Annotation of a dict whose keys name quantities."""
 
     quantities: dict[str, Quantity]
+    meanings: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Meanings of those that the dict's own docstring does not describe."""
 
 
 def exact(value: float) -> Interval:

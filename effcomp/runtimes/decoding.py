@@ -26,6 +26,8 @@ class Decoded:
     """For each prompt, the negative log-likelihood of its generated tokens in nats, summed."""
     step_ns: list[int] = field(default_factory=list)
     """Nanoseconds from the prompts to their first tokens on the host, then for each further token of the batch."""
+    cache_bytes: int | None = None
+    """Bytes of the keys and values of all texts at the end, as the engine holds them."""
     unfinished: set[int] = field(init=False)
     """Prompts whose texts go on."""
 
@@ -99,6 +101,8 @@ def decode(
             written.step_ns.append(time.perf_counter_ns() - start)  # a server sends each token when it has it
             written.add(chosen, losses, ended)
             if not written.unfinished or len(written.step_ns) == new_tokens:
+                layers = getattr(outputs.past_key_values, "layers", [])
+                written.cache_bytes = sum(part.nbytes for layer in layers for part in (layer.keys, layer.values))
                 return written
             mask, positions = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1), positions[:, -1:] + 1
             start = time.perf_counter_ns()

@@ -114,6 +114,7 @@ def llama() -> ctypes.CDLL:
         "llama_free": (None, [c_void_p]),
         "llama_get_memory": (c_void_p, [c_void_p]),
         "llama_memory_clear": (None, [c_void_p, c_bool]),
+        "llama_state_seq_get_size": (c_size_t, [c_void_p, c_int32]),
         "llama_decode": (c_int32, [c_void_p, Tokens]),
         "llama_get_logits": (c_void_p, [c_void_p]),
         "llama_get_embeddings": (c_void_p, [c_void_p]),
@@ -197,6 +198,11 @@ class Context:
         """Forget all sequences."""
         if memory := llama().llama_get_memory(self.handle):  # an encoder has none
             llama().llama_memory_clear(memory, False)
+
+    def cache_bytes(self) -> int:
+        """Return the bytes of keys and values of all sequences, as llama.cpp would write them to a file: with a few
+        bytes of position for each token."""
+        return sum(llama().llama_state_seq_get_size(self.handle, number) for number in range(self.size.sequences))
 
     def close(self) -> None:
         llama().llama_free(self.handle)

@@ -98,6 +98,7 @@ class Decoder(LlamaModel):
                 written.losses[row] += loss
             unfinished = [row for row in unfinished if not ended(written.tokens[row])]
             if not unfinished or len(written.step_ns) == new_tokens:
+                written.cache_bytes = context.cache_bytes()
                 return written
             unread = [np.array(written.tokens[row][-1:], dtype=np.int32) for row in unfinished]
 

@@ -98,7 +98,9 @@ class OnnxModel(GraphModel):
             found: NDArray[np.float32] = logits.numpy()[:, 0]
             return found
 
-        return decode_arrays(step, batch, new_tokens, ended)
+        written = decode_arrays(step, batch, new_tokens, ended)
+        written.cache_bytes = sum(value.numpy().nbytes for value in past.values())
+        return written
 
     def ran(self, batch: Batch) -> list[Ran]:
         with tempfile.TemporaryDirectory() as folder:

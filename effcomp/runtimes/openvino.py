@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from openvino import CompiledModel
 
 
+SCALE_BYTES = 8
+"""Bytes of the float32 scale and zero point of a token and head in an 8-bit cache."""
+
+
 class OpenVinoRuntime(Runtime):
     """OpenVINO's CPU plugin."""
 
@@ -82,7 +86,18 @@ class OpenVinoModel(GraphModel):
 
     def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
         self.request.reset_state()
-        return decode_arrays(lambda inputs: self.call(self.own(inputs))[:, 0], batch, new_tokens, ended)
+        written = decode_arrays(lambda inputs: self.call(self.own(inputs))[:, 0], batch, new_tokens, ended)
+        written.cache_bytes = self.cache_bytes()
+        return written
+
+    def cache_bytes(self) -> int:
+        """Return the bytes of keys and values. OpenVINO shows them converted to the graph's own type, so the bytes
+        follow from their shapes and from the type that it holds them in."""
+        held = self.request.get_compiled_model().get_property("KV_CACHE_PRECISION")
+        shapes = [state.state.shape for state in self.request.query_state()]
+        values = sum(int(np.prod(shape)) for shape in shapes)
+        scales = sum(int(np.prod(shape[:-1])) for shape in shapes) if self.settings["KV_CACHE_PRECISION"] == "u8" else 0
+        return values * int(held.size) + scales * SCALE_BYTES
 
     def ran(self, batch: Batch) -> list[Ran]:
         request = self.compile({"PERF_COUNT": "YES"}).create_infer_request()

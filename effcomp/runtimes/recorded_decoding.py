@@ -107,6 +107,8 @@ class RecordedDecoder:
             if not written.unfinished:
                 break
         torch.cuda.synchronize(self.place)  # the step that nobody reads writes to the cache
+        layers = self.decoder.cache.layers
+        written.cache_bytes = sum(part.nbytes for layer in layers for part in (layer.keys, layer.values))
         return written
 
 

@@ -1,5 +1,6 @@
 """Pairs measured from end to end: every series is there, and the summary is of those very times."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -163,6 +164,14 @@ def test_a_decoder_is_timed_reading_and_writing_apart(encoder: Result, decoder: 
     assert generation.prefill_speedup_pairs is not None and generation.decode_speedup_pairs is not None
     assert generation.prefill_speedup_pairs.values == [ratio_interval(baseline[:, :1], variant[:, :1])]
     assert generation.decode_speedup_pairs.values == [ratio_interval(baseline[:, 1:], variant[:, 1:])]
+
+
+def test_a_decoder_has_a_cache_and_an_encoder_none(encoder: Result, decoder: Result, tiny_gpt2: Path) -> None:
+    config = json.loads((tiny_gpt2 / "config.json").read_text())
+    values = 2 * config["n_layer"] * config["n_embd"] * (24 + 5)
+    assert decoder.record.cost.probes is not None and encoder.record.cost.probes is not None
+    assert decoder.record.cost.probes["kv_cache_bytes"] == 4 * values
+    assert "kv_cache_bytes" not in encoder.record.cost.probes
 
 
 def test_memory_and_energy_are_numbers_or_reasons(encoder: Result, decoder: Result) -> None:

@@ -8,7 +8,7 @@ import pytest
 from effcomp.core.interval import Interval
 from effcomp.docs.record import describe
 from effcomp.record import Cost, Load, Record
-from effcomp.record.quantity import Quantity, fields
+from effcomp.record.quantity import MIB, Quantity, exact, fields
 from effcomp.report.objectives import comparable, objectives
 from effcomp.report.rows import NamedRecord
 from effcomp.report.table.columns import columns
@@ -64,6 +64,17 @@ def test_a_new_number_is_a_metric_and_documented(wider: Record) -> None:
     assert "| `warmup_ms` | Interval | Time of the warm-up. | warm-up, s; lower is better; objective |" in describe(
         WiderRecord
     )
+
+
+def test_a_probe_is_a_number_by_its_name() -> None:
+    fields = json.loads((DATA / "records/nf4.json").read_text())
+    fields["cost"]["probes"] = {"kv_cache_bytes": 3.0 * MIB}
+    record = Record.from_json(json.dumps(fields))
+    assert record.metrics()["cost.probes.kv_cache_bytes"] == 3.0 * MIB
+    (column,) = [column for column in columns([record]) if column.heading == "KV cache, MiB"]
+    assert column.text(NamedRecord("nf4", record)) == "3.00"
+    assert objectives(Record)["kv_cache_bytes"].value(record) == exact(3.0 * MIB)
+    assert "| `probes.kv_cache_bytes` | float | Bytes of keys and values " in describe(Record)
 
 
 def test_a_number_of_another_kind_of_record_is_none() -> None:

@@ -1,5 +1,6 @@
 """Every runtime says what PyTorch says, whatever the head, the batch and the length; and what it ran."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,7 @@ def test_an_engine_writes_what_pytorch_writes(
     assert found.tokens == expected.tokens
     assert found.losses == pytest.approx(expected.losses, rel=1e-3)
     assert len(found.step_ns) == 12
+    assert found.cache_bytes == expected.cache_bytes
     first = expected.tokens[0][0]
     ended = engine.decode(prompts, 12, lambda tokens: tokens[-1] == first or len(tokens) == 3)
     assert ended.tokens[0] == [first]
@@ -84,6 +86,10 @@ def test_openvino_keeps_a_cache_in_8_bits(tiny_llama: Path, tmp_path: Path) -> N
     prompts["attention_mask"][:] = 1
     exact, rounded = load(folder, "openvino").decode(prompts, 4), part.load(folder, CPU).decode(prompts, 4)
     assert rounded.losses == pytest.approx(exact.losses, rel=0.1)
+    config = json.loads((folder / "config.json").read_text())
+    vectors = 2 * config["num_hidden_layers"] * config["num_key_value_heads"] * 2 * (8 + 3)  # of two texts
+    size = config["hidden_size"] // config["num_attention_heads"]
+    assert (exact.cache_bytes, rounded.cache_bytes) == (vectors * 4 * size, vectors * (size + 8))
 
 
 def test_onnx_runtime_names_who_executed_each_operator(tiny_bert: Path, tmp_path: Path) -> None:

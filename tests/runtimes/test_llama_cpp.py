@@ -71,6 +71,10 @@ def test_prompts_of_different_lengths_are_written_on_as_pytorch_does(
     assert found.tokens == expected.tokens
     assert found.losses == pytest.approx(expected.losses, rel=1e-3)
     assert len(found.step_ns) == NEW_TOKENS
+    assert found.cache_bytes is not None and expected.cache_bytes is not None
+    mask, read = prompts["attention_mask"], NEW_TOKENS - 1  # the last token is not read any more
+    of_padding = expected.cache_bytes * (mask.size - mask.sum()) / (mask.size + len(mask) * read)
+    assert found.cache_bytes == pytest.approx(expected.cache_bytes - of_padding, rel=0.05)
 
 
 def test_a_text_ends_at_its_stop_string_while_others_go_on(tiny_llama: Path, tmp_path: Path) -> None:

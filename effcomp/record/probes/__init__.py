@@ -1,0 +1,1 @@
+"""Probes, one a module: numbers of a loaded model, each beside the function that measures it."""
