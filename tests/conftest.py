@@ -1,5 +1,6 @@
 """Ways to run effcomp, its components, records and small artifacts, for all tests. Models: tests/tiny_models.py."""
 
+import atexit
 import contextlib
 import json
 import logging
@@ -12,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from inspect import unwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +25,10 @@ from tests.forked import ROOT, forks
 
 if TYPE_CHECKING:
     from effcomp.core.template import Template
+    from effcomp.measure.client import KeptTemplate
     from effcomp.pipeline.compose import Components
     from effcomp.record import Record
+    from effcomp.record.result import Result
     from tests.hub_server import HubServer
 
 pytest_plugins = ["tests.tiny_models"]
@@ -146,6 +150,25 @@ def put_machine_rates_in(store: Path) -> None:
     """Those that were measured so far."""
     if not (store / "machine").exists():
         shutil.copytree(RATES, store / "machine")
+
+
+def run_parts(parts: "Components") -> "Result":
+    """Check and run a configuration in this process, as the process of a sweep does one after another."""
+    from effcomp.pipeline.checks import check
+    from effcomp.pipeline.run import run
+
+    check(parts)
+    with machine_rates_in(parts.store):
+        return run(parts, kept_template())
+
+
+@cache
+def kept_template() -> "KeptTemplate":
+    from effcomp.measure.client import KeptTemplate
+
+    kept = KeptTemplate()
+    atexit.register(kept.close)
+    return kept
 
 
 def run_effcomp(

@@ -6,12 +6,10 @@ import pytest
 import yaml
 
 from effcomp.finetune.full import FullFinetune
-from effcomp.pipeline.checks import check
 from effcomp.pipeline.compose import GROUPS
-from effcomp.pipeline.run import run
 from effcomp.record import LanguageQuality, Quality, Record, settings
 from effcomp.report.table.study import MEASURES, STUDIES, study_tables
-from tests.conftest import DATA, ROOT, SMALL, compose_parts, machine_rates_in, run_effcomp
+from tests.conftest import DATA, ROOT, SMALL, compose_parts, run_effcomp, run_parts
 
 TRAINING = {
     "resource_efficient=bitnet_sst2": ("bitnet", "sst2", 1000, 3, 8),
@@ -91,10 +89,7 @@ def test_it_runs(preset: str, request: pytest.FixtureRequest, tmp_path: Path) ->
         small.append(f"task.data_dir={DATA / preset.rpartition('_')[2] if 'resource' in preset else DATA / 'sst2'}")
     if "resource" in preset:
         small += ["finetune.train_samples=10", "finetune.epochs=1"]
-    parts = compose_parts(*small)
-    check(parts)
-    with machine_rates_in(parts.store):
-        record = run(parts).record
+    record = run_parts(compose_parts(*small)).record
     assert isinstance(record.quality, LanguageQuality if "lm" in preset else Quality)
     if "xnli" in preset:
         assert isinstance(record.quality, Quality)

@@ -5,7 +5,8 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 from effcomp.core.component import foreign_modules
 from effcomp.core.device import Device
@@ -15,6 +16,7 @@ from effcomp.core.template import Template, forks_alike
 from effcomp.models.heads import longest_sequence
 from effcomp.quant.base import Quant
 from effcomp.runtimes.base import Runtime
+from effcomp.runtimes.torch import Torch
 
 WORKER = "effcomp.measure.worker"
 
@@ -38,12 +40,46 @@ def template(runtimes: Sequence[Runtime], device: Device) -> Template | None:
     where the system does not let a fork be like a fresh process.
 
     Processes of one template have the same addresses, and times depend on them (Mytkowicz et al. 2009, "Producing Wrong
-    Data Without Doing Anything Obviously Wrong!"). Pairs whose differences make an interval have a template each.
+    Data Without Doing Anything Obviously Wrong!"). Pairs whose differences make an interval have a template each;
+    single pairs of several runs may share one (`KeptTemplate`).
     """
     libraries = [runtime.libraries for runtime in runtimes if runtime.libraries]
     if device.kind == "cuda" or len(libraries) < 2 or len(set(libraries)) > 1 or not forks_alike():
         return None
     return Template(WORKER, libraries[0], device.environment())
+
+
+class KeptTemplate:
+    """Template that one run after another forks its measured processes from: their baselines all run on PyTorch. Use it
+    as a context manager: the template ends with the block."""
+
+    def __init__(self) -> None:
+        self.template: Template | None = None
+        self.environment = dict[str, str]()
+
+    def on(self, device: Device) -> Template | None:
+        """Return the template of this device, and start it where there is none; None where a fork is not like a fresh
+        process (see `template`). It imports while this process goes on."""
+        if device.kind == "cuda" or not forks_alike():
+            return None
+        if self.template is None or self.environment != device.environment():
+            self.close()
+            self.environment = device.environment()
+            self.template = Template(WORKER, Torch.libraries, self.environment)
+        return self.template
+
+    def close(self) -> None:
+        if self.template is not None:
+            self.template.close()
+            self.template = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class Worker(Process):

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from effcomp.core import device_lock, machine, memory
 from effcomp.core.code_key import code_key
 from effcomp.core.store import Entry
 from effcomp.finetune.base import read_curve
-from effcomp.measure.client import Side
+from effcomp.measure.client import KeptTemplate, Side
 from effcomp.measure.energy import watch_idle
 from effcomp.measure.measurement import MachineFacts, measure
 from effcomp.measure.pair import Pair
@@ -45,8 +46,11 @@ from effcomp.record.result import Result
 log = logging.getLogger(__name__)
 
 
-def run(components: Components) -> Result:
+def run(components: Components, template: KeptTemplate | None = None) -> Result:
     """Compute the Result of one configuration; entries of the store are reused.
+
+    Args:
+        template: template of the measured processes of this run and others; None: this run has one of its own.
 
     Raises:
         UserError: the configuration does not fit the data or the model, which `checks.check` does not read.
@@ -59,7 +63,8 @@ def run(components: Components) -> Result:
         log.info("%s: %d rows or documents read, %d used", file, read, used)
 
     def build(folder: Path) -> None:
-        compress_and_measure(prepared).write(folder)
+        with KeptTemplate() if template is None else nullcontext(template) as kept:
+            compress_and_measure(prepared, kept).write(folder)
 
     stored = prepared.store.get("result", key, build, again=components.remeasure)
     if not stored.created:
@@ -136,9 +141,10 @@ def vocabulary(run: Run) -> Vocabulary | None:
     return row
 
 
-def compress_and_measure(run: Run) -> Result:
+def compress_and_measure(run: Run, template: KeptTemplate) -> Result:
     """Compress; then measure with the device to itself, and score the answers."""
     started_ms, parts, device = now_ms(), run.components, run.device
+    common = template.on(device) if parts.bench.pairs == 1 else None  # it imports while this process compresses
     base = run.baseline()
     before_inputs, after_inputs, kept = tokens(base), tokens(run), vocabulary(run)
     trained, recovered, baseline, variant = compress(run)
@@ -148,7 +154,7 @@ def compress_and_measure(run: Run) -> Result:
         Side(variant.path, parts.runtime, parts.quant),
     )
     files = (before_inputs.path / TOKENS_FILE, after_inputs.path / TOKENS_FILE)
-    pair = Pair(sides, files, device, parts.bench.fixed_length)
+    pair = Pair(sides, files, device, parts.bench.fixed_length, common)
     memory.release_gpu(device)  # of the training
     judges, timed = parts.model.weights != "random", list[Timed]()
     with device_lock.alone(device):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from omegaconf import DictConfig
 
+    from effcomp.measure.client import KeptTemplate
     from effcomp.record import Record
     from effcomp.record.result import Result
     from effcomp.tracking.base import Tracking
@@ -58,11 +59,12 @@ class Finished(NamedTuple):
     """Id of the model in MLflow; None where none was logged."""
 
 
-def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> Finished:
+def execute(config: "DictConfig", folder: Path, sweep: Path | None, template: "KeptTemplate | None" = None) -> Finished:
     """Build and check the components, run them, and leave the result in the folder and in MLflow.
 
     Args:
         sweep: the folder of the sweep that the configuration belongs to.
+        template: template of the measured processes of the sweep's configurations.
 
     Raises:
         UserError: the configuration cannot work, or the sweep holds it already.
@@ -82,7 +84,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None) -> Finished:
     from effcomp.core.store import Store
     from effcomp.pipeline.run import run  # imported here, so that a refused configuration does not wait for it
 
-    result = run(parts)
+    result = run(parts, template)
     result.write(folder)
     later, model_id = f"to send it later: effcomp upload {folder}", None
     try:
@@ -158,12 +160,15 @@ class JobProcess:
 class JobCommands:
     """Commands of the process."""
 
+    def __init__(self, template: "KeptTemplate") -> None:
+        self.template = template
+
     def run(self, config: dict[str, Any], folder: str, sweep: str, logging_config: dict[str, Any]) -> dict[str, Any]:
         from omegaconf import OmegaConf
 
         logging.config.dictConfig(logging_config)
         try:
-            model_id = execute(OmegaConf.create(config), Path(folder), Path(sweep)).model_id
+            model_id = execute(OmegaConf.create(config), Path(folder), Path(sweep), self.template).model_id
         except UserError as error:
             return {"status": error.status, "reason": str(error), "same_as": error.same_as}
         except NotLogged as error:
@@ -174,4 +179,8 @@ class JobCommands:
 if __name__ == "__main__":
     quieten()
     collect_seldom()
-    serve(JobCommands())
+
+    from effcomp.measure.client import KeptTemplate
+
+    with KeptTemplate() as template:
+        serve(JobCommands(template))

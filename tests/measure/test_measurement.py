@@ -13,13 +13,11 @@ from effcomp.core.pairs import PRIOR, BetweenPairs, over_pairs, pairs_interval
 from effcomp.core.statistics import ratio_interval
 from effcomp.measure.stopping import LOOKS
 from effcomp.pipeline.between import between_pairs
-from effcomp.pipeline.checks import check
 from effcomp.pipeline.compose import Components
 from effcomp.pipeline.prepare import prepare
-from effcomp.pipeline.run import run
 from effcomp.record import Stopping
 from effcomp.record.result import RAW_FILE, Result
-from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in
+from tests.conftest import DATA, MOVIES, SMALL, compose_parts, run_parts
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +40,7 @@ def encoder_parts(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="module")
 def encoder(encoder_parts: Components) -> Result:
-    check(encoder_parts)
-    with machine_rates_in(encoder_parts.store):
-        return run(encoder_parts)
+    return run_parts(encoder_parts)
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +58,7 @@ def decoder(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Result
         "bench.prompt_tokens=24",
         "bench.new_tokens=5",
     )
-    check(parts)
-    with machine_rates_in(parts.store):
-        return run(parts)
+    return run_parts(parts)
 
 
 def test_the_raw_times_are_kept_and_the_summary_is_of_them(encoder: Result, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from effcomp.core.batches import pack
 from effcomp.core.device import Device
 from effcomp.core.process import ProcessFailed
 from effcomp.core.template import Template
-from effcomp.measure.client import Side, Worker, template
+from effcomp.measure.client import KeptTemplate, Side, Worker, template
 from effcomp.quant.floats import Float
 from effcomp.runtimes.onnxruntime import OnnxRuntime
 from effcomp.runtimes.torch import Torch
@@ -100,6 +100,20 @@ def test_a_template_serves_two_processes_with_the_same_libraries_on_a_processor(
     assert template((EAGER, EAGER), Device(name="cuda", kind="cuda", threads=1)) is None
     monkeypatch.setattr("effcomp.core.template.PAGEMAP", tmp_path / "a system without it")
     assert template((EAGER, EAGER), CPU) is None
+
+
+def test_a_kept_template_serves_one_run_after_another_until_the_device_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Torch, "libraries", ())  # which would take seconds
+    with KeptTemplate() as kept:
+        first = kept.on(CPU)
+        assert first is not None and kept.on(CPU) is first
+        second = kept.on(CPU.model_copy(update={"threads": 2}))
+        assert second is not None and second is not first
+        assert (first.process.returncode, second.process.poll()) == (0, None)
+        assert kept.on(Device(name="cuda", kind="cuda", threads=1)) is None
+    assert second.process.returncode == 0
 
 
 def test_it_runs_on_the_cores_that_it_was_given(folder: Path, torch_template: Template) -> None:

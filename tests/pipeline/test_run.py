@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from effcomp.pipeline.checks import check
-from effcomp.pipeline.run import run
 from effcomp.record import (
     GenerationQuality,
     GenerationVersus,
@@ -17,15 +15,12 @@ from effcomp.record import (
     settings,
 )
 from effcomp.record.result import Result
-from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in
+from tests.conftest import DATA, MOVIES, SMALL, compose_parts, run_parts
 
 
 def run_tiny(folder: Path, *overrides: str) -> Result:
     small = ["tracking=none", "finetune.epochs=1", f"store={folder}/store", "device=cpu", *SMALL, *overrides]
-    parts = compose_parts(*small)
-    check(parts)
-    with machine_rates_in(parts.store):
-        return run(parts)
+    return run_parts(compose_parts(*small))
 
 
 def test_pairs_in_two_languages_are_scored_by_language(tiny_bert: Path, tmp_path: Path) -> None:

@@ -10,12 +10,11 @@ from transformers import AutoConfig
 from effcomp.core.errors import UserError
 from effcomp.models.base import load_checkpoint
 from effcomp.pipeline.prepare import prepare
-from effcomp.pipeline.run import run
 from effcomp.pipeline.tokens import inputs
 from effcomp.prune.student import Student
 from effcomp.record import Quality
 from effcomp.runtimes.predictor import Predictor
-from tests.conftest import MOVIES, SMALL, compose_parts, machine_rates_in
+from tests.conftest import MOVIES, SMALL, compose_parts, run_parts
 
 SETTINGS = ["tracking=none", "device=cpu", *SMALL, f"task.data_dir={MOVIES}", "task.test_size=20"]
 LABELS = {0: "negative", 1: "positive"}
@@ -44,8 +43,7 @@ def test_both_sides_read_the_same_texts_and_the_student_answers(
     pieces_bert: Path, student: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    machine_rates_in(store)
-    result = run(
+    result = run_parts(
         compose_parts(*with_student(pieces_bert, student, f"store={store}", "finetune.epochs=1", "quant=int8_dynamic"))
     )
     assert isinstance(result.record.quality, Quality)

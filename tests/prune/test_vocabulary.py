@@ -10,14 +10,13 @@ from effcomp.models.base import load_checkpoint
 from effcomp.models.heads import Head
 from effcomp.pipeline.again import overrides
 from effcomp.pipeline.prepare import prepare
-from effcomp.pipeline.run import run
 from effcomp.pipeline.tokens import tokens
 from effcomp.prune.vocabulary import Vocabulary, count_tokens
 from effcomp.record import GenerationQuality, Quality, label
 from effcomp.report.rows import name
 from effcomp.runtimes.predictor import Predictor
 from effcomp.tasks.base import Examples
-from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in
+from tests.conftest import DATA, MOVIES, SMALL, compose_parts, run_parts
 from tests.training import new_job
 
 HEAD: Head = "sequence_classification"
@@ -83,8 +82,7 @@ def test_a_pruned_vocabulary_is_quantized_measured_and_recorded(
     store = tmp_path / "store"
     pruned = ["prune=vocabulary", "prune.general=0", "prune.min_count=9"]
     parts = compose_parts(*movies(pieces_bert), *pruned, f"store={store}", *settings)
-    with machine_rates_in(store):
-        record = run(parts).record
+    record = run_parts(parts).record
     row, size = record.truth.data.vocabulary, record.cost.size
     assert row is not None
     assert row.tokens < row.baseline_tokens
@@ -109,8 +107,7 @@ def test_a_decoder_writes_in_tokens_that_are_compared_with_the_baseline_s(tiny_g
     settings += ["task.shots=0", "task.max_length=100", "task.new_tokens=20", "finetune.epochs=30"]
     settings += ["finetune.batch_size=4", "finetune.learning_rate=3e-3", "prune=vocabulary", "prune.general=0"]
     parts = compose_parts("tracking=none", "device=cpu", *SMALL, *settings, f"store={tmp_path}/store")
-    with machine_rates_in(tmp_path / "store"):
-        result = run(parts)
+    result = run_parts(parts)
     assert isinstance(result.record.quality, GenerationQuality)
     assert result.record.versus_baseline.identical_tokens.value > 0.5
     assert any(row["variant"] == row["baseline"] for row in result.texts)

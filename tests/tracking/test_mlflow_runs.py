@@ -22,7 +22,7 @@ from effcomp.tracking.metrics import metrics
 from effcomp.tracking.mlflow_runs import PROCESS_TAG, MlflowTracking, opened, process_name
 from effcomp.tracking.names import NOTE_TAG, PARENT_TAG, RECORD_TAG
 from effcomp.tracking.reader import logged
-from tests.conftest import DATA, MOVIES, SMALL, compose_parts, machine_rates_in, records
+from tests.conftest import DATA, MOVIES, SMALL, compose_parts, records, run_parts
 from tests.record.test_result import some_result
 
 
@@ -124,14 +124,12 @@ def test_what_a_killed_process_left_open_is_closed_by_the_next_sweep(tmp_path: P
 def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(
     tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from effcomp.pipeline.run import run
 
     parts = compose_parts(
         *(f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20", "finetune.epochs=1", *SMALL),
         *("quant=int8_dynamic", "tracking=none", f"store={tmp_path / 'store'}"),
     )
-    with machine_rates_in(parts.store):
-        result, tracking = run(parts), local(tmp_path)
+    result, tracking = run_parts(parts), local(tmp_path)
     tracking.prepare()
     tracking.log(result, parts.store / "artifact" / result.record.truth.artifact, {}, parent=None)
     client, experiment = tracking.open_experiment()
