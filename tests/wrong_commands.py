@@ -273,7 +273,6 @@ REPORTS: dict[str, Words] = {
 }
 
 UPLOADS: dict[str, Words] = {
-    "BROKEN/records/whole": ("BROKEN/records/whole", "give one: --to http://HOST:PORT"),
     "BROKEN/records/whole --to ftp://host": "give http://HOST:PORT",
     "BROKEN/records/nothing --to http://127.0.0.1:9": ("BROKEN/records/nothing", "give the folder of a run"),
 }

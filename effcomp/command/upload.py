@@ -1,6 +1,6 @@
-"""Send the runs that are kept on disk to an MLflow server.
+"""Send the runs that are kept on disk to MLflow.
 
-effcomp upload                                          the runs in multirun, to the server that they name
+effcomp upload                                          the runs in multirun, to the server or database they name
 effcomp upload multirun/2026-11-22/10-00-00 --to http://HOST:PORT
 
 A run whose Record the server already has is not sent again.
@@ -8,7 +8,7 @@ A run whose Record the server already has is not sent again.
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from effcomp.core.command_line import Parser, refusing
 from effcomp.core.errors import UserError
@@ -23,7 +23,7 @@ def main() -> None:
     """Send the runs of the folders that the command names."""
     parser = Parser(prog="effcomp upload", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", metavar="FOLDER", default=["multirun"], help="multirun if none is given")
-    parser.add_argument("--to", metavar="URI", help="http://HOST:PORT; else the one server that the runs' configs name")
+    parser.add_argument("--to", metavar="URI", help="http://HOST:PORT; else what the runs' configs name")
     arguments = parser.parse_args()
     with refusing():
         for folder in arguments.folders:
@@ -32,35 +32,37 @@ def main() -> None:
 
 
 def send(folder: Path, uri: str | None) -> "Uploaded":
-    """Upload the runs of a folder: all of them to this server, or those that name the one server of their configs.
+    """Upload the runs of a folder to this server; without one those that name a server or a database, to that.
 
     Raises:
-        UserError: there are none, they name no server or several, or it does not answer.
+        UserError: there are none, they name no server or database or several, or it does not answer.
     """
     from effcomp.sweep.upload import upload
     from effcomp.tracking.base import Unreachable
     from effcomp.tracking.mlflow_runs import MlflowTracking
 
-    server = uri if uri is not None else named_server(folder)
-    if not server.startswith(SERVERS):
-        raise UserError(f"--to {server}: give http://HOST:PORT")
+    if uri is not None and not uri.startswith(SERVERS):
+        raise UserError(f"--to {uri}: give http://HOST:PORT")
+    settings = named_tracking(folder) if uri is None else {"name": "server", "uri": uri}
+    known = {name: value for name, value in settings.items() if name in MlflowTracking.model_fields}
     try:
-        return upload(folder, MlflowTracking(name="server", uri=server, artifacts=None), every=uri is not None)
+        return upload(folder, MlflowTracking(**{"artifacts": None, **known}), every=uri is not None)
     except Unreachable as error:
         raise UserError(str(error)) from error
 
 
-def named_server(folder: Path) -> str:
-    """Return the tracking server that the runs of a folder name.
+def named_tracking(folder: Path) -> dict[str, Any]:
+    """Return the settings `tracking` of the runs of a folder that name its server, or without one its database.
 
     Raises:
         UserError: they name none, or several.
     """
     from effcomp.report.sources import find_records
 
-    named = {record.config["tracking"].get("uri") or "" for record in find_records(folder)}
-    servers = sorted(name for name in named if name.startswith(SERVERS))
-    if len(servers) != 1:
-        reason = f"name {len(servers)} servers ({', '.join(servers)})" if servers else "name no server"
+    every = [record.config["tracking"] for record in find_records(folder)]
+    named: dict[str, dict[str, Any]] = {settings["uri"]: settings for settings in every if settings.get("uri")}
+    uris = sorted(uri for uri in named if uri.startswith(SERVERS)) or sorted(named)
+    if len(uris) != 1:
+        reason = f"name {len(uris)} servers or databases ({', '.join(uris)})" if uris else "name no server"
         raise UserError(f"the runs in {folder} {reason}; give one: --to http://HOST:PORT")
-    return servers[0]
+    return named[uris[0]]

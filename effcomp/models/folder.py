@@ -94,24 +94,30 @@ def read_config(folder: Path, setting: str) -> dict[str, Any]:
 
 def check_tensors(folder: Path, setting: str) -> None:
     """Read every tensor, one at a time; raise UserError for a missing or damaged file, codes, NaN or infinity."""
-    import torch
     from safetensors import SafetensorError, safe_open
 
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        raise UserError(
-            f"{setting}={folder} has no .safetensors file: save the model with save_pretrained, "
-            "or use model.weights=random"
-        )
+        way_on = "save the model with save_pretrained, or use model.weights=random"
+        raise UserError(f"{setting}={folder} has no .safetensors file: {way_on}")
     for file in files:
         try:
             with safe_open(file, framework="pt") as tensors:
                 check_types(tensors, f"{setting}={folder}")
-                for name in tensors.keys():  # noqa: SIM118  # it is no dict
-                    if not torch.isfinite(tensors.get_tensor(name)).all():
-                        raise UserError(f"{setting}={folder}: {name} holds NaN or infinity; give finite weights")
+            check_finite(file, f"{setting}={folder}")
         except (SafetensorError, OSError) as error:
             raise UserError(f"{file} is damaged ({first_line(error)}): save or fetch the model again") from error
+
+
+def check_finite(file: Path, whose: str) -> None:
+    """Read every tensor of a safetensors file, one at a time; raise UserError for NaN or infinity."""
+    import torch
+    from safetensors import safe_open
+
+    with safe_open(file, framework="pt") as tensors:
+        for name in tensors.keys():  # noqa: SIM118  # it is no dict
+            if not torch.isfinite(tensors.get_tensor(name)).all():
+                raise UserError(f"{whose}: {name} holds NaN or infinity; give finite weights")
 
 
 def check_types(tensors: Any, whose: str) -> None:

@@ -19,7 +19,15 @@ from effcomp.core.errors import UserError
 from effcomp.core.hub.repository import Repository, commit, named
 from effcomp.core.store import Store
 from effcomp.models.base import WAYS_ON, Model
-from effcomp.models.folder import CONFIG_FILE, VOCABULARIES, check_folder, check_head, check_headers, read_config
+from effcomp.models.folder import (
+    CONFIG_FILE,
+    VOCABULARIES,
+    check_finite,
+    check_folder,
+    check_head,
+    check_headers,
+    read_config,
+)
 from effcomp.models.heads import Head, Kind
 
 log = logging.getLogger(__name__)
@@ -73,6 +81,9 @@ class HubModel(Model):
         config, tokenizer = check_folder(folder, whose, weights=False)
         check_head(folder, whose, head, config, tokenizer)
         self.source_folder()
+        if self.weights == "pretrained":
+            for file in fetch_weights(self.at_commit):
+                check_finite(file, f"model={self.name}, {self.at_commit.address}")
 
     def source(self, store: Store) -> Path:
         return self.source_folder()

@@ -40,8 +40,6 @@ OF_OTHERS = {"prune": ("ratio",), "finetune": ("epochs", "batch_size", "learning
 P = TypeVar("P", bound=Component)
 OUTSIDE = ("seed", "fold", "folds", "test_slice", "store", "remeasure")
 """Settings outside the groups."""
-PINNED = {"revision", "test"}
-"""Settings that `pinned` fills in."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +141,8 @@ def pin(parts: Components) -> Components:
     """
     model, task = parts.model.pinned(), parts.task.pinned()
     named = {
-        group: parts.config[group] | {key: value for key, value in part if key in PINNED & parts.config[group].keys()}
-        for group, part in (("model", model), ("task", task))
+        group: parts.config[group] | {key: value for key, value in after if value != getattr(before, key)}
+        for group, before, after in (("model", parts.model, model), ("task", parts.task, task))
     }
     return replace(parts, model=model, task=task, config=parts.config | named)
 

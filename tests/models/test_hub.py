@@ -120,6 +120,20 @@ def test_weights_of_another_kind_are_named(
         on_hub(NAME).check(HEAD, as_it_is=False)
 
 
+def test_weights_that_are_not_finite_are_refused_before_any_training(
+    hub: HubServer, tiny_bert: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(tiny_bert, tmp_path / "model")
+    tensors = load_file(tmp_path / "model/model.safetensors")
+    tensors["encoder.layer.0.output.dense.weight"][0, 0] = float("nan")
+    save_file(tensors, tmp_path / "model/model.safetensors", metadata={"format": "pt"})
+    hub.add("models", NAME, tmp_path / "model")
+    with pytest.raises(UserError, match=r"some/bert.*encoder\.layer\.0\.output\.dense\.weight holds NaN or infinity"):
+        on_hub(NAME).check(HEAD, as_it_is=False)
+
+
 def test_an_adapter_alone_is_named(hub: HubServer) -> None:
     hub.add("models", NAME, {"adapter_config.json": json.dumps({"peft_type": "LORA"}).encode()})
     with pytest.raises(UserError, match=r"has no config\.json, so it is an adapter: merge it into its model"):

@@ -1,9 +1,12 @@
-"""A configuration that the GPU is too old for is refused before anything runs."""
+"""Parts of a run: a GPU that is too old is refused before anything runs, and the config stays plain."""
+
+import json
 
 import pytest
 
 from effcomp.core.errors import Skipped
 from effcomp.pipeline.checks import check_capability
+from effcomp.pipeline.compose import pin
 from tests.conftest import compose_parts
 
 T4, A100, L4 = (7, 5), (8, 0), (8, 9)
@@ -35,3 +38,8 @@ def test_an_older_gpu_is_refused(there: tuple[int, int], choice: str, reason: st
 def test_one_that_can_is_not(there: tuple[int, int], choice: str) -> None:
     parts = compose_parts(*choice.split())
     check_capability(there, "X", parts.quant, parts.runtime)
+
+
+def test_a_task_of_two_tasks_stays_plain_in_the_config() -> None:
+    parts = compose_parts("task=wikitext2_to_gsm8k")
+    assert json.dumps(pin(parts).config) == json.dumps(parts.config)

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
+from effcomp.command.upload import send
 from effcomp.core.errors import NotLogged
 from effcomp.record import RECORD_FILE, Record
 from effcomp.sweep.job import execute
 from tests.conftest import ROOT, machine_rates_in
 
 
-def test_a_run_that_cannot_be_logged_keeps_its_record_and_says_how_to_send_it(tiny: list[str], tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_logged_keeps_its_record_and_is_sent_later(tiny: list[str], tmp_path: Path) -> None:
     (tmp_path / "files").write_text("a file, where MLflow needs a folder")
     own = [f"tracking.uri=sqlite:///{tmp_path}/mlflow.db", f"tracking.artifacts={tmp_path}/files"]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
@@ -23,3 +24,5 @@ def test_a_run_that_cannot_be_logged_keeps_its_record_and_says_how_to_send_it(ti
         execute(config, folder, None)
     record = Record.read(folder / RECORD_FILE)
     assert (tmp_path / "store" / "artifact" / record.truth.artifact).is_dir()
+    (tmp_path / "files").unlink()
+    assert (send(folder, None).sent, send(folder, None).there_already) == (1, 1)

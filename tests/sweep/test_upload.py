@@ -13,7 +13,7 @@ import pytest
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
-from effcomp.record import Record
+from effcomp.record import RECORD_FILE, Record
 from effcomp.sweep.folder import SWEEP_FILE
 from effcomp.sweep.upload import upload
 from effcomp.tracking.mlflow_runs import MlflowTracking
@@ -127,18 +127,24 @@ def test_an_artifact_that_is_damaged_is_not_sent(server: MlflowTracking, sweep: 
     assert upload(sweep, server, every=True).without_model == 2
 
 
+def track(sweep: Path, number: int, tracking: dict[str, str]) -> None:
+    """Change the tracking settings in the record of a run."""
+    file = sweep / str(number) / RECORD_FILE
+    record = Record.read(file)
+    file.write_text(record.model_copy(update={"config": {**record.config, "tracking": tracking}}).to_json())
+
+
 def test_runs_are_sent_to_the_server_that_they_name(server: MlflowTracking, sweep: Path) -> None:
     for number, uri in enumerate((server.uri, "sqlite:///mlruns/mlflow.db")):
-        file = sweep / str(number) / "record.json"
-        record = Record.read(file)
-        tracking = {"name": "server", "uri": uri, "of": str(sweep)}
-        file.write_text(record.model_copy(update={"config": {**record.config, "tracking": tracking}}).to_json())
+        track(sweep, number, {"name": "server", "uri": uri, "of": str(sweep)})
     ran = run_effcomp("upload", str(sweep), cwd=sweep, module="effcomp")
     assert ran.code == 0, ran.stderr
     assert "1 sent" in ran.stdout
 
 
 def test_runs_that_name_no_server_are_not_sent_anywhere(sweep: Path) -> None:
+    for number in range(2):
+        track(sweep, number, {"name": "none"})
     ran = run_effcomp("upload", str(sweep), cwd=sweep, module="effcomp")
     assert ran.code == 2
     assert "name no server; give one" in ran.stderr
