@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from effcomp.core.process import Process, ProcessFailed, start
-from tests.conftest import ROOT
 
 BUSY = """
 import time
@@ -37,11 +36,9 @@ with Process(start("busy", {}), "the busy one") as process:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "busy.py").write_text(BUSY)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{tmp_path}")
-    return tmp_path
+def folder(importable: Path) -> Path:
+    (importable / "busy.py").write_text(BUSY)
+    return importable
 
 
 def wait_for(file: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from effcomp.core.process import Process, ProcessFailed
 from effcomp.core.template import Template
-from tests.conftest import ROOT
 from tests.core.test_process import wait_for
 
 SERVED = """
@@ -41,11 +40,9 @@ with Template("served", (), {"COMMON": "1"}) as template, Process(template.fork(
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "served.py").write_text(SERVED)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{tmp_path}")
-    return tmp_path
+def folder(importable: Path) -> Path:
+    (importable / "served.py").write_text(SERVED)
+    return importable
 
 
 def test_each_process_has_its_own_state_environment_and_answers(folder: Path) -> None:
