@@ -177,6 +177,7 @@ def run_effcomp(
     """`python -m effcomp.run ...` in a folder of its own.
 
     Args:
+        module: `effcomp.run`, another one, or a script of the folder.
         root: the checkout whose command Python starts, with all its imports; without one it is this checkout's, in a
             forked process that has imported them (tests/forked.py).
         own: a folder with modules of the user's.

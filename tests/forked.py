@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import random
+import runpy
 import signal
 import subprocess
 import sys
@@ -41,8 +42,8 @@ class Forks:
         )
 
     def run(self, module: str, arguments: list[str], cwd: Path, own: Path | None, patience_s: int) -> dict[str, Any]:
-        """Run `main` of a module in the folder `cwd`, with this process's environment; return its exit code, what it
-        printed, and the processor seconds that it and its imports took.
+        """Run `main` of a module, or a script, in the folder `cwd`, with this process's environment; return its exit
+        code, what it printed, and the processor seconds that it and its imports took.
 
         Args:
             own: a folder with modules of the user's.
@@ -126,17 +127,21 @@ def answer(module: str, arguments: list[str], cwd: str, environment: dict[str, s
 
 
 def run(module: str, arguments: list[str]) -> None:
-    """Do what Python does for `python -m MODULE ARGUMENTS`, and end this process."""
+    """Do what Python does for `python -m MODULE ARGUMENTS`, or for a script here, and end this process."""
     random.seed()
     tempfile.tempdir = None  # TMPDIR may be another one
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     sys.path[:1] = [str(Path.cwd()), *os.environ["PYTHONPATH"].split(os.pathsep)[1:]]
-    name = f"{module}.__main__" if hasattr(sys.modules.get(module), "__path__") else module
     code: Any = 0
     try:
-        started = import_module(name)
-        sys.argv = [str(started.__file__), *arguments]
-        started.main()
+        if module.endswith(".py"):
+            sys.argv = [module, *arguments]
+            runpy.run_path(module, run_name="__main__")
+        else:
+            name = f"{module}.__main__" if hasattr(sys.modules.get(module), "__path__") else module
+            started = import_module(name)
+            sys.argv = [str(started.__file__), *arguments]
+            started.main()
     except SystemExit as end:
         code = end.code or 0
     except BaseException:

@@ -1,17 +1,14 @@
 """examples/, with one epoch, two formats and a short measurement, in a copy of their folder."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from effcomp.docs.notebook import code as code_of
 from effcomp.docs.notebook import fingerprint
-from tests.conftest import ROOT, SMALL, machine_rates_in
+from tests.conftest import ROOT, SMALL, run_effcomp
 
 EXAMPLES = ROOT / "examples"
 SHORTER = {
@@ -51,14 +48,6 @@ def test_the_example_runs(name: str, printed: str, tmp_path: Path) -> None:
     for words, shorter in SHORTER.items():
         short = short.replace(words, shorter)
     (folder / "short.py").write_text(short)
-    with machine_rates_in(folder / "multirun/store"):
-        done = subprocess.run(
-            [sys.executable, "short.py"],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-    assert done.returncode == 0, done.stderr
-    assert printed in done.stdout
+    ran = run_effcomp(cwd=folder, module="short.py")
+    assert ran.code == 0, ran.stderr
+    assert printed in ran.stdout

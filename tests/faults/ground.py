@@ -18,7 +18,7 @@ import pytest
 from effcomp.core.store import MANIFEST
 from effcomp.record import Record
 from effcomp.tracking.names import LINK_TAG
-from tests.conftest import ROOT, Ran, run_effcomp, start_effcomp
+from tests.conftest import Ran, run_effcomp, start_effcomp
 
 TIMED = (
     "latency",
@@ -68,7 +68,7 @@ class Ground:
     def run(self, *more: str) -> Ran:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TMPDIR", str(self.temporary))
-            return run_effcomp("-m", *self.overrides, *more, cwd=self.folder, root=ROOT)
+            return run_effcomp("-m", *self.overrides, *more, cwd=self.folder)
 
     def start(self, *more: str) -> "psutil.Popen":
         """The same, left running, in a process group of its own."""
