@@ -74,7 +74,7 @@ ui: $(READY) ## the MLflow UI on http://127.0.0.1:5000
 
 lock: $(READY) ## pin the versions of pyproject.toml again, into requirements.lock
 	echo 'torch==2.13.0' >$(VENV)/pins.txt
-	CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/bin/pip-compile --quiet --upgrade --extra dev --extra llama_cpp --extra onnx --extra openvino --extra generation --extra search --strip-extras --allow-unsafe \
+	CUSTOM_COMPILE_COMMAND='make lock' $(VENV)/bin/pip-compile --quiet --upgrade --extra dev --extra hub --extra ui --extra lora --extra gguf --extra llama_cpp --extra generation --extra search --strip-extras --allow-unsafe \
 	  --no-emit-index-url --no-emit-find-links --no-emit-options --constraint $(VENV)/pins.txt --output-file requirements.lock pyproject.toml
 	sed -i 's/^\(torch==[0-9.]*\)+cpu/\1/; /pins.txt/d; ' requirements.lock
 

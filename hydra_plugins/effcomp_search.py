@@ -7,7 +7,6 @@ Hydra imports all of the namespace hydra_plugins at every start, so heavy librar
 import json
 import logging
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from effcomp.core.errors import UserError
+from effcomp.core.packages import require
 from effcomp.sweep.callback import SweepCallback
 from effcomp.sweep.folder import OUTCOME_FILE
 
@@ -78,8 +79,10 @@ class ParetoSearch(LaunchingSweeper):
         for name, value, least in (("trials", self.trials, 1), ("parallel", self.parallel, 1), ("seed", self.seed, 0)):
             if not isinstance(value, int) or not least <= value < 2**32:
                 raise HydraException(f"hydra.sweeper.{name}={value}: give a whole number of {least} or more")
-        if find_spec("optuna") is None:
-            raise HydraException("hydra/sweeper=optuna needs the package optuna: pip install 'effcomp[search]'")
+        try:
+            require("optuna", "hydra/sweeper=optuna")
+        except UserError as error:
+            raise HydraException(str(error)) from error
         self.objectives = chosen(self.names)
         fixed, swept = self.words(arguments)
         space = {override.get_key_element(): distribution(override) for override in swept}

@@ -6,14 +6,17 @@ import select
 import shutil
 import subprocess
 import sys
-import sysconfig
 import time
+import tomllib
 import venv
 import zipfile
 from collections.abc import Iterator
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from effcomp.command.commands import COMMANDS
 from tests.conftest import ROOT, machine_rates_in
@@ -48,13 +51,29 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the wheel; the libraries are those of this one, without its own effcomp."""
+    """A fresh environment with the wheel, and links to the packages that its base needs, without any extra."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder)
     pip("--python", str(folder / "bin/python"), "install", "--no-deps", "--no-index", str(wheel))
     (own,) = folder.glob("lib/python*/site-packages")
-    (own / "libraries.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    for package in needed(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]):
+        for name in {file.parts[0] for file in package.files or () if file.parts[0] not in {"..", "__pycache__"}}:
+            if not (own / name).exists():  # mlflow-skinny and others share a folder
+                (own / name).symlink_to(str(package.locate_file(name)))
     return folder
+
+
+def needed(requirements: list[str]) -> list[Distribution]:
+    """Return the installed packages that requirements bring, with those that these need in turn."""
+    found, left = dict[str, Distribution](), [Requirement(text) for text in requirements]
+    while left:
+        requirement = left.pop()
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            name = canonicalize_name(requirement.name)
+            if name not in found:
+                found[name] = distribution(name)
+                left += [Requirement(text) for text in found[name].requires or ()]
+    return list(found.values())
 
 
 def effcomp(environment: Path, *words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":

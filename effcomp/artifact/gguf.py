@@ -38,7 +38,7 @@ Importance = dict[str, NDArray[np.float32]]
 
 class GgufFile(Format):
     name: ClassVar[str] = "gguf"
-    packages: ClassVar[tuple[str, ...]] = ("gguf", "xllamacpp")
+    packages: ClassVar[tuple[str, ...]] = ("xllamacpp", "gguf")
 
     def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
         from safetensors.torch import save_file

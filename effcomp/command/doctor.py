@@ -12,6 +12,7 @@ from effcomp import __version__
 from effcomp.core import machine, processors
 from effcomp.core.command_line import Parser
 from effcomp.core.errors import UserError
+from effcomp.core.packages import installation
 from effcomp.pipeline.compose import choices
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowerings
@@ -123,7 +124,7 @@ def missing_library(runtime: Runtime) -> str | None:
 
 def missing_package(quant: Quant) -> str | None:
     """Return the package that a number format lacks."""
-    return next((f"pip install {package}" for package in quant.packages if find_spec(package) is None), None)
+    return next((installation(package) for package in quant.packages if find_spec(package) is None), None)
 
 
 def runs_on(lowered: Lowering, runtime: Runtime, kind: str) -> bool:

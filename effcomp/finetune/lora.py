@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from effcomp.core.packages import require
 from effcomp.finetune.full import FullFinetune
 from effcomp.quant.tensors import HEAD_MODULES
 
@@ -29,6 +30,10 @@ class LoraFinetune(FullFinetune):
     """Numerator of the adapters' scale, alpha / rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     """Share of the inputs of an adapter that is dropped in training."""
+
+    def check(self) -> None:
+        require("peft", f"finetune={self.name}")
+        super().check()
 
     def adapt(self, model: "PreTrainedModel", head: "Head", place: str) -> "PreTrainedModel":
         from peft import LoraConfig, get_peft_model

@@ -52,7 +52,7 @@ class TextMetrics(Component):
         """Raise UserError when a library, the encoder or the judge cannot be had; takes no time."""
         for score in self.scores:
             if (library := METRICS[score].library) is not None:
-                require(library, "effcomp[generation]", f"task.metrics.scores={score}")
+                require(library, f"task.metrics.scores={score}")
         if self.needs_encoder and not (self.encoder_folder() / CONFIG_FILE).is_file():
             raise UserError(f"task.metrics.encoder={self.encoder} has no {CONFIG_FILE}: give an encoder's folder")
         if "perplexity_judge" in self.scores:

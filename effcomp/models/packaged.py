@@ -61,7 +61,7 @@ class PackagedGguf(Packaged):
 
     def check_source(self) -> None:
         super().check_source()
-        require("gguf", "gguf", f"model={self.name}")
+        require("gguf", f"model={self.name}")
 
     def source(self, store: Store) -> Path:
         weights = self.verified()

@@ -60,7 +60,7 @@ def check(parts: "Components", in_sweep: bool = False) -> None:
     if parts.device.kind != "auto":
         check_runs_on(parts.device.kind, f"device={parts.device.kind}", quant, runtime)
     for package in quant.packages:
-        require(package, package, f"quant={quant.name}")
+        require(package, f"quant={quant.name}")
     check_folder(parts.store, "store")
     parts.bench.check()
     parts.tracking.check()

@@ -25,7 +25,7 @@ class Gguf(Quant):
     """
 
     id: ClassVar[str] = "quant/gguf"
-    packages: ClassVar[tuple[str, ...]] = ("gguf", "xllamacpp")
+    packages: ClassVar[tuple[str, ...]] = ("xllamacpp", "gguf")
     type: GgufType
     """As llama.cpp's quantize tool names it: q4_k_m."""
     samples: Annotated[int, Field(ge=0)]

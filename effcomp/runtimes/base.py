@@ -96,7 +96,7 @@ class Runtime(Component):
     def check(self) -> None:
         """Raise UserError when a library or a tool that the runtime needs is missing."""
         for package in self.format.packages:
-            require(package, f"effcomp[{self.format.name}]", f"runtime={self.name}")
+            require(package, f"runtime={self.name}")
 
     def check_model(self, config: "PretrainedConfig", pairs: bool) -> None:
         """Raise Skipped when the runtime cannot run a model with these settings.

@@ -8,7 +8,6 @@ from effcomp.artifact.file_format import Format
 from effcomp.artifact.gguf import HEAD_FILE, WEIGHTS_FILE, GgufFile
 from effcomp.core.device import Device
 from effcomp.core.errors import Skipped
-from effcomp.core.packages import require
 from effcomp.models.reconcile import reads_token_types
 from effcomp.quant.ggml import check_version
 from effcomp.runtimes.base import Loaded, Runtime
@@ -33,8 +32,7 @@ class LlamaCpp(Runtime):
     """Type of the cached keys and values; f32 computes attention in float32 too."""
 
     def check(self) -> None:
-        for package in self.format.packages:
-            require(package, "effcomp[llama_cpp]", f"runtime={self.name}")
+        super().check()
         check_version()
 
     def check_model(self, config: "PretrainedConfig", pairs: bool) -> None:

@@ -59,9 +59,7 @@ class Predictor:
         check_folder(artifact)
         self.runtime = runtime or runtime_of(artifact)
         for package in self.runtime.packages:
-            require(
-                package, f"effcomp[{self.runtime.format.name}]", f"{artifact}, an artifact for {self.runtime.name},"
-            )
+            require(package, f"{artifact}, an artifact for {self.runtime.name},")
         place = Device(name=device, kind=device, threads=None).resolved()
         description, self.config = read_description(artifact), AutoConfig.from_pretrained(artifact)
         if description.head == "masked_lm":

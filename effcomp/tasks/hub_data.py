@@ -16,6 +16,7 @@ from typing import Any
 from effcomp.core.errors import UserError
 from effcomp.core.hub.refusals import first_line
 from effcomp.core.hub.repository import Repository
+from effcomp.core.packages import require
 
 CARD = ("README.md", ".huggingface.yaml", "dataset_infos.json")
 """Files that list the subsets and splits, and their columns."""
@@ -76,6 +77,7 @@ def find_layout(repository: Repository, subset: str | None, setting: str) -> Lay
     Raises:
         UserError: the repository cannot be reached, has no data, or no such subset.
     """
+    require("datasets", str(repository.address))
     unlisted: UserError | None = None
     try:
         names = set(repository.listing())

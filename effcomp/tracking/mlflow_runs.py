@@ -6,6 +6,7 @@ import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -68,7 +69,7 @@ class MlflowTracking(Tracking):
         return without_credentials(uri)
 
     def check(self) -> None:
-        require("mlflow", "mlflow>=3", f"tracking={self.name}")
+        require("mlflow", f"tracking={self.name}")
         scheme = self.uri.partition("://")[0].partition("+")[0]
         if scheme not in self.schemes or not self.uri.partition("://")[2].strip("/"):
             raise UserError(f"tracking.uri={self.uri}: give sqlite:///FILE or http://HOST:PORT")
@@ -235,7 +236,9 @@ class MlflowTracking(Tracking):
     def how_to_open(self) -> str:
         if self.database is None:
             return f"MLflow    {self.uri}"
-        return f"MLflow    {self.uri}\nopen it   make ui   (mlflow ui --host 127.0.0.1 --backend-store-uri {self.uri})"
+        first = "" if find_spec("flask") else "pip install 'effcomp[ui]' && "  # mlflow-skinny has no pages
+        command = f"{first}mlflow ui --host 127.0.0.1 --backend-store-uri {self.uri}"
+        return f"MLflow    {self.uri}\nopen it   make ui   ({command})"
 
 
 @contextmanager

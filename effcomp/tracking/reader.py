@@ -26,7 +26,7 @@ def logged(uri: str) -> Iterator[RecordText]:
         UserError: the store does not answer, nothing of effcomp is in it, or its URI holds credentials.
     """
     without_credentials(uri)
-    require("mlflow", "mlflow>=3", f"reading {uri}")
+    require("mlflow", f"reading {uri}")
     if uri.startswith(SQLITE):
         file = Path(uri.removeprefix(SQLITE)).absolute()
         if not file.is_file():  # MLflow would make one
