@@ -24,7 +24,7 @@ def summary_of(folder: Path) -> Summary | None:
     records = [row.record for row in comparison.rows]
     texts = comparison.texts()
     wanted = [heading for heading in texts.columns[1:] if heading.startswith(COLUMNS)]
-    front = results / "quality_speed.png"
+    front = results / "quality_speed.svg"
     answer = results / ANSWER_TEXT
     found = f"```text\n{answer.read_text().strip()}\n```\n\n" if answer.exists() else ""
     return Summary(

@@ -25,7 +25,7 @@ class Summary:
     best: dict[str, float]
     """Best value of each headline number among the configurations."""
     front: Path | None
-    """PNG of the Pareto front."""
+    """SVG of the Pareto front, in the folder of the report; a PNG of the same name stands beside it."""
 
 
 class Unreachable(Exception):

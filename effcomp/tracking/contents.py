@@ -83,22 +83,24 @@ def log_summary(client: "MlflowClient", run_id: str, summary: Summary) -> None:
     for name, value in summary.best.items():
         client.log_metric(run_id, f"best/{name}", value)
     if summary.front is not None:
-        pixels = (imread(summary.front)[..., :3] * 255).round().astype(np.uint8)
+        pixels = (imread(summary.front.with_suffix(".png"))[..., :3] * 255).round().astype(np.uint8)
         client.log_image(run_id, pixels, key="front", step=0)
     client.set_tag(run_id, NOTE_TAG, described(client, client.get_run(run_id), summary)[:LONGEST_TAG])
 
 
 def described(client: "MlflowClient", run: "Run", summary: Summary) -> str:
-    """Return the description of a sweep, with links to its page, to the comparison of its configurations, and to runs
-    of earlier sweeps that it did not measure again."""
+    """Return the description of a sweep, with the front as an image, and links to its page, to the comparison of its
+    configurations, and to runs of earlier sweeps that it did not measure again."""
     experiment, tags = run.info.experiment_id, run.data.tags
     earlier = {tag.removeprefix(LINK_TAG): name for tag, name in sorted(tags.items()) if tag.startswith(LINK_TAG)}
     children = client.search_runs([experiment], f"tags.`{PARENT_TAG}` = '{run.info.run_id}'")
     compared = [child.info.run_id for child in children if child.info.status == "FINISHED"] + list(earlier)
     runs, experiments = quote(json.dumps(compared)), quote(json.dumps([experiment]))
     page = f"#/experiments/{experiment}/runs/{run.info.run_id}/artifacts/{summary.results.name}/index.html"
+    files = f"get-artifact?run_uuid={run.info.run_id}&path={summary.results.name}"  # of the server that shows this text
     parts = [
         summary.description,
+        *([] if summary.front is None else [f"\n![Pareto front]({files}/{summary.front.name})\n"]),
         f"- [The page with plots and all numbers]({page})",
         f"- [The comparison of the configurations](#/compare-runs?runs={runs}&experiments={experiments})",
     ]

@@ -218,7 +218,10 @@ def test_a_repeated_sweep_links_to_the_runs_that_are_there(tmp_path: Path) -> No
     results = tmp_path / "results"
     results.mkdir()
     (results / "index.html").write_text("<html></html>")
-    tracking.end_sweep(again, Summary(results, "| a table |", {"accuracy": 0.9}, None), failed=False)
+    front = results / "quality_speed.svg"
+    for suffix in (".svg", ".png"):
+        Figure().savefig(front.with_suffix(suffix))
+    tracking.end_sweep(again, Summary(results, "| a table |", {"accuracy": 0.9}, front), failed=False)
 
     client, experiment = tracking.open_experiment()
     (run,) = client.search_runs([experiment.experiment_id], "tags.kind = 'configuration'")
@@ -229,6 +232,8 @@ def test_a_repeated_sweep_links_to_the_runs_that_are_there(tmp_path: Path) -> No
     assert note.startswith("| a table |")
     here = f"#/experiments/{experiment.experiment_id}/runs"
     assert f"({here}/{run.info.run_id})" in note
+    assert f"![Pareto front](get-artifact?run_uuid={again}&path=results/quality_speed.svg)" in note
+    assert "results/quality_speed.svg" in [file.path for file in client.list_artifacts(again, "results")]
     assert f"({here}/{again}/artifacts/results/index.html)" in note
     (comparison,) = re.findall(r"\(#/compare-runs\?(.*)\)", note)
     asked = {name: json.loads(value) for name, (value,) in parse_qs(comparison).items()}
