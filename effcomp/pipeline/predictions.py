@@ -52,10 +52,11 @@ def answers(run: "Run", worker: Worker, built: Entry, inputs: Entry) -> Answers:
     }
     if task.problem == "generation":
         task = cast("GenerationTask", task)
-        settings = {"batch_size": WRITING_BATCH, "new_tokens": task.new_tokens, "stop": task.stop}
+        batch_size = min(WRITING_BATCH, run.components.runtime.most_texts or WRITING_BATCH)
+        settings = {"batch_size": batch_size, "new_tokens": task.new_tokens, "stop": task.stop}
 
         def write(folder: Path) -> None:
-            log.info("writing %d tokens after each prompt", task.new_tokens)
+            log.info("writing %d tokens after each prompt, %d prompts at once", task.new_tokens, batch_size)
             worker.finite("write", file=str(folder / WRITTEN_FILE), **settings)
 
         return Written.load(run.store.get("written", key | settings, write, again).path / WRITTEN_FILE)

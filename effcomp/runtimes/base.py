@@ -18,7 +18,10 @@ from effcomp.core.packages import require
 from effcomp.runtimes.decoding import Decoded, never
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+    from effcomp.models.heads import Head
+    from effcomp.runtimes.speculative import Speculation
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class Ran:
 
 class Loaded(ABC):
     """Base class of artifacts that are ready to be called. Batches are int64 arrays (batch, length) on the host."""
+
+    speculation: "Speculation | None" = None
+    """Draft that `decode` uses; None where it writes each token by itself."""
 
     @abstractmethod
     def __call__(self, batch: Batch) -> NDArray[np.float32]:
@@ -104,6 +110,21 @@ class Runtime(Component):
         Args:
             config: the model's, before pruning.
             pairs: True where the task's inputs are pairs of texts.
+        """
+
+    @property
+    def most_texts(self) -> int | None:
+        """Return the most texts that a decoder writes at once; None for any number."""
+        return None
+
+    def check_draft(
+        self, head: "Head", config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None"
+    ) -> None:
+        """Check that the draft of speculative decoding, where there is one, fits the model.
+
+        Raises:
+            Skipped: the model does not write, or cannot take tokens back.
+            UserError: the draft has other tokens.
         """
 
     @abstractmethod

@@ -101,8 +101,7 @@ def decode(
             written.step_ns.append(time.perf_counter_ns() - start)  # a server sends each token when it has it
             written.add(chosen, losses, ended)
             if not written.unfinished or len(written.step_ns) == new_tokens:
-                layers = getattr(outputs.past_key_values, "layers", [])
-                written.cache_bytes = sum(part.nbytes for layer in layers for part in (layer.keys, layer.values))
+                written.cache_bytes = cache_bytes(outputs.past_key_values)
                 return written
             mask, positions = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1), positions[:, -1:] + 1
             start = time.perf_counter_ns()
@@ -113,6 +112,11 @@ def decode(
                 past_key_values=outputs.past_key_values,
                 use_cache=True,
             )
+
+
+def cache_bytes(cache: Any) -> int:
+    """Return the bytes of keys and values in a cache of transformers; 0 where there is none."""
+    return sum(part.nbytes for layer in getattr(cache, "layers", []) for part in (layer.keys, layer.values))
 
 
 def decode_arrays(

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, ClassVar
 from effcomp.artifact.file_format import Format
 from effcomp.artifact.gguf import HEAD_FILE, WEIGHTS_FILE, GgufFile
 from effcomp.core.device import Device
-from effcomp.core.errors import Skipped
+from effcomp.core.errors import Skipped, UserError
 from effcomp.models.reconcile import reads_token_types
 from effcomp.quant.ggml import check_version
-from effcomp.runtimes.base import Loaded, Runtime
+from effcomp.runtimes.base import Loaded
 from effcomp.runtimes.llama_classifier import Classifier
 from effcomp.runtimes.llama_library import CacheType, Model, Settings, llama
 from effcomp.runtimes.llama_model import Decoder
+from effcomp.runtimes.llama_reader import LlamaReader
+from effcomp.runtimes.speculative import DraftModel, Drafts, Speculation, longest_draft
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
@@ -23,7 +25,7 @@ BLOCK = 32
 BLOCK_CACHES: tuple[CacheType, ...] = ("q8_0", "q4_0")
 
 
-class LlamaCpp(Runtime):
+class LlamaCpp(Drafts):
     id: ClassVar[str] = "runtime/llama_cpp"
     format: ClassVar[Format] = GgufFile()
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
@@ -34,6 +36,10 @@ class LlamaCpp(Runtime):
     def check(self) -> None:
         super().check()
         check_version()
+        if isinstance(self.draft, Path) and not (self.draft / WEIGHTS_FILE).is_file():
+            raise UserError(
+                f"runtime.draft={self.draft} has no {WEIGHTS_FILE}; give an artifact of runtime=llama_cpp, or prompt"
+            )
 
     def check_model(self, config: "PretrainedConfig", pairs: bool) -> None:
         if pairs and reads_token_types(config):
@@ -57,7 +63,19 @@ class LlamaCpp(Runtime):
         model = Model(artifact / WEIGHTS_FILE)
         config = json.loads((artifact / "config.json").read_text())
         if not (artifact / HEAD_FILE).exists():
-            return Decoder(model, Settings(config["vocab_size"], False, device.threads, self.kv_cache))
+            decoder = Decoder(model, Settings(config["vocab_size"], False, device.threads, self.kv_cache))
+            if self.draft is not None:
+                draft = self.draft_model(device.threads)
+                decoder.speculation = Speculation(LlamaReader(model, decoder.settings), draft)
+            return decoder
         features = next(config[name] for name in ("hidden_size", "n_embd", "dim") if name in config)
         settings = Settings(features, True, device.threads, self.kv_cache)
         return Classifier(model, artifact / HEAD_FILE, config["model_type"], settings)
+
+    def draft_model(self, threads: int) -> DraftModel | None:
+        """Load the draft of another folder; None where there is none."""
+        if not isinstance(self.draft, Path):
+            return None
+        vocabulary = json.loads((self.draft / "config.json").read_text())["vocab_size"]
+        settings = Settings(vocabulary, False, threads, self.kv_cache)
+        return DraftModel(LlamaReader(Model(self.draft / WEIGHTS_FILE), settings), longest_draft(self.draft))

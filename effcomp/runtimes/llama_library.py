@@ -114,6 +114,7 @@ def llama() -> ctypes.CDLL:
         "llama_free": (None, [c_void_p]),
         "llama_get_memory": (c_void_p, [c_void_p]),
         "llama_memory_clear": (None, [c_void_p, c_bool]),
+        "llama_memory_seq_rm": (c_bool, [c_void_p, c_int32, c_int32, c_int32]),
         "llama_state_seq_get_size": (c_size_t, [c_void_p, c_int32]),
         "llama_decode": (c_int32, [c_void_p, Tokens]),
         "llama_get_logits": (c_void_p, [c_void_p]),
@@ -198,6 +199,15 @@ class Context:
         """Forget all sequences."""
         if memory := llama().llama_get_memory(self.handle):  # an encoder has none
             llama().llama_memory_clear(memory, False)
+
+    def forget(self, place: int) -> None:
+        """Forget the first sequence from this position on.
+
+        Raises:
+            ValueError: llama.cpp cannot, for a model whose state is not divided by positions.
+        """
+        if not llama().llama_memory_seq_rm(llama().llama_get_memory(self.handle), 0, place, -1):
+            raise ValueError(f"llama.cpp cannot forget the tokens from {place} on")
 
     def cache_bytes(self) -> int:
         """Return the bytes of keys and values of all sequences, as llama.cpp would write them to a file: with a few

@@ -82,6 +82,8 @@ class Decoder(LlamaModel):
         return read_last(context, rows).copy()
 
     def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
+        if self.speculation is not None:
+            return self.speculation.decode(batch, new_tokens, ended)
         rows = rows_of(batch)
         context = self.empty_context(Size(len(rows), longest(rows) + new_tokens, len(rows)))
         written = Decoded([[] for _ in rows], [0.0] * len(rows))

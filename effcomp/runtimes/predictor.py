@@ -174,7 +174,7 @@ class Predictor:
     def in_batches(self, encoded: Ragged, answers: Any) -> list[Answer]:
         """Answer sequences of like length together; return the answers in the order of the sequences."""
         found: dict[int, Answer] = {}
-        for indices in batches_by_length(encoded.lengths, BATCH):
+        for indices in batches_by_length(encoded.lengths, min(BATCH, self.runtime.most_texts or BATCH)):
             found |= zip(indices.tolist(), answers(indices), strict=True)
         return [found[index] for index in range(len(encoded))]
 

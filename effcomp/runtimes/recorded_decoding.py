@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from effcomp.core.batches import Batch
-from effcomp.runtimes.decoding import Decoded
+from effcomp.runtimes.decoding import Decoded, cache_bytes
 from effcomp.runtimes.static_cache import ShapeProbe, StaticDecoder, likeliest, probe
 
 if TYPE_CHECKING:
@@ -107,8 +107,7 @@ class RecordedDecoder:
             if not written.unfinished:
                 break
         torch.cuda.synchronize(self.place)  # the step that nobody reads writes to the cache
-        layers = self.decoder.cache.layers
-        written.cache_bytes = sum(part.nbytes for layer in layers for part in (layer.keys, layer.values))
+        written.cache_bytes = cache_bytes(self.decoder.cache)
         return written
 
 

@@ -17,20 +17,21 @@ from effcomp.core.batches import IGNORED, LABELS, Batch
 from effcomp.core.component import from_spec
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
+from effcomp.models.folder import check_folder
 from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowering
 from effcomp.runtimes.base import Loaded, Ran, Runtime
 from effcomp.runtimes.decoding import Decoded, decode, never, with_positions
+from effcomp.runtimes.speculative import Drafts, Speculation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class Torch(Runtime):
-    """Eager PyTorch."""
+class PyTorch(Runtime):
+    """Base class of the runtimes in PyTorch."""
 
-    id: ClassVar[str] = "runtime/torch"
     format: ClassVar[Format] = Safetensors()
     libraries: ClassVar[tuple[str, ...]] = ("accelerate", "torch", "transformers.modeling_utils")
     generates: ClassVar[bool] = True
@@ -65,7 +66,27 @@ class Torch(Runtime):
         return self.loaded(self.prepared(model), description.head, device.torch_name)
 
 
-class Compiled(Torch):
+class Torch(Drafts, PyTorch):
+    """Eager PyTorch."""
+
+    id: ClassVar[str] = "runtime/torch"
+
+    def check(self) -> None:
+        super().check()
+        if isinstance(self.draft, Path):
+            check_folder(self.draft, "runtime.draft", weights=True)
+
+    def load(self, artifact: Path, device: Device) -> Loaded:
+        loaded = super().load(artifact, device)
+        if self.draft is not None and isinstance(loaded, TorchModel):
+            from effcomp.runtimes.torch_reader import TorchReader, load_draft
+
+            model = load_draft(self.draft, device.torch_name) if isinstance(self.draft, Path) else None
+            loaded.speculation = Speculation(TorchReader(loaded.forward, device.torch_name), model)
+        return loaded
+
+
+class Compiled(PyTorch):
     """torch.compile with Inductor, with dynamic shapes."""
 
     id: ClassVar[str] = "runtime/compile"
@@ -183,6 +204,8 @@ class TorchModel(Loaded):
         return found[0] if found else None
 
     def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
+        if self.speculation is not None:
+            return self.speculation.decode(batch, new_tokens, ended)
         return decode(self.forward, self.tensors(batch), new_tokens, ended)
 
     def token_losses(self, batch: Batch) -> NDArray[np.float64]:
