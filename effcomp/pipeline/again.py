@@ -10,6 +10,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
+from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.pipeline.compose import build, composed
 from effcomp.record import GenerationVersus, LanguageVersus, Record, VersusBaseline, settings
@@ -105,13 +106,25 @@ def leaves(flat: dict[str, Any]) -> dict[str, Any]:
 def written(value: Any) -> str:
     """Write a value as Hydra reads it."""
     if isinstance(value, str):
-        return value
+        return value if reads_as_itself(value) else json.dumps(value, ensure_ascii=False)
     if isinstance(value, list):
         return f"[{','.join(map(written_inside, value))}]"
     if isinstance(value, dict):
         pairs = (f"{SPECIAL.sub(ESCAPED, str(key))}:{written_inside(one)}" for key, one in value.items())
         return f"{{{','.join(pairs)}}}"
     return json.dumps(value)
+
+
+def reads_as_itself(text: str) -> bool:
+    """Tell whether Hydra reads a text without quotes as this text: 2024 is a number, `a,b` a sweep."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        read = OverridesParser.create().parse_override(f"key={text}")
+    except HydraException:
+        return False
+    return not read.is_sweep_override() and bool(read.value() == text)
 
 
 def written_inside(value: Any) -> str:
@@ -138,7 +151,7 @@ def ways_on(record: Record, folder: Path | None, model_id: str | None) -> str:
         typed = overrides(record.config)
         lines.append(("again", command([*typed, "remeasure=true"])))
         lines += on_more_examples([record], typed)
-    except HydraException:  # a choice of the user's own: the folder of the run has the overrides
+    except (HydraException, UserError):  # a choice of the user's own: the folder of the run has the overrides
         if folder is not None:
             lines.append(("again", f"its overrides: {folder}/.hydra/overrides.yaml"))
     if folder is not None:

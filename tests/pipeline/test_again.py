@@ -56,6 +56,14 @@ def test_settings_that_a_choice_leaves_open_are_in_the_command() -> None:
     assert overrides(build(composed(typed)).config) == typed
 
 
+@pytest.mark.parametrize("column", ["2024", "1e5", "true", "null", "a,b", "stars (1-5)", "stars", "Größe"])
+def test_a_text_that_hydra_would_read_otherwise_is_in_quotes(column: str) -> None:
+    typed = ["task=hub_table", "task.repository=some/table", "task.text=[text]", f'task.label="{column}"']
+    config = build(composed(typed)).config
+    assert config["task"]["label"] == column
+    assert build(composed(overrides(config))).config == config
+
+
 def test_a_list_and_a_dictionary_are_written_as_hydra_reads_them() -> None:
     lists = (["subject", "body"], ["train.csv"], ["a b"], ["true"], ["1"], [], [1, 8], ["it's"], ['a "b"', "Grüße"])
     for value in (*lists, {"billing": "b x", "5 stars, or more": "good", "a=b:c": "1"}):
