@@ -47,6 +47,16 @@ settings.register_profile("effcomp", max_examples=50, deadline=None, derandomize
 settings.load_profile("effcomp")
 
 
+FIRST = ("faults/", "sweep/", "test_", "pipeline/")
+"""Beginnings of the paths of files whose few tests run whole sweeps."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: one that began last would run alone. (xdist by itself begins with the files of most
+    tests.)"""
+    items.sort(key=lambda item: not item.path.relative_to(ROOT / "tests").as_posix().startswith(FIRST))
+
+
 @pytest.fixture(autouse=True)
 def own_process() -> Iterator[None]:
     """A runtime that a test has loaded sets the threads and the log level of this process; the next test begins as it
