@@ -1,4 +1,4 @@
-"""Ways to run effcomp, its components, records and small artifacts, for all tests. Models: tests/tiny_models.py."""
+"""Ways to run effcomp, its components and records (models: tests/tiny_models.py, artifacts: small_artifacts.py)."""
 
 import atexit
 import contextlib
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from inspect import unwrap
@@ -257,34 +257,3 @@ def records(*names: str) -> list["Record"]:
     from effcomp.record import Record
 
     return [Record.read(DATA / "records" / f"{name}.json") for name in names]
-
-
-def write_small(
-    source: Path, folder: Path, head: str, quant: str = "none", runtime: str = "torch", settings: Sequence[str] = ()
-) -> Path:
-    """The artifact of a small model, as a run writes it."""
-    import numpy as np
-    import torch
-
-    from effcomp.artifact.folder import Compression, Trained, write_artifact
-    from effcomp.models.base import load_checkpoint
-    from effcomp.prune.base import NoPrune
-
-    folder.mkdir()
-    torch.manual_seed(0)  # of a head that the model does not have
-    parts = compose_parts(f"quant={quant}", f"runtime={runtime}", *settings)
-    model, tokenizer = load_checkpoint(source, head)
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = 0
-    prune = NoPrune(name="none")
-    ids = np.arange(6, 22, dtype=np.int64).reshape(2, 8)
-    columns = [
-        "attention_mask",
-        *(tokenizer.model_input_names if tokenizer and head == "sequence_classification" else []),
-    ]
-    values = {"token_type_ids": np.zeros_like(ids), "attention_mask": np.ones_like(ids)}
-    examples = [{"input_ids": ids, **{name: values[name] for name in columns if name in values}}]
-    write_artifact(
-        Trained(model, tokenizer, head), Compression(prune, parts.quant, parts.runtime.format), [], examples, folder
-    )
-    return folder

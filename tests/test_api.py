@@ -13,7 +13,8 @@ import effcomp
 from effcomp.artifact.folder import load_artifact
 from effcomp.core.errors import UserError
 from effcomp.record.result import Result
-from tests.conftest import machine_rates_in, run_effcomp, write_small
+from tests.conftest import machine_rates_in, run_effcomp
+from tests.small_artifacts import write_small
 
 TEXTS = ["a great film", "dull and far too long"]
 

@@ -14,7 +14,7 @@ from effcomp.report.sources import find_records
 from tests.conftest import ROOT, SMALL, run_effcomp
 
 COMMANDS = re.findall(r"^\$ (.+)$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
-TOY = ["finetune.train_samples=64", "finetune.epochs=1", "task.test_size=40", *SMALL]
+TOY = ["finetune.train_samples=64", "finetune.epochs=1", "task.test_size=40", *SMALL, "bench.batch_sizes=[1]"]
 """Real weights and real data, a few of each: what is tested is that the command works as it is written."""
 
 

@@ -87,7 +87,7 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
     side = pair.sides[1]
     compute_dtype = lowering(side.quant, side.runtime.name, Lowering).compute_dtype
     widths = {size: float(np.mean([one.batches[size].mean_width for one in timed])) for size in speeds}
-    floors = floor(pair.variant, widths, speeds, compute_dtype, rates)
+    floors = floor(pair, widths, speeds, compute_dtype, rates)
     speeds = {size: speed.model_copy(update={"floor": floors.get(size)}) for size, speed in speeds.items()}
     first = speeds[bench.batch_sizes[0]]
     generation = generation_speed(generations, over) if generations else None
@@ -135,7 +135,7 @@ def machine_of(pair: Pair, rates: dict[str, float]) -> Machine:
 
 
 def floor(
-    worker: Worker,
+    pair: Pair,
     widths: dict[int, float],
     speeds: dict[int, BatchSpeed],
     compute_dtype: ComputeDtype,
@@ -151,16 +151,19 @@ def floor(
         widths: mean padded length of a batch in tokens, by batch size.
     """
     shapes = [(size, round(width)) for size, width in widths.items()]
-    floors, needed = dict[int, Floor](), worker.ask("floor", shapes=shapes)
-    if "reason" in needed:
-        log.warning("the floor is not measured: its arithmetic cannot be counted (%s)", needed["reason"])
+    # The baseline's process has imported PyTorch, which takes seconds in another runtime's.
+    counted = pair.baseline.ask("operations", artifact=str(pair.variant.side.artifact), shapes=shapes)
+    floors = dict[int, Floor]()
+    if "reason" in counted:
+        log.warning("the floor is not measured: its arithmetic cannot be counted (%s)", counted["reason"])
         return floors
-    for (size, _), operations in zip(shapes, needed["operations"], strict=True):
-        least = 1000 * roofline.least_seconds(operations, needed["bytes"], compute_dtype, rates)
+    read = pair.variant.ask("bytes_read")["bytes"]
+    for (size, _), operations in zip(shapes, counted["operations"], strict=True):
+        least = 1000 * roofline.least_seconds(operations, read, compute_dtype, rates)
         median = speeds[size].latency_p50_ms.value
         floors[size] = Floor(
             operations=operations,
-            bytes=needed["bytes"],
+            bytes=read,
             floor_ms=min(least, median),
             share=min(least / median, 1.0),
             rates_exceeded=least > median,

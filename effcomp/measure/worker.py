@@ -178,16 +178,22 @@ class WorkerCommands:
         gpu = memory.gpu_bytes(self.device) if self.device.kind == "cuda" else None
         return {"peak_rss": memory.peak_rss_bytes(), "gpu": gpu}
 
-    def floor(self, shapes: list[tuple[int, int]]) -> dict[str, Any]:
-        """Return the operations of a call with a batch of each shape, and the bytes that each must read; `reason`
-        instead where they cannot be counted."""
-        from effcomp.measure import roofline as floor
+    def operations(self, artifact: str, shapes: list[tuple[int, int]]) -> dict[str, Any]:
+        """Return the operations of a call with a batch of each shape; `reason` instead where they cannot be counted.
+
+        Args:
+            artifact: the other side's too: PyTorch counts them, which this process may have imported already.
+        """
+        from effcomp.measure import roofline
 
         try:
-            operations = [floor.operations(self.artifact, (rows, tokens)) for rows, tokens in shapes]
-            return {"operations": operations, "bytes": self.runtime.format.bytes_read(self.artifact)}
+            return {"operations": [roofline.operations(Path(artifact), (rows, tokens)) for rows, tokens in shapes]}
         except Exception as error:  # whatever an architecture raises on tensors that hold nothing
             return {"reason": f"{type(error).__name__}: {first_line(error)}"}
+
+    def bytes_read(self) -> dict[str, Any]:
+        """Return the bytes that every call must read."""
+        return {"bytes": self.runtime.format.bytes_read(self.artifact)}
 
     def machine_rates(self) -> dict[str, Any]:
         from effcomp.measure import roofline as floor

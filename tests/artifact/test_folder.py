@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from effcomp.artifact.description import read_description
-from effcomp.artifact.folder import Compression, Trained, load_artifact, write_artifact
+from effcomp.artifact.folder import Compression, Trained, export_graph, load_artifact, write_artifact
 from effcomp.artifact.safetensors import weights_file
 from effcomp.core.batches import pack
 from effcomp.core.device import Device
@@ -20,6 +20,7 @@ from effcomp.measure.client import Side, Worker
 from effcomp.models.base import load_checkpoint
 from effcomp.models.bitnet import ternary
 from effcomp.pipeline.compose import choices
+from effcomp.prune.base import NoPrune
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowerings
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
@@ -63,24 +64,46 @@ def quant_named(name: str, *overrides: str) -> Quant:
     return compose_parts(f"quant={name}", *overrides).quant
 
 
-def write(tiny_bert: Path, folder: Path, quant: Quant, runtime: Runtime = TORCH) -> tuple[np.ndarray, dict]:
-    """The artifact, the logits of the float model it was made from, and the token ids."""
-    from effcomp.prune.base import NoPrune
-
-    folder.mkdir(exist_ok=True)
+def trained(tiny_bert: Path) -> Trained:
     torch.manual_seed(0)
     model, tokenizer = load_checkpoint(tiny_bert, HEAD)
     with torch.no_grad():
         model.classifier.weight.normal_(0, 1)
-        if isinstance(quant, Ternary):  # it is for models that were trained so
+    return Trained(model, tokenizer, HEAD)
+
+
+@pytest.fixture(scope="module")
+def graphs(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Float32 graphs, a folder for each file format: all number formats begin with them, as in a run."""
+    folder = tmp_path_factory.mktemp("graphs")
+    for form in {runtime.format.name: runtime.format for runtime in RUNTIMES.values()}.values():
+        if form.exports:
+            (folder / form.name).mkdir()
+            export_graph(trained(tiny_bert), form, [], folder / form.name)
+    return folder
+
+
+def write(
+    tiny_bert: Path, folder: Path, quant: Quant, runtime: Runtime = TORCH, graphs: Path | None = None
+) -> tuple[np.ndarray, dict]:
+    """The artifact, the logits of the float model it was made from, and the token ids."""
+    folder.mkdir(exist_ok=True)
+    model, tokenizer, *_ = trained(tiny_bert)
+    if isinstance(quant, Ternary):  # it is for models that were trained so
+        with torch.no_grad():
             for layer in linear_layers(model, skip=HEAD_MODULES).values():
                 layer.weight.copy_(ternary(layer.weight))
     prune = NoPrune(name="none")
     encoded = tokenizer(TEXTS)
     samples = pack(dict(encoded), dict.fromkeys(encoded, 0))
     batches = [samples.batch([i % len(TEXTS)]) for i in range(quant.calibration_samples)]
+    exported = graphs / runtime.format.name if graphs is not None and runtime.format.exports else None
     write_artifact(
-        Trained(model, tokenizer, HEAD), Compression(prune, quant, runtime.format), batches, batches[:1], folder
+        Trained(model, tokenizer, HEAD, exported),
+        Compression(prune, quant, runtime.format),
+        batches,
+        batches[:1],
+        folder,
     )
     with torch.inference_mode():
         logits = model.eval()(**tokenizer(TEXTS, padding=True, return_tensors="pt")).logits.numpy()
@@ -95,10 +118,10 @@ def test_a_compiled_format_is_the_eager_one(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "engine", "device"), measured_on())
 def test_a_fresh_process_says_what_the_model_said(
-    name: str, engine: str, device: Device, tiny_bert: Path, torch_template: Template, tmp_path: Path
+    name: str, engine: str, device: Device, tiny_bert: Path, graphs: Path, torch_template: Template, tmp_path: Path
 ) -> None:
     runtime, quant = RUNTIMES[engine], quant_named(name, *(["quant.samples=6"] if name == "int8_static" else []))
-    expected, encoded = write(tiny_bert, tmp_path / "artifact", quant, runtime)
+    expected, encoded = write(tiny_bert, tmp_path / "artifact", quant, runtime, graphs)
     padding = dict.fromkeys(encoded, 0)
     pack({column: encoded[column] for column in encoded}, padding).save(tmp_path / "tokens")
     side, template = Side(tmp_path / "artifact", runtime, quant), torch_template if device == CPU else None
@@ -107,14 +130,14 @@ def test_a_fresh_process_says_what_the_model_said(
         worker.load()
         worker.ask("evaluate", file=str(tmp_path / "logits"), batch_size=1 if engine == "compile" else 2)
         ran = [one["name"] for one in worker.ask("kernels", batch=[0])["kernels"]]
-        needed = worker.ask("floor", shapes=[[1, 8]])
+        read = worker.ask("bytes_read")["bytes"]
     logits, lowered = load_file(tmp_path / "logits")["outputs"].numpy(), lowerings(quant)[engine]
     assert np.abs(logits - expected).max() <= lowered.tolerance * np.ptp(expected)
     assert not lowered.expected_kernels or any(
         re.search(part, one) for part in lowered.expected_kernels for one in ran
     ), ran
     tables = 4 * read_description(tmp_path / "artifact").parameters_by_kind["embeddings"]
-    assert 0 < needed["bytes"] < 4 * read_description(tmp_path / "artifact").parameters - tables + 100_000
+    assert 0 < read < 4 * read_description(tmp_path / "artifact").parameters - tables + 100_000
 
 
 @pytest.mark.parametrize(("name", "share"), [("bf16", 0.5), ("int8_scratch", 0.25)])
@@ -166,8 +189,6 @@ def test_a_model_with_nan_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     model, tokenizer = load_checkpoint(tiny_bert, HEAD)
     with torch.no_grad():
         model.classifier.bias[0] = float("nan")
-    from effcomp.prune.base import NoPrune
-
     for name in [name for name in TENSOR_QUANTS if QUANTS[name].calibration_samples == 0]:  # no sample is given
         with pytest.raises(ValueError, match=r"classifier\.bias holds NaN or infinity"):
             write_artifact(

@@ -9,7 +9,7 @@ from effcomp.artifact.onnx import Onnx
 from effcomp.artifact.openvino import OpenVino
 from effcomp.artifact.safetensors import Safetensors
 from effcomp.models.base import load_checkpoint
-from tests.conftest import write_small
+from tests.small_artifacts import write_small
 
 FORMS = {"torch": Safetensors(), "onnxruntime": Onnx(), "openvino": OpenVino()}
 GRAPH_BYTES = {"torch": 0, "onnxruntime": 80_000, "openvino": 10_000}

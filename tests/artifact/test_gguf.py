@@ -14,8 +14,8 @@ from effcomp.core.errors import Skipped
 from effcomp.models.base import load_checkpoint
 from effcomp.models.blocks import shrink
 from effcomp.quant.ggml import quantize
-from tests.conftest import write_small
 from tests.runtimes.test_engines import batch
+from tests.small_artifacts import write_small
 from tests.tiny_models import GROUPED
 
 LLAMA = {**GROUPED, "vocab_size": 300, "hidden_size": 64}

@@ -14,7 +14,8 @@ from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import load_checkpoint
 from effcomp.pipeline.checks import check_trained_format
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
-from tests.conftest import DATA, MOVIES, compose_parts, write_small
+from tests.conftest import DATA, MOVIES, compose_parts
+from tests.small_artifacts import write_small
 from tests.training import new_job, train
 
 HEAD = "sequence_classification"

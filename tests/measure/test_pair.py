@@ -10,7 +10,7 @@ from effcomp.measure.client import Side
 from effcomp.measure.pair import Pair
 from effcomp.quant.floats import Float
 from effcomp.runtimes.torch import Torch
-from tests.conftest import write_small
+from tests.small_artifacts import write_small
 
 
 def test_each_block_of_a_pair_has_fresh_processes_and_the_other_order(tiny_bert: Path, tmp_path: Path) -> None:

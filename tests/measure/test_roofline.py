@@ -9,7 +9,7 @@ import pytest
 from effcomp.core import machine
 from effcomp.core.device import Device
 from effcomp.measure.roofline import best_rate, least_seconds, machine_rates, operations
-from tests.conftest import write_small
+from tests.small_artifacts import write_small
 
 CPU = Device(name="cpu", kind="cpu", threads=1)
 
@@ -74,11 +74,8 @@ def test_arithmetic_that_cannot_be_counted_is_not_measured_and_takes_nothing_wit
     tiny_bert: Path, tmp_path: Path
 ) -> None:
     from effcomp.measure.worker import WorkerCommands
-    from effcomp.runtimes.torch import Torch
     from tests.architectures import write_model
 
     write_model("deberta", "sequence_classification", tiny_bert, tmp_path / "deberta")
-    server = WorkerCommands()
-    server.artifact = write_small(tmp_path / "deberta", tmp_path / "artifact", "sequence_classification")
-    server.runtime = Torch(name="torch")
-    assert set(server.floor([(1, 8)])) == {"reason"}
+    artifact = write_small(tmp_path / "deberta", tmp_path / "artifact", "sequence_classification")
+    assert set(WorkerCommands().operations(str(artifact), [(1, 8)])) == {"reason"}

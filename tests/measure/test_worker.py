@@ -20,7 +20,7 @@ from effcomp.measure.client import KeptTemplate, Side, Worker, template
 from effcomp.quant.floats import Float
 from effcomp.runtimes.onnxruntime import OnnxRuntime
 from effcomp.runtimes.torch import Torch
-from tests.conftest import write_small
+from tests.small_artifacts import write_small
 
 HEAD = "sequence_classification"
 CPU = Device(name="cpu", kind="cpu", threads=1)

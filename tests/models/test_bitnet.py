@@ -12,7 +12,8 @@ from effcomp.artifact.folder import load_artifact
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
 from effcomp.models.bitnet import CLASSES, BitLinear, TernaryLinear, ternary, unpack_folder
-from tests.conftest import MOVIES, compose_parts, write_small
+from tests.conftest import MOVIES, compose_parts
+from tests.small_artifacts import write_small
 from tests.tiny_models import BITNET
 from tests.training import train
 

@@ -12,7 +12,8 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.models.base import Model, load_checkpoint
 from effcomp.models.heads import longest_sequence
-from tests.conftest import compose_parts, write_small
+from tests.conftest import compose_parts
+from tests.small_artifacts import write_small
 from tests.tiny_models import GROUPED, write_decoder
 
 HEAD = "sequence_classification"

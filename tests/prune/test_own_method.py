@@ -16,7 +16,7 @@ def test_the_pruning_method_removes_the_share_that_is_asked_for(tmp_path: Path, 
         file = tmp_path / name.replace("effcomp/prune/", "own_")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text.replace("effcomp.prune.smallest_rows.", "own_smallest_rows."))
-    prune = ("prune=smallest_rows", "prune.ratio=0.5")
+    prune = ("prune=smallest_rows", "prune.ratio=0.5", "tracking=none")
     ran = run_effcomp("--config-dir", str(tmp_path / "conf"), *prune, *tiny, cwd=tmp_path, own=tmp_path)
     assert ran.code == 0, ran.stderr
     size = ran.record["cost"]["size"]

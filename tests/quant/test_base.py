@@ -7,7 +7,7 @@ import torch
 
 from effcomp.artifact.folder import load_artifact
 from effcomp.models.base import load_checkpoint
-from tests.conftest import write_small
+from tests.small_artifacts import write_small
 
 
 @pytest.mark.parametrize("name", ["bf16", "fp16", "int4", "int3", "int2"])

@@ -87,7 +87,7 @@ def run_own(own: Path, *overrides: str) -> Ran:
 
 @pytest.mark.parametrize(("quant", "runtime"), [("rounded", "torch"), ("rounded", "onnxruntime"), ("none", "own")])
 def test_it_runs_end_to_end(quant: str, runtime: str, own: Path, tiny: list[str]) -> None:
-    ran = run_own(own, f"quant={quant}", f"runtime={runtime}", "device=cpu", *tiny)
+    ran = run_own(own, f"quant={quant}", f"runtime={runtime}", "device=cpu", "tracking=none", *tiny)
     assert ran.code == 0, ran.stderr
     assert ran.record["config"]["choices"]["quant"] == quant
     assert ran.record["config"]["choices"]["runtime"] == runtime

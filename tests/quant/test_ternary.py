@@ -12,8 +12,8 @@ from effcomp.artifact.safetensors import weights_file
 from effcomp.models.bitnet import ternary
 from effcomp.quant.int8_linear import Int8Embedding
 from effcomp.quant.ternary_codes import pack_by_lines, pack_by_planes, quantize_ternary, unpack_lines
-from tests.conftest import write_small
 from tests.quant.test_int8 import MATRICES
+from tests.small_artifacts import write_small
 
 torch.manual_seed(0)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 from effcomp.record.probes.threads import process_threads
-from tests.conftest import write_small
 from tests.runtimes.test_engines import load
+from tests.small_artifacts import write_small
 
 
 def test_threads_are_counted_while_they_live(tiny_bert: Path, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from effcomp.core.batches import LABELS, Batch
 from effcomp.core.device import Device
 from effcomp.runtimes.base import Loaded
-from tests.conftest import compose_parts, write_small
+from tests.conftest import compose_parts
+from tests.small_artifacts import write_small
 
 CPU = Device(name="cpu", kind="cpu", threads=1)
 MODELS = {

@@ -11,8 +11,9 @@ from effcomp.core.batches import LABELS, Batch, pack
 from effcomp.core.errors import Skipped
 from effcomp.runtimes.base import Loaded
 from effcomp.runtimes.decoding import Ending
-from tests.conftest import compose_parts, write_small
+from tests.conftest import compose_parts
 from tests.runtimes.test_engines import CPU, batch, load
+from tests.small_artifacts import write_small
 
 TEXTS = ["the music", "a warm film with a script to match", "the", "it helps that the director is a musician"]
 NEW_TOKENS = 12

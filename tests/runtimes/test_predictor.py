@@ -11,7 +11,7 @@ import pytest
 from effcomp.core.errors import UserError
 from effcomp.runtimes.predictor import Predictor, runtime_of
 from effcomp.tasks.signature import Signature, read_signature
-from tests.conftest import write_small
+from tests.small_artifacts import write_small
 
 TEXTS = ["a great film", "dull , and far too long to be any good at all", "fine"]
 

@@ -10,8 +10,9 @@ from mlflow.utils.validation import _validate_logged_model_name, _validate_metri
 from effcomp.record import Record
 from effcomp.tracking.mlflow_runs import MlflowTracking
 from effcomp.tracking.names import metric_name, model_name
-from tests.conftest import records, write_small
+from tests.conftest import records
 from tests.record.test_result import some_result
+from tests.small_artifacts import write_small
 
 NAMES = ["Q&A", "C++", "😡 سيئ", "良い", "tickets.v2", "a/b", "a:b", "..", "a//b", '"quoted"', "50 %", "x" * 300]
 

@@ -15,7 +15,8 @@ from effcomp.core.store import Store
 from effcomp.runtimes.predictor import Predictor
 from effcomp.tasks.signature import Signature
 from effcomp.tracking.served import save_served
-from tests.conftest import compose_parts, write_small
+from tests.conftest import compose_parts
+from tests.small_artifacts import write_small
 
 ROWS = [{"id": 7, "subject": "dull", "body": "and far too long"}, {"id": 8, "subject": "great", "body": "a fine film"}]
 
