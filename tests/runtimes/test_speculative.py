@@ -11,9 +11,10 @@ from effcomp.record.probe import probes
 from effcomp.runtimes.base import Loaded, Runtime
 from effcomp.runtimes.decoding import never
 from effcomp.runtimes.speculative import look_up
-from tests.conftest import compose_parts, write_small
+from tests.conftest import compose_parts
 from tests.runtimes.test_engines import CPU
 from tests.runtimes.test_llama_cpp import write_gguf
+from tests.small_artifacts import write_small
 
 NEW_TOKENS = 24
 
