@@ -32,6 +32,10 @@ train)
       student "budget$share" "$seed" prune=budget prune.target=operations:"$share" prune.steps=3 \
         prune.recovery.epochs=3 >"$folder/budget$share-seed$seed.log" 2>&1 &
     done
+    for share in 0.3 0.2; do
+      student "cofi$share" "$seed" prune=cofi prune.target=operations:"$share" prune.mask_epochs=6 \
+        prune.recovery.epochs=3 >"$folder/cofi$share-seed$seed.log" 2>&1 &
+    done
     student depth "$seed" prune=depth prune.ratio=0.5 prune.recovery.epochs=9 >"$folder/depth-seed$seed.log" 2>&1 &
   done
   wait

@@ -16,7 +16,7 @@ from effcomp.tasks.base import Examples, Splits
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, TrainerCallback
 
 LOG_FILE = "training.json"
 TrainingCurve = list[dict[str, Any]]
@@ -41,6 +41,8 @@ class Job:
     """Folder of training's own checkpoints; an interrupted training resumes from them."""
     masks: "dict[str, Tensor]" = field(default_factory=dict)
     """Pruned weights by name: bool, False where the weight is zero and stays so."""
+    callbacks: "tuple[TrainerCallback, ...]" = ()
+    """Callbacks of the Trainer that belong to this training."""
     costs: Costs | None = None
     """Measured costs of the shapes of layers, for a pruning whose target they decide; None for any other."""
 

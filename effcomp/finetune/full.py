@@ -193,6 +193,7 @@ class FullFinetune(Finetune):
             callbacks=[
                 *([EarlyStoppingCallback(self.patience)] if self.patience is not None else []),
                 *([KeepZeros(masks)] if masks else []),
+                *job.callbacks,
             ],
         )
         set_seed(job.seed + arguments.process_index)  # of what each process draws: dropout, masks

@@ -1,50 +1,28 @@
-"""Structured pruning to a budget: heads, neurons and layers compete for the same milliseconds, bytes or parameters."""
+"""Structured pruning to a target, by the change of the loss that each part makes."""
 
-import re
-from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from effcomp.core.errors import UserError
-from effcomp.core.private.transformers import architecture
 from effcomp.finetune.base import Job, TrainingCurve
-from effcomp.models.base import Model
-from effcomp.models.blocks import counts, dense_counts, shaped_class
-from effcomp.models.costs import Costs, block_of, counted
+from effcomp.models.blocks import counts
 from effcomp.prune.base import Pruner
+from effcomp.prune.target import TargetPruner, shrink_to
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PretrainedConfig, PreTrainedModel
-
-COUNTED, MEASURED = ("parameters", "operations"), ("artifact_bytes", "latency_ms", "speedup")
-TARGET = re.compile(rf"({'|'.join((*COUNTED, *MEASURED))}):(\d+(\.\d*)?|\.\d+)(e\d+)?")
+    from transformers import PreTrainedModel
 
 
-def known_target(text: str) -> str:
-    if TARGET.fullmatch(text) is None or float(text.partition(":")[2]) == 0:
-        raise ValueError("give a quantity and its limit, say speedup:3, latency_ms:2.5 or parameters:0.4")
-    return text
-
-
-class Budget(Pruner):
+class Budget(TargetPruner, Pruner):
     """Removal of the heads, the blocks of 64 neurons and the whole layers that the loss needs least for what they cost,
     until a target holds.
 
-    All shapes of all layers are compared (effcomp.prune.knapsack), so that layers end in different shapes. For
-    `speedup` and `latency_ms` the cost of a shape is its time on this device and runtime, in this number format, at the
-    first of bench.batch_sizes and on the texts that are timed: untrained models of several shapes are written and timed
-    beside the float32 baseline, before any training, and the store keeps the table.
+    All shapes of all layers are compared (effcomp.prune.knapsack), so that layers end in different shapes.
     """
 
     id: ClassVar[str] = "prune/budget"
-    target: Annotated[str, AfterValidator(known_target)]
-    """Quantity and its limit. `speedup:3`: at least three times as fast as the float32 baseline, as the record's
-    speedup; `latency_ms:2.5`: at most that; `artifact_bytes:5e6` at most; `parameters:0.4`: of the model without its
-    head, embeddings included; `operations:0.3`: of the multiplications of the transformer layers' matrices. Of bytes,
-    parameters and operations a number below 1 is a share of those before pruning."""
     samples: Annotated[int, Field(ge=1)]
     """Number of training examples, or blocks of text, on which the change of the loss is estimated: without each head
     and neuron to first order (effcomp.prune.importance), without each layer exactly; all, where there are fewer."""
@@ -53,102 +31,26 @@ class Budget(Pruner):
     recovery, with all its epochs, follows each step."""
 
     @property
-    def reshapes(self) -> bool:
-        return True
-
-    @property
-    def quantity(self) -> str:
-        return self.target.partition(":")[0]
-
-    @property
-    def number(self) -> float:
-        return float(self.target.partition(":")[2])
-
-    @property
-    def measures(self) -> str | None:
-        return self.quantity if self.quantity in MEASURED else None
-
-    @property
     def ratios(self) -> list[float]:
         """Return the share of what is still to leave that leaves in each step."""
         return [1 - (1 - 1 / (self.steps - i)) ** 3 for i in range(self.steps)]
-
-    def check(self, model: Model) -> None:
-        super().check(model)
-        self.check_trained(model, "structured")
-
-    def check_config(self, config: "PretrainedConfig") -> None:
-        self.check_architecture(config)
-        if self.measures is None:
-            self.check_costs(config, counted(untrained(config), self.quantity, block(config)))
-
-    def check_costs(self, config: "PretrainedConfig", costs: Costs) -> None:
-        least, total = costs.outside + costs.layer, costs.total(counts(config))
-        if self.limit(total) >= least:
-            return
-        if self.quantity == "speedup":
-            best = f"the largest possible is {floor(100 / least) / 100:.2f}"
-        elif self.number < 1 and self.quantity != "latency_ms":
-            best = f"the smallest share possible is {ceil(1000 * least / total) / 1000:.3f}"
-        else:
-            best = f"the smallest possible is {ceil(1000 * least) / 1000:.3f}"
-        shapes = f"one head and {costs.block} neurons in a single layer"
-        raise UserError(f"prune.target={self.target} is not reached with {shapes}; {best}")
-
-    def limit(self, total: float) -> float:
-        """Return the cost that stays at most; total: cost of the model before pruning. The cost for a speed-up is the
-        share of the baseline's time."""
-        if self.quantity == "speedup":
-            return 1 / self.number
-        return self.number * total if self.number < 1 and self.quantity != "latency_ms" else self.number
 
     def prune(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
         limit = self.limit(self.costs(job).total(counts(job.model.config)))  # a share is of the model before all steps
         absolute = self.target if self.quantity == "speedup" else f"{self.quantity}:{limit}"
         return super(Budget, self.model_copy(update={"target": absolute})).prune(job, dense)
 
-    def costs(self, job: Job) -> Costs:
-        """Return the costs of the shapes that the layers of job.model can have, in the unit of the target."""
-        if self.measures is None:
-            return counted(job.model, self.quantity, block(job.model.config))
-        assert job.costs is not None, "they were measured before the training"
-        return job.costs
-
     def apply(self, job: Job, ratio: float) -> None:
-        from effcomp.models.blocks import shrink
-        from effcomp.models.depth import keep_layers
         from effcomp.prune.harm import loss_changes
         from effcomp.prune.importance import taylor
-        from effcomp.prune.knapsack import best_shapes, changes, stay
+        from effcomp.prune.knapsack import best_shapes, changes
 
         costs, importance = self.costs(job), taylor(job, self.samples)
         present = costs.total(counts(job.model.config))
         limit = present - ratio * max(0.0, present - self.limit(present))
         whole = loss_changes(job, self.samples)
         layers = [changes(*one, costs.block) for one in zip(importance, whole, strict=True)]
-        shapes = best_shapes(layers, costs, limit)
-        kept = [
-            (stay(heads, shape[0]), stay(neurons, shape[1]))
-            for (heads, neurons), shape in zip(importance, shapes, strict=True)
-            if shape is not None
-        ]
-        keep_layers(job.model, [index for index, shape in enumerate(shapes) if shape is not None])
-        shrink(job.model, kept)
+        shrink_to(job.model, best_shapes(layers, costs, limit), importance)
 
     def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
         return {}
-
-
-def block(config: "PretrainedConfig") -> int:
-    """Return the number of neurons that leave a layer together."""
-    return block_of(dense_counts(config)[0][1])
-
-
-def untrained(config: "PretrainedConfig") -> "PreTrainedModel":
-    """Return the model of a config without its head and without memory for its weights."""
-    from accelerate import init_empty_weights
-    from transformers import AutoModel
-
-    published = architecture(AutoModel, config)
-    with init_empty_weights():
-        return (shaped_class(published) if hasattr(config, "kept") else published)(config)
