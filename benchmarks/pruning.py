@@ -20,12 +20,10 @@ MiniLM on SST-2: `benchmarks/pruning.sh train` fine-tunes it on the whole of tra
 it and lets it teach what is left, three times with other seeds, on a GPU; `benchmarks/pruning.sh measure` compresses
 the students on the processor and compares each with the unpruned model in eager float32 PyTorch, called in turn:
 sequences of 128 tokens, 2 threads. Students of `prune=budget` keep a share of the operations of the layers: heads,
-neurons and layers leave in three steps, each followed by 3 epochs of distillation (logits and hidden states).
-`depth` is the smaller model that everybody can make: three of six layers, taught for the same 9 epochs. All have lost
-the tokens that train does not need (`prune=vocabulary prune.general=0`), and were carried as float16; `vocabulary` has
-lost nothing else.
-
-At 50 % there is one seed: time on the GPU was over.
+neurons and layers leave in three steps, each followed by 3 epochs of distillation (logits and hidden states). Students
+of `prune=cofi` learn for 6 epochs what to keep of the same share, and are taught for 3 more. `depth` is the smaller
+model that everybody can make: three of six layers, taught for the same 9 epochs. All have lost the tokens that train
+does not need (`prune=vocabulary prune.general=0`), and were carried as float16; `vocabulary` has lost nothing else.
 
 The difference of the accuracy on dev (872 sentences) is the mean over the seeds, which share dev: its interval is as
 wide as a seed's on average. Speed and size are those of the first seed. Brackets are 95 % intervals. This page is
@@ -49,8 +47,8 @@ def page(records: list[Record]) -> str:
 
 
 def named(student: str) -> str:
-    share = student.removeprefix("budget")
-    return student if share == student else f"{100 * float(share):.0f} % of the operations"
+    method, share = student.rstrip("0123456789."), student.lstrip("abcdefghijklmnopqrstuvwxyz")
+    return f"{method}, {100 * float(share):.0f} % of the operations" if share else student
 
 
 def numbers(seeds: dict[int, Record]) -> list[str]:

@@ -46,6 +46,8 @@ measure)
   int4="quant=int4 quant.rounding=awq quant.group_size=32 quant.embeddings=int4"
   # shellcheck disable=SC2086
   $common prune=vocabulary prune.general=0 $int4 >"$here/pruning.jsonl"
+  # shellcheck disable=SC2086
+  $common prune=vocabulary prune.general=0 quant=none,int8_static runtime=openvino >>"$here/pruning.jsonl"
   for path in "$folder"/*-seed[0-9]; do
     case $path in */whole-*) continue ;; esac
     # shellcheck disable=SC2086
