@@ -23,7 +23,8 @@ sequences of 128 tokens, 2 threads. Students of `prune=budget` keep a share of t
 neurons and layers leave in three steps, each followed by 3 epochs of distillation (logits and hidden states). Students
 of `prune=cofi` learn for 6 epochs what to keep of the same share, and are taught for 3 more. `depth` is the smaller
 model that everybody can make: three of six layers, taught for the same 9 epochs. All have lost the tokens that train
-does not need (`prune=vocabulary prune.general=0`), and were carried as float16; `vocabulary` has lost nothing else.
+does not need (`prune=vocabulary prune.general=0`), and were carried as float16; `vocabulary` has lost nothing else, so
+that its rows say what the number format alone gives on this processor.
 
 The difference of the accuracy on dev (872 sentences) is the mean over the seeds, which share dev: its interval is as
 wide as a seed's on average. Speed and size are those of the first seed. Brackets are 95 % intervals. This page is
