@@ -22,7 +22,7 @@ from hydra import compose, initialize_config_dir
 
 from effcomp.core import machine
 from effcomp.core.store import Store
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.pipeline.checks import check
 from effcomp.pipeline.compose import Components, build
 from effcomp.tasks.base import Examples
@@ -50,9 +50,11 @@ def train(examples: Examples, folder: Path, *overrides: str) -> tuple[Any, list[
     parts, store, head = parts_of(*overrides), Store(folder / "store"), "sequence_classification"
     model = parts.model.build(head, ("negative", "positive"), parts.seed, store, as_it_is=False)
     tokenizer = parts_of(*MINILM).model.tokenizer(store)
-    job = Job(model, head, tokenizer, examples, 128, parts.device.resolved(), parts.seed, folder / "scratch")
-    trained = parts.finetune.train(job)
-    shutil.rmtree(job.scratch)
+    setup = TrainingSetup(
+        model, head, tokenizer, examples, 128, parts.device.resolved(), parts.seed, folder / "scratch"
+    )
+    trained = parts.finetune.train(setup)
+    shutil.rmtree(setup.scratch)
     return trained
 
 

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 from effcomp.core.store import Store
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.models.heads import Head
 from effcomp.pipeline.compose import Components
 
 
-def new_job(parts: Components, head: Head, folder: Path) -> Job:
+def new_setup(parts: Components, head: Head, folder: Path) -> TrainingSetup:
     """The model with a new head where it has none, and what it is trained on; `folder` is where it will be written."""
     splits, store = parts.task.load(), Store(folder.parent / "store")
     parts.finetune.check_task(splits, head, 64)
-    return Job(
+    return TrainingSetup(
         parts.model.build(head, splits.label_names, parts.seed, store, as_it_is=False),
         head,
         parts.model.tokenizer(store),
@@ -27,4 +27,4 @@ def new_job(parts: Components, head: Head, folder: Path) -> Job:
 def train(parts: Components, head: Head, folder: Path) -> None:
     """Fine-tune as a run does, into a new folder."""
     folder.mkdir()
-    parts.finetune.write(new_job(parts, head, folder), folder)
+    parts.finetune.write(new_setup(parts, head, folder), folder)

@@ -24,7 +24,7 @@ from transformers import PreTrainedTokenizerFast
 
 from effcomp.core import machine, memory
 from effcomp.core.store import Store
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.heads import model_class
 from effcomp.pipeline.compose import build
@@ -55,8 +55,8 @@ def train(model: str, way: str) -> dict[str, Any]:
     blocks = torch.randint(1, config.vocab_size, (BATCH * STEPS, TOKENS)).tolist()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({PAD: 0}, PAD)), pad_token=PAD)
     with tempfile.TemporaryDirectory() as scratch:
-        job = Job(network, HEAD, tokenizer, Examples((), ()), TOKENS, device, 0, Path(scratch))
-        _, curve = finetune.train_on(job, [{"input_ids": block, "labels": block} for block in blocks], None)
+        setup = TrainingSetup(network, HEAD, tokenizer, Examples((), ()), TOKENS, device, 0, Path(scratch))
+        _, curve = finetune.train_on(setup, [{"input_ids": block, "labels": block} for block in blocks], None)
     first, last = (next(row["seconds"] for row in curve if row["step"] == step) for step in (FIRST, STEPS))
     return {
         "model": model,

@@ -26,8 +26,8 @@ TrainingRow = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Job:
-    """A training: the model, the examples, the device."""
+class TrainingSetup:
+    """Model, examples and device of a training, or of a pruning that it may follow."""
 
     model: "PreTrainedModel"
     head: Head
@@ -56,7 +56,7 @@ class Finetune(Component):
     bytes_per_parameter: ClassVar[float] = 4
     """Bytes on the GPU that training needs at least, per parameter of the model."""
     keeps_zeros: ClassVar[bool] = True
-    """True for a method that keeps the zeros of Job.masks."""
+    """True for a method that keeps the zeros of TrainingSetup.masks."""
 
     def check(self) -> None:
         """Raise UserError when something that the training needs is missing; takes no time."""
@@ -96,8 +96,8 @@ class Finetune(Component):
         """Raise UserError when it cannot train a language model that reads these tokens."""
 
     @abstractmethod
-    def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
-        """Train job.model; return it, and the training curve: a dict of step, loss, ... a row."""
+    def train(self, setup: TrainingSetup) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
+        """Train setup.model; return it, and the training curve: a dict of step, loss, ... a row."""
 
     @abstractmethod
     def examples_used(self, examples: Examples) -> int:
@@ -107,10 +107,10 @@ class Finetune(Component):
     def precision_on(self, device: Device) -> str:
         """Return the dtype of the matrix products in training on this device (resolved)."""
 
-    def write(self, job: Job, folder: Path) -> None:
+    def write(self, setup: TrainingSetup, folder: Path) -> None:
         """Train, and write the checkpoint: model, tokenizer, and the training curve."""
-        model, curve = self.train(job)
-        write_checkpoint(model, job.tokenizer, curve, folder)
+        model, curve = self.train(setup)
+        write_checkpoint(model, setup.tokenizer, curve, folder)
 
 
 class NoFinetune(Finetune):
@@ -135,8 +135,8 @@ class NoFinetune(Finetune):
     def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
         return
 
-    def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
-        return job.model, []
+    def train(self, setup: TrainingSetup) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
+        return setup.model, []
 
     def examples_used(self, examples: Examples) -> int:
         return 0

@@ -10,7 +10,7 @@ from effcomp.core.device import Device
 from effcomp.core.errors import UserError
 from effcomp.core.progress import Progress
 from effcomp.core.store import folder_sha256
-from effcomp.finetune.base import Job, TrainingRow
+from effcomp.finetune.base import TrainingRow, TrainingSetup
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import check_another, labels_order, load_checkpoint
 from effcomp.models.folder import check_folder, check_weights
@@ -111,40 +111,40 @@ class DistillFinetune(FullFinetune):
             return key
         return {**key, "fields": {**key["fields"], "teacher": folder_sha256(self.teacher)}}
 
-    def rows(self, job: Job, examples: Examples) -> list[TrainingRow]:
-        rows = super().rows(job, examples)
-        if self.teacher is not None and job.head == "sequence_classification":
-            teacher, tokenizer = self.load(job)
-            labels = tuple(job.model.config.id2label[i] for i in range(job.model.config.num_labels))
+    def rows(self, setup: TrainingSetup, examples: Examples) -> list[TrainingRow]:
+        rows = super().rows(setup, examples)
+        if self.teacher is not None and setup.head == "sequence_classification":
+            teacher, tokenizer = self.load(setup)
+            labels = tuple(setup.model.config.id2label[i] for i in range(setup.model.config.num_labels))
             order = labels_order(teacher.config, labels, f"finetune.teacher={self.teacher}: its labels", WAY_ON)
-            wanted = classify(teacher, encode(examples, tokenizer, job.max_length), job.device)[:, order].tolist()
+            wanted = classify(teacher, encode(examples, tokenizer, setup.max_length), setup.device)[:, order].tolist()
             for row, logits in zip(rows, wanted, strict=True):
                 row["teacher_logits"] = logits
         return rows
 
-    def trainer(self, job: Job, **settings: Any) -> "Trainer":
+    def trainer(self, setup: TrainingSetup, **settings: Any) -> "Trainer":
         from effcomp.finetune.trainer import DistillationTrainer
 
         if self.teacher is None:
-            return super().trainer(job, **settings)
+            return super().trainer(setup, **settings)
         teacher = None
-        if job.head == "sequence_classification":
+        if setup.head == "sequence_classification":
             settings["args"].label_names = ["labels", "teacher_logits"]
-        if job.head != "sequence_classification" or self.hidden_loss > 0:
-            teacher, _ = self.load(job)
+        if setup.head != "sequence_classification" or self.hidden_loss > 0:
+            teacher, _ = self.load(setup)
         return DistillationTrainer(
             teacher=teacher,
             temperature=self.temperature,
             share=self.teacher_share,
             hidden_loss=self.hidden_loss,
-            causal=job.head == "causal_lm",
+            causal=setup.head == "causal_lm",
             **settings,
         )
 
-    def load(self, job: Job) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
+    def load(self, setup: TrainingSetup) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
         """Load the teacher and its tokenizer."""
         assert self.teacher is not None, "check() refuses it"
-        teacher, tokenizer = load_checkpoint(self.teacher, job.head)
+        teacher, tokenizer = load_checkpoint(self.teacher, setup.head)
         assert tokenizer is not None, "check() refuses it"
         return teacher, tokenizer
 

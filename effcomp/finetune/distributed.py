@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from effcomp.core.component import foreign_modules
 from effcomp.core.errors import UserError
 from effcomp.core.process import ProcessFailed, python_path
-from effcomp.finetune.base import Finetune, Job, TrainingRow, read_curve, write_checkpoint
+from effcomp.finetune.base import Finetune, TrainingRow, TrainingSetup, read_curve, write_checkpoint
 from effcomp.models.base import load_checkpoint
 
 if TYPE_CHECKING:
@@ -25,13 +25,17 @@ log = logging.getLogger(__name__)
 
 START, TRAINED = "start", "trained"
 """Folders of the model before and after training."""
-JOB_FILE = "job.json"
+SETUP_FILE = "setup.json"
 MASKS_FILE = "masks.safetensors"
 FAILURE_FILE = "failure.json"
 
 
 def train_in_processes(
-    finetune: Finetune, processes: int, job: Job, rows: list[TrainingRow], held_back: list[TrainingRow] | None
+    finetune: Finetune,
+    processes: int,
+    setup: TrainingSetup,
+    rows: list[TrainingRow],
+    held_back: list[TrainingRow] | None,
 ) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
     """Return the result of `finetune.train_on`, called in this many processes at once.
 
@@ -40,22 +44,22 @@ def train_in_processes(
     """
     from safetensors.torch import save_file
 
-    folder = job.scratch / "processes"
+    folder = setup.scratch / "processes"
     shutil.rmtree(folder, ignore_errors=True)  # of an interrupted try
-    write_checkpoint(job.model, job.tokenizer, [], folder / START)
-    save_file(job.masks, folder / MASKS_FILE)
+    write_checkpoint(setup.model, setup.tokenizer, [], folder / START)
+    save_file(setup.masks, folder / MASKS_FILE)
     described = {
         "modules": foreign_modules(finetune),
         "finetune": finetune.spec(),
-        "device": job.device.spec(),
-        "head": job.head,
-        "max_length": job.max_length,
-        "seed": job.seed,
-        "scratch": str(job.scratch),
+        "device": setup.device.spec(),
+        "head": setup.head,
+        "max_length": setup.max_length,
+        "seed": setup.seed,
+        "scratch": str(setup.scratch),
         "rows": rows,
         "held_back": held_back,
     }
-    (folder / JOB_FILE).write_text(json.dumps(described))
+    (folder / SETUP_FILE).write_text(json.dumps(described))
 
     log.info("training in %d processes", processes)
     threads = max(1, len(os.sched_getaffinity(0)) // processes)
@@ -77,4 +81,4 @@ def train_in_processes(
         raise ProcessFailed(f"rank {failure['rank']} of {processes} failed: {words}")
     if code != 0:
         raise ProcessFailed(f"torchrun's agent, which had started {processes} processes, ended with exit code {code}")
-    return load_checkpoint(folder / TRAINED, job.head)[0], read_curve(folder / TRAINED)
+    return load_checkpoint(folder / TRAINED, setup.head)[0], read_curve(folder / TRAINED)

@@ -10,7 +10,7 @@ from pydantic import Field
 from effcomp.core.device import Device, cuda_count
 from effcomp.core.errors import UserError
 from effcomp.core.machine import multiplies
-from effcomp.finetune.base import Finetune, Job, TrainingRow
+from effcomp.finetune.base import Finetune, TrainingRow, TrainingSetup
 from effcomp.finetune.distributed import train_in_processes
 from effcomp.models.heads import Head
 from effcomp.tasks.base import Examples, Splits, at_least_one, stratified_split, subset
@@ -111,31 +111,31 @@ class FullFinetune(Finetune):
         """Return the plain model inside `adapt`'s, with what was learned in its weights."""
         return model
 
-    def rows(self, job: Job, examples: Examples) -> list[TrainingRow]:
+    def rows(self, setup: TrainingSetup, examples: Examples) -> list[TrainingRow]:
         """Return the Trainer's data set of these examples."""
-        return training_rows(job, examples)
+        return training_rows(setup, examples)
 
-    def trainer(self, job: Job, **settings: Any) -> "Trainer":
+    def trainer(self, setup: TrainingSetup, **settings: Any) -> "Trainer":
         """Return the Trainer with these settings."""
         from effcomp.finetune.trainer import GroupedTrainer
 
-        return GroupedTrainer(causal=job.head == "causal_lm", **settings)
+        return GroupedTrainer(causal=setup.head == "causal_lm", **settings)
 
-    def train(self, job: Job) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
-        examples, held_back = subset(job.examples, self.train_samples, job.seed), None
+    def train(self, setup: TrainingSetup) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
+        examples, held_back = subset(setup.examples, self.train_samples, setup.seed), None
         if self.patience is not None:
             count = self.held_back(len(examples))
             source = f"finetune.validation_share={self.validation_share}: the training part"
-            examples, held_back = stratified_split(examples, count, job.seed, source)
-        rows = self.rows(job, examples)
+            examples, held_back = stratified_split(examples, count, setup.seed, source)
+        rows = self.rows(setup, examples)
         self.check_patience(len(rows))
-        held_back_rows = self.rows(job, held_back) if held_back is not None else None
+        held_back_rows = self.rows(setup, held_back) if held_back is not None else None
         if self.processes > 1:
-            return train_in_processes(self, self.processes, job, rows, held_back_rows)
-        return self.train_on(job, rows, held_back_rows)
+            return train_in_processes(self, self.processes, setup, rows, held_back_rows)
+        return self.train_on(setup, rows, held_back_rows)
 
     def train_on(
-        self, job: Job, rows: list[TrainingRow], held_back: list[TrainingRow] | None
+        self, setup: TrainingSetup, rows: list[TrainingRow], held_back: list[TrainingRow] | None
     ) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
         """Train with batches of similar length, each padded to its own longest text.
 
@@ -151,16 +151,16 @@ class FullFinetune(Finetune):
         from effcomp.finetune.trainer import KeepZeros
 
         arguments = TrainingArguments(
-            output_dir=str(job.scratch),
+            output_dir=str(setup.scratch),
             num_train_epochs=self.epochs,
             per_device_train_batch_size=self.batch_size // self.processes,
             per_device_eval_batch_size=self.batch_size // self.processes,
             learning_rate=self.learning_rate,
             warmup_steps=self.warmup_ratio,
             weight_decay=self.weight_decay,
-            bf16=self.precision_on(job.device) == "bf16",
-            use_cpu=job.device.kind == "cpu",
-            seed=job.seed,
+            bf16=self.precision_on(setup.device) == "bf16",
+            use_cpu=setup.device.kind == "cpu",
+            seed=setup.seed,
             logging_steps=10,
             logging_first_step=True,
             logging_nan_inf_filter=False,
@@ -175,29 +175,29 @@ class FullFinetune(Finetune):
             gradient_accumulation_steps=self.gradient_accumulation,
             gradient_checkpointing=self.gradient_checkpointing,
             report_to="none",
-            dataloader_pin_memory=job.device.kind == "cuda",
+            dataloader_pin_memory=setup.device.kind == "cuda",
             ddp_find_unused_parameters=False,
             log_level_replica="error",
         )
         use_one_gpu(arguments)
-        set_seed(job.seed)  # of adapters
-        model = self.adapt(job.model, job.head, str(arguments.device))
-        masks = {name: model.get_parameter(name).detach() != 0 for name in job.masks}  # adapt may transpose weights
+        set_seed(setup.seed)  # of adapters
+        model = self.adapt(setup.model, setup.head, str(arguments.device))
+        masks = {name: model.get_parameter(name).detach() != 0 for name in setup.masks}  # adapt may transpose weights
         trainer = self.trainer(
-            job,
+            setup,
             model=model,
             args=arguments,
             rows=rows,
             eval_dataset=held_back,
-            data_collator=collator(job),
+            data_collator=collator(setup),
             callbacks=[
                 *([EarlyStoppingCallback(self.patience)] if self.patience is not None else []),
                 *([KeepZeros(masks)] if masks else []),
-                *job.callbacks,
+                *setup.callbacks,
             ],
         )
-        set_seed(job.seed + arguments.process_index)  # of what each process draws: dropout, masks
-        trainer.train(resume_from_checkpoint=last_checkpoint(job.scratch))
+        set_seed(setup.seed + arguments.process_index)  # of what each process draws: dropout, masks
+        trainer.train(resume_from_checkpoint=last_checkpoint(setup.scratch))
         curve = [row for row in trainer.state.log_history if "loss" in row or "eval_loss" in row]
         # accelerate had wrapped its forward; it may be trained again, in another type.
         trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
@@ -216,30 +216,30 @@ def last_checkpoint(scratch: Path) -> str | None:
     return str(newest)
 
 
-def the_tokenizer(job: Job) -> "PreTrainedTokenizerBase":
-    assert job.tokenizer is not None, "an architecture alone is not trained"
-    return job.tokenizer
+def the_tokenizer(setup: TrainingSetup) -> "PreTrainedTokenizerBase":
+    assert setup.tokenizer is not None, "an architecture alone is not trained"
+    return setup.tokenizer
 
 
-def training_rows(job: Job, examples: Examples) -> list[TrainingRow]:
+def training_rows(setup: TrainingSetup, examples: Examples) -> list[TrainingRow]:
     """Return the Trainer's data set: a row for each example, or for each block of the documents."""
-    tokenizer = the_tokenizer(job)
-    if job.head == "sequence_classification":
+    tokenizer = the_tokenizer(setup)
+    if setup.head == "sequence_classification":
         encoded = tokenizer(
-            list(examples.texts), list(examples.pairs) or None, truncation=True, max_length=job.max_length
+            list(examples.texts), list(examples.pairs) or None, truncation=True, max_length=setup.max_length
         )
         columns = at_least_one({name: encoded[name] for name in tokenizer.model_input_names}, tokenizer)
         return [
             {**{name: rows[i] for name, rows in columns.items()}, "labels": label}
             for i, label in enumerate(examples.labels)
         ]
-    packed = blocks(examples, tokenizer, job.max_length, job.head)
-    if job.head == "masked_lm":
+    packed = blocks(examples, tokenizer, setup.max_length, setup.head)
+    if setup.head == "masked_lm":
         return [{"input_ids": block} for block in packed]
     return [{"input_ids": block, "labels": block} for block in packed]
 
 
-def collator(job: Job) -> Any:
+def collator(setup: TrainingSetup) -> Any:
     """Return the function that makes a batch of such rows; a masked model's draws new masks at each epoch."""
     from transformers import DataCollatorForLanguageModeling, DataCollatorForSeq2Seq, DataCollatorWithPadding
 
@@ -248,4 +248,4 @@ def collator(job: Job) -> Any:
         "masked_lm": DataCollatorForLanguageModeling,
         "causal_lm": DataCollatorForSeq2Seq,
     }
-    return makers[job.head](the_tokenizer(job))
+    return makers[setup.head](the_tokenizer(setup))

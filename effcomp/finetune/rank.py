@@ -14,8 +14,8 @@ from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from effcomp.core.component import from_spec
 from effcomp.core.device import Device
-from effcomp.finetune.base import Job, write_checkpoint
-from effcomp.finetune.distributed import JOB_FILE, MASKS_FILE, START, TRAINED
+from effcomp.finetune.base import TrainingSetup, write_checkpoint
+from effcomp.finetune.distributed import MASKS_FILE, SETUP_FILE, START, TRAINED
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import load_checkpoint
 from effcomp.tasks.base import Examples
@@ -42,12 +42,12 @@ def end_with_parent() -> None:
 def train(folder: Path, first: bool) -> None:
     """Take part in the training that `distributed.train_in_processes` described; the first process writes the
     checkpoint."""
-    given = json.loads((folder / JOB_FILE).read_text())
+    given = json.loads((folder / SETUP_FILE).read_text())
     for module in given["modules"]:
         import_module(module)
     finetune = from_spec(given["finetune"], FullFinetune)
     model, tokenizer = load_checkpoint(folder / START, given["head"])
-    job = Job(
+    setup = TrainingSetup(
         model,
         given["head"],
         tokenizer,
@@ -58,7 +58,7 @@ def train(folder: Path, first: bool) -> None:
         Path(given["scratch"]),
         load_file(folder / MASKS_FILE),
     )
-    trained, curve = finetune.train_on(job, given["rows"], given["held_back"])
+    trained, curve = finetune.train_on(setup, given["rows"], given["held_back"])
     if first:
         write_checkpoint(trained, tokenizer, curve, folder / TRAINED)
     torch.distributed.destroy_process_group()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from effcomp.core import device_lock, memory
 from effcomp.core.code_key import code_key
 from effcomp.core.store import Entry, scratch_folder
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.models.base import load_checkpoint
 from effcomp.pipeline.layer_costs import target_costs
 from effcomp.prune.base import PruneAndRecover
@@ -49,7 +49,7 @@ def checkpoint(run: "Run") -> Entry:
     def build(folder: Path) -> None:
         if finetune.trains:
             log.info("fine-tuning %s on %s (%s, %s)", model_called(parts.config), task.name, finetune.name, precision)
-        job = Job(
+        setup = TrainingSetup(
             model.build(run.head, run.splits.label_names, seed, run.store, as_it_is=not finetune.trains),
             run.head,
             model.tokenizer(run.store),
@@ -62,7 +62,7 @@ def checkpoint(run: "Run") -> Entry:
         with device_lock.shared(run.device):
             memory.reset_gpu_peak(run.device)
             start = time.perf_counter()
-            finetune.write(job, folder)
+            finetune.write(setup, folder)
             seconds = time.perf_counter() - start
         shutil.rmtree(scratch, ignore_errors=True)
         peak_gpu_bytes = memory.gpu_peak_bytes(run.device) if finetune.trains else None
@@ -99,9 +99,11 @@ def pruned(run: "Run", trained: Entry) -> Entry:
         log.info("pruning: %s, then recovery: %s", prune.name, prune.recovery.name)
         model, tokenizer = load_checkpoint(trained.path, run.head)
         max_length = run.components.task.max_length
-        job = Job(model, run.head, tokenizer, run.splits.train, max_length, run.device, seed, scratch, costs=costs)
+        setup = TrainingSetup(
+            model, run.head, tokenizer, run.splits.train, max_length, run.device, seed, scratch, costs=costs
+        )
         with device_lock.shared(run.device):
-            seconds = prune.write(job, trained.path, folder)
+            seconds = prune.write(setup, trained.path, folder)
         shutil.rmtree(scratch, ignore_errors=True)
         (folder / TIMING_FILE).write_text(json.dumps({"seconds": round(seconds, 3)}))
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from effcomp.core.component import Component
 from effcomp.core.device import Device
 from effcomp.core.errors import Skipped, UserError
-from effcomp.finetune.base import Finetune, Job, TrainingCurve, write_checkpoint
+from effcomp.finetune.base import Finetune, TrainingCurve, TrainingSetup, write_checkpoint
 from effcomp.models.base import Model
 from effcomp.models.blocks import ARCHITECTURES
 from effcomp.models.costs import Costs
@@ -147,28 +147,28 @@ class PruneAndRecover(Prune):
         return self.recovery.precision_on(device)
 
     @abstractmethod
-    def prune(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
-        """Prune job.model and recover it.
+    def prune(self, setup: TrainingSetup, dense: Path) -> tuple[TrainingSetup, TrainingCurve, float]:
+        """Prune setup.model and recover it.
 
         Args:
             dense: folder of the model before pruning, the teacher of a distilling recovery.
 
         Returns:
-            The job with the pruned model and its tokenizer, the training curve, and the time of the recovery in
+            The setup of the pruned model and its tokenizer, the training curve, and the time of the recovery in
             seconds.
         """
 
-    def recover(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
-        """Train job.model, where there is a recovery; return as `prune` does."""
+    def recover(self, setup: TrainingSetup, dense: Path) -> tuple[TrainingSetup, TrainingCurve, float]:
+        """Train setup.model, where there is a recovery; return as `prune` does."""
         if not self.recovery.trains:
-            return job, [], 0.0
+            return setup, [], 0.0
         start = time.perf_counter()
-        model, curve = self.recovery.taught_by(dense).train(job)
-        return replace(job, model=model), curve, time.perf_counter() - start
+        model, curve = self.recovery.taught_by(dense).train(setup)
+        return replace(setup, model=model), curve, time.perf_counter() - start
 
-    def write(self, job: Job, dense: Path, folder: Path) -> float:
+    def write(self, setup: TrainingSetup, dense: Path, folder: Path) -> float:
         """Write the pruned checkpoint; return the time of the recovery in seconds (`prune`)."""
-        pruned, curve, seconds = self.prune(job, dense)
+        pruned, curve, seconds = self.prune(setup, dense)
         with as_recovery():
             write_checkpoint(pruned.model, pruned.tokenizer, curve, folder)
         return seconds
@@ -183,8 +183,8 @@ class Pruner(PruneAndRecover):
         return [1.0]
 
     @abstractmethod
-    def apply(self, job: Job, ratio: float) -> None:
-        """Remove weights from job.model, in place, until this share of them is removed."""
+    def apply(self, setup: TrainingSetup, ratio: float) -> None:
+        """Remove weights from setup.model, in place, until this share of them is removed."""
 
     @abstractmethod
     def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
@@ -192,15 +192,15 @@ class Pruner(PruneAndRecover):
         are.
         """
 
-    def prune(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
+    def prune(self, setup: TrainingSetup, dense: Path) -> tuple[TrainingSetup, TrainingCurve, float]:
         curve, seconds = TrainingCurve(), 0.0
         for number, ratio in enumerate(self.ratios, start=1):
-            step = replace(job, scratch=job.scratch / str(number))
+            step = replace(setup, scratch=setup.scratch / str(number))
             self.apply(step, ratio)
             recovered, rows, took = self.recover(replace(step, masks=self.masks(step.model)), dense)
-            job, seconds = replace(job, model=recovered.model), seconds + took
+            setup, seconds = replace(setup, model=recovered.model), seconds + took
             curve = joined(curve, [{**row, "prune_step": number} for row in rows])
-        return job, curve, seconds
+        return setup, curve, seconds
 
 
 class GradualPruner(Pruner):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from effcomp.finetune.base import Job, TrainingCurve
+from effcomp.finetune.base import TrainingCurve, TrainingSetup
 from effcomp.models.blocks import counts
 from effcomp.prune.base import Pruner
 from effcomp.prune.target import TargetPruner, shrink_to
@@ -35,22 +35,23 @@ class Budget(TargetPruner, Pruner):
         """Return the share of what is still to leave that leaves in each step."""
         return [1 - (1 - 1 / (self.steps - i)) ** 3 for i in range(self.steps)]
 
-    def prune(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
-        limit = self.limit(self.costs(job).total(counts(job.model.config)))  # a share is of the model before all steps
+    def prune(self, setup: TrainingSetup, dense: Path) -> tuple[TrainingSetup, TrainingCurve, float]:
+        present = self.costs(setup).total(counts(setup.model.config))
+        limit = self.limit(present)  # a share is of the model before all steps
         absolute = self.target if self.quantity == "speedup" else f"{self.quantity}:{limit}"
-        return super(Budget, self.model_copy(update={"target": absolute})).prune(job, dense)
+        return super(Budget, self.model_copy(update={"target": absolute})).prune(setup, dense)
 
-    def apply(self, job: Job, ratio: float) -> None:
+    def apply(self, setup: TrainingSetup, ratio: float) -> None:
         from effcomp.prune.harm import loss_changes
         from effcomp.prune.importance import taylor
         from effcomp.prune.knapsack import best_shapes, changes
 
-        costs, importance = self.costs(job), taylor(job, self.samples)
-        present = costs.total(counts(job.model.config))
+        costs, importance = self.costs(setup), taylor(setup, self.samples)
+        present = costs.total(counts(setup.model.config))
         limit = present - ratio * max(0.0, present - self.limit(present))
-        whole = loss_changes(job, self.samples)
+        whole = loss_changes(setup, self.samples)
         layers = [changes(*one, costs.block) for one in zip(importance, whole, strict=True)]
-        shrink_to(job.model, best_shapes(layers, costs, limit), importance)
+        shrink_to(setup.model, best_shapes(layers, costs, limit), importance)
 
     def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
         return {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from effcomp.core.errors import UserError
-from effcomp.finetune.base import Job, TrainingCurve
+from effcomp.finetune.base import TrainingCurve, TrainingSetup
 from effcomp.finetune.distill import DistillFinetune
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import Model
@@ -46,24 +46,24 @@ class Cofi(TargetPruner):
         if self.recovery.processes > 1:
             raise UserError(f"prune.recovery.processes={self.recovery.processes}: masks are learned by one; give 1")
 
-    def prune(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
+    def prune(self, setup: TrainingSetup, dense: Path) -> tuple[TrainingSetup, TrainingCurve, float]:
         from effcomp.prune.gates import Gates, LearnMasks
         from effcomp.prune.knapsack import best_shapes
 
-        costs, start = self.costs(job), time.perf_counter()
-        limit, gates = self.limit(costs.total(counts(job.model.config))), Gates(job.model)
+        costs, start = self.costs(setup), time.perf_counter()
+        limit, gates = self.limit(costs.total(counts(setup.model.config))), Gates(setup.model)
         masks = LearnMasks(gates, costs, limit, self.mask_learning_rate)
         settings = {"epochs": self.mask_epochs, "patience": None}
         learning = self.recovery.taught_by(dense).model_copy(update=settings)
-        with gates.inside(job.model):
+        with gates.inside(setup.model):
             model, curve = learning.train(
-                replace(job, scratch=job.scratch / "masks", callbacks=(*job.callbacks, masks))
+                replace(setup, scratch=setup.scratch / "masks", callbacks=(*setup.callbacks, masks))
             )
         importance = gates.importance()
         shapes = best_shapes([left_open(heads, neurons, costs.block) for heads, neurons in importance], costs, limit)
         shrink_to(model, shapes, importance)
         learned = time.perf_counter() - start
-        pruned, rows, took = self.recover(replace(job, model=model, scratch=job.scratch / "recovery"), dense)
+        pruned, rows, took = self.recover(replace(setup, model=model, scratch=setup.scratch / "recovery"), dense)
         steps = [[{**row, "prune_step": step} for row in one] for step, one in ((1, curve), (2, rows))]
         return pruned, joined(*steps), learned + took
 

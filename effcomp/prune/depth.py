@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from effcomp.core.errors import UserError
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.models.base import Model
 from effcomp.prune.base import Pruner
 
@@ -40,14 +40,14 @@ class Depth(Pruner):
                 f"{share:.2f} for one of them, or more, and leave at least one"
             )
 
-    def apply(self, job: Job, ratio: float) -> None:
+    def apply(self, setup: TrainingSetup, ratio: float) -> None:
         from effcomp.models.depth import keep_layers  # heavy libraries: imported where the work begins
         from effcomp.prune.harm import least_influence, least_loss
 
-        layers = job.model.config.num_hidden_layers
+        layers = setup.model.config.num_hidden_layers
         chosen = least_loss if self.importance == "loss" else least_influence
-        gone = chosen(job, self.samples, removed(layers, self.ratio))
-        keep_layers(job.model, [index for index in range(layers) if index not in gone])
+        gone = chosen(setup, self.samples, removed(layers, self.ratio))
+        keep_layers(setup.model, [index for index in range(layers) if index not in gone])
 
     def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
         return {}

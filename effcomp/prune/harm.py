@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, set_seed
 from transformers.tokenization_utils_base import BatchEncoding
 
 from effcomp.core.batches import IGNORED
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.finetune.full import collator, training_rows
 from effcomp.models.depth import layers_of, set_layers
 from effcomp.tasks.base import subset
@@ -18,13 +18,13 @@ from effcomp.tasks.base import subset
 BATCH = 16
 
 
-def least_influence(job: Job, samples: int, count: int) -> list[int]:
+def least_influence(setup: TrainingSetup, samples: int, count: int) -> list[int]:
     """Return the indices of `count` layers that change their input least, in order.
 
     The block influence of a layer is 1 - cos(input, output), the mean over real tokens (Men et al. 2024, "ShortGPT:
     Layers in Large Language Models are More Redundant Than You Expect", section 3.1). It needs one pass, and no labels.
     """
-    model, batches = ready(job, samples)
+    model, batches = ready(setup, samples)
     influence = torch.zeros(len(layers_of(model)), dtype=torch.float64)
     tokens = 0
     with torch.inference_mode(), watched(model) as seen:
@@ -39,11 +39,11 @@ def least_influence(job: Job, samples: int, count: int) -> list[int]:
     return sorted((influence / tokens).argsort()[:count].tolist())
 
 
-def least_loss(job: Job, samples: int, count: int) -> list[int]:
+def least_loss(setup: TrainingSetup, samples: int, count: int) -> list[int]:
     """Return the indices of `count` layers, in order, chosen one at a time: the layer whose removal gives the lowest
     loss (Kim et al. 2024, "Shortened LLaMA: A Simple Depth Pruning for Large Language Models", section 2.2,
     with the loss in place of the perplexity)."""
-    model, batches = ready(job, samples)
+    model, batches = ready(setup, samples)
     layers, left = list(layers_of(model)), list(range(len(layers_of(model))))
     with torch.inference_mode():
         for _ in range(count):
@@ -57,14 +57,14 @@ def least_loss(job: Job, samples: int, count: int) -> list[int]:
     return [index for index in range(len(layers)) if index not in left]
 
 
-def loss_changes(job: Job, samples: int) -> list[float]:
+def loss_changes(setup: TrainingSetup, samples: int) -> list[float]:
     """Return for each layer the mean over examples of the absolute change of the loss without it."""
-    model, batches = ready(job, samples)
+    model, batches = ready(setup, samples)
     layers = list(layers_of(model))
 
     def losses(left: list[nn.Module]) -> Tensor:
         set_layers(model, left)
-        return torch.cat([example_losses(model, batch, causal=job.head == "causal_lm") for batch in batches])
+        return torch.cat([example_losses(model, batch, causal=setup.head == "causal_lm") for batch in batches])
 
     with torch.inference_mode():
         full = losses(layers)
@@ -87,16 +87,16 @@ def example_losses(model: PreTrainedModel, batch: BatchEncoding, *, causal: bool
     return found
 
 
-def ready(job: Job, samples: int) -> tuple[PreTrainedModel, list[BatchEncoding]]:
+def ready(setup: TrainingSetup, samples: int) -> tuple[PreTrainedModel, list[BatchEncoding]]:
     """Return the model on its device, in eval mode, and batches of training examples with their labels.
 
     Args:
         samples: maximum number of examples, drawn with the run's seed, or of blocks of documents.
     """
-    rows = training_rows(job, subset(job.examples, min(samples, len(job.examples)), job.seed))[:samples]
-    collate, model = collator(job), job.model.to(job.device.torch_name).eval()
+    rows = training_rows(setup, subset(setup.examples, min(samples, len(setup.examples)), setup.seed))[:samples]
+    collate, model = collator(setup), setup.model.to(setup.device.torch_name).eval()
     model.config.use_cache = False
-    set_seed(job.seed)  # a masked language model's masks
+    set_seed(setup.seed)  # a masked language model's masks
     batches = [collate(rows[start : start + BATCH]).to(model.device) for start in range(0, len(rows), BATCH)]
     return model, batches
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, set_seed
 
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.finetune.full import collator, training_rows
 from effcomp.models.blocks import counts, parts
 from effcomp.models.linear import matrix
@@ -35,7 +35,7 @@ def magnitude(model: PreTrainedModel) -> Importance:
     return found
 
 
-def taylor(job: Job, samples: int) -> Importance:
+def taylor(setup: TrainingSetup, samples: int) -> Importance:
     """Estimate the change of an example's loss without a unit, to first order:
 
         mean over examples | sum over tokens and the unit's channels of x * dL/dx |
@@ -47,10 +47,10 @@ def taylor(job: Job, samples: int) -> Importance:
     Args:
         samples: number of training examples, drawn with the run's seed, or of blocks of documents.
     """
-    examples = subset(job.examples, min(samples, len(job.examples)), job.seed)
-    rows, collate = training_rows(job, examples)[:samples], collator(job)
-    model = job.model.to(job.device.torch_name).eval().requires_grad_(True)  # adapters had left the weights frozen
-    set_seed(job.seed)  # a masked language model's masks
+    examples = subset(setup.examples, min(samples, len(setup.examples)), setup.seed)
+    rows, collate = training_rows(setup, examples)[:samples], collator(setup)
+    model = setup.model.to(setup.device.torch_name).eval().requires_grad_(True)  # adapters had left the weights frozen
+    set_seed(setup.seed)  # a masked language model's masks
     shape = counts(model.config)
     found = [[torch.zeros(total) for total in totals] for totals in shape]
     with readings(model) as read:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.finetune.full import training_rows
 from effcomp.models.walk import Walk, by_block, watched
 from effcomp.prune.sparse import matrices
@@ -19,13 +19,13 @@ Norms = dict[str, Tensor]
 """L2 norm of each input of a matrix over all tokens, (inputs,) float32, by the name of its layer."""
 
 
-def single_batches(job: Job, samples: int) -> list[Batch]:
+def single_batches(setup: TrainingSetup, samples: int) -> list[Batch]:
     """Return training examples, each a batch of one without its labels.
 
     Args:
         samples: maximum number of examples, drawn with the run's seed, or of blocks of documents.
     """
-    rows = training_rows(job, subset(job.examples, min(samples, len(job.examples)), job.seed))[:samples]
+    rows = training_rows(setup, subset(setup.examples, min(samples, len(setup.examples)), setup.seed))[:samples]
     return [{name: np.array([ids], dtype=np.int64) for name, ids in row.items() if name != "labels"} for row in rows]
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.models.linear import matrix, same_scale
 from effcomp.prune.sparse import SparsePruner, matrices
 
@@ -19,8 +19,8 @@ class SemiStructured24(SparsePruner):
 
     id: ClassVar[str] = "prune/semi_structured_2_4"
 
-    def apply(self, job: Job, ratio: float) -> None:
-        for layer in matrices(job.model).values():
+    def apply(self, setup: TrainingSetup, ratio: float) -> None:
+        for layer in matrices(setup.model).values():
             with same_scale(layer):
                 zero_two_of_four(matrix(layer), matrix(layer).abs())
 

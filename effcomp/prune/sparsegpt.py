@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.core.errors import UserError
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.models.linear import matrix, same_scale
 from effcomp.prune.semi_structured import GROUP, lowest_two_of_four
 from effcomp.prune.sparse import CalibratedPruner, matrices
@@ -27,13 +27,13 @@ class SparseGPT(CalibratedPruner):
 
     id: ClassVar[str] = "prune/sparsegpt"
 
-    def apply(self, job: Job, ratio: float) -> None:
+    def apply(self, setup: TrainingSetup, ratio: float) -> None:
         from effcomp.models.moments import not_finite, summed  # heavy libraries: imported where the work begins
         from effcomp.models.walk import Walk, by_block
         from effcomp.prune.input_norms import single_batches
 
-        layers = matrices(job.model)
-        walk = Walk(job.model.to("cpu").eval(), single_batches(job, self.samples))
+        layers = matrices(setup.model)
+        walk = Walk(setup.model.to("cpu").eval(), single_batches(setup, self.samples))
         for moments in by_block(walk, layers, summed):
             if (broken := not_finite(moments)) is not None:
                 reason = f"{broken}: its inputs hold NaN or infinity on the training examples"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 
 from effcomp.core.errors import Skipped, UserError
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.models.base import Model
 from effcomp.models.blocks import dense_counts, shrink
 from effcomp.models.costs import block_of
@@ -57,18 +57,18 @@ class Structured(GradualPruner):
                 f"{heads[0]} {kind}; the largest ratio possible is {largest}"
             )
 
-    def apply(self, job: Job, ratio: float) -> None:
+    def apply(self, setup: TrainingSetup, ratio: float) -> None:
         # Their libraries are heavy: imported where the work begins.
         from effcomp.prune.importance import magnitude, taylor
 
-        scores = magnitude(job.model) if self.importance == "magnitude" else taylor(job, self.samples)
-        dense = dense_counts(job.model.config)
+        scores = magnitude(setup.model) if self.importance == "magnitude" else taylor(setup, self.samples)
+        dense = dense_counts(setup.model.config)
         steps = (1, block_of(dense[0][1]))
         heads, neurons = (
             self.chosen([layer[kind] for layer in scores], dense[0][kind], ratio, step)
             for kind, step in enumerate(steps)
         )
-        shrink(job.model, list(zip(heads, neurons, strict=True)))
+        shrink(setup.model, list(zip(heads, neurons, strict=True)))
 
     def chosen(self, scores: "list[Tensor]", total: int, ratio: float, step: int) -> list[list[int]]:
         """Return the kept units of each layer: a multiple of `step`, at least one `step`.

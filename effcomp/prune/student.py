@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import folder_sha256
-from effcomp.finetune.base import Job, TrainingCurve
+from effcomp.finetune.base import TrainingCurve, TrainingSetup
 from effcomp.models.base import Model, check_another, float_config, labels_order, load_checkpoint
 from effcomp.models.folder import check_folder, check_weights
 from effcomp.models.heads import Head
@@ -83,10 +83,10 @@ class Student(PruneAndRecover):
     def tokenizer(self) -> "PreTrainedTokenizerBase":
         return load_tokenizer(self.folder, float_config(self.folder))
 
-    def prune(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
-        model, tokenizer = load_checkpoint(self.folder, job.head)
-        if job.head == "sequence_classification":
-            labels = job.model.config.id2label
+    def prune(self, setup: TrainingSetup, dense: Path) -> tuple[TrainingSetup, TrainingCurve, float]:
+        model, tokenizer = load_checkpoint(self.folder, setup.head)
+        if setup.head == "sequence_classification":
+            labels = setup.model.config.id2label
             self.check_labels(model.config, tuple(labels[i] for i in range(len(labels))))
-            model.config.id2label, model.config.label2id = labels, job.model.config.label2id
-        return self.recover(replace(job, model=model, tokenizer=tokenizer), dense)
+            model.config.id2label, model.config.label2id = labels, setup.model.config.label2id
+        return self.recover(replace(setup, model=model, tokenizer=tokenizer), dense)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 
 from effcomp.core.errors import UserError
 from effcomp.core.private.transformers import architecture
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.models.base import Model
 from effcomp.models.blocks import counts, dense_counts, shaped_class
 from effcomp.models.costs import Costs, block_of, counted
@@ -91,12 +91,12 @@ class TargetPruner(PruneAndRecover):
             return 1 / self.number
         return self.number * total if self.number < 1 and self.quantity != "latency_ms" else self.number
 
-    def costs(self, job: Job) -> Costs:
-        """Return the costs of the shapes that the layers of job.model can have, in the unit of the target."""
+    def costs(self, setup: TrainingSetup) -> Costs:
+        """Return the costs of the shapes that the layers of setup.model can have, in the unit of the target."""
         if self.measures is None:
-            return counted(job.model, self.quantity, block(job.model.config))
-        assert job.costs is not None, "they were measured before the training"
-        return job.costs
+            return counted(setup.model, self.quantity, block(setup.model.config))
+        assert setup.costs is not None, "they were measured before the training"
+        return setup.costs
 
 
 def shrink_to(model: "PreTrainedModel", shapes: "Sequence[Shape | None]", importance: "Importance") -> None:

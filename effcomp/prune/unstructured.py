@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from typing import ClassVar, Literal
 
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.models.linear import same_scale
 from effcomp.prune.base import GradualPruner
 from effcomp.prune.sparse import SparsePruner, matrices
@@ -20,10 +20,10 @@ class L1Unstructured(SparsePruner, GradualPruner):
     scope: Literal["global", "layer"]
     """Rank all weights together, or those of each layer alone."""
 
-    def apply(self, job: Job, ratio: float) -> None:
+    def apply(self, setup: TrainingSetup, ratio: float) -> None:
         from torch.nn.utils import prune
 
-        layers = matrices(job.model).values()
+        layers = matrices(setup.model).values()
         with ExitStack() as scales:
             for layer in layers:
                 scales.enter_context(same_scale(layer))

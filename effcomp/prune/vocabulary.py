@@ -11,7 +11,7 @@ from pydantic import Field
 
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
-from effcomp.finetune.base import Finetune, Job, TrainingCurve
+from effcomp.finetune.base import Finetune, TrainingCurve, TrainingSetup
 from effcomp.finetune.distill import DistillFinetune
 from effcomp.models.base import Model
 from effcomp.models.costs import Costs
@@ -135,17 +135,17 @@ class Vocabulary(PruneAndRecover):
         more = (token for token in general if token not in stay)
         return stay.union(islice(more, -len(stay) % MULTIPLE))
 
-    def prune(self, job: Job, dense: Path) -> tuple[Job, TrainingCurve, float]:
+    def prune(self, setup: TrainingSetup, dense: Path) -> tuple[TrainingSetup, TrainingCurve, float]:
         from effcomp.models.vocabulary import keep_tokens
 
-        after = self.remapped(job.tokenizer, job.examples)
-        assert job.tokenizer is not None and after is not None, "`remapped` refuses it"
-        keep_tokens(job.model, job.tokenizer, after)
-        own = replace(job, tokenizer=after, scratch=job.scratch / "vocabulary")
+        after = self.remapped(setup.tokenizer, setup.examples)
+        assert setup.tokenizer is not None and after is not None, "`remapped` refuses it"
+        keep_tokens(setup.model, setup.tokenizer, after)
+        own = replace(setup, tokenizer=after, scratch=setup.scratch / "vocabulary")
         own, curve, seconds = self.recover(own, dense)
         if not isinstance(self.then, PruneAndRecover):
             return own, curve, seconds
-        then, later, more = self.then.prune(replace(own, scratch=job.scratch), dense)
+        then, later, more = self.then.prune(replace(own, scratch=setup.scratch), dense)
         return then, joined(curve, later), seconds + more
 
 

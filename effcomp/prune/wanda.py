@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.models.linear import matrix, same_scale
 from effcomp.prune.semi_structured import zero_two_of_four
 from effcomp.prune.sparse import CalibratedPruner, matrices
@@ -20,11 +20,11 @@ class Wanda(CalibratedPruner):
 
     id: ClassVar[str] = "prune/wanda"
 
-    def apply(self, job: Job, ratio: float) -> None:
+    def apply(self, setup: TrainingSetup, ratio: float) -> None:
         from effcomp.prune.input_norms import norms_by_block, single_batches
 
-        layers = matrices(job.model)
-        for norms in norms_by_block(job.model.to("cpu").eval(), single_batches(job, self.samples)):
+        layers = matrices(setup.model)
+        for norms in norms_by_block(setup.model.to("cpu").eval(), single_batches(setup, self.samples)):
             for name, norm in norms.items():
                 with same_scale(layers[name]):
                     weight = matrix(layers[name])

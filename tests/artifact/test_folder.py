@@ -28,7 +28,7 @@ from effcomp.quant.ternary import Ternary
 from effcomp.runtimes.base import Runtime
 from effcomp.runtimes.torch import Torch
 from tests.conftest import MOVIES, compose_parts
-from tests.training import new_job
+from tests.training import new_setup
 
 HEAD = "sequence_classification"
 TEXTS = ["a warm and funny film", "every scene is a chore from start to finish", "dull"]
@@ -167,10 +167,10 @@ def test_linear_layers_shrink_and_the_embeddings_stay(name: str, tiny_bert: Path
 @pytest.mark.parametrize("name", ["none", "int8_scratch"])
 def test_pruned_weights_are_zero_on_disk_and_after_loading(name: str, tiny_bert: Path, tmp_path: Path) -> None:
     parts = compose_parts(f"model.path={tiny_bert}", "prune=l1_unstructured", "prune.ratio=0.5", *DATA)
-    job = new_job(parts, HEAD, tmp_path)
-    parts.prune.apply(job, 0.5)
+    setup = new_setup(parts, HEAD, tmp_path)
+    parts.prune.apply(setup, 0.5)
     write_artifact(
-        Trained(job.model, job.tokenizer, HEAD),
+        Trained(setup.model, setup.tokenizer, HEAD),
         Compression(parts.prune, quant_named(name), TORCH.format),
         [],
         [],

@@ -18,7 +18,7 @@ from effcomp.models.base import load_checkpoint
 from effcomp.models.depth import keep_layers
 from effcomp.pipeline.checks import check
 from tests.conftest import DATA, MOVIES, compose_parts
-from tests.training import new_job, train
+from tests.training import new_setup, train
 
 HEAD = "sequence_classification"
 LEARN = ["finetune.epochs=40", "finetune.learning_rate=2e-3", "finetune.batch_size=16"]
@@ -141,20 +141,20 @@ def test_hidden_states_follow_those_of_the_teacher(
     parts = compose_parts(
         *small, "finetune=distill", f"finetune.teacher={teacher}", "finetune.hidden_loss=5.0", "seed=1", *LEARN
     )
-    job = new_job(parts, HEAD, tmp_path / "student")
-    keep_layers(job.model, [index for index in range(2) if index not in lost])
+    setup = new_setup(parts, HEAD, tmp_path / "student")
+    keep_layers(setup.model, [index for index in range(2) if index not in lost])
     taught, tokenizer = load_checkpoint(teacher, HEAD)
-    texts = tokenizer(list(job.examples.texts), padding=True, return_tensors="pt")
+    texts = tokenizer(list(setup.examples.texts), padding=True, return_tensors="pt")
 
     def distance() -> float:
         with torch.inference_mode():
             own, theirs = (
-                model.eval()(**texts, output_hidden_states=True).hidden_states[1:] for model in (job.model, taught)
+                model.eval()(**texts, output_hidden_states=True).hidden_states[1:] for model in (setup.model, taught)
             )
         return float(nearest_loss(own, theirs, texts["attention_mask"]))
 
     before = distance()
-    parts.finetune.train(job)
+    parts.finetune.train(setup)
     assert distance() < 0.5 * before
 
 

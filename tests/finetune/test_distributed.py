@@ -17,14 +17,14 @@ import torch
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
 from effcomp.core.process import ProcessFailed
-from effcomp.finetune.base import Job, NoFinetune, read_curve
+from effcomp.finetune.base import NoFinetune, TrainingSetup, read_curve
 from effcomp.finetune.distributed import train_in_processes
 from effcomp.finetune.sampler import LengthGrouped, Share
 from effcomp.models.base import load_checkpoint
 from effcomp.models.heads import Head
 from effcomp.pipeline.checks import check
 from tests.conftest import DATA, MOVIES, ROOT, compose_parts
-from tests.training import new_job, train
+from tests.training import new_setup, train
 
 UNEVEN = ["finetune.batch_size=6", "finetune.gradient_accumulation=2", "finetune.precision=fp32"]
 """With 37 examples, and with 13 blocks, the last batch has one: a process has none of it."""
@@ -103,9 +103,9 @@ def test_a_language_model_ends_where_one_process_ends(tiny_gpt2: Path, tmp_path:
     assert_same_training(tmp_path / "one", tmp_path / "two", "causal_lm")
 
 
-def ranks(job: Job) -> dict[str, psutil.Process]:
+def ranks(setup: TrainingSetup) -> dict[str, psutil.Process]:
     """The processes of this training that are there, by their rank."""
-    command = ["effcomp.finetune.rank", str(job.scratch / "processes")]
+    command = ["effcomp.finetune.rank", str(setup.scratch / "processes")]
     return {
         process.info["environ"]["RANK"]: process
         for process in psutil.process_iter(["cmdline", "environ"])
@@ -114,29 +114,29 @@ def ranks(job: Job) -> dict[str, psutil.Process]:
 
 
 @pytest.fixture
-def job(tiny_bert: Path, tmp_path: Path) -> Job:
+def setup(tiny_bert: Path, tmp_path: Path) -> TrainingSetup:
     parts = compose_parts(f"model.path={tiny_bert}", f"task.data_dir={MOVIES}", "task.test_size=20")
-    return new_job(parts, "sequence_classification", tmp_path / "checkpoint")
+    return new_setup(parts, "sequence_classification", tmp_path / "checkpoint")
 
 
-def test_a_process_that_fails_ends_the_training_with_its_own_words(job: Job) -> None:
+def test_a_process_that_fails_ends_the_training_with_its_own_words(setup: TrainingSetup) -> None:
     with pytest.raises(ProcessFailed, match=r"rank \d of 2 failed: ValueError: finetune/none is no FullFinetune"):
-        train_in_processes(NoFinetune(name="none"), 2, job, [], None)
-    assert not ranks(job)
+        train_in_processes(NoFinetune(name="none"), 2, setup, [], None)
+    assert not ranks(setup)
 
 
-def test_a_process_that_is_killed_is_named(job: Job) -> None:
+def test_a_process_that_is_killed_is_named(setup: TrainingSetup) -> None:
     def kill() -> None:
-        while "1" not in (found := ranks(job)):
+        while "1" not in (found := ranks(setup)):
             time.sleep(0.02)
         found["1"].send_signal(signal.SIGKILL)
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     with pytest.raises(ProcessFailed, match=r"rank 1 of 2 failed: killed by signal 9 \(out of memory\?\)"):
-        train_in_processes(compose_parts().finetune, 2, job, [], None)
+        train_in_processes(compose_parts().finetune, 2, setup, [], None)
     killer.join()
-    assert not ranks(job)
+    assert not ranks(setup)
 
 
 def test_what_cannot_be_shared_is_refused(tiny_bert: Path) -> None:

@@ -16,7 +16,7 @@ from effcomp.pipeline.checks import check_trained_format
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 from tests.conftest import DATA, MOVIES, compose_parts
 from tests.small_artifacts import write_small
-from tests.training import new_job, train
+from tests.training import new_setup, train
 
 HEAD = "sequence_classification"
 IDS = torch.arange(6, 22).reshape(2, 8)
@@ -127,10 +127,10 @@ def test_pruned_weights_stay_zero(method: str, tiny_gpt2: Path, tmp_path: Path) 
         *("quant=int4", "prune=l1_unstructured", "prune.ratio=0.5", f"finetune@prune.recovery={method}"),
         *("prune.recovery.epochs=1", "prune.recovery.learning_rate=1e-3"),
     )
-    job = new_job(parts, "causal_lm", tmp_path / "dense")
-    parts.prune.write(job, tiny_gpt2, tmp_path / "pruned")
+    setup = new_setup(parts, "causal_lm", tmp_path / "dense")
+    parts.prune.write(setup, tiny_gpt2, tmp_path / "pruned")
     before, after = load_checkpoint(tiny_gpt2, "causal_lm")[0], load_checkpoint(tmp_path / "pruned", "causal_lm")[0]
-    parts.prune.apply(replace(job, model=before), 0.5)
+    parts.prune.apply(replace(setup, model=before), 0.5)
     for name, one in before.named_parameters():
         other = after.get_parameter(name)
         assert not other[one == 0].any(), name

@@ -20,8 +20,8 @@ from effcomp.finetune.full import FullFinetune
 class Twice(FullFinetune):
     '''Full fine-tuning at twice the learning rate.'''
 
-    def train(self, job):
-        return FullFinetune(**{**dict(self), "learning_rate": FACTOR * self.learning_rate}).train(job)
+    def train(self, setup):
+        return FullFinetune(**{**dict(self), "learning_rate": FACTOR * self.learning_rate}).train(setup)
 
 
 FACTOR = 2

@@ -13,7 +13,7 @@ from effcomp.pipeline.checks import check
 from effcomp.prune.base import Pruner
 from effcomp.prune.sparse import matrices
 from tests.conftest import MOVIES, compose_parts, run_effcomp
-from tests.training import new_job, train
+from tests.training import new_setup, train
 
 HEAD: Head = "sequence_classification"
 LEARN = {"epochs": "15", "learning_rate": "2e-3", "batch_size": "16"}
@@ -36,7 +36,7 @@ def prune(trained: Path, folder: Path, *settings: str) -> Path:
     parts = compose_parts(f"model.path={trained}", f"task.data_dir={MOVIES}", "task.test_size=20", *settings)
     assert isinstance(parts.prune, Pruner)
     folder.mkdir()
-    parts.prune.write(new_job(parts, HEAD, folder), trained, folder)
+    parts.prune.write(new_setup(parts, HEAD, folder), trained, folder)
     return folder
 
 

@@ -22,7 +22,7 @@ from effcomp.prune.harm import loss_changes, ready
 from effcomp.prune.knapsack import Changes, best_shapes, changes
 from effcomp.record import label
 from tests.conftest import compose_parts
-from tests.prune.test_structured import CASES, CLASSIFIER, job_for
+from tests.prune.test_structured import CASES, CLASSIFIER, setup_for
 
 COSTS = Costs(outside=2.0, layer=3.0, heads=[0.0, 1.0, 1.5], neurons=[0.0, 0.5, 4.0, 4.5], block=2)
 """Costs that grow unevenly, as times do."""
@@ -53,63 +53,63 @@ def count(model: PreTrainedModel, quantity: str) -> int:
 def test_the_target_holds_and_the_folder_loads(
     fixture: str, head: Head, target: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    job, (quantity, _, share) = job_for(fixture, head, request, tmp_path), target.partition(":")
-    before, prune = count(job.model, quantity), budget(f"prune.target={target}")
-    counting = counted(job.model, quantity, 64)
-    assert counting.total(counts(job.model.config)) == before
-    prune.check_config(job.model.config)
-    job, _, _ = prune.prune(job, tmp_path)
-    after, unit = count(job.model, quantity), max(counting.heads[1], counting.neurons[1])
+    setup, (quantity, _, share) = setup_for(fixture, head, request, tmp_path), target.partition(":")
+    before, prune = count(setup.model, quantity), budget(f"prune.target={target}")
+    counting = counted(setup.model, quantity, 64)
+    assert counting.total(counts(setup.model.config)) == before
+    prune.check_config(setup.model.config)
+    setup, _, _ = prune.prune(setup, tmp_path)
+    after, unit = count(setup.model, quantity), max(counting.heads[1], counting.neurons[1])
     assert after <= float(share) * before, "no more than the target"
-    assert after == pytest.approx(counting.total(counts(job.model.config)))
-    if len(layers_of(job.model)) == 2:
+    assert after == pytest.approx(counting.total(counts(setup.model.config)))
+    if len(layers_of(setup.model)) == 2:
         assert after > float(share) * before - unit - 1e-3 * before, "nor much less"
-    job.model.eval().save_pretrained(tmp_path / "pruned")
+    setup.model.eval().save_pretrained(tmp_path / "pruned")
     ids = torch.arange(6, 14)[None]
     with torch.no_grad():
         loaded, _ = load_checkpoint(tmp_path / "pruned", head)
-        assert torch.allclose(loaded.eval()(input_ids=ids).logits, job.model(input_ids=ids).logits, atol=1e-5)
+        assert torch.allclose(loaded.eval()(input_ids=ids).logits, setup.model(input_ids=ids).logits, atol=1e-5)
 
 
 def test_what_changes_nothing_leaves_first_so_that_layers_differ(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    job = job_for("tiny_llama", CLASSIFIER, request, tmp_path)
-    (layer, both), *_ = parts(job.model)
+    setup = setup_for("tiny_llama", CLASSIFIER, request, tmp_path)
+    (layer, both), *_ = parts(setup.model)
     with torch.no_grad():  # nothing reads one of the first layer's two heads, and half of its neurons
-        for units, total in zip(both, dense_counts(job.model.config)[0], strict=True):
+        for units, total in zip(both, dense_counts(setup.model.config)[0], strict=True):
             matrix(layer.get_submodule(units.reader)).unflatten(1, (total, -1))[:, : total // 2] = 0
     ids = torch.arange(6, 14)[None]
     with torch.no_grad():
-        expected = job.model.eval()(input_ids=ids).logits
-    budget("prune.target=operations:0.8").apply(job, 1.0)
-    assert counts(job.model.config) == [[1, 64], [2, 128]]
+        expected = setup.model.eval()(input_ids=ids).logits
+    budget("prune.target=operations:0.8").apply(setup, 1.0)
+    assert counts(setup.model.config) == [[1, 64], [2, 128]]
     with torch.no_grad():
-        assert torch.allclose(job.model.eval()(input_ids=ids).logits, expected, atol=1e-5)
+        assert torch.allclose(setup.model.eval()(input_ids=ids).logits, expected, atol=1e-5)
 
 
 def test_a_layer_that_changes_nothing_leaves_whole(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    job = job_for("tiny_llama", CLASSIFIER, request, tmp_path)
-    (layer, both), *_ = parts(job.model)
+    setup = setup_for("tiny_llama", CLASSIFIER, request, tmp_path)
+    (layer, both), *_ = parts(setup.model)
     with torch.no_grad():
         for units in both:
             matrix(layer.get_submodule(units.reader))[:] = 0
     ids = torch.arange(6, 14)[None]
     with torch.no_grad():
-        expected = job.model.eval()(input_ids=ids).logits
-    budget("prune.target=operations:0.5").apply(job, 1.0)
-    assert counts(job.model.config) == [[2, 128]]
+        expected = setup.model.eval()(input_ids=ids).logits
+    budget("prune.target=operations:0.5").apply(setup, 1.0)
+    assert counts(setup.model.config) == [[2, 128]]
     with torch.no_grad():
-        assert torch.allclose(job.model.eval()(input_ids=ids).logits, expected, atol=1e-5)
+        assert torch.allclose(setup.model.eval()(input_ids=ids).logits, expected, atol=1e-5)
 
 
 def test_steps_lead_to_the_same_target(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    job = job_for("tiny_bert", CLASSIFIER, request, tmp_path)
-    before, prune = count(job.model, "parameters"), budget("prune.target=parameters:0.6", "prune.steps=3")
+    setup = setup_for("tiny_bert", CLASSIFIER, request, tmp_path)
+    before, prune = count(setup.model, "parameters"), budget("prune.target=parameters:0.6", "prune.steps=3")
     sizes = []
     for ratio in prune.ratios:
-        prune.model_copy(update={"target": f"parameters:{0.6 * before}"}).apply(job, ratio)
-        sizes.append(count(job.model, "parameters"))
+        prune.model_copy(update={"target": f"parameters:{0.6 * before}"}).apply(setup, ratio)
+        sizes.append(count(setup.model, "parameters"))
     assert before > sizes[0] >= sizes[1] >= sizes[2]
     assert sizes[2] <= 0.6 * before
     assert [0.6 + 0.4 * (1 - i / 3) ** 3 for i in (1, 2)] == pytest.approx(
@@ -119,14 +119,14 @@ def test_steps_lead_to_the_same_target(request: pytest.FixtureRequest, tmp_path:
 
 @pytest.mark.parametrize("target", ["latency_ms:10.2", "speedup:2"])
 def test_measured_costs_decide(target: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    job = job_for("tiny_llama", CLASSIFIER, request, tmp_path)
+    setup = setup_for("tiny_llama", CLASSIFIER, request, tmp_path)
     unit = 1.0 if target.startswith("latency") else 1 / 20.4
     dear_heads = Costs(2 * unit, 3 * unit, [0.0, 5 * unit], [0.0, 0.1 * unit], 64)
     prune = budget(f"prune.target={target}")
-    prune.check_costs(job.model.config, dear_heads)
-    job, _, _ = prune.prune(replace(job, costs=dear_heads), tmp_path)
-    assert dear_heads.total(counts(job.model.config)) <= 10.2 * unit
-    assert all(heads == 1 for heads, _ in counts(job.model.config)) or len(layers_of(job.model)) == 1
+    prune.check_costs(setup.model.config, dear_heads)
+    setup, _, _ = prune.prune(replace(setup, costs=dear_heads), tmp_path)
+    assert dear_heads.total(counts(setup.model.config)) <= 10.2 * unit
+    assert all(heads == 1 for heads, _ in counts(setup.model.config)) or len(layers_of(setup.model)) == 1
 
 
 @pytest.mark.parametrize("limit", [5.0, 6.0, 9.3, 11.0, 14.5, 19.9, 20.0, 1e9])
@@ -162,9 +162,9 @@ def test_the_least_important_units_leave_first() -> None:
 def test_changes_of_layers_are_those_of_the_examples_losses(
     fixture: str, head: Head, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    job = job_for(fixture, head, request, tmp_path)
-    found = loss_changes(job, 6)
-    model, batches = ready(job, 6)
+    setup = setup_for(fixture, head, request, tmp_path)
+    found = loss_changes(setup, 6)
+    model, batches = ready(setup, 6)
     layers, losses = list(layers_of(model)), {}
     with torch.no_grad():
         for gone in (None, 0, 1):

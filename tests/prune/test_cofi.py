@@ -19,7 +19,7 @@ from effcomp.prune.gates import Gates, LearnMasks, along, factor, is_open
 from effcomp.prune.knapsack import best_shapes
 from effcomp.prune.target import shrink_to
 from tests.conftest import compose_parts
-from tests.prune.test_structured import CLASSIFIER, job_for
+from tests.prune.test_structured import CLASSIFIER, setup_for
 
 COSTS = Costs(outside=2.0, layer=3.0, heads=[0.0, 1.0], neurons=[0.0, 0.5], block=64)
 
@@ -56,7 +56,7 @@ def test_costs_of_part_of_a_unit_lie_between_those_of_whole_ones() -> None:
 def test_gates_that_are_open_or_closed_act_as_units_that_are_there_or_not(
     fixture: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    model = job_for(fixture, CLASSIFIER, request, tmp_path).model.eval()
+    model = setup_for(fixture, CLASSIFIER, request, tmp_path).model.eval()
     before, gates = logits(model), Gates(model)
     dense = dense_counts(model.config)
     with gates.inside(model):
@@ -80,19 +80,19 @@ def test_gates_that_are_open_or_closed_act_as_units_that_are_there_or_not(
 def test_the_target_holds_and_the_folder_loads(
     fixture: str, target: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    job = job_for(fixture, CLASSIFIER, request, tmp_path)
+    setup = setup_for(fixture, CLASSIFIER, request, tmp_path)
     quantity, _, share = target.partition(":")
-    before = counted(job.model, quantity, 64).total(counts(job.model.config))
-    job, curve, seconds = cofi(f"prune.target={target}").prune(job, request.getfixturevalue(fixture))
-    assert counted(job.model, quantity, 64).total(counts(job.model.config)) <= float(share) * before
+    before = counted(setup.model, quantity, 64).total(counts(setup.model.config))
+    setup, curve, seconds = cofi(f"prune.target={target}").prune(setup, request.getfixturevalue(fixture))
+    assert counted(setup.model, quantity, 64).total(counts(setup.model.config)) <= float(share) * before
     assert {row["prune_step"] for row in curve} == {1, 2}
     learned = [row["expected_cost"] for row in curve if row["prune_step"] == 1]
     assert learned[0] > 0.97
     assert min(learned) < 0.9
     assert seconds > 0
-    job.model.eval().save_pretrained(tmp_path / "pruned")
+    setup.model.eval().save_pretrained(tmp_path / "pruned")
     assert torch.allclose(
-        logits(load_checkpoint(tmp_path / "pruned", CLASSIFIER)[0].eval()), logits(job.model), atol=1e-5
+        logits(load_checkpoint(tmp_path / "pruned", CLASSIFIER)[0].eval()), logits(setup.model), atol=1e-5
     )
 
 
@@ -113,13 +113,13 @@ def test_the_expected_cost_falls_to_the_limit_and_stays(tiny_bert: Path, tmp_pat
 
 
 def test_units_that_matter_stay(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    job = job_for("tiny_bert", CLASSIFIER, request, tmp_path)
+    setup = setup_for("tiny_bert", CLASSIFIER, request, tmp_path)
     importance = [[torch.tensor([0.1, 0.9]), torch.cat([torch.ones(64), torch.zeros(64)])]] * 2
-    before = [one.intermediate.dense.weight.detach().clone() for one in layers_of(job.model)]
-    shapes = best_shapes([left_open(*one, 64) for one in importance], counted(job.model, "operations", 64), 1e9)
+    before = [one.intermediate.dense.weight.detach().clone() for one in layers_of(setup.model)]
+    shapes = best_shapes([left_open(*one, 64) for one in importance], counted(setup.model, "operations", 64), 1e9)
     assert shapes == [(2, 128), (2, 128)], "nothing leaves where all fits"
-    shrink_to(job.model, [(1, 64), None], importance)
-    (layer,) = layers_of(job.model)
+    shrink_to(setup.model, [(1, 64), None], importance)
+    (layer,) = layers_of(setup.model)
     assert torch.equal(layer.intermediate.dense.weight, before[0][:64])
 
 
@@ -133,12 +133,12 @@ def test_an_interrupted_training_goes_on_with_its_gates(
     tiny_bert: Path, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     prune = cofi("prune.recovery.checkpoint_steps=25", "prune.target=operations:0.6", "prune.mask_epochs=4")
-    whole, curve, _ = prune.prune(job_for("tiny_bert", CLASSIFIER, request, tmp_path / "whole"), tiny_bert)
-    job = job_for("tiny_bert", CLASSIFIER, request, tmp_path)
+    whole, curve, _ = prune.prune(setup_for("tiny_bert", CLASSIFIER, request, tmp_path / "whole"), tiny_bert)
+    setup = setup_for("tiny_bert", CLASSIFIER, request, tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        prune.prune(replace(job, callbacks=(Interrupt(),)), tiny_bert)
-    assert [folder.name for folder in (job.scratch / "masks").glob("checkpoint-*")] == ["checkpoint-25"]
-    again, rows, _ = prune.prune(job_for("tiny_bert", CLASSIFIER, request, tmp_path), tiny_bert)
+        prune.prune(replace(setup, callbacks=(Interrupt(),)), tiny_bert)
+    assert [folder.name for folder in (setup.scratch / "masks").glob("checkpoint-*")] == ["checkpoint-25"]
+    again, rows, _ = prune.prune(setup_for("tiny_bert", CLASSIFIER, request, tmp_path), tiny_bert)
     assert counts(again.model.config) == counts(whole.model.config)
     learned = [[row.get("expected_cost") for row in one if row["step"] > 25] for one in (rows, curve)]
     assert learned[0] == learned[1]

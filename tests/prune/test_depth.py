@@ -16,7 +16,7 @@ from effcomp.models.linear import matrix
 from effcomp.prune.depth import Depth
 from effcomp.prune.harm import ready
 from tests.conftest import compose_parts
-from tests.prune.test_structured import CASES, CLASSIFIER, job_for
+from tests.prune.test_structured import CASES, CLASSIFIER, setup_for
 
 LAST = {"bert": "output.dense", "distilbert": "ffn.lin2", "gpt2": "mlp.c_proj", "gpt_neo": "mlp.c_proj"}
 OUTPUT = {"bert": "attention.output.dense", "distilbert": "attention.out_lin", "gpt2": "attn.c_proj"}
@@ -33,9 +33,9 @@ def depth(*settings: str) -> Depth:
 def test_the_layer_that_changes_nothing_goes(
     fixture: str, head: Head, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    job = job_for(fixture, head, request, tmp_path)
-    kind = job.model.config.model_type
-    useless, useful = layers_of(job.model)
+    setup = setup_for(fixture, head, request, tmp_path)
+    kind = setup.model.config.model_type
+    useless, useful = layers_of(setup.model)
     with torch.no_grad():  # what it adds to its input is nothing
         for path in (LAST.get(kind, "mlp.down_proj"), OUTPUT.get(kind, "self_attn.o_proj")):
             layer = useless.get_submodule(path)
@@ -44,12 +44,12 @@ def test_the_layer_that_changes_nothing_goes(
                 layer.bias[:] = 0
     ids = {"input_ids": torch.arange(6, 14)[None], "attention_mask": torch.ones(1, 8, dtype=torch.int64)}
     with torch.no_grad():
-        before = job.model.eval()(**ids).logits
-    depth("prune.importance=block_influence", "prune.samples=20").apply(job, 1.0)
-    assert list(layers_of(job.model)) == [useful]
-    assert job.model.config.num_hidden_layers == 1
+        before = setup.model.eval()(**ids).logits
+    depth("prune.importance=block_influence", "prune.samples=20").apply(setup, 1.0)
+    assert list(layers_of(setup.model)) == [useful]
+    assert setup.model.config.num_hidden_layers == 1
     with torch.no_grad():
-        after = job.model(**ids).logits
+        after = setup.model(**ids).logits
     if "bert" not in kind:  # a layer of these ends in a normalization, which changes what it reads
         assert torch.allclose(before, after, atol=1e-4)
 
@@ -58,29 +58,29 @@ def test_the_layer_that_changes_nothing_goes(
 def test_by_loss_the_layer_stays_that_predicts_better_alone(
     fixture: str, head: Head, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    job = job_for(fixture, head, request, tmp_path)
-    layers, losses = list(layers_of(job.model)), []
+    setup = setup_for(fixture, head, request, tmp_path)
+    layers, losses = list(layers_of(setup.model)), []
     for index in (0, 1):
-        alone = replace(job, model=deepcopy(job.model))
+        alone = replace(setup, model=deepcopy(setup.model))
         keep_layers(alone.model, [index])
         model, batches = ready(alone, 20)
         with torch.no_grad():
             losses.append(sum(float(model(**batch).loss) * len(batch["input_ids"]) for batch in batches))
-    depth("prune.importance=loss", "prune.samples=20").apply(job, 1.0)
-    assert list(layers_of(job.model)) == [layers[losses.index(min(losses))]]
+    depth("prune.importance=loss", "prune.samples=20").apply(setup, 1.0)
+    assert list(layers_of(setup.model)) == [layers[losses.index(min(losses))]]
 
 
 @pytest.mark.parametrize(("fixture", "head"), CASES[:4])
 def test_what_is_left_loads_as_any_other_folder(
     fixture: str, head: Head, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    job = job_for(fixture, head, request, tmp_path)
-    depth("prune.samples=20").apply(job, 1.0)
-    job.model.eval().save_pretrained(tmp_path / "shorter")
+    setup = setup_for(fixture, head, request, tmp_path)
+    depth("prune.samples=20").apply(setup, 1.0)
+    setup.model.eval().save_pretrained(tmp_path / "shorter")
     published = AutoModelForSequenceClassification if head == CLASSIFIER else AutoModelForCausalLM
     ids = {"input_ids": torch.arange(6, 14)[None], "attention_mask": torch.ones(1, 8, dtype=torch.int64)}
     with torch.no_grad():
-        expected = job.model(**ids).logits
+        expected = setup.model(**ids).logits
         ours, theirs = load_checkpoint(tmp_path / "shorter", head)[0], published.from_pretrained(tmp_path / "shorter")
         assert torch.equal(ours.eval()(**ids).logits, expected)
         assert torch.allclose(theirs.eval()(**ids).logits, expected, atol=1e-5)

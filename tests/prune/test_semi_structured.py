@@ -17,7 +17,7 @@ from effcomp.models.heads import Head
 from effcomp.models.linear import matrix
 from effcomp.prune.sparse import matrices
 from tests.conftest import MOVIES, compose_parts
-from tests.training import new_job
+from tests.training import new_setup
 
 
 def of_four(weight: torch.Tensor) -> set[int]:
@@ -66,7 +66,7 @@ def test_the_pattern_holds_on_disk_behind_a_recovery(tiny_bert: Path, tmp_path: 
     head: Head = "sequence_classification"
     (tmp_path / "pruned").mkdir()
     (tmp_path / "artifact").mkdir()
-    parts.prune.write(new_job(parts, head, tmp_path / "pruned"), tmp_path, tmp_path / "pruned")
+    parts.prune.write(new_setup(parts, head, tmp_path / "pruned"), tmp_path, tmp_path / "pruned")
     assert len(read_curve(tmp_path / "pruned")) > 0
     model, tokenizer = load_checkpoint(tmp_path / "pruned", head)
     write_artifact(

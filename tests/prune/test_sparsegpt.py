@@ -15,7 +15,7 @@ from effcomp.prune.sparse import matrices
 from effcomp.prune.sparsegpt import SparseGPT, reconstructed
 from effcomp.prune.wanda import Wanda
 from tests.conftest import compose_parts
-from tests.prune.test_structured import job_for
+from tests.prune.test_structured import setup_for
 from tests.prune.test_wanda import CASES
 from tests.quant.rounding.inputs import correlated
 
@@ -92,21 +92,21 @@ def test_a_layer_that_is_not_called_loses_its_smallest_weights() -> None:
 def test_every_matrix_of_a_model_has_its_zeros(
     fixture: str, head: Head, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    job = job_for(fixture, head, request, tmp_path)
-    before = {name: matrix(layer).clone() for name, layer in matrices(job.model).items()}
-    sparsegpt("prune.ratio=0.25").apply(job, 1.0)
-    for name, one in matrices(job.model).items():
+    setup = setup_for(fixture, head, request, tmp_path)
+    before = {name: matrix(layer).clone() for name, layer in matrices(setup.model).items()}
+    sparsegpt("prune.ratio=0.25").apply(setup, 1.0)
+    for name, one in matrices(setup.model).items():
         zero = matrix(one) == 0
         assert int(zero.sum()) == pytest.approx(0.25 * zero.numel(), abs=one.weight.shape[1])
         assert not torch.equal(matrix(one)[~zero], before[name][~zero]), "what stays has changed"
 
 
 def test_what_it_cannot_read_is_refused(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    job = job_for("tiny_llama", "causal_lm", request, tmp_path)
+    setup = setup_for("tiny_llama", "causal_lm", request, tmp_path)
     with torch.no_grad():
-        layers_of(job.model)[0].input_layernorm.weight[0] = torch.nan
+        layers_of(setup.model)[0].input_layernorm.weight[0] = torch.nan
     with pytest.raises(UserError, match=r"prune=sparsegpt: .*: its inputs hold NaN or infinity .*; use prune=l1_unstr"):
-        sparsegpt().apply(job, 1.0)
+        sparsegpt().apply(setup, 1.0)
     parts = compose_parts("prune=sparsegpt", "prune.pattern=2:4", "prune.ratio=0.3")
     with pytest.raises(UserError, match=r"prune\.ratio=0\.3: prune\.pattern=2:4 takes half of the weights"):
         parts.prune.check(parts.model)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from effcomp.artifact.folder import Compression, Trained, load_artifact, write_artifact
 from effcomp.artifact.safetensors import Safetensors, weights_file
 from effcomp.core.errors import UserError
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.models.base import load_checkpoint
 from effcomp.models.blocks import counts, dense_counts, parts
 from effcomp.models.heads import Head
@@ -22,7 +22,7 @@ from effcomp.prune.structured import Structured, share
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowering, lowerings
 from tests.conftest import DATA, MOVIES, compose_parts
-from tests.training import new_job
+from tests.training import new_setup
 
 CLASSIFIER: Head = "sequence_classification"
 QUANTS = [quant for quant in choices("quant", Quant) if "torch" in lowerings(quant)]
@@ -46,13 +46,13 @@ def overrides(fixture: str, head: Head, request: pytest.FixtureRequest) -> list[
     return [f"model={kind}", f"model.path={request.getfixturevalue(fixture)}", *data]
 
 
-def job_for(fixture: str, head: Head, request: pytest.FixtureRequest, tmp_path: Path) -> Job:
-    job = new_job(compose_parts(*overrides(fixture, head, request)), head, tmp_path / "pruned")
+def setup_for(fixture: str, head: Head, request: pytest.FixtureRequest, tmp_path: Path) -> TrainingSetup:
+    setup = new_setup(compose_parts(*overrides(fixture, head, request)), head, tmp_path / "pruned")
     torch.manual_seed(0)
     with torch.no_grad():  # a tiny new model's layers hardly matter to its loss: these do
-        for parameter in job.model.parameters():
+        for parameter in setup.model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
-    return job
+    return setup
 
 
 def structured(*settings: str) -> Structured:
@@ -76,31 +76,31 @@ def structured(*settings: str) -> Structured:
 def test_taylor_finds_the_units_that_change_nothing(
     fixture: str, head: Head, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    job = job_for(fixture, head, request, tmp_path)
-    weights = {name: parameter.clone() for name, parameter in job.model.named_parameters()}
+    setup = setup_for(fixture, head, request, tmp_path)
+    weights = {name: parameter.clone() for name, parameter in setup.model.named_parameters()}
     with torch.no_grad():  # large weights that make it, and nothing that reads it
-        for (layer, both), totals in zip(parts(job.model), dense_counts(job.model.config), strict=True):
+        for (layer, both), totals in zip(parts(setup.model), dense_counts(setup.model.config), strict=True):
             for units, total in zip(both, totals, strict=True):
                 matrix(layer.get_submodule(units.makers[0])).unflatten(0, (units.fused, total, -1))[:, 0] *= 10
                 matrix(layer.get_submodule(units.reader)).unflatten(1, (total, -1))[:, 0] = 0
-    found = taylor(job, 40)
+    found = taylor(setup, 40)
     assert all((scores[0] == 0) and (scores[1:] > 0).any() for layer in found for scores in layer)
     if "bitnet" not in fixture:
-        assert all(scores.argmax() == 0 for layer in magnitude(job.model) for scores in layer), "it is fooled"
-    assert weights.keys() == dict(job.model.named_parameters()).keys()
-    structured("prune.samples=40").apply(job, 0.5)
-    neurons = dense_counts(job.model.config)[0][1]
-    assert counts(job.model.config) == [[1, neurons // 2]] * 2
+        assert all(scores.argmax() == 0 for layer in magnitude(setup.model) for scores in layer), "it is fooled"
+    assert weights.keys() == dict(setup.model.named_parameters()).keys()
+    structured("prune.samples=40").apply(setup, 0.5)
+    neurons = dense_counts(setup.model.config)[0][1]
+    assert counts(setup.model.config) == [[1, neurons // 2]] * 2
 
 
 def test_global_takes_more_from_a_layer_where_few_units_matter(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    job = job_for("tiny_bert", CLASSIFIER, request, tmp_path)
-    first, second = job.model.bert.encoder.layer
+    setup = setup_for("tiny_bert", CLASSIFIER, request, tmp_path)
+    first, second = setup.model.bert.encoder.layer
     with torch.no_grad():
         first.intermediate.dense.weight[20:] *= 0.01
         first.output.dense.weight[:, 20:] *= 0.01
-    structured("prune.scope=global", "prune.importance=magnitude").apply(job, 0.25)
-    (_, fewer), (_, more) = counts(job.model.config)
+    structured("prune.scope=global", "prune.importance=magnitude").apply(setup, 0.25)
+    (_, fewer), (_, more) = counts(setup.model.config)
     assert (fewer, more) == (64, 128)
     assert (first.output.dense.in_features, second.output.dense.in_features) == (fewer, more)
 
@@ -110,9 +110,9 @@ def test_global_takes_more_from_a_layer_where_few_units_matter(request: pytest.F
 def test_the_neurons_left_are_a_multiple_of_64_and_a_head_stays(
     ratio: float, scope: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    job = job_for("tiny_llama", "causal_lm", request, tmp_path)
-    structured(f"prune.scope={scope}", "prune.importance=magnitude").apply(job, ratio)
-    left = counts(job.model.config)
+    setup = setup_for("tiny_llama", "causal_lm", request, tmp_path)
+    structured(f"prune.scope={scope}", "prune.importance=magnitude").apply(setup, ratio)
+    left = counts(setup.model.config)
     assert all(heads >= 1 and neurons in (64, 128) for heads, neurons in left)
     assert sum(neurons for _, neurons in left) == pytest.approx((1 - ratio) * 256, abs=64)
     of_both = round((1 - ratio) * 4) if scope == "global" else 2 * round((1 - ratio) * 2)
@@ -120,12 +120,12 @@ def test_the_neurons_left_are_a_multiple_of_64_and_a_head_stays(
 
 
 def test_pruned_twice_at_the_same_ratio_is_pruned_once(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    job = job_for("tiny_bert", CLASSIFIER, request, tmp_path)
+    setup = setup_for("tiny_bert", CLASSIFIER, request, tmp_path)
     prune = structured("prune.importance=magnitude")
-    prune.apply(job, 0.5)
-    once = {name: weight.clone() for name, weight in job.model.state_dict().items()}
-    prune.apply(job, 0.5)
-    assert all(torch.equal(weight, once[name]) for name, weight in job.model.state_dict().items())
+    prune.apply(setup, 0.5)
+    once = {name: weight.clone() for name, weight in setup.model.state_dict().items()}
+    prune.apply(setup, 0.5)
+    assert all(torch.equal(weight, once[name]) for name, weight in setup.model.state_dict().items())
 
 
 @pytest.mark.parametrize("fixture", ["tiny_gpt2", "tiny_bitnet"])
@@ -134,15 +134,15 @@ def test_every_number_format_stores_what_is_left(
     quant: Quant, fixture: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     head: Head = "causal_lm"
-    job = job_for(fixture, head, request, tmp_path)
+    setup = setup_for(fixture, head, request, tmp_path)
     prune, sizes = structured("prune.importance=magnitude"), {}
     inputs = {"input_ids": torch.arange(5, 29).reshape(2, 12), "attention_mask": torch.ones(2, 12, dtype=torch.long)}
     for folder in ("dense", "pruned"):
         (tmp_path / folder).mkdir()
         if folder == "pruned":
-            prune.write(job, tmp_path / "dense", tmp_path / folder)
+            prune.write(setup, tmp_path / "dense", tmp_path / folder)
         else:
-            job.model.save_pretrained(tmp_path / folder)
+            setup.model.save_pretrained(tmp_path / folder)
         model, _ = load_checkpoint(tmp_path / folder, head)
         (tmp_path / f"{folder} artifact").mkdir()
         write_artifact(
@@ -167,22 +167,22 @@ def test_half_of_the_layers_matrices_is_gone_from_the_folder(
 ) -> None:
     from safetensors.torch import load_file
 
-    job = job_for(fixture, CLASSIFIER, request, tmp_path)
-    layers = [prod(p.shape) for layer, _ in parts(job.model) for p in layer.parameters() if p.ndim == 2]
-    total = sum(parameter.numel() for parameter in job.model.parameters())
+    setup = setup_for(fixture, CLASSIFIER, request, tmp_path)
+    layers = [prod(p.shape) for layer, _ in parts(setup.model) for p in layer.parameters() if p.ndim == 2]
+    total = sum(parameter.numel() for parameter in setup.model.parameters())
     (tmp_path / "pruned").mkdir()
-    structured("prune.samples=40").write(job, tmp_path, tmp_path / "pruned")
+    structured("prune.samples=40").write(setup, tmp_path, tmp_path / "pruned")
     tensors = load_file(tmp_path / "pruned/model.safetensors")
     left = [tensor.numel() for name, tensor in tensors.items() if ".0." in name or ".1." in name if tensor.ndim == 2]
     assert sum(left) == sum(layers) / 2
-    assert sum(parameter.numel() for parameter in job.model.parameters()) <= total - sum(layers) / 2
+    assert sum(parameter.numel() for parameter in setup.model.parameters()) <= total - sum(layers) / 2
 
 
 def test_a_quantized_base_learns_on_what_is_left(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     prune = structured("finetune@prune.recovery=qlora", "prune.recovery.epochs=1", "prune.steps=2", "prune.samples=40")
-    job = job_for("tiny_gpt2", "causal_lm", request, tmp_path)
+    setup = setup_for("tiny_gpt2", "causal_lm", request, tmp_path)
     (tmp_path / "pruned").mkdir()
-    prune.write(job, tmp_path, tmp_path / "pruned")
+    prune.write(setup, tmp_path, tmp_path / "pruned")
     model, _ = load_checkpoint(tmp_path / "pruned", "causal_lm")
     assert counts(model.config) == [[1, 128]] * 2
     unify_linear(model)
@@ -194,10 +194,10 @@ def test_an_architecture_alone_is_pruned_by_the_magnitude_of_its_random_weights(
     settings = ["model=gpt2", "model.weights=random", f"model.architecture={small}", "prune=structured"]
     settings.append("prune.importance=magnitude")
     configured = compose_parts(*settings, f"task.data_dir={MOVIES}", "task.test_size=20")
-    job = new_job(configured, CLASSIFIER, tmp_path / "pruned")
+    setup = new_setup(configured, CLASSIFIER, tmp_path / "pruned")
     (tmp_path / "pruned").mkdir()
     configured.prune.check(configured.model)
-    configured.prune.write(job, tmp_path, tmp_path / "pruned")
+    configured.prune.write(setup, tmp_path, tmp_path / "pruned")
     model, tokenizer = load_checkpoint(tmp_path / "pruned", CLASSIFIER)
     assert (counts(model.config), tokenizer) == ([[1, 128]], None)
 

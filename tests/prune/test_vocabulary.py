@@ -17,7 +17,7 @@ from effcomp.report.rows import name
 from effcomp.runtimes.predictor import Predictor
 from effcomp.tasks.base import Examples
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts, run_parts
-from tests.training import new_job
+from tests.training import new_setup
 
 HEAD: Head = "sequence_classification"
 
@@ -128,10 +128,10 @@ def test_what_cannot_be_pruned_is_refused(pieces_bert: Path, tmp_path: Path) -> 
 
 def test_the_recovery_trains_on_the_new_tokens(pieces_bert: Path, tmp_path: Path) -> None:
     parts = compose_parts(*movies(pieces_bert), "prune=vocabulary", "finetune@prune.recovery=full", "prune.general=0")
-    job, folder = new_job(parts, HEAD, tmp_path / "pruned"), tmp_path / "pruned"
+    setup, folder = new_setup(parts, HEAD, tmp_path / "pruned"), tmp_path / "pruned"
     folder.mkdir()
     assert isinstance(parts.prune, Vocabulary)
-    assert parts.prune.write(job, pieces_bert, folder) > 0
+    assert parts.prune.write(setup, pieces_bert, folder) > 0
     model, tokenizer = load_checkpoint(folder, HEAD)
     assert tokenizer is not None
     assert model.get_input_embeddings().weight.shape[0] == len(tokenizer) == model.config.vocab_size

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from effcomp.core.errors import UserError
-from effcomp.finetune.base import Job
+from effcomp.finetune.base import TrainingSetup
 from effcomp.models.depth import layers_of
 from effcomp.models.heads import Head
 from effcomp.models.linear import matrix
@@ -17,7 +17,7 @@ from effcomp.prune.input_norms import norms_by_block, single_batches
 from effcomp.prune.sparse import matrices
 from effcomp.prune.wanda import Wanda
 from tests.conftest import compose_parts
-from tests.prune.test_structured import CLASSIFIER, job_for
+from tests.prune.test_structured import CLASSIFIER, setup_for
 
 CASES: list[tuple[str, Head]] = [
     ("tiny_bert", CLASSIFIER),
@@ -33,13 +33,13 @@ def wanda(*settings: str) -> Wanda:
     return prune
 
 
-def read_by(job: Job, layer: nn.Module) -> Tensor:
+def read_by(setup: TrainingSetup, layer: nn.Module) -> Tensor:
     """All that a layer of the model reads on the examples, (tokens, inputs)."""
     seen: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].flatten(0, -2)))
     with torch.no_grad():
-        for batch in single_batches(job, 20):
-            job.model(**{name: torch.from_numpy(ids) for name, ids in batch.items()})
+        for batch in single_batches(setup, 20):
+            setup.model(**{name: torch.from_numpy(ids) for name, ids in batch.items()})
     hook.remove()
     return torch.cat(seen)
 
@@ -48,31 +48,31 @@ def read_by(job: Job, layer: nn.Module) -> Tensor:
 def test_each_output_loses_the_weights_of_the_smallest_products(
     fixture: str, head: Head, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    job = job_for(fixture, head, request, tmp_path)
-    job.model.eval()
-    dense = deepcopy(job.model)
-    wanda("prune.ratio=0.25").apply(job, 1.0)
-    before, (first, _) = matrices(dense), layers_of(job.model)
+    setup = setup_for(fixture, head, request, tmp_path)
+    setup.model.eval()
+    dense = deepcopy(setup.model)
+    wanda("prune.ratio=0.25").apply(setup, 1.0)
+    before, (first, _) = matrices(dense), layers_of(setup.model)
     inside = set(first.modules())
-    for name, layer in matrices(job.model).items():
+    for name, layer in matrices(setup.model).items():
         zero = matrix(layer) == 0
         assert (zero.sum(dim=1) == round(0.25 * zero.shape[1])).all()
         if layer in inside:  # it reads what the dense model computes
-            scores = matrix(before[name]).abs() * read_by(replace(job, model=dense), before[name]).norm(dim=0)
+            scores = matrix(before[name]).abs() * read_by(replace(setup, model=dense), before[name]).norm(dim=0)
             largest_gone = scores.masked_fill(~zero, 0).max(dim=1).values
             assert (largest_gone <= 1.0001 * scores.masked_fill(zero, torch.inf).min(dim=1).values).all()
 
 
 def test_a_layer_reads_what_the_pruned_ones_before_it_compute(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    job = job_for("tiny_llama", "causal_lm", request, tmp_path)
-    job.model.eval()
-    walk = norms_by_block(job.model, single_batches(job, 20))
-    layers = matrices(job.model)
+    setup = setup_for("tiny_llama", "causal_lm", request, tmp_path)
+    setup.model.eval()
+    walk = norms_by_block(setup.model, single_batches(setup, 20))
+    layers = matrices(setup.model)
     for name in next(walk):
         matrix(layers[name])[:] = 0
     for name, norm in next(walk).items():
         if "q_proj" in name:
-            assert torch.allclose(norm, read_by(job, layers[name]).norm(dim=0), rtol=1e-4)
+            assert torch.allclose(norm, read_by(setup, layers[name]).norm(dim=0), rtol=1e-4)
 
 
 def test_two_of_four_keep_the_two_largest_products() -> None:
@@ -86,15 +86,15 @@ def test_inputs_of_different_size_are_told_apart_better_than_by_magnitude(
 ) -> None:
     errors = {}
     for name in ("wanda", "l1_unstructured"):
-        job = job_for("tiny_llama", "causal_lm", request, tmp_path)
-        layer = layers_of(job.model)[0]
+        setup = setup_for("tiny_llama", "causal_lm", request, tmp_path)
+        layer = layers_of(setup.model)[0]
         with torch.no_grad():
             layer.input_layernorm.weight[:8] *= 20
-        query, inputs = layer.self_attn.q_proj, read_by(job, layer.self_attn.q_proj)
+        query, inputs = layer.self_attn.q_proj, read_by(setup, layer.self_attn.q_proj)
         expected = inputs @ query.weight.T
         settings = ["prune.samples=20"] if name == "wanda" else ["prune.scope=layer"]
         pruner = compose_parts(f"prune={name}", "prune.ratio=0.5", *settings).prune
-        pruner.apply(job, 0.5)
+        pruner.apply(setup, 0.5)
         errors[name] = float((inputs @ query.weight.T - expected).detach().norm())
     assert errors["wanda"] < 0.8 * errors["l1_unstructured"]
 
