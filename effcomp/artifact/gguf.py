@@ -5,6 +5,7 @@ A classifier's last layers are not llama.cpp's: they stay float32, in head.safet
 """
 
 import logging
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from effcomp.artifact.file_format import Format, Source
 from effcomp.artifact.gguf_tensors import Architecture, check, named, settings, shapes, tensors
 from effcomp.core.batches import Batch
+from effcomp.core.errors import UserError
 from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
 from effcomp.quant.gguf import GgufLowering
@@ -44,8 +46,13 @@ class GgufFile(Format):
         from safetensors.torch import save_file
 
         model, architecture = source.model, check(source.model.config, source.head)
-        importance = mean_squares(model, architecture, samples) if samples else {}
-        write_gguf(model, architecture, writer(quant, GgufLowering).type, importance, folder / WEIGHTS_FILE)
+        wanted = writer(quant, GgufLowering).source
+        if isinstance(wanted, Path):
+            check_made_from(wanted, model, architecture)
+            shutil.copyfile(wanted, folder / WEIGHTS_FILE)
+        else:
+            importance = mean_squares(model, architecture, samples) if samples else {}
+            write_gguf(model, architecture, wanted, importance, folder / WEIGHTS_FILE)
         if source.head == "sequence_classification":
             layers = tuple(layer for layer, _ in architecture.classifier)
             state = {
@@ -67,6 +74,17 @@ class GgufFile(Format):
         tied = "output.weight" not in stored and not classifier
         tables = TABLES[1:] if tied else TABLES
         return sum(size for name, size in stored.items() if name not in tables) + classifier
+
+
+def check_made_from(file: Path, model: "PreTrainedModel", architecture: Architecture) -> None:
+    """Raise UserError for a GGUF file that lacks a tensor of this model, or holds it in another shape."""
+    from gguf import GGUFReader
+
+    stored = {one.name: tuple(int(size) for size in reversed(one.shape)) for one in GGUFReader(file).tensors}
+    for name, tensor in tensors(model, architecture):
+        if (shape := stored.get(name)) != tuple(tensor.shape):
+            found = "is missing" if shape is None else f"has the shape {shape}, the model's {tuple(tensor.shape)}"
+            raise UserError(f"quant.path={file}: {name} {found}; give the float model that it was made from")
 
 
 def write_gguf(

@@ -70,9 +70,10 @@ def refuse_quantized(quantized: Any, whose: str) -> None:
         return
     method = quantized.get("quant_method") if isinstance(quantized, dict) else quantized
     reader = f", read with the package {READERS[method]}" if method in READERS else ""
-    raise UserError(
-        f"{whose} is quantized already ({method}{reader}): give float weights, those of the model that it was made from"
-    )
+    way_on = "give float weights, those of the model that it was made from"
+    if method == "bitsandbytes":
+        way_on += ", and this folder to quant=checkpoint (quant.path)"
+    raise UserError(f"{whose} is quantized already ({method}{reader}): {way_on}")
 
 
 def read_config(folder: Path, setting: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from effcomp.finetune.qat import QuantAwareFinetune
 from effcomp.models.heads import HEADS, POSITIONS_AFTER_PAD, Head, empty_model, longest_sequence
 from effcomp.pipeline import tokens
 from effcomp.pipeline.emulation import check_emulated
-from effcomp.prune.base import as_recovery
+from effcomp.prune.base import NoPrune, as_recovery
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.runtimes.base import Runtime
@@ -56,6 +56,7 @@ def check(parts: "Components", in_sweep: bool = False) -> None:
     if task.problem == "language_modelling" and parts.prune.remaps_tokens:
         reason = f"prune={parts.prune.name} changes the tokens, and task={task.name} compares the loss of each token"
         raise Skipped(f"{reason}; choose a task with classes, or with texts to write")
+    quant.check(changes=parts.finetune.trains or not isinstance(parts.prune, NoPrune))
     lowering(quant, runtime.name, Lowering)
     if parts.device.kind != "auto":
         check_runs_on(parts.device.kind, f"device={parts.device.kind}", quant, runtime)

@@ -39,6 +39,13 @@ class Quant(Component):
         """Tell whether `round_layers` changes the model."""
         return type(self).round_layers is not Quant.round_layers
 
+    def check(self, *, changes: bool) -> None:
+        """Raise UserError when the format needs what is not there; takes no time.
+
+        Args:
+            changes: the model is fine-tuned or pruned before.
+        """
+
     def check_config(self, config: "PretrainedConfig") -> None:
         """Raise Skipped when the format's codes cannot be chosen for a model of this architecture; most can."""
 

@@ -177,6 +177,11 @@ def load_four_bit_floats(skeleton: "nn.Module", tensors: "dict[str, Tensor]") ->
 
 
 def decode_four_bit(quant: FourBit, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+    return decode_four_bit_layers(skeleton, tensors)
+
+
+def decode_four_bit_layers(skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+    """Put bitsandbytes' layers in the place of those that have codes, in float32 otherwise."""
     import torch
     from bitsandbytes.nn import Linear4bit, Params4bit
 
@@ -184,21 +189,21 @@ def decode_four_bit(quant: FourBit, skeleton: "nn.Module", tensors: "dict[str, T
     skeleton.float()
     for name, state in coded.items():
         layer = skeleton.get_submodule(name)
+        weight = Params4bit.from_prequantized(tensors[f"{name}.weight"], state, device="cpu")
         quantized = Linear4bit(
             layer.in_features,
             layer.out_features,
             bias=False,
             compute_dtype=torch.float32,
-            quant_type=quant.values,
+            quant_type=weight.quant_type,
             device="meta",
         )
         # bitsandbytes' packed kernel needs whole blocks of inputs and runs of 32 outputs, which pruning may break.
         quantized.support_avx512bf16_for_cpu &= not (
-            quantized.in_features % quant.block_size or quantized.out_features % 32
+            quantized.in_features % weight.blocksize or quantized.out_features % 32
         )
-        quantized.weight = Params4bit.from_prequantized(
-            tensors[f"{name}.weight"], state, device="cpu", module=quantized
-        )
+        weight.module, quantized.quant_state = quantized, weight.quant_state
+        quantized.weight = weight
         quantized.bias = layer.bias
         skeleton.set_submodule(name, quantized)
     return skeleton

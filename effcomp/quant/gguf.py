@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -40,7 +41,8 @@ class Gguf(Quant):
 class GgufLowering(Lowering):
     """Lowering for the runtime that reads model.gguf."""
 
-    type: GgufType
+    source: GgufType | Path
+    """Type that weights are written in, or a GGUF file that is taken as it is."""
 
     @property
     def writes(self) -> Callable[..., Any]:
@@ -66,5 +68,5 @@ def lowering_of(of_type: GgufType) -> GgufLowering:
         devices=("cpu",),
         compute_dtype="float32" if is_float else "int8",
         tolerance=TOLERANCE if is_float else 2.0 ** (1 - bits(kind)),
-        type=of_type,
+        source=of_type,
     )

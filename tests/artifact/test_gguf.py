@@ -10,7 +10,7 @@ from gguf import GGMLQuantizationType, GGUFReader, dequantize
 
 from effcomp.artifact.gguf import mean_squares
 from effcomp.artifact.gguf_tensors import SUPPORTED, check, interleave
-from effcomp.core.errors import Skipped
+from effcomp.core.errors import Skipped, UserError
 from effcomp.models.base import load_checkpoint
 from effcomp.models.blocks import shrink
 from effcomp.quant.ggml import quantize
@@ -33,6 +33,17 @@ def test_a_tensor_is_stored_as_its_type_says(tiny_llama: Path, tmp_path: Path) -
     query = stored["blk.0.attn_q.weight"]
     written = interleave(model.model.layers[0].self_attn.q_proj.weight.detach(), 16).numpy()
     assert dequantize(query.data, query.tensor_type) == pytest.approx(written, abs=0.01)
+
+
+def test_a_file_is_taken_as_it_is_for_the_model_that_it_was_made_from(
+    tiny_llama: Path, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    settings = ("quant.type=q8_0", "quant.samples=0")
+    made = write_small(tiny_llama, tmp_path / "made", "causal_lm", "gguf", "llama_cpp", settings) / "model.gguf"
+    taken = write_small(tiny_llama, tmp_path / "taken", "causal_lm", "checkpoint", "llama_cpp", (f"quant.path={made}",))
+    assert (taken / "model.gguf").read_bytes() == made.read_bytes()
+    with pytest.raises(UserError, match=r"made/model\.gguf: .*; give the float model that it was made from"):
+        write_small(tiny_gpt2, tmp_path / "other", "causal_lm", "checkpoint", "llama_cpp", (f"quant.path={made}",))
 
 
 @pytest.mark.parametrize("kind", ["Q4_0", "Q4_K", "Q2_K", "IQ4_NL"])
