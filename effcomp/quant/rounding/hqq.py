@@ -36,13 +36,13 @@ def fit_codes(weight: Tensor, grid: Grid) -> Coded:
     widest, zero_point = full_range(groups, grid)
     units = groups / widest[..., None]
     best, lowest = stored_scale(widest), torch.full_like(widest, torch.inf)
-    best_zero = zero_point
+    best_zero, (_, nearest, _) = zero_point, step(units, best / widest, zero_point, grid)
     for start in STARTS:
         scale, zero_point = full_range(groups * start, grid)
         scale = stored_scale(scale)
         for _ in range(STEPS + 1):
-            found, following = step(units, scale / widest, zero_point, grid)
-            better = found < lowest
+            found, squares, following = step(units, scale / widest, zero_point, grid)
+            better = (found < lowest) & (squares <= nearest)
             best, best_zero, lowest = (
                 scale.where(better, best),
                 zero_point.where(better, best_zero),
@@ -52,15 +52,16 @@ def fit_codes(weight: Tensor, grid: Grid) -> Coded:
     return round_groups(groups, best, best_zero, grid)
 
 
-def step(groups: Tensor, scale: Tensor, zero_point: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
-    """Return the error of each group at these scales (out, groups), and the scales of the next step."""
+def step(groups: Tensor, scale: Tensor, zero_point: Tensor, grid: Grid) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the error and the squared error of each group at these scales (out, groups), and the scales of the next
+    step."""
     steps = round_to(groups, scale, zero_point, grid).float() - zero_point[..., None]
     error = groups - steps * scale[..., None]
     magnitude = error.abs()
     slope = magnitude.clamp(min=1e-8).pow(POWER - 1)
     outliers = error.sign() * (magnitude - slope / BETA).clamp_(min=0)
     following = ((groups - outliers) * steps).sum(-1) / steps.square().sum(-1).clamp(min=1)
-    return (magnitude * slope).sum(-1), following.abs()
+    return (magnitude * slope).sum(-1), error.square().sum(-1), following.abs()
 
 
 def round_hqq(model: PreTrainedModel, grids: dict[str, Grid], samples: list[Batch]) -> None:

@@ -20,13 +20,15 @@ def test_no_group_has_a_larger_error_than_rounded_to_nearest(inputs: int, grid: 
     torch.manual_seed(0)
     weight = torch.distributions.StudentT(4.0).sample((48, inputs))
     groups = in_groups(weight, 32)
-    error = {}
+    error, squares = {}, {}
     for name, coded in {"hqq": fit_codes(weight, grid), "nearest": quantize_groups(weight, grid)}.items():
         assert coded.codes.min() >= grid.lowest
         assert coded.codes.max() <= grid.highest
         restored = coded._replace(scale=coded.scale.bfloat16().float()).weight(128)
         assert not restored[:, inputs:].any()
-        error[name] = (groups - in_groups(restored, 32)).abs().pow(POWER).sum(-1)
+        off = (groups - in_groups(restored, 32)).abs()
+        error[name], squares[name] = off.pow(POWER).sum(-1), off.square().sum(-1)
+    assert (squares["hqq"] <= squares["nearest"] * (1 + 1e-5)).all()
     assert (error["hqq"] <= error["nearest"] * (1 + 1e-5)).all()
     assert error["hqq"].sum() < 0.97 * error["nearest"].sum()
 
@@ -37,15 +39,23 @@ def test_the_scale_is_near_the_best_of_a_fine_grid() -> None:
     codes, scale, _ = fit_codes(weight, Grid(32, 3))
     found = (weight - codes * scale).abs().pow(POWER).sum(-1)
     first, widest, _ = quantize_groups(weight, Grid(32, 3))
-    tried = torch.stack(
-        [
-            (weight - step * torch.round(weight / step).clamp(-3, 3)).abs().pow(POWER).sum(-1)
-            for step in (widest * share for share in torch.linspace(0.4, 1.1, 200))
-        ]
-    )
-    nearest = (weight - widest * first).abs().pow(POWER).sum(-1)
-    gained = (nearest - found).sum() / (nearest - tried.amin(0)).sum()
+    nearest = (weight - widest * first).abs()
+    tried = []
+    for step in (widest * share for share in torch.linspace(0.4, 1.1, 200)):
+        off = (weight - step * torch.round(weight / step).clamp(-3, 3)).abs()
+        allowed = off.square().sum(-1) <= nearest.square().sum(-1)
+        tried.append(off.pow(POWER).sum(-1).where(allowed, torch.inf))
+    best = torch.stack(tried).amin(0).minimum(nearest.pow(POWER).sum(-1))
+    gained = (nearest.pow(POWER).sum(-1) - found).sum() / (nearest.pow(POWER).sum(-1) - best).sum()
     assert gained > 0.8
+
+
+def test_a_large_weight_is_not_cut_off() -> None:
+    torch.manual_seed(3)
+    weight = torch.randn(8, 32)
+    weight[:, 5] = 20.0
+    codes, scale, _ = fit_codes(weight, Grid(32, 4))
+    assert (codes * scale)[:, 5] == pytest.approx(torch.full((8,), 20.0), rel=0.15)
 
 
 def test_the_magnitude_of_the_weights_does_not_matter() -> None:
