@@ -68,7 +68,11 @@ ONE_OF_SEEDS = [
     *(variant(name, size, "nearest", finetune="qat", embeddings="int4") for name, size in GROUPS.items()),
 ]
 DECODER = [variant(name, 64, one) for name in ("int4", "int3") for one in METHODS]
-SMOLLM2 = [variant("int4", 64, one) for one in ("nearest", "hqq", "gptq", "awq")]
+SMOLLM2 = [
+    *(variant("int4", 64, one) for one in ("nearest", "hqq", "gptq", "awq")),
+    *(variant("int4", 32, "nearest", zero_point=True, embeddings=one) for one in ("int8", "int4")),
+    variant("int4", 32, "gptq", zero_point=True, embeddings="int8"),
+]
 TABLES = {
     "minilm_sst2": (
         MINILM,
@@ -101,7 +105,9 @@ The linear layers in 4, 3 or 2 bits, by the method that chooses the codes (docs/
 unless the row names a type of the embeddings. Differences are paired on the same examples, in points of accuracy or as
 a ratio of perplexities; brackets are 95 % intervals. Calibration is the time from the float model to the written file,
 an upper bound: one thread, beside other work (`minilm_sst2`: the learned variants three at a time, paused for up to a
-minute; on the GPU: up to twenty processes at once). Written by `python benchmarks/four_bits.py` from four_bits.json.
+minute; on the GPU: up to twenty processes at once; `smollm2_bbc`: up to three). Rows of
+hqq were measured before it was kept from cutting off large weights. Written by `python benchmarks/four_bits.py` from
+four_bits.json.
 """
 
 
