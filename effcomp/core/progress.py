@@ -2,14 +2,14 @@
 
 import sys
 import time
-from types import TracebackType
-from typing import Self
+
+from effcomp.core.closing import Closing
 
 LINE_S = 10.0
 """Time between two lines where no bar can be drawn."""
 
 
-class Progress:
+class Progress(Closing):
     """Progress of a stage whose amount of work is known. Use it as a context manager."""
 
     def __init__(self, what: str, total: float) -> None:
@@ -57,14 +57,6 @@ class Progress:
 
     def close(self) -> None:
         self.bar.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def duration(seconds: float) -> str:

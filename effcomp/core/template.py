@@ -23,11 +23,10 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
+from effcomp.core.closing import Closing
 from effcomp.core.garbage import no_garbage
 from effcomp.core.process import PATIENCE_S, ProcessFailed, environment_with
 
@@ -89,7 +88,7 @@ class Forked:
             os.kill(self.pid, signal.SIGKILL)
 
 
-class Template:
+class Template(Closing):
     """Client of a template. Use it as a context manager: the template ends with the block, after its processes."""
 
     def __init__(self, module: str, libraries: tuple[str, ...], environment: dict[str, str]) -> None:
@@ -125,14 +124,6 @@ class Template:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def forks_alike() -> bool:

@@ -5,9 +5,9 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
+from effcomp.core.closing import Closing
 from effcomp.core.component import foreign_modules
 from effcomp.core.device import Device
 from effcomp.core.errors import NotFinite
@@ -49,7 +49,7 @@ def template(runtimes: Sequence[Runtime], device: Device) -> Template | None:
     return Template(WORKER, libraries[0], device.environment())
 
 
-class KeptTemplate:
+class KeptTemplate(Closing):
     """Template that one run after another forks its measured processes from: their baselines all run on PyTorch. Use it
     as a context manager: the template ends with the block."""
 
@@ -72,14 +72,6 @@ class KeptTemplate:
         if self.template is not None:
             self.template.close()
             self.template = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class Worker(Process):
