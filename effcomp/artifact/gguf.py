@@ -77,14 +77,18 @@ class GgufFile(Format):
 
 
 def check_made_from(file: Path, model: "PreTrainedModel", architecture: Architecture) -> None:
-    """Raise UserError for a GGUF file that lacks a tensor of this model, or holds it in another shape."""
+    """Raise UserError for a GGUF file that is damaged, lacks a tensor of this model, or holds it in another shape."""
     from gguf import GGUFReader
 
-    stored = {one.name: tuple(int(size) for size in reversed(one.shape)) for one in GGUFReader(file).tensors}
+    try:
+        found = GGUFReader(file).tensors
+    except (ValueError, LookupError) as error:  # of its header, or of a place behind the end of the file
+        raise UserError(f"quant.path={file} is damaged ({error}); fetch or write it again") from error
+    stored = {one.name: tuple(int(size) for size in reversed(one.shape)) for one in found}
     for name, tensor in tensors(model, architecture):
         if (shape := stored.get(name)) != tuple(tensor.shape):
-            found = "is missing" if shape is None else f"has the shape {shape}, the model's {tuple(tensor.shape)}"
-            raise UserError(f"quant.path={file}: {name} {found}; give the float model that it was made from")
+            fault = "is missing" if shape is None else f"has the shape {shape}, the model's {tuple(tensor.shape)}"
+            raise UserError(f"quant.path={file}: {name} {fault}; give the float model that it was made from")
 
 
 def write_gguf(

@@ -1,6 +1,5 @@
 """Weights that were quantized elsewhere: bitsandbytes' in a folder of transformers, llama.cpp's in a GGUF file."""
 
-import json
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from effcomp.core.checksum import contents_sha256
 from effcomp.core.errors import UserError
 from effcomp.core.store import folder_sha256
+from effcomp.models.folder import check_headers, read_config
 from effcomp.quant.base import Quant
 from effcomp.quant.bnb import Int8Bnb, decode_four_bit_layers, decode_int8, move_int8
 from effcomp.quant.gguf import GgufLowering
@@ -61,16 +61,15 @@ class Checkpoint(Quant):
         if changes:
             raise UserError(f"{whose}: its weights are measured as they are; give finetune=none prune=none with it")
         if self.is_gguf:
-            if not self.place.is_file() or self.place.open("rb").read(len(MAGIC)) != MAGIC:
-                raise UserError(f"{whose} is no GGUF file; give one, or a folder with bitsandbytes' weights")
+            check_gguf(self.place, whose)
             return
-        file = self.place / "config.json"
-        fields = json.loads(file.read_text()) if file.is_file() else {}
-        method = fields.get("quantization_config", {}).get("quant_method")
+        quantization = read_config(self.place, SETTING).get("quantization_config")
+        method = quantization.get("quant_method") if isinstance(quantization, dict) else None
         if method is None:
             raise UserError(f"{whose} holds no quantized model: config.json with a quantization_config is missing")
         if method != "bitsandbytes":
             raise UserError(f"{whose} is quantized by {method}; those of bitsandbytes and GGUF are read as they are")
+        check_headers(weight_files(self.place), whose, packed=True)
 
     def check_config(self, config: "PretrainedConfig") -> None:
         from transformers import AutoConfig
@@ -96,12 +95,25 @@ class Checkpoint(Quant):
                 raise UserError(f"{SETTING}={self.path}: {name} {found}; give the float model that it was made from")
 
 
+def check_gguf(file: Path, whose: str) -> None:
+    """Raise UserError for a file that is not there, or does not begin as GGUF does."""
+    if file.is_file():
+        with file.open("rb") as stream:
+            if stream.read(len(MAGIC)) == MAGIC:
+                return
+    raise UserError(f"{whose} is no GGUF file; give one, or a folder with bitsandbytes' weights")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors"))
+
+
 def shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Return the numbers of weights that each tensor of a folder can stand for: codes of 4 bits are two in a byte."""
     from safetensors import safe_open
 
     sizes: dict[str, int] = {}
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in weight_files(folder):
         with safe_open(file, framework="pt") as tensors:
             sizes |= {name: prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
     return {name: (2 * size, 2 * size - 1) if f"{name}.absmax" in sizes else (size,) for name, size in sizes.items()}
@@ -113,13 +125,14 @@ def encode(quant: Checkpoint, model: "nn.Module") -> "dict[str, Tensor]":
     from safetensors.torch import load_file
 
     tensors: dict[str, Tensor] = {}
-    for file in sorted(quant.place.glob("*.safetensors")):
+    for file in weight_files(quant.place):
         tensors |= load_file(file)
-    for name in [name.removesuffix(".SCB") for name in tensors if name.endswith(".SCB")]:
+    if in_eight_bits := [name.removesuffix(".SCB") for name in tensors if name.endswith(".SCB")]:
+        quantization = read_config(quant.place, SETTING)["quantization_config"]
+        tensors[THRESHOLD] = torch.tensor(float(quantization.get("llm_int8_threshold", 6.0)))
+    for name in in_eight_bits:
         tensors[f"{name}.CB"] = tensors.pop(f"{name}.weight")
         tensors.pop(f"{name}.weight_format", None)
-        fields = json.loads((quant.place / "config.json").read_text())["quantization_config"]
-        tensors[THRESHOLD] = torch.tensor(float(fields.get("llm_int8_threshold", 6.0)))
     return tensors
 
 

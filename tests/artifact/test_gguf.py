@@ -44,6 +44,11 @@ def test_a_file_is_taken_as_it_is_for_the_model_that_it_was_made_from(
     assert (taken / "model.gguf").read_bytes() == made.read_bytes()
     with pytest.raises(UserError, match=r"made/model\.gguf: .*; give the float model that it was made from"):
         write_small(tiny_gpt2, tmp_path / "other", "causal_lm", "checkpoint", "llama_cpp", (f"quant.path={made}",))
+    for number, kept in enumerate((6, 200, made.stat().st_size - 100)):
+        (cut := tmp_path / "cut.gguf").write_bytes(made.read_bytes()[:kept])
+        settings, folder = (f"quant.path={cut}",), tmp_path / f"cut {number}"
+        with pytest.raises(UserError, match=r"cut\.gguf is damaged \(.*\); fetch or write it again"):
+            write_small(tiny_llama, folder, "causal_lm", "checkpoint", "llama_cpp", settings)
 
 
 @pytest.mark.parametrize("kind", ["Q4_0", "Q4_K", "Q2_K", "IQ4_NL"])

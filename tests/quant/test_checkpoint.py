@@ -107,6 +107,20 @@ def test_a_folder_that_holds_none_is_refused(fields: dict[str, object], message:
         checkpoint(tmp_path).check(changes=False)
 
 
+def test_damaged_files_are_refused(classifier: Path, tmp_path: Path) -> None:
+    quantized(classifier, "nf4", tmp_path / "theirs")
+    weights = tmp_path / "theirs" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"model\.safetensors of quant\.path=.* is damaged"):
+        checkpoint(tmp_path / "theirs").check(changes=False)
+    (tmp_path / "theirs" / "config.json").write_text("{bad")
+    with pytest.raises(UserError, match=r"its config\.json is no JSON that names a model_type"):
+        checkpoint(tmp_path / "theirs").check(changes=False)
+    (tmp_path / "a.gguf").write_bytes(b"none")
+    with pytest.raises(UserError, match=r"a\.gguf is no GGUF file; give one"):
+        checkpoint(tmp_path / "a.gguf").check(changes=False)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -121,7 +135,9 @@ def test_settings_that_do_not_fit_are_refused(settings: list[str], message: str)
 
 
 def test_it_runs_in_pytorch_alone(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "bitsandbytes"}}')
+    (tmp_path / "config.json").write_text(
+        '{"model_type": "bert", "quantization_config": {"quant_method": "bitsandbytes"}}'
+    )
     parts = compose_parts("quant=checkpoint", f"quant.path={tmp_path}", "finetune=none", "runtime=openvino")
     with pytest.raises(Skipped, match="quant=checkpoint does not run on runtime=openvino; it runs on: torch"):
         check(parts)
