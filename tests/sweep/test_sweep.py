@@ -180,7 +180,8 @@ def test_a_configuration_whose_outputs_are_not_finite_fails_in_one_line_and_the_
 
 def test_a_sweep_ended_by_ctrl_c_leaves_no_process_and_its_run_is_closed(tiny: list[str], tmp_path: Path) -> None:
     """One that is killed: tests/faults/test_killed.py."""
-    sweep = start_effcomp("-m", *tiny, "device.threads=1", "quant=none,int8_scratch", cwd=tmp_path)
+    endless = [*tiny, "device.threads=1", "bench.turns=100000"]  # no processor measures them before it is stopped
+    sweep = start_effcomp("-m", *endless, "quant=none,int8_scratch", cwd=tmp_path)
     child = job_process(psutil.Process(sweep.pid), "measuring", tmp_path)
     time.sleep(1)
     processes = [child, *child.children(recursive=True)]
@@ -190,7 +191,7 @@ def test_a_sweep_ended_by_ctrl_c_leaves_no_process_and_its_run_is_closed(tiny: l
     assert not alive
     again = run_effcomp("-m", *tiny, "device.threads=1", "quant=none", cwd=tmp_path)
     assert again.code == 0, again.stderr
-    assert "fine-tuned before" in again.stderr
+    assert "fine-tuned before" in again.stderr, again.stderr
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("effcomp").experiment_id])
     assert {run.info.status for run in runs if run.data.tags["kind"] == "sweep"} == {"FINISHED", "FAILED"}
