@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator
 
 from effcomp.core.class_paths import id_of
 from effcomp.core.code_key import code_key, package_sources
+from effcomp.core.packages import versions
 
 
 def each_once(values: list[Any]) -> list[Any]:
@@ -38,6 +39,9 @@ class Component(BaseModel):
     effcomp that is built declares it; it never changes when the class moves. The id of any other class is
     `module:Class`."""
 
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Libraries that it needs beside PyTorch and transformers, by import name."""
+
     name: str
     """Name of the choice, as typed on the command line."""
 
@@ -60,10 +64,15 @@ class Component(BaseModel):
         CLASSES[cls.id] = cls
 
     def key(self) -> dict[str, Any]:
-        """Return all that determines what this component computes: its class, its fields, and the sources of its module
-        and of all that this imports."""
+        """Return all that determines what this component computes: its class, its fields, the sources of its module
+        and of all that this imports, and the versions of its libraries."""
         inner = {name: value.key() for name, value in self if isinstance(value, Component)}
-        return {"id": self.id, "fields": self.spec()["fields"] | inner, "code": code_key(type(self).__module__)}
+        return {
+            "id": self.id,
+            "fields": self.spec()["fields"] | inner,
+            "code": code_key(type(self).__module__),
+            "libraries": versions(*self.packages),
+        }
 
     def spec(self) -> dict[str, Any]:
         """Return the component as plain JSON, for another process or an artifact; `from_spec` builds it again."""
@@ -118,6 +127,12 @@ def nested(component: Component) -> Iterator[Component]:
     for _, value in component:
         if isinstance(value, Component):
             yield from nested(value)
+
+
+def packages_of(*components: Component) -> tuple[str, ...]:
+    """Return the libraries that these components, and those in their fields, need, by import name."""
+    needed = (package for component in components for one in nested(component) for package in one.packages)
+    return tuple(dict.fromkeys(needed))
 
 
 def foreign_modules(*components: Component) -> tuple[str, ...]:

@@ -4,11 +4,11 @@ import os
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from effcomp.core import processors
 from effcomp.core.device import Device
+from effcomp.core.packages import versions
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 LIBRARIES = ("torch", "transformers", "bitsandbytes", "onnxruntime", "openvino", "nncf", "xllamacpp", "numpy", "mlflow")
@@ -60,15 +60,10 @@ def device_name(device: Device) -> str:
     return f"{cpu_info()[0]}, {os.cpu_count()} cores"
 
 
-def library_versions() -> dict[str, str]:
-    """Return the versions of the libraries that compute; one that is not installed is left out."""
-    versions = {"python": platform.python_version()}
-    for library in LIBRARIES:
-        try:
-            versions[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return versions
+def library_versions(*more: str) -> dict[str, str]:
+    """Return the versions of Python, of the libraries that compute, and of more, by import name; one that is not
+    installed is left out."""
+    return {"python": platform.python_version()} | versions(*LIBRARIES, *more)
 
 
 def git_commit() -> str:

@@ -1,5 +1,7 @@
 """Files inside installed packages, found without importing the package, and effcomp's own configs."""
 
+from functools import cache
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,6 +34,22 @@ def package_folder(package: str, requirement: str, wanted_by: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise UserError(f"{wanted_by} needs the package {requirement}: pip install --no-deps {requirement}")
     return Path(spec.submodule_search_locations[0])
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of libraries, by import name; one without a version (a module of one's own) is left out."""
+    found = {package: distribution_of(package) for package in packages}
+    return {package: one.version for package, one in found.items() if one is not None}
+
+
+@cache
+def distribution_of(package: str) -> Distribution | None:
+    """Return the installed distribution that a package comes from, by import name; None where it comes from none."""
+    try:
+        return distribution(package)
+    except PackageNotFoundError:  # most have the name of their package; the search for the others takes a second
+        names = packages_distributions().get(package) if find_spec(package) is not None else None
+        return distribution(names[0]) if names else None
 
 
 def require(package: str, wanted_by: str) -> None:

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from effcomp.core.packages import require
 from effcomp.finetune.full import FullFinetune
 from effcomp.quant.tensors import HEAD_MODULES
 
@@ -18,6 +17,7 @@ class LoraFinetune(FullFinetune):
     """Adapters on every linear layer after the embeddings; the head of a classifier is trained in full."""
 
     id: ClassVar[str] = "finetune/lora"
+    packages: ClassVar[tuple[str, ...]] = ("peft",)
     refuses: ClassVar[dict[str, str]] = {
         "bitnet": "its weights are made ternary at each call, and adapters added to them would be rounded away; "
         "use finetune=full"
@@ -30,10 +30,6 @@ class LoraFinetune(FullFinetune):
     """Numerator of the adapters' scale, alpha / rank."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     """Share of the inputs of an adapter that is dropped in training."""
-
-    def check(self) -> None:
-        require("peft", f"finetune={self.name}")
-        super().check()
 
     def adapt(self, model: "PreTrainedModel", head: "Head", place: str) -> "PreTrainedModel":
         from peft import LoraConfig, get_peft_model

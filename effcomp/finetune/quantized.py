@@ -21,6 +21,8 @@ class QuantizedLora(LoraFinetune):
     """Base class of adapters on quantized weights. The checkpoint has these weights, dequantized to float32, with the
     adapters added: the trained function, in a format that any compression can start from."""
 
+    packages: ClassVar[tuple[str, ...]] = ("peft", "bitsandbytes")
+
     @abstractmethod
     def base(self) -> Quant:
         """Return the number format of the frozen weights."""

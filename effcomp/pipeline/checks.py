@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from effcomp.artifact.architectures import check_architecture, takes_cache
 from effcomp.core import machine
-from effcomp.core.component import nested
+from effcomp.core.component import nested, packages_of
 from effcomp.core.errors import Skipped, UserError
 from effcomp.core.packages import require
 from effcomp.finetune.base import Finetune
@@ -60,8 +60,9 @@ def check(parts: "Components", in_sweep: bool = False) -> None:
     lowering(quant, runtime.name, Lowering)
     if parts.device.kind != "auto":
         check_runs_on(parts.device.kind, f"device={parts.device.kind}", quant, runtime)
-    for package in quant.packages:
-        require(package, f"quant={quant.name}")
+    for group, part in (("quant", quant), ("runtime", runtime), ("finetune", parts.finetune), ("prune", parts.prune)):
+        for package in packages_of(part):
+            require(package, f"{group}={part.name}")
     check_folder(parts.store, "store")
     parts.bench.check()
     parts.tracking.check()

@@ -2,13 +2,13 @@
 
 import logging
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effcomp.artifact.folder import Compression, Trained, export_graph, write_artifact
 from effcomp.core import device_lock
 from effcomp.core.code_key import code_key
+from effcomp.core.packages import versions
 from effcomp.core.store import Entry
 from effcomp.models.base import load_checkpoint
 from effcomp.pipeline.tokens import calibration, few
@@ -33,7 +33,7 @@ def artifact(run: "Run", checkpoint: Entry) -> Entry:
         "signature": asdict(signature),
         "fitted_on": run.device.kind if quant.rounds else None,
         "code": code_key(__name__, type(form).__module__, writes.__module__),
-        "libraries": {name: version(name) for name in ("torch", "transformers", *form.packages, *quant.packages)},
+        "libraries": versions("torch", "transformers", *form.packages),
     }
 
     def build(folder: Path) -> None:
@@ -57,7 +57,7 @@ def graph(run: "Run", checkpoint: Entry) -> Entry:
         "format": form.name,
         "head": run.head,
         "code": code_key(__name__, type(form).__module__),
-        "libraries": {name: version(name) for name in ("torch", "transformers", *form.packages)},
+        "libraries": versions("torch", "transformers", *form.packages),
     }
 
     def build(folder: Path) -> None:

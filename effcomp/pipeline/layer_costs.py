@@ -6,7 +6,6 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from transformers import AutoConfig
 from effcomp.artifact.folder import Compression, Trained, artifact_bytes, write_artifact
 from effcomp.core import device_lock, machine
 from effcomp.core.code_key import code_key
+from effcomp.core.packages import versions
 from effcomp.core.progress import Progress
 from effcomp.core.statistics import ratio_interval
 from effcomp.core.store import Entry
@@ -89,10 +89,7 @@ def measured_costs(run: "Run", quantity: str) -> Costs:
         "device_name": machine.device_name(device),
         "processor": machine.cpu_info(),
         "code": code_key(__name__, type(parts.runtime.format).__module__, writes.__module__),
-        "libraries": {
-            name: version(name)
-            for name in ("torch", "transformers", *parts.runtime.format.packages, *parts.quant.packages)
-        },
+        "libraries": versions("torch", "transformers", *parts.runtime.format.packages),
     }
     block = block_of(dense_counts(config)[0][1])
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from effcomp.core import machine
 from effcomp.core.code_key import code_key
+from effcomp.core.packages import versions
 from effcomp.core.store import Entry
 from effcomp.measure.client import Worker
 from effcomp.measure.generated_texts import Written
@@ -47,7 +48,7 @@ def answers(run: "Run", worker: Worker, built: Entry, inputs: Entry) -> Answers:
         "capability": worker.loaded["cpu_capability"],
         "processor": machine.cpu_info(),
         "device_name": machine.device_name(run.device),
-        "libraries": machine.library_versions(),
+        "libraries": versions("torch", "transformers", "numpy", *run.components.runtime.format.packages),
         "code": code_key(__name__, "effcomp.measure.worker"),
     }
     if task.problem == "generation":

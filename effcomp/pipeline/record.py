@@ -120,6 +120,10 @@ def vocabulary_row(test: Examples, before: "PreTrainedTokenizerBase", after: "Pr
     )
 
 
-def software_row() -> Software:
-    """Return the versions of the code that runs."""
-    return Software(libraries=machine.library_versions(), git_commit=machine.git_commit())
+def software_row(packages: Sequence[str]) -> Software:
+    """Return the versions of the code that runs.
+
+    Args:
+        packages: libraries of the choices, by import name.
+    """
+    return Software(libraries=machine.library_versions(*packages), git_commit=machine.git_commit())

@@ -2,7 +2,6 @@
 
 import logging
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from effcomp.artifact.architectures import TRIED
 from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.core import device_lock
 from effcomp.core.code_key import code_key
+from effcomp.core.packages import versions
 from effcomp.pipeline.tokens import few
 from effcomp.prune.base import NoPrune
 from effcomp.quant.floats import Float
@@ -39,7 +39,7 @@ def rehearse(run: "Run") -> None:
         "data": run.splits.training_fingerprint(),
         "max_length": parts.task.max_length,
         "code": code_key(__name__, type(form).__module__),
-        "libraries": {name: version(name) for name in ("torch", "transformers", *form.packages)},
+        "libraries": versions("torch", "transformers", *form.packages),
     }
 
     def build(folder: Path) -> None:

@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 from effcomp.core import device_lock, machine, memory
 from effcomp.core.code_key import code_key
+from effcomp.core.component import packages_of
+from effcomp.core.packages import versions
 from effcomp.core.store import Entry
+from effcomp.core.template import Template
 from effcomp.finetune.base import read_curve
 from effcomp.measure.client import KeptTemplate, Side
 from effcomp.measure.energy import watch_idle
-from effcomp.measure.measurement import MachineFacts, measure
+from effcomp.measure.measurement import MachineFacts, Measured, measure
 from effcomp.measure.pair import Pair
 from effcomp.measure.quiet import Patience
 from effcomp.measure.stopping import is_last
@@ -23,7 +26,7 @@ from effcomp.pipeline.between import between_pairs
 from effcomp.pipeline.compose import Components
 from effcomp.pipeline.compressed import artifact
 from effcomp.pipeline.layer_costs import predicted, target_costs
-from effcomp.pipeline.predictions import answers
+from effcomp.pipeline.predictions import Answers, answers
 from effcomp.pipeline.prepare import Run, prepare
 from effcomp.pipeline.rates import machine_rates
 from effcomp.pipeline.record import (
@@ -35,7 +38,7 @@ from effcomp.pipeline.record import (
     vocabulary_row,
 )
 from effcomp.pipeline.rehearsal import rehearse
-from effcomp.pipeline.scores import NOTHING_TO_JUDGE, judge
+from effcomp.pipeline.scores import NOTHING_TO_JUDGE, Judged, judge
 from effcomp.pipeline.tokens import TOKENS_FILE, tokens
 from effcomp.pipeline.training import checkpoint, pruned
 from effcomp.quant.lowering import Lowering, lowering
@@ -102,7 +105,7 @@ def result_key(run: Run) -> dict[str, Any]:
         "code": code_key(
             __name__, type(parts.model).__module__, type(parts.runtime.format).__module__, *probe_modules()
         ),
-        "libraries": machine.library_versions(),
+        "libraries": versions("torch", "transformers", "numpy", *parts.runtime.format.packages),
     }
 
 
@@ -143,20 +146,46 @@ def vocabulary(run: Run) -> Vocabulary | None:
 
 def compress_and_measure(run: Run, template: KeptTemplate) -> Result:
     """Compress; then measure with the device to itself, and score the answers."""
-    started_ms, parts, device = now_ms(), run.components, run.device
-    common = template.on(device) if parts.bench.pairs == 1 else None  # it imports while this process compresses
-    base = run.baseline()
-    before_inputs, after_inputs, kept = tokens(base), tokens(run), vocabulary(run)
-    trained, recovered, baseline, variant = compress(run)
-
-    sides = (
-        Side(baseline.path, base.components.runtime, base.components.quant),
-        Side(variant.path, parts.runtime, parts.quant),
+    started_ms, parts = now_ms(), run.components
+    common = template.on(run.device) if parts.bench.pairs == 1 else None  # it imports while this process compresses
+    inputs, kept = (tokens(run.baseline()), tokens(run)), vocabulary(run)
+    compressed = compress(run)
+    measured, answered = measure_and_answer(run, compressed, inputs, common)
+    judged = judge(run, *answered) if answered else NOTHING_TO_JUDGE
+    return Result(
+        record=record_of(run, compressed, measured, judged, kept),
+        training_curve=read_curve(compressed.trained.path),
+        recovery_curve=read_curve(compressed.recovered.path) if parts.prune.trains else [],
+        trace=measured.trace,
+        raw=measured.raw,
+        texts=judged.texts,
+        started_ms=started_ms,
+        ended_ms=now_ms(),
     )
-    files = (before_inputs.path / TOKENS_FILE, after_inputs.path / TOKENS_FILE)
+
+
+def measure_and_answer(
+    run: Run, compressed: Compressed, inputs: tuple[Entry, Entry], common: Template | None
+) -> tuple[Measured, tuple[Answers, Answers] | None]:
+    """Measure baseline and variant in turns, with the device to itself, and let the first pair of processes answer the
+    test.
+
+    Args:
+        inputs: the token ids of the test, for the baseline and for the variant.
+        common: template of both processes; None: each starts by itself.
+
+    Returns:
+        The measurement, and the answers of baseline and variant; None for random weights, whose answers say nothing.
+    """
+    parts, device, base = run.components, run.device, run.baseline()
+    sides = (
+        Side(compressed.baseline.path, base.components.runtime, base.components.quant),
+        Side(compressed.variant.path, parts.runtime, parts.quant),
+    )
+    files = (inputs[0].path / TOKENS_FILE, inputs[1].path / TOKENS_FILE)
     pair = Pair(sides, files, device, parts.bench.fixed_length, common)
     memory.release_gpu(device)  # of the training
-    judges, timed = parts.model.weights != "random", list[Timed]()
+    timed, answered = list[Timed](), None
     with device_lock.alone(device):
         log.info("measuring %s beside its float32 baseline, each in its own process", label(parts.config))
         patience = Patience(device, parts.bench.quiet_wait_s)
@@ -176,13 +205,26 @@ def compress_and_measure(run: Run, template: KeptTemplate) -> Result:
                 last = is_last(timed, parts.bench)
                 if last:
                     measured = measure(pair, parts.bench, timed, facts, parts.seed)
-                if judges and len(timed) == 1:  # other work between the first pair and the next
-                    before = answers(base, pair.baseline, baseline, before_inputs)
-                    after = answers(run, pair.variant, variant, after_inputs)
-    judged = judge(run, before, after) if judges else NOTHING_TO_JUDGE
+                if (
+                    parts.model.weights != "random" and len(timed) == 1
+                ):  # other work between the first pair and the next
+                    answered = (
+                        answers(base, pair.baseline, compressed.baseline, inputs[0]),
+                        answers(run, pair.variant, compressed.variant, inputs[1]),
+                    )
+    return measured, answered
 
+
+def record_of(run: Run, compressed: Compressed, measured: Measured, judged: Judged, kept: Vocabulary | None) -> Record:
+    """Return the Record: what was measured and judged, and all that these numbers depend on.
+
+    Args:
+        kept: the row of the tokens that pruning leaves.
+    """
+    parts, (trained, recovered, baseline, variant) = run.components, compressed
     touched = lowering(parts.quant, parts.runtime.name, Lowering).applies_to
-    record = Record(
+    needed = packages_of(parts.quant, parts.runtime, parts.finetune, parts.prune)
+    return Record(
         config=parts.config,
         quality=judged.quality,
         versus_baseline=judged.versus,
@@ -199,11 +241,11 @@ def compress_and_measure(run: Run, template: KeptTemplate) -> Result:
         truth=Truth(
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             seed=parts.seed,
-            finetune_precision=parts.finetune.precision_on(device),
+            finetune_precision=parts.finetune.precision_on(run.device),
             artifact=variant.hash,
             baseline_artifact=baseline.hash,
             machine=measured.machine,
-            software=software_row(),
+            software=software_row([*needed, *parts.runtime.format.packages]),
             data=data_row(
                 run.splits,
                 parts.finetune.examples_used(run.splits.train),
@@ -213,14 +255,4 @@ def compress_and_measure(run: Run, template: KeptTemplate) -> Result:
             kernels=measured.kernels,
             conditions=measured.conditions,
         ),
-    )
-    return Result(
-        record=record,
-        training_curve=read_curve(trained.path),
-        recovery_curve=read_curve(recovered.path) if parts.prune.trains else [],
-        trace=measured.trace,
-        raw=measured.raw,
-        texts=judged.texts,
-        started_ms=started_ms,
-        ended_ms=now_ms(),
     )

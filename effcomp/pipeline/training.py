@@ -5,12 +5,12 @@ import logging
 import shutil
 import time
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effcomp.core import device_lock, memory
 from effcomp.core.code_key import code_key
+from effcomp.core.packages import versions
 from effcomp.core.store import Entry, scratch_folder
 from effcomp.finetune.base import TrainingSetup
 from effcomp.models.base import load_checkpoint
@@ -41,8 +41,7 @@ def checkpoint(run: "Run") -> Entry:
         "device": run.device.kind,
         "seed": seed,
         "code": code_key(__name__, type(model).__module__),
-        "torch": version("torch"),
-        "transformers": version("transformers"),
+        "libraries": versions("torch", "transformers"),
     }
     scratch = scratch_folder(run.store, "checkpoint", key)
 
@@ -90,8 +89,7 @@ def pruned(run: "Run", trained: Entry) -> Entry:
         "device": run.device.kind,
         "seed": seed,
         "code": code_key(__name__),
-        "torch": version("torch"),
-        "transformers": version("transformers"),
+        "libraries": versions("torch", "transformers"),
     }
     scratch = scratch_folder(run.store, "pruned", key)
 

@@ -1,6 +1,6 @@
 """Base class of number formats, and the words that describe one."""
 
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from effcomp.core.batches import Batch
 from effcomp.core.component import Component
@@ -25,9 +25,6 @@ class Quant(Component):
     format: a module with the class and its lowerings, and conf/quant/<name>.yaml. The tests of every format find it by
     itself.
     """
-
-    packages: ClassVar[tuple[str, ...]] = ()
-    """Libraries that must be installed, by import name."""
 
     @property
     def calibration_samples(self) -> int:

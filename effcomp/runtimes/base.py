@@ -86,8 +86,6 @@ class Runtime(Component):
 
     format: ClassVar[Format]
     """File format that it reads."""
-    packages: ClassVar[tuple[str, ...]] = ()
-    """Libraries that loading an artifact needs, beside PyTorch, by import name."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """Modules that `start` imports for every artifact, and that take seconds (effcomp.core.template imports them once
     for both sides of a pair); importing one must start no thread."""
@@ -100,7 +98,7 @@ class Runtime(Component):
     """True where the first call compiles the model."""
 
     def check(self) -> None:
-        """Raise UserError when a library or a tool that the runtime needs is missing."""
+        """Raise UserError when a tool that the runtime needs is missing, or a library to write its artifacts with."""
         for package in self.format.packages:
             require(package, f"runtime={self.name}")
 

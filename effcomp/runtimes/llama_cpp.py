@@ -28,6 +28,7 @@ BLOCK_CACHES: tuple[CacheType, ...] = ("q8_0", "q4_0")
 class LlamaCpp(Drafts):
     id: ClassVar[str] = "runtime/llama_cpp"
     format: ClassVar[Format] = GgufFile()
+    packages: ClassVar[tuple[str, ...]] = ("xllamacpp",)
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     generates: ClassVar[bool] = True
     kv_cache: CacheType = "f16"

@@ -5,13 +5,12 @@ MLflow finds `_load_pyfunc` by this module's name, which stands in the model's o
 """
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effcomp.core.component import from_spec
 from effcomp.core.errors import UserError
-from effcomp.core.packages import PACKAGE
+from effcomp.core.packages import PACKAGE, distribution_of
 from effcomp.core.private.mlflow import without_package_map
 from effcomp.core.store import find_fault
 from effcomp.runtimes.base import Runtime
@@ -26,7 +25,7 @@ LIBRARIES = (
     *("accelerate", "filelock", "numpy", "pandas", "psutil", "pydantic", "safetensors", "scipy", "torch"),
     "transformers",
 )
-"""Packages that every artifact needs to be loaded, by the names of the package index."""
+"""Packages that every artifact needs to be loaded, by import name."""
 EXAMPLE = "The service was quick and friendly."
 
 
@@ -78,7 +77,7 @@ def save_served(artifact: Path, runtime: Runtime, packages: Sequence[str], model
     from mlflow.pyfunc import save_model
 
     signature = read_signature(artifact)
-    needed = sorted({*LIBRARIES, *runtime.packages, *packages})
+    needed = [distribution_of(package) for package in sorted({*LIBRARIES, *runtime.packages, *packages})]
     with without_package_map():
         save_model(
             folder,
@@ -86,7 +85,7 @@ def save_served(artifact: Path, runtime: Runtime, packages: Sequence[str], model
             data_path=str(artifact),
             code_paths=[str(PACKAGE)],
             model_config={"runtime": runtime.spec()},
-            pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in needed],
+            pip_requirements=[f"{one.name}=={one.version.partition('+')[0]}" for one in needed if one is not None],
             mlflow_model=model,
             signature=model_signature(signature, artifact) if signature is not None else None,
             input_example=pd.DataFrame([dict.fromkeys(signature.columns, EXAMPLE)]) if signature is not None else None,

@@ -2,12 +2,14 @@
 
 import re
 import tomllib
+from importlib.metadata import version
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
 from effcomp.core.errors import UserError
-from effcomp.core.packages import EXTRAS, require
+from effcomp.core.packages import EXTRAS, distribution_of, require, versions
 from effcomp.pipeline.checks import check
 from tests.conftest import ROOT, compose_parts
 
@@ -35,6 +37,7 @@ def test_an_extra_brings_its_libraries_and_the_base_does_not(extra: str) -> None
         ("finetune=lora", "peft", "[lora]"),
         ("finetune=qlora", "peft", "[lora]"),
         ("finetune=int8", "peft", "[lora]"),
+        ("prune=structured finetune@prune.recovery=lora", "peft", "[lora]"),
         ("model=smollm2 task=bbc_news_lm", "gguf", "[gguf]"),
         ("runtime=llama_cpp model=smollm2 task=bbc_news_lm quant=gguf", "xllamacpp", "[llama_cpp]"),
         ("task=sst2", "datasets", "[hub]"),
@@ -56,3 +59,24 @@ def test_a_choice_without_its_library_is_refused_with_its_extra(
 
 def test_a_library_that_is_there_is_not_asked_for() -> None:
     require("numpy", "a test")
+
+
+def test_versions_are_found_by_import_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "without_a_version.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = versions("numpy", "sklearn", "without_a_version", "not_installed")
+    assert found == {"numpy": version("numpy"), "sklearn": version("scikit-learn")}
+
+
+def test_the_key_of_a_component_has_the_versions_of_its_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lora = compose_parts("finetune=lora").finetune
+    installed = lora.key()
+    newer = tmp_path / "peft-99.dist-info"
+    newer.mkdir()
+    (newer / "METADATA").write_text("Metadata-Version: 2.1\nName: peft\nVersion: 99\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    distribution_of.cache_clear()
+    assert lora.key() == installed | {"libraries": {"peft": "99"}} != installed
+    distribution_of.cache_clear()

@@ -61,11 +61,15 @@ from effcomp.runtimes.torch import Torch
 
 
 class Own(Torch):
-    """PyTorch, with a name of its own."""
+    """PyTorch, with a name and a library of its own."""
+
+    packages = ("own_engine",)
 
 
 lowers(Float, "own")(to_torch)
 ''',
+    "own_engine.py": "",
+    "own_engine-1.2.dist-info/METADATA": "Metadata-Version: 2.1\nName: own-engine\nVersion: 1.2\n",
     "conf/quant/rounded.yaml": "_target_: own_format.Rounded\nname: rounded\nstep: 0.001\n",
     "conf/runtime/own.yaml": "_target_: own_runtime.Own\nname: own\n",
 }
@@ -92,6 +96,7 @@ def test_it_runs_end_to_end(quant: str, runtime: str, own: Path, tiny: list[str]
     assert ran.record["config"]["choices"]["quant"] == quant
     assert ran.record["config"]["choices"]["runtime"] == runtime
     assert ran.record["versus_baseline"]["flipped_share"] <= 0.05
+    assert ran.record["truth"]["software"]["libraries"].get("own_engine") == ("1.2" if runtime == "own" else None)
 
 
 def test_a_pair_without_a_lowering_is_refused(own: Path, tiny: list[str]) -> None:
