@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from effcomp.core.command_line import refusing
 from effcomp.core.errors import UserError
-from effcomp.sweep.callback import Answer, SweepCallback
+from effcomp.sweep.callback import PrintedAnswer, SweepCallback
 from effcomp.sweep.folder import OUTCOME_FILE, model_id
 from hydra_plugins.effcomp_search import LaunchingSweeper, record_of
 
@@ -92,7 +92,7 @@ class Find(LaunchingSweeper):
             WinnersRun(found.finals[winner], folder, model_id(folder))
             for winner, folder in zip(one.winners, folders, strict=True)
         ]
-        SweepCallback.answer = Answer(
+        SweepCallback.answer = PrintedAnswer(
             in_words(one, runs),
             as_json(one, goal, plan, found, runs),
             EXIT_CODES[one.verdict],

@@ -20,7 +20,7 @@ from effcomp.core import machine
 from effcomp.core.statistics import median_interval
 from effcomp.quant.ggml import PACKAGE, VERSION
 from effcomp.report.sources import find_records
-from effcomp.runtimes.llama_library import Context, Model, Settings, Size, llama
+from effcomp.runtimes.llama_library import Capacity, Context, Model, Settings, llama
 
 RECORDS = Path(__file__).resolve().parent / "smollm2_bbc_news.jsonl"
 STORE = Path("multirun/store/artifact")
@@ -31,7 +31,7 @@ class Alone:
     """One file with a context of its own."""
 
     def __init__(self, file: Path, threads: int) -> None:
-        self.context = Context(Model(file), Size(1, PROMPT + NEW, 1), Settings(VOCABULARY, False, threads, "f16"))
+        self.context = Context(Model(file), Capacity(1, PROMPT + NEW, 1), Settings(VOCABULARY, False, threads, "f16"))
         library = llama()
         library.llama_sampler_init_greedy.restype = ctypes.c_void_p
         library.llama_sampler_sample.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32]

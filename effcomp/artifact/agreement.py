@@ -22,7 +22,7 @@ RELATIVE = 1e-3
 """The largest difference of float32 logits, relative to the largest logit: libraries sum in other orders."""
 
 
-class Probe(NamedTuple):
+class ReferenceAnswer(NamedTuple):
     """A batch, and the checkpoint's own answer to it."""
 
     batch: Batch
@@ -53,19 +53,19 @@ def logits_of(model: "PreTrainedModel", batch: Batch) -> NDArray[np.float32]:
     return found
 
 
-def probe(model: "PreTrainedModel", examples: list[Batch]) -> list[Probe]:
+def reference_answers(model: "PreTrainedModel", examples: list[Batch]) -> list[ReferenceAnswer]:
     """Ask a float32 model in eval mode on the CPU."""
-    return [Probe(batch, logits_of(model, batch)) for batch in examples]
+    return [ReferenceAnswer(batch, logits_of(model, batch)) for batch in examples]
 
 
-def check_padding(model: "PreTrainedModel", probes: list[Probe]) -> None:
+def check_padding(model: "PreTrainedModel", references: list[ReferenceAnswer]) -> None:
     """Compare the checkpoint's answer to each padded text with its answer to that text alone.
 
     Raises:
         UserError: they differ: what it answers depends on the other texts of the batch (FNet mixes padding into every
             token, MobileBERT into the last one).
     """
-    for batch, logits in probes:
+    for batch, logits in references:
         lengths = batch["attention_mask"].sum(axis=1)
         for row in np.flatnonzero(lengths < batch["attention_mask"].shape[1]):
             inside = batch["attention_mask"][row] == 1
@@ -78,17 +78,19 @@ def check_padding(model: "PreTrainedModel", probes: list[Probe]) -> None:
                 raise UserError(f"{reason} ({figures}): its answers depend on the batch; give another architecture")
 
 
-def check_agreement(probes: list[Probe], answer: Callable[[Batch], NDArray[np.float32]], who: str) -> None:
+def check_agreement(
+    references: list[ReferenceAnswer], answer: Callable[[Batch], NDArray[np.float32]], who: str
+) -> None:
     """Compare a float32 model's answers with the checkpoint's own.
 
     Args:
-        answer: from a batch to its logits, in the shape of the probe's.
+        answer: from a batch to its logits, in the shape of the reference's.
         who: the name of what answers: `OpenVINO`.
 
     Raises:
         UserError: they differ, or are not finite.
     """
-    for batch, expected in probes:
+    for batch, expected in references:
         found, wanted = answer(batch), expected
         if wanted.ndim == 3:  # at a padded position nothing is asked for
             found, wanted = (logits[batch["attention_mask"] == 1] for logits in (found, wanted))

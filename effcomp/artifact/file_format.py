@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.artifact.agreement import Probe
+from effcomp.artifact.agreement import ReferenceAnswer
 from effcomp.core.batches import Batch
 from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
@@ -45,7 +45,7 @@ class Source:
     head: Head
     columns: tuple[str, ...]
     """Names of the model's inputs: input_ids, attention_mask, ..."""
-    probes: list[Probe]
+    references: list[ReferenceAnswer]
     """A few examples with the checkpoint's own logits, which the float32 model that is written must reproduce."""
 
 

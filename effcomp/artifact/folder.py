@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from effcomp.artifact.agreement import check_agreement, check_padding, logits_of, probe
+from effcomp.artifact.agreement import check_agreement, check_padding, logits_of, reference_answers
 from effcomp.artifact.calibration import Stopwatch
 from effcomp.artifact.description import ARTIFACT_FILE, SCHEMA, Description, read_description, skeleton
 from effcomp.artifact.file_format import Format, Source
@@ -105,7 +105,7 @@ def write_artifact(
     (folder / ARTIFACT_FILE).write_text(json.dumps(asdict(description), indent=1) + "\n")
     if isinstance(form, Safetensors) and not writer(quant, TensorLowering).applies_to:  # float32
         loaded = load_artifact(folder)
-        check_agreement(source.probes, lambda batch: logits_of(loaded, batch), "the artifact that was written")
+        check_agreement(source.references, lambda batch: logits_of(loaded, batch), "the artifact that was written")
 
 
 def export_graph(trained: Trained, form: Format, examples: list[Batch], folder: Path) -> None:
@@ -123,13 +123,13 @@ def export_graph(trained: Trained, form: Format, examples: list[Batch], folder: 
 def source_of(trained: Trained, examples: list[Batch]) -> Source:
     """Prepare a model for writing, in place: in eval mode, with linear layers of one class."""
     model, tokenizer, head, _ = trained
-    probes = probe(model.eval(), examples)
-    check_padding(model, probes)
+    references = reference_answers(model.eval(), examples)
+    check_padding(model, references)
     unify_linear(model)
     columns = COLUMNS
     if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
         columns = tuple(tokenizer.model_input_names)
-    return Source(model, head, columns, probes)
+    return Source(model, head, columns, references)
 
 
 def import_libraries(folder: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.artifact.file_format import Format, Source
-from effcomp.artifact.gguf_tensors import Architecture, check, named, settings, shapes, tensors
+from effcomp.artifact.gguf_tensors import GgufArchitecture, check, named, settings, shapes, tensors
 from effcomp.core.batches import Batch
 from effcomp.core.errors import UserError
 from effcomp.models.heads import Head
@@ -34,7 +34,7 @@ TABLES = ("token_embd.weight", "position_embd.weight", "token_types.weight")
 FLOAT_TABLES = TABLES[1:]
 """llama.cpp adds these as they are: they stay float32."""
 GGML_QUANT_VERSION = 2
-Importance = dict[str, NDArray[np.float32]]
+ImportanceMatrix = dict[str, NDArray[np.float32]]
 """By a tensor's name in GGUF: (inputs,)."""
 
 
@@ -76,7 +76,7 @@ class GgufFile(Format):
         return sum(size for name, size in stored.items() if name not in tables) + classifier
 
 
-def check_made_from(file: Path, model: "PreTrainedModel", architecture: Architecture) -> None:
+def check_made_from(file: Path, model: "PreTrainedModel", architecture: GgufArchitecture) -> None:
     """Raise UserError for a GGUF file that is damaged, lacks a tensor of this model, or holds it in another shape."""
     from gguf import GGUFReader
 
@@ -93,9 +93,9 @@ def check_made_from(file: Path, model: "PreTrainedModel", architecture: Architec
 
 def write_gguf(
     model: "PreTrainedModel",
-    architecture: Architecture,
+    architecture: GgufArchitecture,
     of_type: GgufType,
-    importance: Importance,
+    importance: ImportanceMatrix,
     file: Path,
 ) -> None:
     """Write a float32 model as one GGUF file. importance: see `mean_squares`; {} without one."""
@@ -129,7 +129,7 @@ def write_gguf(
     log.info("%s: %s", of_type, ", ".join(f"{count} matrices {kind}" for kind, count in kinds.most_common()))
 
 
-def mean_squares(model: "PreTrainedModel", architecture: Architecture, samples: list[Batch]) -> Importance:
+def mean_squares(model: "PreTrainedModel", architecture: GgufArchitecture, samples: list[Batch]) -> ImportanceMatrix:
     """Return the mean square of each input of each linear layer over the tokens of some texts, by the weight's name in
     GGUF: the cost of an error of a weight (llama.cpp's importance matrix, tools/imatrix).
 

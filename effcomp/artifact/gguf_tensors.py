@@ -21,7 +21,7 @@ Layer = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Architecture:
+class GgufArchitecture:
     name: str
     """As llama.cpp calls it."""
     activations: tuple[str, ...]
@@ -41,19 +41,19 @@ class Architecture:
 GELU_TANH = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")
 ENCODER: dict[str, Any] = {"activations": ("gelu", *GELU_TANH), "norm": "layer", "rotary": False}
 SUPPORTED = {
-    "llama": Architecture("llama", ("silu",), interleaved=True, uneven="deci"),
-    "mistral": Architecture("llama", ("silu",), interleaved=True),
-    "qwen2": Architecture("qwen2", ("silu",)),
-    "qwen3": Architecture("qwen3", ("silu",)),
-    "gemma": Architecture("gemma", GELU_TANH, norm_offset=1.0),
-    "gpt2": Architecture("gpt2", GELU_TANH, norm="layer", rotary=False),
-    "bert": Architecture("bert", classifier=(("bert.pooler.dense", "tanh"), ("classifier", "none")), **ENCODER),
-    "distilbert": Architecture("bert", classifier=(("pre_classifier", "relu"), ("classifier", "none")), **ENCODER),
+    "llama": GgufArchitecture("llama", ("silu",), interleaved=True, uneven="deci"),
+    "mistral": GgufArchitecture("llama", ("silu",), interleaved=True),
+    "qwen2": GgufArchitecture("qwen2", ("silu",)),
+    "qwen3": GgufArchitecture("qwen3", ("silu",)),
+    "gemma": GgufArchitecture("gemma", GELU_TANH, norm_offset=1.0),
+    "gpt2": GgufArchitecture("gpt2", GELU_TANH, norm="layer", rotary=False),
+    "bert": GgufArchitecture("bert", classifier=(("bert.pooler.dense", "tanh"), ("classifier", "none")), **ENCODER),
+    "distilbert": GgufArchitecture("bert", classifier=(("pre_classifier", "relu"), ("classifier", "none")), **ENCODER),
 }
 """By config.model_type. BitNet 2B4T is not among them: llama.cpp's `bitnet` computes SiLU where it has squared ReLU."""
 
 
-def check(config: "PretrainedConfig", head: Head, reshaped: bool = False) -> Architecture:
+def check(config: "PretrainedConfig", head: Head, reshaped: bool = False) -> GgufArchitecture:
     """Return the architecture of a model that llama.cpp computes as transformers does.
 
     Args:
@@ -77,7 +77,7 @@ def check(config: "PretrainedConfig", head: Head, reshaped: bool = False) -> Arc
     return found
 
 
-def unlike(config: "PretrainedConfig", architecture: Architecture) -> Iterator[tuple[str, bool]]:
+def unlike(config: "PretrainedConfig", architecture: GgufArchitecture) -> Iterator[tuple[str, bool]]:
     """Yield each setting that llama.cpp's code leaves out, and whether the model has it."""
     activation = next(
         getattr(config, name)
@@ -105,7 +105,7 @@ def head_width(config: "PretrainedConfig") -> int:
     return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
 
-def settings(config: "PretrainedConfig", architecture: Architecture) -> tuple[str, dict[str, Any]]:
+def settings(config: "PretrainedConfig", architecture: GgufArchitecture) -> tuple[str, dict[str, Any]]:
     """Return llama.cpp's name of the architecture, and its settings by the verbs of gguf.GGUFWriter, without `add_`."""
     key_heads, neurons = (list(column) for column in zip(*shapes(config), strict=True))
     group = config.num_attention_heads // (getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
@@ -136,7 +136,7 @@ def settings(config: "PretrainedConfig", architecture: Architecture) -> tuple[st
     return architecture.name if even else architecture.uneven or architecture.name, found
 
 
-def named(config: "PretrainedConfig", architecture: Architecture) -> Callable[[str], str | None]:
+def named(config: "PretrainedConfig", architecture: GgufArchitecture) -> Callable[[str], str | None]:
     """Return the function from a parameter's name in transformers to its name in GGUF: None where GGUF has no place."""
     from gguf import MODEL_ARCH, get_tensor_name_map
 
@@ -152,7 +152,7 @@ def named(config: "PretrainedConfig", architecture: Architecture) -> Callable[[s
     return name
 
 
-def tensors(model: "PreTrainedModel", architecture: Architecture) -> "Iterator[tuple[str, Tensor]]":
+def tensors(model: "PreTrainedModel", architecture: GgufArchitecture) -> "Iterator[tuple[str, Tensor]]":
     """Yield the model's parameters under GGUF's names, each tied one once, without the classifier's.
 
     Raises:

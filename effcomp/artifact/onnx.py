@@ -59,7 +59,7 @@ class Onnx(Format):
         stored = sum(parameter.nbytes for parameter in source.model.parameters())
         program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
         with refusing("ONNX Runtime", source.model):
-            check_agreement(source.probes, answers_of(folder / GRAPH_FILE, source.head), "ONNX Runtime")
+            check_agreement(source.references, answers_of(folder / GRAPH_FILE, source.head), "ONNX Runtime")
 
     def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:
         from effcomp.artifact.graph import calibration_inputs

@@ -48,7 +48,7 @@ class OpenVino(Format):
                 converted = stateful_model(source.model)
             else:
                 converted = openvino.convert_model(graph_of(source.model), example_input=example_inputs(source))
-            check_agreement(source.probes, answers_of(converted, source.head), "OpenVINO")
+            check_agreement(source.references, answers_of(converted, source.head), "OpenVINO")
         openvino.save_model(converted, folder / GRAPH_FILE, compress_to_fp16=False)
 
     def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:

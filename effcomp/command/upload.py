@@ -38,7 +38,7 @@ def send(folder: Path, uri: str | None) -> "Uploaded":
         UserError: there are none, they name no server or database or several, or it does not answer.
     """
     from effcomp.sweep.upload import upload
-    from effcomp.tracking.base import Unreachable
+    from effcomp.tracking.base import ServerUnreachable
     from effcomp.tracking.mlflow_runs import MlflowTracking
 
     if uri is not None and not uri.startswith(SERVERS):
@@ -47,7 +47,7 @@ def send(folder: Path, uri: str | None) -> "Uploaded":
     known = {name: value for name, value in settings.items() if name in MlflowTracking.model_fields}
     try:
         return upload(folder, MlflowTracking(**{"artifacts": None, **known}), every=uri is not None)
-    except Unreachable as error:
+    except ServerUnreachable as error:
         raise UserError(str(error)) from error
 
 

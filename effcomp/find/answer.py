@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from effcomp.find.plan import Candidate, Plan
-from effcomp.find.search import Found
+from effcomp.find.search import Findings
 from effcomp.pipeline.again import ways_on
 from effcomp.record import Record
 from effcomp.report.choose.goal import Goal
@@ -38,7 +38,7 @@ class Answer:
     """Best finalist that keeps the limits, or the front of two objectives; empty where none is shown to."""
 
 
-def answer(goal: Goal, found: Found) -> Answer:
+def answer(goal: Goal, found: Findings) -> Answer:
     """Judge the finalists by the goal, with intervals that are corrected for their number.
 
     Where the looks ruled out all candidates, the looks themselves are judged: none keeps the limits.
@@ -59,13 +59,13 @@ def answer(goal: Goal, found: Found) -> Answer:
     return Answer("broken" if sure else "undecided", replace(recommendation, best=said), finals, dropped, [])
 
 
-def last_looks(found: Found) -> list[Record]:
+def last_looks(found: Findings) -> list[Record]:
     """Return the looks with the most examples."""
     most = max(record.truth.data.test_examples for record in found.looks.values())
     return [record for record in found.looks.values() if record.truth.data.test_examples == most]
 
 
-def all_broken(goal: Goal, found: Found) -> bool:
+def all_broken(goal: Goal, found: Findings) -> bool:
     """Return True if every candidate was measured, and of each a whole interval lies beyond a limit.
 
     Nothing is corrected for their number: the claim needs every one of these tests (intersection-union test, Berger
@@ -137,7 +137,7 @@ def in_words(one: Answer, runs: list[WinnersRun]) -> str:
     return "\n".join(lines)
 
 
-def as_json(one: Answer, goal: Goal, plan: Plan, found: Found, runs: list[WinnersRun]) -> str:
+def as_json(one: Answer, goal: Goal, plan: Plan, found: Findings, runs: list[WinnersRun]) -> str:
     """Return the answer for a program."""
     winners = [
         {"name": winner.name, "overrides": winner.overrides, "run": str(run.folder)}

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from effcomp.core.interval import Interval
 from effcomp.find.plan import Candidate
-from effcomp.find.search import Found
+from effcomp.find.search import Findings
 from effcomp.record import Record
 from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.limits import Bound, Loss
@@ -29,7 +29,7 @@ class Panel:
     """Limit in the unit of the values; None for an objective."""
 
 
-def search_figure(goal: Goal, found: Found, winners: list[Candidate]) -> Figure:
+def search_figure(goal: Goal, found: Findings, winners: list[Candidate]) -> Figure:
     """Draw a line for each candidate that was looked at, in the order of the looks, with a panel for each objective and
     each limit."""
     panels = [of_objective(name, found) for name in goal.objectives]
@@ -70,7 +70,7 @@ def draw(axes: Axes, panel: Panel, places: Mapping[Candidate, int], winners: lis
     axes.label_outer()
 
 
-def of_objective(name: str, found: Found) -> Panel:
+def of_objective(name: str, found: Findings) -> Panel:
     objective = OBJECTIVES[name]
 
     def shown(records: dict[Candidate, Record]) -> Values:
@@ -81,7 +81,7 @@ def of_objective(name: str, found: Found) -> Panel:
     return Panel(f"{objective.label}\n({direction} is better)", shown(found.looks), shown(found.finals), None)
 
 
-def of_limit(typed: str, limit: Bound | Loss, found: Found) -> Panel:
+def of_limit(typed: str, limit: Bound | Loss, found: Findings) -> Panel:
     if isinstance(limit, Bound):
         panel, scale = of_objective(limit.objective, found), OBJECTIVES[limit.objective].quantity.scale
         return Panel(f"{typed}\n({OBJECTIVES[limit.objective].label})", panel.looks, panel.finals, limit.limit * scale)

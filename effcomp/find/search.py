@@ -52,12 +52,12 @@ class Trial:
         return f"test_slice=[{self.part[0]:g},{self.part[1]:g}]"
 
 
-Measure = Callable[[Trial], Record | str]
+MeasureTrial = Callable[[Trial], Record | str]
 """Function that measures a trial, or returns the reason why it has no record."""
 
 
 @dataclass
-class Found:
+class Findings:
     """Measurements of a search, and what they rule out."""
 
     finals: dict[Candidate, Record] = field(default_factory=dict)
@@ -90,7 +90,7 @@ def parts(test_examples: int) -> list[tuple[float, float]]:
 class Search:
     """Search for the best candidate that keeps the limits of a goal."""
 
-    def __init__(self, goal: Goal, measure: Measure, seconds: float | None) -> None:
+    def __init__(self, goal: Goal, measure: MeasureTrial, seconds: float | None) -> None:
         """Begin; the clock runs from here.
 
         Args:
@@ -99,9 +99,9 @@ class Search:
         """
         self.goal, self.measure, self.seconds = goal, measure, seconds
         self.finalists = FINALISTS[len(goal.objectives)]
-        self.found, self.began, self.durations = Found(), time.monotonic(), list[float]()
+        self.found, self.began, self.durations = Findings(), time.monotonic(), list[float]()
 
-    def run(self, plan: Plan) -> Found:
+    def run(self, plan: Plan) -> Findings:
         """Look, drop, confirm."""
         first, *later = parts(plan.test_examples)
         self.found.looks_at_most = 1 + len(later)

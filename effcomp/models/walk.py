@@ -18,7 +18,7 @@ from effcomp.models.depth import layers_of
 
 L = TypeVar("L", bound=nn.Module)
 T = TypeVar("T")
-Call = tuple[tuple[Any, ...], dict[str, Any]]
+CallArguments = tuple[tuple[Any, ...], dict[str, Any]]
 """Arguments of a call of a module, by position and by name."""
 
 
@@ -42,7 +42,7 @@ class Walk:
         """Run the model on each sample until this module returns; return its outputs."""
         return [self.reached(stop_at, batch, kept)[1] for batch, kept in zip(self.samples, self.kept, strict=True)]
 
-    def calls(self, stop_at: nn.Module) -> list[Call]:
+    def calls(self, stop_at: nn.Module) -> list[CallArguments]:
         """Run the model on each sample until this module returns; return its arguments."""
         return [self.reached(stop_at, batch, kept)[0] for batch, kept in zip(self.samples, self.kept, strict=True)]
 
@@ -51,9 +51,9 @@ class Walk:
         self.done.append(block)
         self.kept = outputs
 
-    def reached(self, module: nn.Module, batch: Batch, kept: Any) -> tuple[Call, Any]:
+    def reached(self, module: nn.Module, batch: Batch, kept: Any) -> tuple[CallArguments, Any]:
         """Run the model until this module returns; return its arguments and its output."""
-        found: list[tuple[Call, Any]] = []
+        found: list[tuple[CallArguments, Any]] = []
 
         def stop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             found.append(((args, kwargs), output))

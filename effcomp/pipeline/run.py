@@ -153,7 +153,7 @@ def compress_and_measure(run: Run, template: KeptTemplate) -> Result:
     measured, answered = measure_and_answer(run, compressed, inputs, common)
     judged = judge(run, *answered) if answered else NOTHING_TO_JUDGE
     return Result(
-        record=record_of(run, compressed, measured, judged, kept),
+        record=assembled_record(run, compressed, measured, judged, kept),
         training_curve=read_curve(compressed.trained.path),
         recovery_curve=read_curve(compressed.recovered.path) if parts.prune.trains else [],
         trace=measured.trace,
@@ -215,7 +215,9 @@ def measure_and_answer(
     return measured, answered
 
 
-def record_of(run: Run, compressed: Compressed, measured: Measured, judged: Judged, kept: Vocabulary | None) -> Record:
+def assembled_record(
+    run: Run, compressed: Compressed, measured: Measured, judged: Judged, kept: Vocabulary | None
+) -> Record:
     """Return the Record: what was measured and judged, and all that these numbers depend on.
 
     Args:

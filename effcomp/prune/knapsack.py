@@ -11,7 +11,7 @@ from effcomp.models.costs import Costs
 
 BINS = 10_000
 """Number of parts that the cost of the whole model is divided into; a layer's cost is rounded up to whole parts."""
-Shape = tuple[int, int]
+LayerShape = tuple[int, int]
 """(heads, neurons) of a layer."""
 
 
@@ -47,7 +47,7 @@ def left(ranked: Tensor) -> list[float]:
     return [*found, 0.0]
 
 
-def best_shapes(layers: Sequence[Changes], costs: Costs, limit: float) -> list[Shape | None]:
+def best_shapes(layers: Sequence[Changes], costs: Costs, limit: float) -> list[LayerShape | None]:
     """Return the shape of each layer, None for one that leaves, so that the changes of the loss have the smallest sum
     and the cost is at most `limit`, or the least possible.
 
@@ -79,10 +79,12 @@ def best_shapes(layers: Sequence[Changes], costs: Costs, limit: float) -> list[S
     return shapes[::-1]
 
 
-def choices(layer: Changes, costs: Costs, unit: float, *, may_leave: bool) -> list[tuple[Shape | None, int, float]]:
+def choices(
+    layer: Changes, costs: Costs, unit: float, *, may_leave: bool
+) -> list[tuple[LayerShape | None, int, float]]:
     """Return the shapes that a layer can have, the largest first, each with its cost in units and its change of the
     loss."""
-    found: list[tuple[Shape | None, int, float]] = [
+    found: list[tuple[LayerShape | None, int, float]] = [
         ((heads, blocks * costs.block), ceil(costs.of_layer(heads, blocks * costs.block) / unit), of_heads + of_neurons)
         for heads, of_heads in reversed(list(enumerate(layer.heads, start=1)))
         for blocks, of_neurons in reversed(list(enumerate(layer.neurons, start=1)))

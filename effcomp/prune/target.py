@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
     from effcomp.prune.importance import Importance
-    from effcomp.prune.knapsack import Shape
+    from effcomp.prune.knapsack import LayerShape
 
 COUNTED, MEASURED = ("parameters", "operations"), ("artifact_bytes", "latency_ms", "speedup")
 TARGET = re.compile(rf"({'|'.join((*COUNTED, *MEASURED))}):(\d+(\.\d*)?|\.\d+)(e\d+)?")
@@ -99,7 +99,7 @@ class TargetPruner(PruneAndRecover):
         return setup.costs
 
 
-def shrink_to(model: "PreTrainedModel", shapes: "Sequence[Shape | None]", importance: "Importance") -> None:
+def shrink_to(model: "PreTrainedModel", shapes: "Sequence[LayerShape | None]", importance: "Importance") -> None:
     """Reduce each layer to its shape, in place: its most important units stay; a layer of shape None leaves."""
     from effcomp.models.blocks import shrink
     from effcomp.models.depth import keep_layers

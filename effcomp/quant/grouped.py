@@ -84,7 +84,7 @@ class Grouped(Quant):
 
     def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
         from effcomp.quant.grouped_tensors import table_grid
-        from effcomp.quant.rounding.fake_quant import Groups, clipped
+        from effcomp.quant.rounding.fake_quant import FakeGroups, clipped
         from effcomp.quant.tensors import HEAD_MODULES, linear_layers, tables
 
         layers = linear_layers(model, skip=HEAD_MODULES)
@@ -92,7 +92,7 @@ class Grouped(Quant):
         if self.embeddings == "bfloat16":
             return found
         grid = table_grid(self.group_size, self.embeddings)
-        return found | {name: Groups(grid) for name in tables(model)}
+        return found | {name: FakeGroups(grid) for name in tables(model)}
 
     def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> LayerMap | None:
         if self.rounding == "nearest":

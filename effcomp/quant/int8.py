@@ -44,11 +44,11 @@ class Int8Scratch(Quant):
         return
 
     def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
-        from effcomp.quant.rounding.fake_quant import Int8, int8_by_token
+        from effcomp.quant.rounding.fake_quant import FakeInt8, int8_by_token
 
         activations = int8_by_token if self.activations == "int8" else None
-        found: dict[str, FakeQuant] = {name: Int8(self.granularity) for name in tables(model)}
-        return found | {name: Int8(self.granularity, activations) for name in untied_layers(model)}
+        found: dict[str, FakeQuant] = {name: FakeInt8(self.granularity) for name in tables(model)}
+        return found | {name: FakeInt8(self.granularity, activations) for name in untied_layers(model)}
 
 
 def encode(quant: Int8Scratch, model: "nn.Module") -> "dict[str, Tensor]":

@@ -36,9 +36,9 @@ class Int8Dynamic(Quant):
         return
 
     def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
-        from effcomp.quant.rounding.fake_quant import Int8, int8_by_call
+        from effcomp.quant.rounding.fake_quant import FakeInt8, int8_by_call
 
-        return {name: Int8(self.granularity, int8_by_call) for name in untied_layers(model)}
+        return {name: FakeInt8(self.granularity, int8_by_call) for name in untied_layers(model)}
 
 
 def encode(quant: Int8Dynamic, model: "nn.Module") -> "dict[str, Tensor]":

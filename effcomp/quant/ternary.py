@@ -53,10 +53,10 @@ class Ternary(Quant):
         from effcomp.quant.rounding import fake_quant
 
         layers = linear_layers(model, skip=HEAD_MODULES)
-        found: dict[str, FakeQuant] = {name: fake_quant.Ternary(fake_quant.int8_by_token) for name in layers}
+        found: dict[str, FakeQuant] = {name: fake_quant.FakeTernary(fake_quant.int8_by_token) for name in layers}
         if self.embeddings == "float32":
             return found
-        return found | {name: fake_quant.Int8("per_channel", fake_quant.int8_by_token) for name in tables(model)}
+        return found | {name: fake_quant.FakeInt8("per_channel", fake_quant.int8_by_token) for name in tables(model)}
 
 
 def encode(quant: Ternary, model: "nn.Module") -> "dict[str, Tensor]":

@@ -219,11 +219,11 @@ class PackedTernaryLinear(nn.Module):
         return outputs
 
 
-Coded = tuple[Tensor, Tensor, Tensor | None]
+TernaryCodes = tuple[Tensor, Tensor, Tensor | None]
 """Codes (out, in) int8, scale () float32, bias (out,) or None."""
 
 
-def pack_layers(model: PreTrainedModel, coded: Mapping[str, Coded]) -> None:
+def pack_layers(model: PreTrainedModel, coded: Mapping[str, TernaryCodes]) -> None:
     """Replace these layers by packed ones, in place; layers that read the same input become one."""
     together = [names for names in same_input(model) if set(names) <= set(coded)]
     alone = set(coded).difference(*together)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from effcomp.runtimes.base import Loaded
 
 PACKAGE = "effcomp.record.probes"
-Measure = Callable[["Loaded", "Batch | None"], float | None]
+MeasureModel = Callable[["Loaded", "Batch | None"], float | None]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Probe:
     """A number of a loaded model."""
 
     quantity: Quantity
-    measure: Measure
+    measure: MeasureModel
     """measure(model, context): the number, or None where this model or runtime does not have it. It runs in the
     measured process after all timing. context: one sequence as long as the prompt and the written tokens of
     `speed.generation`; None where nothing is written."""
@@ -45,14 +45,14 @@ class Probe:
 REGISTERED: dict[str, Probe] = {}
 
 
-def probe(quantity: Quantity) -> Callable[[Measure], Measure]:
+def probe(quantity: Quantity) -> Callable[[MeasureModel], MeasureModel]:
     """Register the decorated function as the measurement of this quantity.
 
     Raises:
         ValueError: there is a probe of its name.
     """
 
-    def register(measure: Measure) -> Measure:
+    def register(measure: MeasureModel) -> MeasureModel:
         if measure.__name__ in REGISTERED:
             raise ValueError(f"there is a probe {measure.__name__} already")
         REGISTERED[measure.__name__] = Probe(quantity, measure)

@@ -19,7 +19,7 @@ from effcomp.report.figures.layers import layer_figure
 from effcomp.report.figures.tradeoff import throughput_figure, tradeoff_figure
 from effcomp.report.page.render import Contents, page
 from effcomp.report.rows import NamedRecord, subject
-from effcomp.report.sources import Found, find, is_uri
+from effcomp.report.sources import RecordWithCurves, find, is_uri
 from effcomp.report.table.comparison import Comparison, compare, to_markdown
 from effcomp.report.table.further import further_tables
 
@@ -66,7 +66,7 @@ def target_of(sources: Sequence[str]) -> Path:
     return source / FOLDER if source.is_dir() else source.with_name(f"{source.stem}_{FOLDER}")
 
 
-def write(found: list[Found], target: Path, left_out: list[str], goal: Goal | None) -> Report:
+def write(found: list[RecordWithCurves], target: Path, left_out: list[str], goal: Goal | None) -> Report:
     """Write tables, figures and page into a folder, which is created.
 
     Raises:
@@ -93,7 +93,7 @@ def write(found: list[Found], target: Path, left_out: list[str], goal: Goal | No
     return Report(comparison, further, recommendation, target, target / "index.html")
 
 
-def draw_figures(found: list[Found], comparison: Comparison, target: Path) -> list[Path]:
+def draw_figures(found: list[RecordWithCurves], comparison: Comparison, target: Path) -> list[Path]:
     """Draw every figure that these records have data for, as NAME.png, .pdf and .svg; return the PNG files."""
     rows, drawn_rows = comparison.rows, comparison.shown
     shown = {row.name for row in drawn_rows}

@@ -17,7 +17,7 @@ Curve = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Found:
+class RecordWithCurves:
     """A record with the curves of its trainings, where they were kept."""
 
     record: Record
@@ -34,7 +34,7 @@ def find_records(source: Path) -> list[Record]:
     return [found.record for found in find([str(source)])]
 
 
-def find(sources: Sequence[str]) -> list[Found]:
+def find(sources: Sequence[str]) -> list[RecordWithCurves]:
     """Return the records of all sources, each measurement once; the baseline first, then by time.
 
     Raises:
@@ -79,7 +79,7 @@ def in_folder(folder: Path) -> Iterator[RecordText]:
         yield RecordText(str(file), file.read_text(errors="replace"), beside)
 
 
-def parsed(text: RecordText) -> Found:
+def parsed(text: RecordText) -> RecordWithCurves:
     """Parse a record and its curves.
 
     Raises:
@@ -98,14 +98,14 @@ def parsed(text: RecordText) -> Found:
     except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
         reason = f"{SERIES_FILE} beside {text.place} is damaged: {error or type(error).__name__}"
         raise UserError(f"{reason}; remove it") from error
-    return Found(record, *curves)
+    return RecordWithCurves(record, *curves)
 
 
-def distinct(found: list[Found]) -> list[Found]:
+def distinct(found: list[RecordWithCurves]) -> list[RecordWithCurves]:
     """Return the first record of each measurement. Two records that differ in their config alone (a copy, or a
     configuration whose measurement was found in the store) count as one.
     """
-    kept: defaultdict[str, list[Found]] = defaultdict(list)
+    kept: defaultdict[str, list[RecordWithCurves]] = defaultdict(list)
     for one in found:
         twins = kept[one.record.truth.time]
         if not any(same_measurement(one.record, twin.record) for twin in twins):

@@ -5,7 +5,7 @@ from typing import Any
 
 from effcomp.core.errors import UserError
 from effcomp.record import settings
-from effcomp.report.sources import Found
+from effcomp.report.sources import RecordWithCurves
 
 
 def parse_where(items: list[str]) -> dict[str, list[str]]:
@@ -19,7 +19,7 @@ def parse_where(items: list[str]) -> dict[str, list[str]]:
     return wanted
 
 
-def matching(found: list[Found], wanted: dict[str, list[str]]) -> list[Found]:
+def matching(found: list[RecordWithCurves], wanted: dict[str, list[str]]) -> list[RecordWithCurves]:
     """Return the records whose settings (choices of groups, or settings as they are typed) have the wanted values.
 
     Raises:
@@ -47,7 +47,7 @@ def matching(found: list[Found], wanted: dict[str, list[str]]) -> list[Found]:
     return kept
 
 
-def typed(found: Found) -> dict[str, str]:
+def typed(found: RecordWithCurves) -> dict[str, str]:
     """Return a record's settings as they are typed on the command line."""
     return {key: text(value) for key, value in settings(found.record.config).items()}
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from effcomp.artifact.gguf_tensors import SUPPORTED
 from effcomp.core.batches import Batch
-from effcomp.runtimes.llama_library import Context, Model, Settings, Size
+from effcomp.runtimes.llama_library import Capacity, Context, Model, Settings
 from effcomp.runtimes.llama_model import LlamaModel, Rows, longest, read_all, read_last
 
 ACTIVATIONS: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
@@ -33,9 +33,9 @@ class Classifier(LlamaModel):
             for name, activation in architecture.classifier
         ]
 
-    def size(self, rows: Rows) -> Size:
+    def size(self, rows: Rows) -> Capacity:
         together = 1 if self.encodes else len(rows)
-        return Size(together, longest(rows), together * longest(rows))
+        return Capacity(together, longest(rows), together * longest(rows))
 
     def outputs(self, rows: Rows, context: Context) -> NDArray[np.float32]:
         values = self.first_features(rows, context) if self.encodes else read_last(context, rows)

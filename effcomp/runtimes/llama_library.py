@@ -144,7 +144,7 @@ class Model:
             raise ValueError(f"llama.cpp does not load {file}: {'; '.join(messages)}")
 
 
-class Size(NamedTuple):
+class Capacity(NamedTuple):
     """Capacity of a context."""
 
     sequences: int
@@ -153,7 +153,7 @@ class Size(NamedTuple):
     outputs: int
     """Positions of a call whose outputs are asked for."""
 
-    def holds(self, other: "Size") -> bool:
+    def holds(self, other: "Capacity") -> bool:
         return all(mine >= theirs for mine, theirs in zip(self, other, strict=True))
 
 
@@ -171,7 +171,7 @@ class Settings(NamedTuple):
 class Context:
     """A cache, and the memory that a call computes in."""
 
-    def __init__(self, model: Model, size: Size, settings: Settings, watch: Watch | None = None) -> None:
+    def __init__(self, model: Model, size: Capacity, settings: Settings, watch: Watch | None = None) -> None:
         """Reserve the memory. watch: called around each operator.
 
         Raises:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from effcomp.core.batches import IGNORED, LABELS, Batch
 from effcomp.runtimes.base import Loaded, Ran
 from effcomp.runtimes.decoding import Decoded, log_sum_exp, never
-from effcomp.runtimes.llama_library import Context, Model, Operator, Settings, Size, Watch, llama
+from effcomp.runtimes.llama_library import Capacity, Context, Model, Operator, Settings, Watch, llama
 
 Rows = Sequence[NDArray[np.int32]]
 """Token ids of each sequence of a batch, without padding."""
@@ -27,7 +27,7 @@ class LlamaModel(Loaded):
         self.context: Context | None = None
 
     @abstractmethod
-    def size(self, rows: Rows) -> Size:
+    def size(self, rows: Rows) -> Capacity:
         """Return the room that `outputs` needs for rows of tokens."""
 
     @abstractmethod
@@ -40,12 +40,12 @@ class LlamaModel(Loaded):
 
     def prepare(self, batches: Iterable[Batch]) -> None:
         sizes = [self.size(rows_of(batch)) for batch in batches]
-        self.empty_context(Size(*(max(column) for column in zip(*sizes, strict=True))))
+        self.empty_context(Capacity(*(max(column) for column in zip(*sizes, strict=True))))
 
-    def make_context(self, size: Size, watch: Watch | None = None) -> Context:
+    def make_context(self, size: Capacity, watch: Watch | None = None) -> Context:
         return Context(self.model, size, self.settings, watch)
 
-    def empty_context(self, size: Size) -> Context:
+    def empty_context(self, size: Capacity) -> Context:
         """Return a context without tokens that has room for so many."""
         if self.context is None or not self.context.size.holds(size):
             if self.context is not None:
@@ -75,8 +75,8 @@ class LlamaModel(Loaded):
 
 
 class Decoder(LlamaModel):
-    def size(self, rows: Rows) -> Size:
-        return Size(len(rows), longest(rows), len(rows))
+    def size(self, rows: Rows) -> Capacity:
+        return Capacity(len(rows), longest(rows), len(rows))
 
     def outputs(self, rows: Rows, context: Context) -> NDArray[np.float32]:
         return read_last(context, rows).copy()
@@ -85,7 +85,7 @@ class Decoder(LlamaModel):
         if self.speculation is not None:
             return self.speculation.decode(batch, new_tokens, ended)
         rows = rows_of(batch)
-        context = self.empty_context(Size(len(rows), longest(rows) + new_tokens, len(rows)))
+        context = self.empty_context(Capacity(len(rows), longest(rows) + new_tokens, len(rows)))
         written = Decoded([[] for _ in rows], [0.0] * len(rows))
         unfinished, unread, places = list(range(len(rows))), rows, [0] * len(rows)
         while True:
@@ -108,7 +108,7 @@ class Decoder(LlamaModel):
         masks = batch["attention_mask"].astype(bool)
         found = []
         for tokens, labels, mask in zip(rows_of(batch), batch[LABELS], masks, strict=True):
-            context = self.empty_context(Size(1, len(tokens), SCORED))
+            context = self.empty_context(Capacity(1, len(tokens), SCORED))
             targets = np.append(labels[mask][1:], IGNORED)  # the logits at a position are of the next token
             parts = [slice(first, first + SCORED) for first in range(0, len(tokens), SCORED)]
             losses = [losses_of(read_all(context, tokens[part], part.start), targets[part]) for part in parts]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.runtimes.llama_library import Context, Model, Settings, Size
+from effcomp.runtimes.llama_library import Capacity, Context, Model, Settings
 from effcomp.runtimes.speculative import DRAFTED
 
 
@@ -17,7 +17,7 @@ class LlamaReader:
         self.context: Context | None = None
 
     def begin(self, tokens: int) -> None:
-        size = Size(1, tokens, 1 + DRAFTED)
+        size = Capacity(1, tokens, 1 + DRAFTED)
         if self.context is None or not self.context.size.holds(size):
             if self.context is not None:
                 self.context.close()

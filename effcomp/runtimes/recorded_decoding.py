@@ -13,7 +13,7 @@ from torch import Tensor
 
 from effcomp.core.batches import Batch
 from effcomp.runtimes.decoding import Decoded, cache_bytes
-from effcomp.runtimes.static_cache import ShapeProbe, StaticDecoder, likeliest, probe
+from effcomp.runtimes.static_cache import ShapeProbe, StaticDecoder, likeliest, probe_shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -120,7 +120,7 @@ class RecordedDecoders:
         Args:
             model: its blocks are CachedBlocks (effcomp.runtimes.static_cache).
         """
-        self.model, self.pool, self.probes = model, pool, probe(model)
+        self.model, self.pool, self.probes = model, pool, probe_shapes(model)
         self.recorded: dict[tuple[int, int], RecordedDecoder] = {}
 
     def of(self, rows: int, slots: int) -> RecordedDecoder:

@@ -135,7 +135,7 @@ class StaticDecoder:
 
         Args:
             model: prepared by `use_cached_blocks`.
-            probes: of each layer, from `probe`.
+            probes: of each layer, from `probe_shapes`.
             slots: of prompt and new tokens together.
             choose: `likeliest`, compiled say.
         """
@@ -210,7 +210,7 @@ def likeliest(logits: Tensor) -> Tensor:
     return torch.stack([token.double(), (logits.logsumexp(dim=-1) - best).double()])
 
 
-def probe(model: "PreTrainedModel") -> list[ShapeProbe]:
+def probe_shapes(model: "PreTrainedModel") -> list[ShapeProbe]:
     """Find the keys' shape and dtype of each layer (heads differ where they were pruned), by a prompt of two tokens.
 
     Raises:

@@ -41,7 +41,7 @@ from effcomp.sweep.folder import (
 from effcomp.sweep.job import JobProcess
 from effcomp.sweep.progress import place, say_begin, say_end
 from effcomp.sweep.summary import summary_of
-from effcomp.tracking.base import Tracking, Unreachable
+from effcomp.tracking.base import ServerUnreachable, Tracking
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +63,7 @@ class Sweep:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PrintedAnswer:
     """Answer of a search: for people, and for a program."""
 
     text: str
@@ -79,7 +79,7 @@ class SweepCallback(Callback):
     exit_code: ClassVar[int] = 0
     """Exit code of `effcomp.run.main`: 0; 2 when configurations were refused; 1 when any failed; a search's own."""
     sweep: ClassVar[Sweep | None] = None
-    answer: ClassVar[Answer | None] = None
+    answer: ClassVar[PrintedAnswer | None] = None
     """Answer of a search, which is printed after the report."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -177,7 +177,7 @@ def open_parent(tracking: Tracking, name: str) -> str | None:
     """Open the sweep's parent run; None where nothing is tracked, or the server does not answer (which is logged)."""
     try:
         return tracking.start_sweep(name)
-    except Unreachable:
+    except ServerUnreachable:
         return None
 
 
@@ -188,7 +188,7 @@ def close_parent(sweep: Sweep, outcomes: list[dict[str, Any]], failed: bool) -> 
             if outcome["status"] == "failed":
                 sweep.tracking.log_failure(" ".join(varied(sweep, outcome)), outcome["reason"], sweep.parent)
         sweep.tracking.end_sweep(sweep.parent, summary_of(sweep.folder), failed)
-    except Unreachable as error:
+    except ServerUnreachable as error:
         log.warning("the sweep's report was not logged: %s", error)
 
 
@@ -199,7 +199,7 @@ def sweep_name(overrides: list[str]) -> str:
     return " ".join(varied or overrides)
 
 
-def finish(sweep: Sweep, answer: Answer | None) -> int:
+def finish(sweep: Sweep, answer: PrintedAnswer | None) -> int:
     """Write and print the report of a sweep, close its parent run; return the exit code of the command.
 
     Args:

@@ -22,7 +22,7 @@ from effcomp.core.garbage import collect_seldom
 from effcomp.core.process import Process, serve, start
 from effcomp.models.folder import first_line
 from effcomp.sweep.folder import claim, parent_run
-from effcomp.tracking.base import Unreachable
+from effcomp.tracking.base import ServerUnreachable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,7 +93,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None, template: "K
         artifact = Store(parts.store).find("artifact", result.record.truth.artifact)
         figures = figures_for(parts.tracking, result.record)
         model_id = parts.tracking.log(result, artifact, figures, parent_run(sweep))
-    except Unreachable as error:
+    except ServerUnreachable as error:
         log.warning("not logged: %s; %s", error, later)
     except Exception as error:  # the result is kept, whatever fails after it
         traceback.print_exc()

@@ -36,7 +36,7 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
 
     Raises:
         UserError: there is none, or one cannot be read.
-        Unreachable: the server does not answer.
+        ServerUnreachable: the server does not answer.
     """
     folders = [folder for folder in run_folders(source) if (folder / SERIES_FILE).exists()]
     if not folders:

@@ -231,10 +231,10 @@ def jsonl_rows(file: Path, needed: Sequence[str]) -> Iterator[tuple[int, TableRo
             if not line.strip():
                 continue
             try:
-                pairs: Any = json.loads(line, object_pairs_hook=Pairs)
+                pairs: Any = json.loads(line, object_pairs_hook=ObjectPairs)
             except (ValueError, RecursionError) as error:  # brackets, or digits, in thousands
                 raise UserError(f"{file}, row {number}: not JSON ({error}); give a JSON object on each line") from error
-            if not isinstance(pairs, Pairs):
+            if not isinstance(pairs, ObjectPairs):
                 raise UserError(f"{file}, row {number}: not a JSON object; give one on each line")
             names = [name for name, _ in pairs]
             if twice := [name for name in needed if names.count(name) > 1]:
@@ -243,7 +243,7 @@ def jsonl_rows(file: Path, needed: Sequence[str]) -> Iterator[tuple[int, TableRo
             yield number, {name: text_of(file, number, name, value) for name, value in fields.items()}
 
 
-class Pairs(list[tuple[str, Any]]):
+class ObjectPairs(list[tuple[str, Any]]):
     """Pairs of a JSON object, in the order of the file, repeated names included."""
 
 
@@ -254,7 +254,7 @@ def text_of(file: Path, number: int, name: str, value: object) -> str:
         UserError: it is a list, an object, NaN or infinity, or text with half a character.
     """
     if isinstance(value, list):
-        kind = "an object" if isinstance(value, Pairs) else "a list"
+        kind = "an object" if isinstance(value, ObjectPairs) else "a list"
         raise UserError(f"{file}, row {number}: {name} is {kind}; give text")
     if isinstance(value, float) and not isfinite(value):
         raise UserError(f"{file}, row {number}: {name} is {value}, no text; remove the row, or give its text")

@@ -23,7 +23,7 @@ class Numbered(NamedTuple):
     row: TableRow
 
 
-class Reading(NamedTuple):
+class ReadSettings(NamedTuple):
     """Settings by which the files of a table are read."""
 
     columns: Sequence[str] | None

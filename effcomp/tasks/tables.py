@@ -13,7 +13,7 @@ from effcomp.tasks.files import find_file
 from effcomp.tasks.hub_examples import Columns, class_names, read_examples
 from effcomp.tasks.labels import check_unread
 from effcomp.tasks.published import PublishedTask
-from effcomp.tasks.rows import Reading, by_side, found_labels, rows_of, to_examples
+from effcomp.tasks.rows import ReadSettings, by_side, found_labels, rows_of, to_examples
 from effcomp.tasks.signature import Signature
 
 SPLIT_SEED = 0
@@ -104,9 +104,9 @@ class TableTask(PublishedTask):
             train, test = stratified_split(train, round(self.test_share * len(train)), SPLIT_SEED, source_name)
         return Splits(train, test, tuple(dict.fromkeys(labels.values())), counts, drawn=self.test_share is not None)
 
-    def reading(self) -> Reading:
+    def reading(self) -> ReadSettings:
         needed = [*self.text, *([self.pair] if self.pair else []), self.label, *([self.split] if self.split else [])]
-        return Reading(self.columns, needed, self.delimiter)
+        return ReadSettings(self.columns, needed, self.delimiter)
 
     def from_files(self, folder: Path, names: list[str]) -> tuple[Examples, tuple[FileRows, ...]]:
         """Return the examples of these files, one after another, with the labels that are listed; and their rows.

@@ -28,7 +28,7 @@ class Summary:
     """SVG of the Pareto front, in the folder of the report; a PNG of the same name stands beside it."""
 
 
-class Unreachable(Exception):
+class ServerUnreachable(Exception):
     """The tracking server does not answer. What was to be logged is on disk, and `effcomp upload` sends it."""
 
 
@@ -51,7 +51,7 @@ class Tracking(Component):
         """Open the parent run of a sweep; its id, or None when nothing is tracked.
 
         Raises:
-            Unreachable: the server does not answer.
+            ServerUnreachable: the server does not answer.
         """
 
     @abstractmethod
@@ -65,7 +65,7 @@ class Tracking(Component):
             figures: figures of the result by name, logged as NAME.png.
 
         Raises:
-            Unreachable: the server does not answer.
+            ServerUnreachable: the server does not answer.
         """
 
     @abstractmethod
@@ -73,7 +73,7 @@ class Tracking(Component):
         """Log a configuration that failed as a failed run with its reason.
 
         Raises:
-            Unreachable: the server does not answer.
+            ServerUnreachable: the server does not answer.
         """
 
     @abstractmethod
@@ -81,7 +81,7 @@ class Tracking(Component):
         """Close the parent run, with the sweep's report where there is one.
 
         Raises:
-            Unreachable: the server does not answer.
+            ServerUnreachable: the server does not answer.
         """
 
     @abstractmethod

@@ -16,7 +16,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.packages import require
 from effcomp.core.store import text_hash
 from effcomp.record import Record, label
-from effcomp.tracking.base import Summary, Tracking, Unreachable
+from effcomp.tracking.base import ServerUnreachable, Summary, Tracking
 from effcomp.tracking.database import (
     EXPERIMENT,
     PATIENCE_S,
@@ -95,7 +95,7 @@ class MlflowTracking(Tracking):
         try:
             with self.reached():
                 _, experiment = self.open_experiment()
-        except Unreachable as error:
+        except ServerUnreachable as error:
             log.warning("%s; the records are kept on disk: effcomp upload sends them", error)
             return
         except (MlflowException, OSError, sqlite3.Error) as error:
@@ -116,7 +116,7 @@ class MlflowTracking(Tracking):
 
     @contextmanager
     def reached(self) -> Iterator[None]:
-        """Raise Unreachable where MLflow says, after many words, that a server does not answer."""
+        """Raise ServerUnreachable where MLflow says, after many words, that a server does not answer."""
         from mlflow.exceptions import MlflowException, RestException
 
         try:
@@ -125,7 +125,7 @@ class MlflowTracking(Tracking):
             answered = isinstance(error, RestException) or "failed with error code" in str(error)
             if self.database is not None or answered:
                 raise
-            raise Unreachable(f"tracking.uri={self.uri} does not answer ({first_line(error)})") from error
+            raise ServerUnreachable(f"tracking.uri={self.uri} does not answer ({first_line(error)})") from error
 
     def open_experiment(self) -> "tuple[MlflowClient, Experiment]":
         """Return a client and effcomp's experiment. The database is made and migrated once, under a lock, because two

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from effcomp.core.errors import UserError
-from effcomp.core.hub.refusals import Unreachable
+from effcomp.core.hub.refusals import HubUnreachable
 from effcomp.core.hub.repository import Repository, commit
 from tests.conftest import start_effcomp
 from tests.faults.ground import mounted
@@ -88,7 +88,7 @@ def test_a_fault_of_the_hub_is_one_line_with_its_cause(
 def test_a_connection_that_breaks_once_is_taken_up_again(hub: HubServer, repository: Repository, name: str) -> None:
     hub.fault = Fault(name, "resolve.*safetensors", seconds=0.1, times=2 if name == "slow" else 1)  # type: ignore[arg-type]
     if name == "reset":
-        with pytest.raises(Unreachable, match="reset by peer"):
+        with pytest.raises(HubUnreachable, match="reset by peer"):
             repository.fetch(FILES)
     assert (repository.fetch(FILES) / "model.safetensors").read_bytes() == FILES["model.safetensors"]
 
@@ -128,7 +128,7 @@ def test_a_proxy_of_the_environment_is_used(
     assert repository.fetch(["config.json"]).joinpath("config.json").read_bytes() == FILES["config.json"]
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     close_session()
-    with pytest.raises(Unreachable, match="Connection refused"):
+    with pytest.raises(HubUnreachable, match="Connection refused"):
         repository.fetch(FILES)
 
 

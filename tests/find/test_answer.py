@@ -6,7 +6,7 @@ from pathlib import Path
 from effcomp.core.interval import Interval
 from effcomp.find.answer import WinnersRun, answer, as_json, in_words
 from effcomp.find.plan import Candidate, Plan
-from effcomp.find.search import Found
+from effcomp.find.search import Findings
 from effcomp.record import Record
 from effcomp.report.choose.goal import parse_goal
 from tests.conftest import altered, records
@@ -30,15 +30,15 @@ def around(value: float) -> Interval:
 
 def test_a_limit_that_one_test_would_keep_may_not_be_kept_among_three() -> None:
     found = {NF4: losing(0.2, 0.7)}
-    assert answer(GOAL, Found(finals=found, looks=found, tests=1)).winners == [NF4]
-    among_three = answer(GOAL, Found(finals=found, looks=found, tests=3))
+    assert answer(GOAL, Findings(finals=found, looks=found, tests=1)).winners == [NF4]
+    among_three = answer(GOAL, Findings(finals=found, looks=found, tests=3))
     assert (among_three.winners, among_three.verdict) == ([], "undecided")
     assert "would decide" in among_three.recommendation.others[0]
 
 
 def test_the_answer_has_the_verdict_the_losers_and_the_next_commands(tmp_path: Path) -> None:
     kept, lost = losing(0.1, 0.3), losing(0.1, 3)
-    found = Found({NF4: kept, FP4: lost}, {NF4: kept, FP4: lost}, {BF16: "it failed"}, measured=5, tests=2)
+    found = Findings({NF4: kept, FP4: lost}, {NF4: kept, FP4: lost}, {BF16: "it failed"}, measured=5, tests=2)
     one = answer(GOAL, found)
     run = WinnersRun(kept, tmp_path, "m-1")
     text = in_words(one, [run])
@@ -58,7 +58,7 @@ def test_the_answer_has_the_verdict_the_losers_and_the_next_commands(tmp_path: P
 def test_where_every_candidate_breaks_a_limit_for_sure_the_verdict_says_so() -> None:
     looks = {NF4: losing(6, 1), FP4: losing(4, 1)}
     dropped = dict.fromkeys(looks, "its accuracy falls by more than 1 points")
-    one = answer(GOAL, Found(looks=looks, dropped=dropped, measured=2))
+    one = answer(GOAL, Findings(looks=looks, dropped=dropped, measured=2))
     text = in_words(one, [])
     assert (one.winners, one.verdict) == ([], "broken")
     assert "none  none of 2 configurations keeps max_accuracy_drop=1" in text
@@ -68,33 +68,33 @@ def test_where_every_candidate_breaks_a_limit_for_sure_the_verdict_says_so() -> 
 
 
 def test_a_candidate_without_a_measurement_leaves_the_verdict_open() -> None:
-    found = Found(looks={NF4: losing(4, 1)}, dropped={NF4: "its accuracy falls", FP4: "out of memory"})
+    found = Findings(looks={NF4: losing(4, 1)}, dropped={NF4: "its accuracy falls", FP4: "out of memory"})
     assert answer(GOAL, found).verdict == "undecided"
 
 
 def test_several_looks_at_a_candidate_have_to_rule_it_out_together() -> None:
     look = {NF4: losing(2, 0.95)}
-    assert answer(GOAL, Found(looks=look)).verdict == "broken"
-    assert answer(GOAL, Found(looks=look, looks_at_most=3)).verdict == "undecided"
+    assert answer(GOAL, Findings(looks=look)).verdict == "broken"
+    assert answer(GOAL, Findings(looks=look, looks_at_most=3)).verdict == "undecided"
 
 
 def test_the_size_of_a_test_that_would_decide_counts_both_halves() -> None:
     """0.9 points on either side of 0.2 with 1,500 examples of one half: 0.8 with about 1,900."""
     found = {NF4: losing(0.2, 0.9)}
-    one = answer(GOAL, Found(finals=found, looks=found))
+    one = answer(GOAL, Findings(finals=found, looks=found))
     assert one.verdict == "undecided"
     assert one.recommendation.best == (
         "no configuration can be shown to keep max_accuracy_drop=1; the closest is nf4: a test of about 3,800 examples "
         "would decide, of which a half confirms"
     )
     found = {NF4: losing(1.2, 0.9)}
-    best = answer(GOAL, Found(finals=found, looks=found)).recommendation.best
+    best = answer(GOAL, Findings(finals=found, looks=found)).recommendation.best
     assert best.endswith("more examples would hardly show that it keeps it")
 
 
 def test_a_candidate_whose_confirmation_failed_is_no_winner() -> None:
     looked = losing(0.1, 0.3)
-    found = Found(looks={NF4: looked}, dropped={NF4: "out of memory"}, measured=2)
+    found = Findings(looks={NF4: looked}, dropped={NF4: "out of memory"}, measured=2)
     one = answer(GOAL, found)
     assert (one.winners, one.verdict) == ([], "undecided")
     assert "nf4 on torch: out of memory" in in_words(one, [])
@@ -109,7 +109,7 @@ def test_the_answer_for_two_objectives_is_a_front_with_the_next_commands_of_each
     )
     beaten = altered(nf4, {"speed.speedup": around(1.0), "cost.size.artifact_bytes": 9_000_000, "truth.time": "c"})
     finals = {NF4: fast, FP4: small, BF16: beaten}
-    one = answer(goal, Found(finals=finals, looks=finals, tests=3))
+    one = answer(goal, Findings(finals=finals, looks=finals, tests=3))
     assert one.winners == [NF4, FP4]
     text = in_words(one, [WinnersRun(fast, tmp_path / "0", None), WinnersRun(small, tmp_path / "1", None)])
     assert text.count("\nagain ") == 2

@@ -6,13 +6,13 @@ from matplotlib.axes import Axes
 
 from effcomp.find.figure import search_figure
 from effcomp.find.plan import Candidate
-from effcomp.find.search import Found
+from effcomp.find.search import Findings
 from effcomp.report.choose.goal import parse_goal
 from tests.conftest import records
 
 (RECORD,) = records("nf4")
 NF4, FP4 = (Candidate(name, "none", "torch", "bfloat16") for name in ("nf4", "fp4"))
-FOUND = Found(finals={NF4: RECORD}, looks={NF4: RECORD, FP4: RECORD})
+FOUND = Findings(finals={NF4: RECORD}, looks={NF4: RECORD, FP4: RECORD})
 
 
 def test_each_number_of_the_goal_has_a_panel_with_its_limit() -> None:

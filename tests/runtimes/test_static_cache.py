@@ -9,7 +9,7 @@ import torch
 from effcomp.models.base import load_checkpoint
 from effcomp.runtimes.decoding import decode
 from effcomp.runtimes.one_token import use_one_token_attention
-from effcomp.runtimes.static_cache import StaticDecoder, probe, use_cached_blocks
+from effcomp.runtimes.static_cache import StaticDecoder, probe_shapes, use_cached_blocks
 
 NEW_TOKENS = 20
 
@@ -31,7 +31,7 @@ def test_it_writes_what_a_growing_cache_writes(kind: str, window: int, request: 
 
     use_one_token_attention(model)
     use_cached_blocks(model)
-    decoder = StaticDecoder(model, probe(model), rows=3, slots=32)
+    decoder = StaticDecoder(model, probe_shapes(model), rows=3, slots=32)
     with torch.inference_mode():
         answers = [decoder.prefill(ids, mask), *(decoder.step() for _ in range(NEW_TOKENS - 1))]
     tokens, losses = torch.stack(answers, dim=-1)

@@ -17,7 +17,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import text_hash
 from effcomp.record import Record
 from effcomp.record.result import RAW_FILE, Result
-from effcomp.tracking.base import Summary, Unreachable
+from effcomp.tracking.base import ServerUnreachable, Summary
 from effcomp.tracking.metrics import metrics
 from effcomp.tracking.mlflow_runs import PROCESS_TAG, MlflowTracking, opened, process_name
 from effcomp.tracking.names import NOTE_TAG, PARENT_TAG, RECORD_TAG
@@ -154,7 +154,7 @@ def test_a_server_that_is_not_there_is_said_and_refuses_nothing(caplog: pytest.L
         tracking.prepare()
     assert "does not answer" in caplog.text
     assert "effcomp upload" in caplog.text
-    with pytest.raises(Unreachable):
+    with pytest.raises(ServerUnreachable):
         tracking.log(replace(some_result()), None, {}, parent=None)
 
 

@@ -9,7 +9,7 @@ TOO_MANY = 429
 LATER = "try again in some minutes, set HF_TOKEN, which may ask more often"
 
 
-class Unreachable(UserError):
+class HubUnreachable(UserError):
     """The Hub cannot be asked now: no connection, no answer, an error of the server, or HF_HUB_OFFLINE."""
 
 
@@ -40,17 +40,17 @@ def refusal(error: Exception, what: str, page: str, ways_on: str) -> UserError:
     if isinstance(error, HfHubHTTPError) and error.response.status_code in {401, 403}:
         return UserError(f"{what} cannot be fetched ({reason}): set HF_TOKEN to a valid token, or unset it")
     if isinstance(error, HfHubHTTPError) and error.response.status_code == TOO_MANY:
-        return Unreachable(f"{what} is not cached, and the Hub is asked too often ({reason}): {LATER}, or {ways_on}")
+        return HubUnreachable(f"{what} is not cached, and the Hub is asked too often ({reason}): {LATER}, or {ways_on}")
     if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
         return UserError(f"{what} cannot be fetched ({reason}): {ways_on}")
     if isinstance(error, OfflineModeIsEnabled):
-        return Unreachable(f"{what} is not cached, and HF_HUB_OFFLINE is set: unset it, or {ways_on}")
+        return HubUnreachable(f"{what} is not cached, and HF_HUB_OFFLINE is set: unset it, or {ways_on}")
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return UserError(f"{what} does not fit on the disk ({reason}): free some, or set HF_HOME to a larger one")
     if isinstance(error, OSError) and error.errno in {errno.EACCES, errno.EROFS}:
         return UserError(f"{what} cannot be cached ({reason}): set HF_HOME to a folder that can be written to")
     state = "answers with an error" if isinstance(error, HfHubHTTPError) else "cannot be reached"
-    return Unreachable(f"{what} is not cached, and the Hugging Face Hub {state} ({reason}): {ways_on}")
+    return HubUnreachable(f"{what} is not cached, and the Hugging Face Hub {state} ({reason}): {ways_on}")
 
 
 def root(error: Exception) -> Exception:

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from effcomp.core.errors import UserError
-from effcomp.core.hub.refusals import Unreachable, refusal
-from effcomp.core.hub.waiting import CHUNK_BYTES, Bar, Progress, wait_for
+from effcomp.core.hub.refusals import HubUnreachable, refusal
+from effcomp.core.hub.waiting import CHUNK_BYTES, Bar, DownloadProgress, wait_for
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile
@@ -82,7 +82,7 @@ class Repository:
 
         Raises:
             UserError: it is not cached, and the Hub refuses it.
-            Unreachable: it is not cached, and the Hub cannot be asked.
+            HubUnreachable: it is not cached, and the Hub cannot be asked.
         """
         from huggingface_hub import RepoFile, get_cached_repo_tree, snapshot_download
         from huggingface_hub.errors import CachedRepoTreeNotFoundError
@@ -138,7 +138,7 @@ class Repository:
         listed = self.listing()
         total_bytes = sum(listed[name].size for name in names if name in listed)
         log.info("fetching %s: %s (%.1f MB)", self.address, ", ".join(names), total_bytes / 1e6)
-        progress = Progress(f"fetching {self.name}", total_bytes)
+        progress = DownloadProgress(f"fetching {self.name}", total_bytes)
         with progress.bar:
             for name in names:
                 in_xet = name in listed and listed[name].xet_hash is not None and not constants.HF_HUB_DISABLE_XET
@@ -159,7 +159,7 @@ def describe(at: Address, revision: str | None) -> None:
     HfApi().repo_info(at.name, repo_type=at.kind, revision=revision, timeout=constants.HF_HUB_ETAG_TIMEOUT)
 
 
-def ask(call: Callable[[], T], wanted: str, of: Address, ways_on: str, progress: Progress | None = None) -> T:
+def ask(call: Callable[[], T], wanted: str, of: Address, ways_on: str, progress: DownloadProgress | None = None) -> T:
     """Return what a call to the Hub returns.
 
     Raises:
@@ -194,7 +194,7 @@ def commit(name: str, kind: RepositoryType, revision: str | None, ways_on: str) 
 
     try:
         return ask(fetch, "the commit", Address(name, kind), ways_on)
-    except Unreachable:
+    except HubUnreachable:
         with suppress(RevisionResolutionError):
             found = HfApi().resolve_revision(name, repo_type=kind, revision=revision, local_files_only=True).resolved
             log.warning("%s: the Hub cannot be asked; using the cached commit %s", Address(name, kind), found)

@@ -35,7 +35,7 @@ class Silence(TimeoutError):
     """No byte arrived within the client's time-outs."""
 
 
-class Progress:
+class DownloadProgress:
     """Bytes received of a known total: a bar on a terminal, a line each half minute elsewhere."""
 
     def __init__(self, what: str, total_bytes: int) -> None:
@@ -77,7 +77,7 @@ class Progress:
             log.info("%s: %.1f of %.1f MB", self.what, self.bytes / 1e6, self.total_bytes / 1e6)
 
 
-def wait_for(call: Callable[[], T], what: str, patience_s: float, progress: Progress | None = None) -> T:
+def wait_for(call: Callable[[], T], what: str, patience_s: float, progress: DownloadProgress | None = None) -> T:
     """Return the result of a call, or raise its exception.
 
     Args:

@@ -69,7 +69,7 @@ class FakeQuant(nn.Module, ABC):
         """
 
 
-class Groups(FakeQuant):
+class FakeGroups(FakeQuant):
     """Weights in groups of inputs; the range of each group is its full range, or a share of it."""
 
     share: Tensor | None
@@ -89,16 +89,16 @@ class Groups(FakeQuant):
         return weight
 
 
-def clipped(weight: Tensor, grid: Grid) -> Groups:
+def clipped(weight: Tensor, grid: Grid) -> FakeGroups:
     """Return groups whose ranges are clipped for a small squared error of this weight (out, in). Outermost codes are
     reached all the same, so the full range of the rounded weights gives the same codes again."""
     weight = weight.detach()
     widest, _ = full_range(in_groups(weight, grid.group_size), grid)
     scale, _ = best_range(weight, torch.ones_like(weight[0]), grid)
-    return Groups(grid, (scale / widest).clamp(max=1))
+    return FakeGroups(grid, (scale / widest).clamp(max=1))
 
 
-class Int8(FakeQuant):
+class FakeInt8(FakeQuant):
     """Symmetric int8 weights (effcomp.quant.int8_linear)."""
 
     def __init__(self, granularity: Granularity, activations: Callable[[Tensor], Tensor] | None = None) -> None:
@@ -111,7 +111,7 @@ class Int8(FakeQuant):
         return passed(rows, dequantize(nearest_codes(exact, scale), scale))
 
 
-class Ternary(FakeQuant):
+class FakeTernary(FakeQuant):
     """Weights -s, 0 or s with one s (effcomp.models.bitnet)."""
 
     def weight(self, rows: Tensor, whole: Tensor) -> Tensor:

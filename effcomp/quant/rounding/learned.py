@@ -25,7 +25,7 @@ from effcomp.core.batches import Batch
 from effcomp.models.bitnet import passed
 from effcomp.models.depth import layers_of
 from effcomp.models.moments import summed
-from effcomp.models.walk import Call, Walk
+from effcomp.models.walk import CallArguments, Walk
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import Coded, in_groups, replace_layer, stored_scale
 from effcomp.quant.rounding.fake_quant import passed_steps
@@ -42,7 +42,7 @@ LARGEST_STRETCH = 0.5
 """Largest change of a scale, as a share of it."""
 
 
-class Rounding(nn.Module):
+class LearnedRounding(nn.Module):
     """A linear layer whose weight is rounded at learned offsets and scales."""
 
     def __init__(self, layer: nn.Linear, importance: Tensor, grid: Grid) -> None:
@@ -96,7 +96,7 @@ def round_learned(model: PreTrainedModel, grids: dict[str, Grid], samples: list[
                 outputs_of(block, calls)
             check_finite(moments, "learned")
             start = {
-                name: Rounding(layer, moments[name].diagonal().float(), left.pop(name))
+                name: LearnedRounding(layer, moments[name].diagonal().float(), left.pop(name))
                 for name, layer in inside.items()
             }
             learn(model, block, start, calls, targets)
@@ -120,7 +120,11 @@ def of_one_length(samples: list[Batch]) -> list[Batch]:
 
 
 def learn(
-    model: PreTrainedModel, block: nn.Module, start: dict[str, Rounding], calls: list[Call], targets: list[Any]
+    model: PreTrainedModel,
+    block: nn.Module,
+    start: dict[str, LearnedRounding],
+    calls: list[CallArguments],
+    targets: list[Any],
 ) -> None:
     """Replace linear layers of a transformer layer by RoundedLinear with learned codes; they keep the first codes where
     learning does not bring the layer's outputs on all calls nearer to the targets.
@@ -153,7 +157,7 @@ def learn(
         replace_layer(model, name, one.coded() if better else first[name], one.grid)
 
 
-def descend(layers: dict[str, Rounding], loss: Tensor, left: float) -> None:
+def descend(layers: dict[str, LearnedRounding], loss: Tensor, left: float) -> None:
     """Take one step of signed gradient descent; left: share of the first step size."""
     parameters = [one for layer in layers.values() for one in (layer.offset, layer.stretch)]
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
@@ -166,14 +170,14 @@ def descend(layers: dict[str, Rounding], loss: Tensor, left: float) -> None:
             layer.stretch.clamp_(1 - LARGEST_STRETCH, 1 + LARGEST_STRETCH)
 
 
-def loss_of(block: nn.Module, call: Call, target: Any) -> Tensor:
+def loss_of(block: nn.Module, call: CallArguments, target: Any) -> Tensor:
     """Return the squared difference of the hidden states that the layer returns from the target's: the mean over
     tokens and features, summed over the samples of the batch."""
     (arguments, named), expected = call, hidden_states(target)
     return mse_loss(hidden_states(block(*arguments, **named)), expected) * len(expected)
 
 
-def distance(block: nn.Module, calls: list[Call], targets: list[Any]) -> float:
+def distance(block: nn.Module, calls: list[CallArguments], targets: list[Any]) -> float:
     """Return the sum of the losses of all calls."""
     with torch.no_grad():
         return sum(float(loss_of(block, *one)) for one in zip(calls, targets, strict=True))
@@ -185,7 +189,7 @@ def hidden_states(output: Any) -> Tensor:
     return found
 
 
-def outputs_of(block: nn.Module, calls: list[Call]) -> None:
+def outputs_of(block: nn.Module, calls: list[CallArguments]) -> None:
     """Call the layer with each of these arguments."""
     with torch.no_grad():
         for arguments, named in calls:

@@ -18,7 +18,7 @@ EXPLAINED = 4
 
 
 @dataclass(frozen=True)
-class Measured:
+class ObjectiveValue:
     """Value of an objective, comparable between the candidates."""
 
     value: Interval
@@ -28,11 +28,11 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class RatedRecord:
     """A configuration and its values of the objectives."""
 
     row: NamedRecord
-    measured: dict[str, Measured]
+    measured: dict[str, ObjectiveValue]
     """By the name of the objective, in the order of the goal."""
     broken: list[str]
     """Limits that it is not shown to keep, each in words."""
@@ -106,7 +106,7 @@ def recommend(rows: Sequence[NamedRecord], goal: Goal, tests: int = 1) -> Recomm
     return replace(said, others=[*said.others, *lacking], winners=winners, tests=tests, noisy=noisy)
 
 
-def front_of(kept: list[Candidate], goal: Goal) -> list[Candidate]:
+def front_of(kept: list[RatedRecord], goal: Goal) -> list[RatedRecord]:
     """Return the best of the candidates that keep the limits: one, or those on the front of two objectives."""
     objectives = [OBJECTIVES[name] for name in goal.objectives]
     if len(objectives) == 1:
@@ -117,7 +117,7 @@ def front_of(kept: list[Candidate], goal: Goal) -> list[Candidate]:
     return [kept[index] for index in pareto_front(points, (objectives[0].direction, objectives[1].direction))]
 
 
-def single(best: Candidate, found: list[Candidate], goal: Goal) -> Recommendation:
+def single(best: RatedRecord, found: list[RatedRecord], goal: Goal) -> Recommendation:
     """Return the recommendation of the best, with those in its order that come before it and break a limit, and those
     behind it."""
     reverse = OBJECTIVES[goal.objectives[0]].direction == "maximize"
@@ -133,7 +133,7 @@ def single(best: Candidate, found: list[Candidate], goal: Goal) -> Recommendatio
     return Recommendation(goal.text, praised(best), others)
 
 
-def several(front: list[Candidate], found: list[Candidate], goal: Goal) -> Recommendation:
+def several(front: list[RatedRecord], found: list[RatedRecord], goal: Goal) -> Recommendation:
     """Return the recommendation of a front, with the next ones against its nearest configuration."""
     broken = sorted((one for one in found if one.broken), key=lambda one: goal.excess(one.row.record))
     beaten = [one for one in found if not one.broken and one not in front]
@@ -155,7 +155,7 @@ def named(goal: Goal) -> str:
     return " and ".join(OBJECTIVES[name].quantity.label for name in goal.objectives)
 
 
-def nearest(one: Candidate, front: list[Candidate]) -> Candidate:
+def nearest(one: RatedRecord, front: list[RatedRecord]) -> RatedRecord:
     """Return the configuration of the front whose first objective is nearest."""
     return min(front, key=lambda other: abs(other.first.value - one.first.value))
 
@@ -170,7 +170,7 @@ def has_objectives(record: Record, goal: Goal) -> bool:
     return all(OBJECTIVES[name].value(record) is not None for name in goal.objectives)
 
 
-def candidates(rows: Sequence[NamedRecord], goal: Goal) -> list[Candidate]:
+def candidates(rows: Sequence[NamedRecord], goal: Goal) -> list[RatedRecord]:
     """Return the rows that have every objective.
 
     Raises:
@@ -192,28 +192,28 @@ def candidates(rows: Sequence[NamedRecord], goal: Goal) -> list[Candidate]:
             broken = [bound.broken_by(limited[bound.objective][index]) for bound in goal.bounds]
             if not is_baseline(row.record):
                 broken += [loss.broken_by(row.record) for loss in goal.losses]
-            found.append(Candidate(row, own, [reason for reason in broken if reason is not None]))
+            found.append(RatedRecord(row, own, [reason for reason in broken if reason is not None]))
     return found
 
 
-def measured(objective: Objective, records: list[Record]) -> list[Measured | None]:
+def measured(objective: Objective, records: list[Record]) -> list[ObjectiveValue | None]:
     """Return the objective of each record, as its speed-up in words where all have one to the same baseline."""
     having = [record for record in records if objective.value(record) is not None]
     as_times = any(keeps_time(objective, record) for record in having)
     as_ratios = len(set(map(objective.setting, having))) == 1 and not as_times
-    found: list[Measured | None] = []
+    found: list[ObjectiveValue | None] = []
     for record, value in zip(records, comparable(objective, records), strict=True):
         if value is None:
             found.append(None)
         elif as_ratios and objective.speedup is not None and (speedup := objective.speedup(record)):
-            found.append(Measured(value, spread(speedup, 2), "times the baseline's speed"))
+            found.append(ObjectiveValue(value, spread(speedup, 2), "times the baseline's speed"))
         else:
             by_ratio = " (by its ratio)" if as_times and not keeps_time(objective, record) else ""
-            found.append(Measured(value, three_digits(objective, value) + by_ratio, objective.quantity.unit))
+            found.append(ObjectiveValue(value, three_digits(objective, value) + by_ratio, objective.quantity.unit))
     return found
 
 
-def praised(best: Candidate) -> str:
+def praised(best: RatedRecord) -> str:
     """State the facts about a configuration, and those of its objectives that are not among them."""
     known = {name: f"{one.number} {one.unit}".rstrip() for name, one in best.measured.items()}
     labelled = [f"{OBJECTIVES[name].quantity.label}: {words}" for name, words in known.items()]
@@ -227,7 +227,7 @@ def praised(best: Candidate) -> str:
     return "; ".join([said, *unsaid])
 
 
-def standing(one: Candidate, best: Candidate) -> str:
+def standing(one: RatedRecord, best: RatedRecord) -> str:
     """Compare a configuration with the best: `fp16: slower: 8.1 [7.9, 8.3] against 4.4 [4.2, 4.6] ms`."""
     compared = []
     for name, own in one.measured.items():

@@ -20,7 +20,7 @@ LONGEST_NAME = 44
 """Characters of a configuration in one line of a figure."""
 COSTS = ("artifact_bytes", "peak_rss_bytes", "energy_per_sample_j")
 """Objectives that stand beside the speed-ups."""
-Measure = Callable[[Record], Interval | None]
+NumberOf = Callable[[Record], Interval | None]
 
 
 def bars(axes: Axes, values: list[Interval | None], colours: list[str]) -> None:
@@ -81,7 +81,7 @@ def height(rows: Sequence[NamedRecord]) -> float:
 
 
 def panels(
-    rows: Sequence[NamedRecord], title: str, draw: Callable[..., None], drawn: Sequence[tuple[str, Measure]]
+    rows: Sequence[NamedRecord], title: str, draw: Callable[..., None], drawn: Sequence[tuple[str, NumberOf]]
 ) -> Figure:
     """Draw one panel for each measure, side by side, sharing the configurations; the baseline is grey."""
     figure = Figure(figsize=(2.9 * len(drawn) + 2.6, height(rows)), dpi=DPI, layout="constrained")
@@ -101,7 +101,7 @@ def titled(figure: Figure, title: str) -> None:
     figure.suptitle(wrapped(title, int(figure.get_figwidth() * 11)), fontsize=11)
 
 
-def in_its_unit(field: Field) -> tuple[str, Measure]:
+def in_its_unit(field: Field) -> tuple[str, NumberOf]:
     """Return the label of a quantity with its direction, and a reader of its displayed number."""
 
     def value(record: Record) -> Interval | None:
@@ -131,6 +131,6 @@ def efficiency_figure(rows: Sequence[NamedRecord], about: str) -> Figure:
     return figure
 
 
-def speedup_at(batch_size: int) -> Measure:
+def speedup_at(batch_size: int) -> NumberOf:
     """Return a reader of the paired speed-up at a batch size."""
     return lambda record: record.speed.by_batch_size[batch_size].speedup

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from effcomp.record import settings
 from effcomp.report.figures.bars import DPI, titled, wrapped
 from effcomp.report.rows import NamedRecord, distinctions
-from effcomp.report.sources import Curve, Found
+from effcomp.report.sources import Curve, RecordWithCurves
 
 TRAINING_SETTINGS = ("model", "task", "finetune", "seed", "fold")
 RECOVERY_SETTINGS = (*TRAINING_SETTINGS, "prune")
 
 
-def training_figure(found: Sequence[Found], rows: Sequence[NamedRecord], about: str) -> Figure | None:
+def training_figure(found: Sequence[RecordWithCurves], rows: Sequence[NamedRecord], about: str) -> Figure | None:
     """Draw the loss by step, of training and of its evaluations; configurations that share a training share a curve.
     Recoveries after pruning have a second panel. Return None where there is no curve.
 

@@ -11,7 +11,7 @@ from effcomp.core.errors import Skipped
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import RoundedLinear
 from effcomp.quant.rounding import learned
-from effcomp.quant.rounding.learned import Rounding, of_one_length, round_learned
+from effcomp.quant.rounding.learned import LearnedRounding, of_one_length, round_learned
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 from tests.conftest import compose_parts
 from tests.quant.rounding.inputs import loaded, written
@@ -23,7 +23,7 @@ HEAD = "sequence_classification"
 def test_the_codes_stand_for_the_weight_that_was_learned(grid: Grid) -> None:
     torch.manual_seed(0)
     layer = torch.nn.Linear(100, 24)
-    one = Rounding(layer, torch.rand(100), grid)
+    one = LearnedRounding(layer, torch.rand(100), grid)
     with torch.no_grad():
         one.offset.uniform_(-0.5, 0.5)
         one.stretch.uniform_(0.5, 1.5)

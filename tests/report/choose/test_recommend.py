@@ -5,7 +5,7 @@ import pytest
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.report.choose.goal import parse_goal
-from effcomp.report.choose.recommend import Candidate, Measured, Recommendation, recommend, standing
+from effcomp.report.choose.recommend import ObjectiveValue, RatedRecord, Recommendation, recommend, standing
 from effcomp.report.objectives import OBJECTIVES
 from effcomp.report.rows import NamedRecord, rows
 from effcomp.report.sources import find_records
@@ -153,9 +153,9 @@ def test_every_objective_has_words_for_better_and_worse(key: str) -> None:
     better, worse = OBJECTIVES[key].quantity.words
     (record,) = records("nf4")
 
-    def candidate(name: str, value: float) -> Candidate:
-        number = Measured(Interval(value=value, low=value, high=value), str(value), "")
-        return Candidate(NamedRecord(name, record), {key: number}, [])
+    def candidate(name: str, value: float) -> RatedRecord:
+        number = ObjectiveValue(Interval(value=value, low=value, high=value), str(value), "")
+        return RatedRecord(NamedRecord(name, record), {key: number}, [])
 
     low, high = candidate("low", 1.0), candidate("high", 2.0)
     best, other = (low, high) if OBJECTIVES[key].direction == "minimize" else (high, low)
