@@ -24,8 +24,8 @@ from effcomp.core.batches import Ragged
 from effcomp.core.device import WAITING, Device
 from effcomp.core.statistics import ratio_interval
 from effcomp.measure.client import Side
-from effcomp.measure.disturbance import Repeats
 from effcomp.measure.pair import Pair, measure_batch
+from effcomp.measure.repeats import Repeats
 from effcomp.models.base import load_checkpoint
 from effcomp.prune.base import NoPrune
 from effcomp.quant.floats import Float

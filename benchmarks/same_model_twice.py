@@ -19,8 +19,8 @@ from effcomp.core.device import Device
 from effcomp.core.statistics import ratio_interval
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Side
-from effcomp.measure.disturbance import Repeats
 from effcomp.measure.pair import Pair, measure_batch
+from effcomp.measure.repeats import Repeats
 from effcomp.quant.floats import Float
 from effcomp.runtimes.torch import Torch
 
@@ -34,6 +34,8 @@ BENCH = Bench(
     seconds=0,
     turn_ms=150,
     warmup_turns=2,
+    precision=None,
+    quiet_wait_s=0,
     fixed_length=None,
     prompt_tokens=2,
     new_tokens=0,

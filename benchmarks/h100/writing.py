@@ -26,6 +26,7 @@ from effcomp.measure import roofline
 from effcomp.models.bitnet import BitNetForCausalLM
 from effcomp.models.linear import unify_linear
 from effcomp.quant.fused_linear import ByGroup, placed
+from effcomp.quant.grouped_tensors import Packed
 from effcomp.quant.tensors import linear_layers
 from effcomp.quant.ternary_gpu import pack_layers
 from effcomp.runtimes.cuda_graphs import CudaGraphs, GraphedModel
@@ -55,7 +56,7 @@ def four_bits(model: nn.Module) -> nn.Module:
     for name, layer in linear_layers(model, skip=HEADS).items():
         codes = torch.randint(0, 256, (layer.out_features, layer.in_features // 2), dtype=torch.uint8, device=PLACE)
         scale = torch.full((layer.out_features, layer.in_features // GROUP), SCALE, device=PLACE)
-        layers[name] = ByGroup(codes, scale, layer.bias, layer.in_features)
+        layers[name] = ByGroup(Packed(codes, scale, None, GROUP), layer.bias, layer.in_features)
     return placed(model, layers)
 
 
