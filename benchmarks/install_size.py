@@ -4,7 +4,7 @@
 
 Writes benchmarks/install_size.json: the files of the installed packages, without bytecode. `saved_without_it_bytes`
 counts a package with those that it alone brings. REVISION: also the base of an earlier commit, whose demo needed the
-extras [onnx] and [openvino].
+two extras of then, for ONNX Runtime and OpenVINO.
 """
 
 import json

@@ -51,13 +51,8 @@ def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[Pretrai
     return config, load_tokenizer(folder, setting, config)
 
 
-READERS = {
-    "gptq": "gptqmodel",
-    "awq": "gptqmodel",
-    "bitsandbytes": "bitsandbytes",
-    "compressed-tensors": "compressed-tensors",
-}
-"""Package that reads the weights of each quantization method of transformers."""
+MEASURED_AS_THEY_ARE = ("bitsandbytes", "gptq", "awq", "compressed-tensors")
+"""Quantization methods of which quant=checkpoint reads folders."""
 
 
 def refuse_quantized(quantized: Any, whose: str) -> None:
@@ -69,11 +64,10 @@ def refuse_quantized(quantized: Any, whose: str) -> None:
     if quantized is None or (isinstance(quantized, dict) and quantized.get("quant_method") == "bitnet"):
         return
     method = quantized.get("quant_method") if isinstance(quantized, dict) else quantized
-    reader = f", read with the package {READERS[method]}" if method in READERS else ""
     way_on = "give float weights, those of the model that it was made from"
-    if method == "bitsandbytes":
+    if method in MEASURED_AS_THEY_ARE:
         way_on += ", and this folder to quant=checkpoint (quant.path)"
-    raise UserError(f"{whose} is quantized already ({method}{reader}): {way_on}")
+    raise UserError(f"{whose} is quantized already ({method}): {way_on}")
 
 
 def read_config(folder: Path, setting: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""Weights that were quantized elsewhere: bitsandbytes' in a folder of transformers, llama.cpp's in a GGUF file."""
+"""Weights that were quantized elsewhere: in a folder of transformers, or llama.cpp's in a GGUF file."""
 
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -8,14 +9,19 @@ from effcomp.core.checksum import contents_sha256
 from effcomp.core.errors import UserError
 from effcomp.core.store import folder_sha256
 from effcomp.models.folder import check_headers, read_config
+from effcomp.models.linear import unify_linear
 from effcomp.quant.base import Quant
 from effcomp.quant.bnb import Int8Bnb, decode_four_bit_layers, decode_int8, move_int8
 from effcomp.quant.gguf import GgufLowering
 from effcomp.quant.lowering import TensorLowering, lowers
+from effcomp.quant.quantization_config import IN_WORDS, READ, is_read, weight_format
+from effcomp.quant.tensors import CODES
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedModel
+
+    from effcomp.quant.word_layouts import Layout
 
 SETTING = "quant.path"
 MAGIC = b"GGUF"
@@ -27,8 +33,16 @@ THRESHOLD = "threshold"
 class Checkpoint(Quant):
     """Quantized checkpoint, measured as it is against the float model that it was made from.
 
-    `model` names the float model, whose tokenizer and baseline count. runtime=torch reads a folder that save_pretrained
-    wrote with bitsandbytes' weights of 4 or 8 bits, runtime=llama_cpp a GGUF file.
+    `model` names the float model, whose tokenizer and baseline count. runtime=torch reads a folder as save_pretrained
+    writes it, runtime=llama_cpp a GGUF file. The libraries of gptq, awq and compressed-tensors are not needed.
+
+    bitsandbytes        4 or 8 bits, on its own kernels
+    gptq                2, 3, 4 or 8 bits, activation order included; on a CPU
+    awq                 4 bits, version gemm; on a CPU
+    compressed-tensors  pack-quantized, 4 or 8 bits; on a CPU
+
+    The last three are stored exactly. Layers of 4 bits in groups of 32, 64, 128 or 256 run on quant=int4's kernel, with
+    scales in bfloat16; others are dequantized to bfloat16 at load.
     """
 
     id: ClassVar[str] = "quant/checkpoint"
@@ -44,12 +58,20 @@ class Checkpoint(Quant):
             UserError: it is not given.
         """
         if self.path is None:
-            raise UserError(f"quant={self.name} needs {SETTING}: a folder with bitsandbytes' weights, or a GGUF file")
+            raise UserError(f"quant={self.name} needs {SETTING}: a quantized model's folder, or a GGUF file")
         return self.path
 
     @property
     def is_gguf(self) -> bool:
         return self.path is not None and self.path.suffix == ".gguf"
+
+    @property
+    def method(self) -> str | None:
+        """Method of the folder's quantization; None where the folder is gone, whose artifact loads without it."""
+        with suppress(UserError):
+            quantization = read_config(self.place, SETTING).get("quantization_config")
+            return quantization.get("quant_method") if isinstance(quantization, dict) else None
+        return None
 
     def key(self) -> dict[str, Any]:
         """Identify the checkpoint by its contents, not its path."""
@@ -64,11 +86,11 @@ class Checkpoint(Quant):
             check_gguf(self.place, whose)
             return
         quantization = read_config(self.place, SETTING).get("quantization_config")
-        method = quantization.get("quant_method") if isinstance(quantization, dict) else None
-        if method is None:
+        if not isinstance(quantization, dict) or quantization.get("quant_method") is None:
             raise UserError(f"{whose} holds no quantized model: config.json with a quantization_config is missing")
-        if method != "bitsandbytes":
-            raise UserError(f"{whose} is quantized by {method}; those of bitsandbytes and GGUF are read as they are")
+        if not is_read(quantization):
+            how = f"{quantization['quant_method']} {weight_format(quantization)}".rstrip()
+            raise UserError(f"{whose} is quantized by {how}, which is not read; these are: {READ}; GGUF files")
         check_headers(weight_files(self.place), whose, packed=True)
 
     def check_config(self, config: "PretrainedConfig") -> None:
@@ -87,11 +109,14 @@ class Checkpoint(Quant):
     def check_shapes(self, model: "PreTrainedModel") -> None:
         if self.is_gguf:
             return
-        stored = shapes(self.place)
+        from effcomp.quant.word_layouts import LAYOUTS
+
+        unify_linear(model)
+        stored, layout = shapes(self.place), LAYOUTS.get(self.method or "")
         for name, parameter in model.named_parameters():
-            size = stored.get(name)
-            if size is None or parameter.numel() not in size:
-                found = "is missing" if size is None else "has another shape"
+            fits = holds(stored, name, parameter, layout)
+            if not fits:
+                found = "is missing" if fits is None else "has another shape"
                 raise UserError(f"{SETTING}={self.path}: {name} {found}; give the float model that it was made from")
 
 
@@ -101,7 +126,7 @@ def check_gguf(file: Path, whose: str) -> None:
         with file.open("rb") as stream:
             if stream.read(len(MAGIC)) == MAGIC:
                 return
-    raise UserError(f"{whose} is no GGUF file; give one, or a folder with bitsandbytes' weights")
+    raise UserError(f"{whose} is no GGUF file; give one, or the folder of a quantized model")
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -109,26 +134,56 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return the numbers of weights that each tensor of a folder can stand for: codes of 4 bits are two in a byte."""
+    """Return the shape of each tensor of a folder, from the headers."""
     from safetensors import safe_open
 
-    sizes: dict[str, int] = {}
+    found: dict[str, tuple[int, ...]] = {}
     for file in weight_files(folder):
         with safe_open(file, framework="pt") as tensors:
-            sizes |= {name: prod(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
-    return {name: (2 * size, 2 * size - 1) if f"{name}.absmax" in sizes else (size,) for name, size in sizes.items()}
+            found |= {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
+    return found
+
+
+def holds(stored: dict[str, tuple[int, ...]], name: str, weight: "Tensor", layout: "Layout | None") -> bool | None:
+    """Tell whether tensors of these shapes can stand for a weight of this name; None: there are none."""
+    if layout is not None and (shape := stored.get(f"{name.removesuffix('.weight')}.{layout.words}")) is not None:
+        return shape in layout.shapes(*weight.shape)
+    if name not in stored:
+        return None
+    if f"{name}.absmax" in stored:  # bitsandbytes: two codes of 4 bits in a byte
+        return (weight.numel() + 1) // 2 == prod(stored[name])
+    return weight.numel() == prod(stored[name])
 
 
 def encode(quant: Checkpoint, model: "nn.Module") -> "dict[str, Tensor]":
-    """Return the tensors of the checkpoint as they are, under the names of quant=nf4 and quant=int8_bnb."""
-    import torch
+    """Return the tensors of the checkpoint as they are: bitsandbytes' under the names of quant=nf4 and quant=int8_bnb,
+    others' as effcomp stores codes in groups.
+
+    Raises:
+        UserError: a layer lacks a tensor, or its groups have different sizes.
+    """
     from safetensors.torch import load_file
 
     tensors: dict[str, Tensor] = {}
     for file in weight_files(quant.place):
         tensors |= load_file(file)
+    quantization = read_config(quant.place, SETTING)["quantization_config"]
+    if quant.method not in IN_WORDS:
+        return encode_bitsandbytes(tensors, quantization)
+    from effcomp.quant.stored_groups import in_own_layout
+
+    try:
+        return in_own_layout(tensors, model, quantization)
+    except KeyError as error:
+        raise UserError(f"{SETTING}={quant.place}: a layer has no {error.args[0]}; fetch it again") from error
+    except ValueError as error:
+        raise UserError(f"{SETTING}={quant.place}: {error}; give a checkpoint with groups of one size") from error
+
+
+def encode_bitsandbytes(tensors: "dict[str, Tensor]", quantization: dict[str, Any]) -> "dict[str, Tensor]":
+    import torch
+
     if in_eight_bits := [name.removesuffix(".SCB") for name in tensors if name.endswith(".SCB")]:
-        quantization = read_config(quant.place, SETTING)["quantization_config"]
         tensors[THRESHOLD] = torch.tensor(float(quantization.get("llm_int8_threshold", 6.0)))
     for name in in_eight_bits:
         tensors[f"{name}.CB"] = tensors.pop(f"{name}.weight")
@@ -137,7 +192,12 @@ def encode(quant: Checkpoint, model: "nn.Module") -> "dict[str, Tensor]":
 
 
 def decode(quant: Checkpoint, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-    """Build the model with bitsandbytes' layers; the other parameters are computed in float32."""
+    """Build the model with the layers that its codes are for; what is not coded is computed in float32 beside
+    bitsandbytes' layers, in bfloat16 beside others."""
+    if any(name.endswith(CODES) for name in tensors):
+        from effcomp.quant.stored_groups import load_stored_groups
+
+        return load_stored_groups(skeleton, tensors)
     if THRESHOLD not in tensors:
         return decode_four_bit_layers(skeleton, tensors)
     threshold = float(tensors.pop(THRESHOLD))
@@ -149,9 +209,12 @@ def decode(quant: Checkpoint, skeleton: "nn.Module", tensors: "dict[str, Tensor]
 def checkpoint_to_torch(quant: Checkpoint) -> TensorLowering | None:
     if quant.path is None or quant.is_gguf:
         return None
+    in_words = quant.method in IN_WORDS
+    bitsandbytes = ("_int_mm", "int8_linear_matmul", "igemm", "gemv_4bit", "gemm_4bit")
     return TensorLowering(
         applies_to=("linear",),
-        expected_kernels=("_int_mm", "int8_linear_matmul", "igemm", "gemv_4bit", "gemm_4bit"),
+        expected_kernels=() if in_words else bitsandbytes,  # layers that no kernel takes are dequantized
+        devices=("cpu",) if in_words else ("cpu", "cuda"),
         capability=(7, 5),
         compute_dtype="bfloat16",
         tolerance=0.50,

@@ -1,4 +1,4 @@
-"""quant=checkpoint: a model that transformers quantized with bitsandbytes computes what it computed there."""
+"""quant=checkpoint: a model that was quantized elsewhere computes what it computed there."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BitsAndBytesConfig
 
 from effcomp.artifact.folder import Compression, Trained, load_artifact, write_artifact
@@ -16,8 +17,10 @@ from effcomp.models.heads import empty_model
 from effcomp.pipeline.checks import check
 from effcomp.prune.base import NoPrune
 from effcomp.quant.bnb import quiet
-from effcomp.quant.checkpoint import Checkpoint
+from effcomp.quant.checkpoint import Checkpoint, encode
+from effcomp.quant.tensors import linear_layers
 from tests.conftest import compose_parts
+from tests.quant.packing import Known, awq, compressed_tensors, gptq, random_layer
 
 HEAD = "sequence_classification"
 IDS = torch.arange(6, 30)[None]
@@ -51,17 +54,23 @@ def checkpoint(folder: Path | None) -> Checkpoint:
     return Checkpoint(name="checkpoint", path=folder)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_artifact_computes_what_the_quantized_model_computes(method: str, classifier: Path, tmp_path: Path) -> None:
-    theirs = quantized(classifier, method, tmp_path / "theirs")
+def artifact_of(quant: Checkpoint, classifier: Path, folder: Path) -> "torch.nn.Module":
+    """Check the checkpoint against the classifier, write the artifact, and return the classifier in float32."""
     model, tokenizer = load_checkpoint(classifier, HEAD)
-    quant = checkpoint(tmp_path / "theirs")
     quant.check(changes=False)
     quant.check_config(model.config)
     quant.check_shapes(empty_model(HEAD, model.config))
-    (tmp_path / "artifact").mkdir()
-    compression = Compression(NoPrune(name="none"), quant, Safetensors())
-    write_artifact(Trained(model, tokenizer, HEAD), compression, [], [], tmp_path / "artifact")
+    folder.mkdir()
+    write_artifact(
+        Trained(model, tokenizer, HEAD), Compression(NoPrune(name="none"), quant, Safetensors()), [], [], folder
+    )
+    return model
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_artifact_computes_what_the_quantized_model_computes(method: str, classifier: Path, tmp_path: Path) -> None:
+    theirs = quantized(classifier, method, tmp_path / "theirs")
+    model = artifact_of(checkpoint(tmp_path / "theirs"), classifier, tmp_path / "artifact")
     shutil.rmtree(tmp_path / "theirs")
     with torch.no_grad():
         ours = load_artifact(tmp_path / "artifact")(input_ids=IDS).logits
@@ -69,6 +78,70 @@ def test_the_artifact_computes_what_the_quantized_model_computes(method: str, cl
         if method == "fp4 of 4-bit scales, head as well":  # bitsandbytes' own kernel fails on a head of two outputs
             theirs.classifier.support_avx512bf16_for_cpu = False
         assert torch.allclose(ours, theirs(input_ids=IDS).logits.float(), atol=0.02)
+
+
+ORDER = torch.randperm(128, generator=torch.Generator().manual_seed(0))
+"""Activation order of the layers of 128 inputs."""
+IN_WORDS = {
+    "gptq in activation order": (4, {"quant_method": "gptq", "bits": 4}),
+    "gptq in 3 bits": (3, {"quant_method": "gptq", "bits": 3, "format": "gptq_v2"}),
+    "awq": (4, {"quant_method": "awq", "bits": 4, "version": "GEMM"}),
+    "compressed-tensors in 8 bits": (
+        8,
+        {
+            "quant_method": "compressed-tensors",
+            "format": "pack-quantized",
+            "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "int"}, "input_activations": None}},
+        },
+    ),
+}
+
+
+def packed(known: Known, name: str) -> dict[str, torch.Tensor]:
+    if name.startswith("gptq"):
+        return gptq(known, less=int("order" in name))
+    return awq(known) if name == "awq" else compressed_tensors(known, zeros="none")
+
+
+@pytest.mark.parametrize("name", IN_WORDS)
+def test_codes_in_words_stand_for_the_published_weights(name: str, classifier: Path, tmp_path: Path) -> None:
+    bits, quantization = IN_WORDS[name]
+    theirs, _ = load_checkpoint(classifier, HEAD)
+    tensors = {key: tensor.half() for key, tensor in theirs.state_dict().items()}
+    for layer_name, layer in linear_layers(theirs, skip=("classifier",)).items():
+        group_of = torch.arange(layer.in_features) // 32
+        if "order" in name and layer.in_features == len(ORDER):
+            group_of = group_of[ORDER]
+        known = random_layer(bits, group_of, layer.out_features)
+        if bits == 8:
+            known.zeros.fill_(128)  # none is stored
+        known.scale /= 2**bits
+        del tensors[f"{layer_name}.weight"]
+        layer.weight.data = known.weight
+        tensors |= {f"{layer_name}.{key}": part.contiguous() for key, part in packed(known, name).items()}
+    (tmp_path / "theirs").mkdir()
+    save_file(tensors, tmp_path / "theirs" / "model.safetensors")
+    config = json.loads((classifier / "config.json").read_text()) | {"quantization_config": quantization}
+    (tmp_path / "theirs" / "config.json").write_text(json.dumps(config))
+    model = artifact_of(checkpoint(tmp_path / "theirs"), classifier, tmp_path / "artifact")
+    shutil.rmtree(tmp_path / "theirs")
+    with torch.no_grad():
+        ours, published, floats = (
+            one(input_ids=IDS, output_hidden_states=True).hidden_states[-1].float()
+            for one in (load_artifact(tmp_path / "artifact"), theirs, model)
+        )
+    assert (ours - published).abs().mean() < 0.02
+    assert (ours - floats).abs().mean() > 0.2
+
+
+def test_a_layer_without_its_scales_is_refused(classifier: Path, tmp_path: Path) -> None:
+    model, _ = load_checkpoint(classifier, HEAD)
+    known = random_layer(4, torch.zeros(64, dtype=torch.int64), 64)
+    parts = {f"bert.pooler.dense.{key}": part.contiguous() for key, part in awq(known).items() if key != "scales"}
+    save_file(parts, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert", "quantization_config": IN_WORDS["awq"][1]}))
+    with pytest.raises(UserError, match="a layer has no scales; fetch it again"):
+        encode(checkpoint(tmp_path), model)
 
 
 def test_the_key_is_of_the_contents(classifier: Path, tmp_path: Path) -> None:
@@ -96,8 +169,12 @@ def test_another_model_is_refused(classifier: Path, tmp_path: Path) -> None:
     [
         ({}, "holds no quantized model: config.json with a quantization_config is missing"),
         (
-            {"quantization_config": {"quant_method": "gptq"}},
-            "is quantized by gptq; those of bitsandbytes and GGUF are read",
+            {"quantization_config": {"quant_method": "hqq"}},
+            "is quantized by hqq, which is not read; these are: bitsand",
+        ),
+        (
+            {"quantization_config": {"quant_method": "awq", "bits": 4, "version": "gemv"}},
+            "by awq gemv, which is not read",
         ),
     ],
 )
