@@ -87,8 +87,10 @@ def matrix(flags: tuple[str, ...], gpu: Gpu | None) -> list[str]:
     reasons: dict[str, int] = {}
 
     def cell(quant: Quant, runtime: Runtime) -> str:
-        lowered = lowerings(quant).get(runtime.name)
-        if lowered is None:
+        there = lowerings(quant)
+        if not there:
+            return mark(f"as its settings say: effcomp help quant={quant.name}", reasons)
+        if (lowered := there.get(runtime.name)) is None:
             return "-"
         if absent := missing[runtime.name] or missing_package(quant):
             return f"no {mark(absent, reasons)}"

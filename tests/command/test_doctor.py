@@ -28,6 +28,14 @@ def test_the_table_has_every_format_and_every_runtime() -> None:
     assert list(found["none"]) == [runtime.name for runtime in choices("runtime", Runtime)]
 
 
+def test_a_format_that_its_settings_decide_refers_to_their_help() -> None:
+    lines = matrix(AVX2, None)
+    number = cells(lines)["checkpoint"]["torch"]
+    assert any(
+        line.split(maxsplit=1) == [number, "as its settings say: effcomp help quant=checkpoint"] for line in lines
+    )
+
+
 def test_without_a_gpu_the_formats_of_gpus_do_not_run() -> None:
     lines = matrix(AVX2, None)
     number = cells(lines)["fp8"]["cuda_graphs"].removeprefix("no ")
