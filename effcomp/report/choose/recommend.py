@@ -97,10 +97,10 @@ def recommend(rows: Sequence[NamedRecord], goal: Goal, tests: int = 1) -> Recomm
     if not kept:
         closest = sorted(found, key=lambda one: goal.excess(one.row.record))
         others = [f"{one.row.name}: {one.numbers}, but {one.broken[0]}" for one in closest[:EXPLAINED]]
-        others += more(len(found) - EXPLAINED, "do not keep them either")
+        others += more(len(found) - EXPLAINED, "outside the limits too")
         return Recommendation(goal.text, "no configuration can be shown to keep the limits", others, [], tests, noisy)
     best = front_of(kept, goal)
-    lacking = more(len(rows) - len(found), f"have no {named(goal)}")
+    lacking = more(len(rows) - len(found), f"without {named(goal)}")
     said = single(best[0], found, goal) if len(goal.objectives) == 1 else several(best, found, goal)
     winners = [rows[judged.index(one.row)].record for one in best]
     return replace(said, others=[*said.others, *lacking], winners=winners, tests=tests, noisy=noisy)
@@ -125,10 +125,10 @@ def single(best: RatedRecord, found: list[RatedRecord], goal: Goal) -> Recommend
     before, behind = ordered[: ordered.index(best)], [one for one in ordered if not one.broken and one != best]
     others = [
         *(f"{standing(one, best)}, but {one.broken[0]}" for one in before[:EXPLAINED]),
-        *more(len(before) - EXPLAINED, "come before it and do not keep the limits"),
+        *more(len(before) - EXPLAINED, "before it, outside the limits"),
         *(standing(one, best) for one in behind[:EXPLAINED]),
-        *more(len(behind) - EXPLAINED, "keep the limits"),
-        *more(len(ordered) - len(before) - len(behind) - 1, "come behind it and do not keep the limits"),
+        *more(len(behind) - EXPLAINED, "within the limits"),
+        *more(len(ordered) - len(before) - len(behind) - 1, "after it, outside the limits"),
     ]
     return Recommendation(goal.text, praised(best), others)
 
@@ -139,9 +139,9 @@ def several(front: list[RatedRecord], found: list[RatedRecord], goal: Goal) -> R
     beaten = [one for one in found if not one.broken and one not in front]
     others = [
         *(standing(one, nearest(one, front)) for one in beaten[:EXPLAINED]),
-        *more(len(beaten) - EXPLAINED, "keep the limits"),
+        *more(len(beaten) - EXPLAINED, "within the limits"),
         *(f"{standing(one, nearest(one, front))}, but {one.broken[0]}" for one in broken[:EXPLAINED]),
-        *more(len(broken) - EXPLAINED, "do not keep the limits"),
+        *more(len(broken) - EXPLAINED, "outside the limits"),
     ]
     size = (
         "1 configuration beats" if len(front) == 1 else f"{len(front)} configurations, none of which is shown to beat"
