@@ -70,7 +70,7 @@ def main() -> None:
         example = [Ragged.load(tokens).batch([0])]
         write_artifact(
             Trained(model, tokenizer, "sequence_classification"),
-            Compression(prune, FLOAT32, runtime.format),
+            Compression(prune, FLOAT32, runtime.file_format),
             [],
             example,
             graph,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.conftest import TEMPORARY, compose_parts
 
 if TYPE_CHECKING:
-    from effcomp.artifact.file_format import Format
+    from effcomp.artifact.file_format import FileFormat
     from effcomp.artifact.folder import Trained
     from effcomp.core.batches import Batch
 
@@ -24,14 +24,16 @@ def write_small(
     folder.mkdir()
     parts = compose_parts(f"quant={quant}", f"runtime={runtime}", *settings)
     trained, examples = small_model(source, head)
-    if parts.runtime.format.exports and not parts.quant.rounds:
-        trained = trained._replace(exported=small_graph(source, head, parts.runtime.format))
-    write_artifact(trained, Compression(NoPrune(name="none"), parts.quant, parts.runtime.format), [], examples, folder)
+    if parts.runtime.file_format.exports and not parts.quant.rounds:
+        trained = trained._replace(exported=small_graph(source, head, parts.runtime.file_format))
+    write_artifact(
+        trained, Compression(NoPrune(name="none"), parts.quant, parts.runtime.file_format), [], examples, folder
+    )
     return folder
 
 
 @cache
-def small_graph(source: Path, head: str, form: "Format") -> Path:
+def small_graph(source: Path, head: str, form: "FileFormat") -> Path:
     """Export the float32 graph of a small model, once in a session; return its folder."""
     from effcomp.artifact.folder import export_graph
 

@@ -49,7 +49,7 @@ class Source:
     """A few examples with the checkpoint's own logits, which the float32 model that is written must reproduce."""
 
 
-class Format(ABC):
+class FileFormat(ABC):
     """Base class of file formats. A number format has a lowering for the kind of file (effcomp.quant.lowering)."""
 
     name: ClassVar[str]

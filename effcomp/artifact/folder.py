@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from effcomp.artifact.agreement import check_agreement, check_padding, logits_of, reference_answers
 from effcomp.artifact.calibration import Stopwatch
 from effcomp.artifact.description import ARTIFACT_FILE, SCHEMA, Description, read_description, skeleton
-from effcomp.artifact.file_format import Format, Source
+from effcomp.artifact.file_format import FileFormat, Source
 from effcomp.artifact.safetensors import Safetensors, weights_file
 from effcomp.core.batches import Batch
 from effcomp.core.component import from_spec
@@ -51,7 +51,7 @@ class Compression(NamedTuple):
 
     prune: "Prune"
     quant: Quant
-    form: Format
+    form: FileFormat
     device: str = "cpu"
     """Device on which codes are fitted to the samples, as PyTorch names it."""
 
@@ -108,7 +108,7 @@ def write_artifact(
         check_agreement(source.references, lambda batch: logits_of(loaded, batch), "the artifact that was written")
 
 
-def export_graph(trained: Trained, form: Format, examples: list[Batch], folder: Path) -> None:
+def export_graph(trained: Trained, form: FileFormat, examples: list[Batch], folder: Path) -> None:
     """Write the float32 graph that all number formats of this model begin with.
 
     Args:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.artifact.file_format import Format, Source
+from effcomp.artifact.file_format import FileFormat, Source
 from effcomp.artifact.gguf_tensors import GgufArchitecture, check, named, settings, shapes, tensors
 from effcomp.core.batches import Batch
 from effcomp.core.errors import UserError
@@ -38,7 +38,7 @@ ImportanceMatrix = dict[str, NDArray[np.float32]]
 """By a tensor's name in GGUF: (inputs,)."""
 
 
-class GgufFile(Format):
+class GgufFile(FileFormat):
     name: ClassVar[str] = "gguf"
     packages: ClassVar[tuple[str, ...]] = ("xllamacpp", "gguf")
 

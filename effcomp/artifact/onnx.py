@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.artifact.agreement import check_agreement, refusing
 from effcomp.artifact.architectures import takes_cache
-from effcomp.artifact.file_format import Format, Source, every_position
+from effcomp.artifact.file_format import FileFormat, Source, every_position
 from effcomp.core.batches import Batch
 from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
@@ -30,7 +30,7 @@ LARGEST_BYTES = 2**31 - 2**24
 their own."""
 
 
-class Onnx(Format):
+class Onnx(FileFormat):
     """ONNX, exported by PyTorch."""
 
     name: ClassVar[str] = "onnx"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.artifact.agreement import check_agreement, refusing
 from effcomp.artifact.architectures import takes_cache
-from effcomp.artifact.file_format import Format, Source, every_position
+from effcomp.artifact.file_format import FileFormat, Source, every_position
 from effcomp.core.batches import Batch
 from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
@@ -26,7 +26,7 @@ UNPACKING = {"Convert", "Multiply", "Subtract", "Reshape"}
 """Operators between a stored tensor and the operator that uses it."""
 
 
-class OpenVino(Format):
+class OpenVino(FileFormat):
     """OpenVINO's intermediate representation, traced by PyTorch."""
 
     name: ClassVar[str] = "openvino"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from effcomp.artifact.description import skeleton
-from effcomp.artifact.file_format import Format, Source
+from effcomp.artifact.file_format import FileFormat, Source
 from effcomp.core.batches import Batch
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, writer
@@ -18,7 +18,7 @@ from effcomp.quant.lowering import TensorLowering, writer
 WEIGHTS_FILE, CODES_FILE = "model.safetensors", "codes.safetensors"
 
 
-class Safetensors(Format):
+class Safetensors(FileFormat):
     """Tensors by name, in one file."""
 
     name: ClassVar[str] = "safetensors"

@@ -107,7 +107,7 @@ def matrix(flags: tuple[str, ...], gpu: Gpu | None) -> list[str]:
     table = [["format", *(runtime.name for runtime in runtimes)], *rows]
     lines = ["".join(f"{text:13}" for text in row).rstrip() for row in table]
     notes = [line for reason, number in reasons.items() for line in wrapped(f"({number})", reason)]
-    return [*lines, "", "CPU, GPU: runs there.  -: no such pair.", *notes]
+    return [*lines, "", "CPU, GPU: runs there.  -: the runtime does not execute the format.", *notes]
 
 
 def mark(reason: str, reasons: dict[str, int]) -> str:
@@ -134,7 +134,7 @@ def runs_on(lowered: Lowering, runtime: Runtime, kind: str) -> bool:
 
 
 def obstacle(lowered: Lowering, runtime: Runtime, kind: str, flags: tuple[str, ...], gpu: Gpu | None) -> str | None:
-    """Return the reason why a kind of device does not execute a pair in hardware; None where it does."""
+    """Return the reason why a kind of device does not execute a format on a runtime in hardware; None where it does."""
     if not runs_on(lowered, runtime, kind):
         return f"does not run on {kind}"
     if kind == "cuda":
@@ -147,7 +147,7 @@ def obstacle(lowered: Lowering, runtime: Runtime, kind: str, flags: tuple[str, .
     )
     if lacking is None:
         return None
-    return f"this processor has no {lacking}: sweeps leave the pair out, unless device.emulated=true"
+    return f"this processor has no {lacking}: sweeps leave it out, unless device.emulated=true"
 
 
 def visible_gpus() -> list[Gpu]:

@@ -30,7 +30,7 @@ after a warning that says what it costs."""
 
 
 def table() -> str:
-    """Return a Markdown table of all pairs of conf/quant and conf/runtime that have a lowering."""
+    """Return a Markdown table of the formats of conf/quant on the runtimes of conf/runtime that execute them."""
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     runtimes = {runtime.name: runtime for runtime in choices("runtime", Runtime)}
     for quant in choices("quant", Quant):

@@ -71,10 +71,10 @@ class Plan:
     recovered: dict[Candidate, Candidate] = field(default_factory=dict)
     """Each probe with a recovery, for those that break a limit; empty where the search does not train."""
     rounded: dict[Candidate, list[Candidate]] = field(default_factory=dict)
-    """Pairs with codes fitted to training examples, for those that nearly keep the limits; empty as above."""
+    """Candidates with codes fitted to training examples, for those that nearly keep the limits; empty as above."""
 
     def pruned(self, probe: Candidate, pairs: list[Candidate]) -> list[Candidate]:
-        """Return the candidates that combine a probe's pruning with these pairs of format and runtime."""
+        """Return the candidates that combine a probe's pruning with these formats and runtimes."""
         combined = [replace(pair, prune=probe.prune, settings=pair.settings + probe.settings) for pair in pairs]
         return [one for one in combined if one != probe]
 
@@ -82,7 +82,7 @@ class Plan:
         """Return the number of candidates if nothing is dropped.
 
         Args:
-            finalists: number of pairs that each pruning is combined with, and whose codes are fitted.
+            finalists: number of formats and runtimes that each pruning is combined with, and whose codes are fitted.
         """
         prunings = len(self.probes) + len(self.recovered)
         fitted = sorted(map(len, self.rounded.values()), reverse=True)[:finalists]
@@ -187,7 +187,7 @@ def recovered_of(
 def rounded_of(
     run: Run, space: Space, pairs: list[Candidate], left_out: dict[str, str]
 ) -> dict[Candidate, list[Candidate]]:
-    """Return each pair whose codes can be fitted to training examples, with each method that runs here."""
+    """Return each candidate whose codes can be fitted to training examples, with each method that runs here."""
     found: dict[Candidate, list[Candidate]] = {}
     lacking: dict[tuple[Candidate, str], list[str]] = {}
     slow = run.head == "causal_lm" and run.device.kind == "cpu"
@@ -231,7 +231,7 @@ def described(plan: Plan) -> list[str]:
     by_quant: dict[str, list[str]] = {}
     for one in plan.unpruned:
         by_quant.setdefault(one.quant, []).append(one.runtime)
-    lines = [f"{len(plan.unpruned)} pairs of number format and runtime run here:"]
+    lines = [f"{len(plan.unpruned)} combinations of number format and runtime run here:"]
     lines += [f"  {quant:13} {', '.join(runtimes)}" for quant, runtimes in by_quant.items()]
     if plan.probes:
         lines += [f"pruning, each tried in float32 first: {', '.join(one.prune for one in plan.probes)}"]

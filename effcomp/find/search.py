@@ -234,7 +234,7 @@ class Search:
         return [names[index] for index in most_promising(list(left.values()), self.goal, count)]
 
     def nearly(self, pairs: list[Candidate]) -> list[Candidate]:
-        """Return the pairs that are nearest to the limits without keeping them for sure, as many as there are
+        """Return the candidates that are nearest to the limits without keeping them for sure, as many as there are
         finalists: those that would win if they kept them."""
         looked = [one for one, record in self.found.looks.items() if has_objectives(record, self.goal)]
         prospects = self.prospects(looked)

@@ -94,7 +94,7 @@ def writes(artifact: Path, runtime: Runtime) -> bool:
 
     if read_description(artifact).head != "causal_lm" or not runtime.generates:
         return False
-    return takes_cache(AutoConfig.from_pretrained(artifact), runtime.format.name)
+    return takes_cache(AutoConfig.from_pretrained(artifact), runtime.file_format.name)
 
 
 @dataclass(frozen=True)

@@ -193,7 +193,7 @@ class WorkerCommands:
 
     def bytes_read(self) -> dict[str, Any]:
         """Return the bytes that every call must read."""
-        return {"bytes": self.runtime.format.bytes_read(self.artifact)}
+        return {"bytes": self.runtime.file_format.bytes_read(self.artifact)}
 
     def machine_rates(self) -> dict[str, Any]:
         from effcomp.measure import roofline as floor

@@ -41,7 +41,7 @@ def check(parts: "Components", in_sweep: bool = False) -> None:
         in_sweep: leave out what the processor emulates, unless device.emulated=true.
 
     Raises:
-        UserError: a pair that does not exist, a package that is missing, data or a device that is not there.
+        UserError: the runtime does not execute the format; a package, data or a device is missing.
     """
     quant, runtime, task, model = parts.quant, parts.runtime, parts.task, parts.model
     if (task.problem, model.kind) not in HEADS:
@@ -144,12 +144,12 @@ def check_fit(run: "Run") -> None:
     parts.prune.check_task(splits, head, parts.task.max_length)
     check_lengths(parts, head, longest_sequence(before.to_dict()))
     runtime, after = parts.runtime, parts.prune.config_after(before)
-    check_architecture(after.model_type, runtime.format.name, runtime.name)
-    if parts.task.problem == "generation" and not takes_cache(after, runtime.format.name):
+    check_architecture(after.model_type, runtime.file_format.name, runtime.name)
+    if parts.task.problem == "generation" and not takes_cache(after, runtime.file_format.name):
         reason = f"task={parts.task.name} has texts to write, which needs a cache of keys and values"
         way_on = f"runtime={runtime.name} has none of {after.model_type}: choose another runtime or model"
         raise Skipped(f"{reason}; {way_on}")
-    runtime.format.check_model(after, head, reshaped=parts.prune.reshapes)
+    runtime.file_format.check_model(after, head, reshaped=parts.prune.reshapes)
     parts.quant.check_config(after)
     if not parts.prune.reshapes and not parts.prune.remaps_tokens:
         parts.quant.check_shapes(empty_model(head, after))

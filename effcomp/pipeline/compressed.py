@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 def artifact(run: "Run", checkpoint: Entry) -> Entry:
     """Compress the fine-tuned or pruned model into the number format, in the file format that the runtime reads."""
     prune, quant, runtime = run.components.prune, run.components.quant, run.components.runtime
-    form, writes = runtime.format, lowering(quant, runtime.name, Lowering).writes
+    form, writes = runtime.file_format, lowering(quant, runtime.name, Lowering).writes
     signature = run.components.task.signature()
     samples, examples = calibration(run), few(run)  # the checkpoint's hash and the format's fields say which they are
     key = {
@@ -51,7 +51,7 @@ def artifact(run: "Run", checkpoint: Entry) -> Entry:
 
 def graph(run: "Run", checkpoint: Entry) -> Entry:
     """Export the model into the float32 graph that all of its number formats begin with."""
-    form = run.components.runtime.format
+    form = run.components.runtime.file_format
     key = {
         "checkpoint": checkpoint.hash,
         "format": form.name,

@@ -88,8 +88,8 @@ def measured_costs(run: "Run", quantity: str) -> Costs:
         "device": device.spec(),
         "device_name": machine.device_name(device),
         "processor": machine.cpu_info(),
-        "code": code_key(__name__, type(parts.runtime.format).__module__, writes.__module__),
-        "libraries": versions("torch", "transformers", *parts.runtime.format.packages),
+        "code": code_key(__name__, type(parts.runtime.file_format).__module__, writes.__module__),
+        "libraries": versions("torch", "transformers", *parts.runtime.file_format.packages),
     }
     block = block_of(dense_counts(config)[0][1])
 
@@ -160,7 +160,7 @@ def write_shape(run: "Run", shape: Shape, block: int, folder: Path) -> None:
     heads, neurons = range(shape.heads), range(shape.blocks * block)
     shrink(model, [(heads[: present[0]], neurons[: present[1]]) for present in counts(model.config)])
     nearest = {"rounding": "nearest"} if "rounding" in type(parts.quant).model_fields else {}
-    compression = Compression(parts.prune, parts.quant.model_copy(update=nearest), parts.runtime.format)
+    compression = Compression(parts.prune, parts.quant.model_copy(update=nearest), parts.runtime.file_format)
     folder.mkdir()
     with device_lock.shared(run.device):
         write_artifact(Trained(model, run.tokenizer, run.head), compression, calibration(run), few(run), folder)

@@ -48,7 +48,7 @@ def answers(run: "Run", worker: Worker, built: Entry, inputs: Entry) -> Answers:
         "capability": worker.loaded["cpu_capability"],
         "processor": machine.cpu_info(),
         "device_name": machine.device_name(run.device),
-        "libraries": versions("torch", "transformers", "numpy", *run.components.runtime.format.packages),
+        "libraries": versions("torch", "transformers", "numpy", *run.components.runtime.file_format.packages),
         "code": code_key(__name__, "effcomp.measure.worker"),
     }
     if task.problem == "generation":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from effcomp.artifact.description import read_description
-from effcomp.artifact.file_format import Format
+from effcomp.artifact.file_format import FileFormat
 from effcomp.artifact.folder import artifact_bytes
 from effcomp.core import machine
 from effcomp.pipeline.training import TIMING_FILE
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-def size_row(baseline: Path, variant: Path, file_format: Format, quantized: Sequence[ParameterGroup]) -> Size:
+def size_row(baseline: Path, variant: Path, file_format: FileFormat, quantized: Sequence[ParameterGroup]) -> Size:
     """Return bytes and parameters of an artifact.
 
     Args:

@@ -28,7 +28,7 @@ def rehearse(run: "Run") -> None:
     Raises:
         UserError: it cannot be written, or is not executed as transformers does.
     """
-    parts, form = run.components, run.components.runtime.format
+    parts, form = run.components, run.components.runtime.file_format
     model_type = parts.model.config(run.store).model_type
     if form.name not in TRIED or model_type in TRIED[form.name] or not parts.finetune.trains:
         return

@@ -103,9 +103,9 @@ def result_key(run: Run) -> dict[str, Any]:
         "processor": machine.cpu_info(),
         "seed": parts.seed,
         "code": code_key(
-            __name__, type(parts.model).__module__, type(parts.runtime.format).__module__, *probe_modules()
+            __name__, type(parts.model).__module__, type(parts.runtime.file_format).__module__, *probe_modules()
         ),
-        "libraries": versions("torch", "transformers", "numpy", *parts.runtime.format.packages),
+        "libraries": versions("torch", "transformers", "numpy", *parts.runtime.file_format.packages),
     }
 
 
@@ -232,7 +232,7 @@ def assembled_record(
         versus_baseline=judged.versus,
         speed=measured.speed.model_copy(update={"writing": judged.writing, "predicted": predicted(run, recovered)}),
         cost=Cost(
-            size=size_row(baseline.path, variant.path, parts.runtime.format, touched),
+            size=size_row(baseline.path, variant.path, parts.runtime.file_format, touched),
             memory=measured.memory,
             energy=measured.energy,
             training=training_row(trained.path, recovered.path if parts.prune.trains else None),
@@ -247,7 +247,7 @@ def assembled_record(
             artifact=variant.hash,
             baseline_artifact=baseline.hash,
             machine=measured.machine,
-            software=software_row([*needed, *parts.runtime.format.packages]),
+            software=software_row([*needed, *parts.runtime.file_format.packages]),
             data=data_row(
                 run.splits,
                 parts.finetune.examples_used(run.splits.train),

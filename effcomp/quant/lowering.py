@@ -3,10 +3,11 @@
     @lowers(Int8Dynamic, "torch", "compile")
     def to_torch(quant: Int8Dynamic) -> TensorLowering: ...
 
-registers, for each pair, the function that makes its lowering. The function stands in the module of the format or of
-the runtime, whichever was written later: both modules are imported before a pair is looked up. So no list of modules is
-kept, a format or a runtime can come from any package, and the module of a format names all that its artifact depends
-on. Importing such a module imports no heavy library: the functions of a lowering import what they need when called.
+registers, for a format on each of these runtimes, the function that makes its lowering. The function stands in the
+module of the format or of the runtime, whichever was written later: both modules are imported before a lowering is
+looked up. So no list of modules is kept, a format or a runtime can come from any package, and the module of a format
+names all that its artifact depends on. Importing such a module imports no heavy library: the functions of a lowering
+import what they need when called.
 """
 
 from abc import ABC, abstractmethod
@@ -109,7 +110,7 @@ class OpenVinoLowering(Lowering):
 Q = TypeVar("Q", bound=Quant)
 L = TypeVar("L", bound=Lowering)
 REGISTRY: dict[tuple[type[Quant], str], Callable[[Any], Lowering | None]] = {}
-"""Function that makes the lowering of each pair; None where these settings of the format do not run there."""
+"""Function that makes the lowering of a format class on a runtime; None where these settings do not run there."""
 
 
 def lowers(
@@ -118,7 +119,7 @@ def lowers(
     """Register the decorated function for a format class on runtimes of these names.
 
     Raises:
-        ValueError: a pair is registered already.
+        ValueError: the format has a lowering for one of them already.
     """
 
     def register(make: Callable[[Q], Lowering | None]) -> Callable[[Q], Lowering | None]:
@@ -138,7 +139,7 @@ def lowerings(quant: Quant) -> dict[str, Lowering]:
 
 
 def lowering(quant: Quant, runtime: str, kind: type[L]) -> L:
-    """Return the lowering of this kind for a pair.
+    """Return the lowering of this kind for a format on a runtime.
 
     Raises:
         Skipped: the runtime does not execute the format.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.artifact.file_format import Format
+from effcomp.artifact.file_format import FileFormat
 from effcomp.core.batches import Batch
 from effcomp.core.component import Component
 from effcomp.core.device import Device
@@ -84,7 +84,7 @@ class Runtime(Component):
     """Base class of runtimes. A runtime executes the number formats that have a lowering for its name
     (effcomp.quant.lowering); its own module may register some."""
 
-    format: ClassVar[Format]
+    file_format: ClassVar[FileFormat]
     """File format that it reads."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """Modules that `start` imports for every artifact, and that take seconds (effcomp.core.template imports them once
@@ -99,7 +99,7 @@ class Runtime(Component):
 
     def check(self) -> None:
         """Raise UserError when a tool that the runtime needs is missing, or a library to write its artifacts with."""
-        for package in self.format.packages:
+        for package in self.file_format.packages:
             require(package, f"runtime={self.name}")
 
     def check_model(self, config: "PretrainedConfig", pairs: bool) -> None:

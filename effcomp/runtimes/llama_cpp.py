@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.artifact.file_format import Format
+from effcomp.artifact.file_format import FileFormat
 from effcomp.artifact.gguf import HEAD_FILE, WEIGHTS_FILE, GgufFile
 from effcomp.core.device import Device
 from effcomp.core.errors import Skipped, UserError
@@ -27,7 +27,7 @@ BLOCK_CACHES: tuple[CacheType, ...] = ("q8_0", "q4_0")
 
 class LlamaCpp(Drafts):
     id: ClassVar[str] = "runtime/llama_cpp"
-    format: ClassVar[Format] = GgufFile()
+    file_format: ClassVar[FileFormat] = GgufFile()
     packages: ClassVar[tuple[str, ...]] = ("xllamacpp",)
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     generates: ClassVar[bool] = True

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.artifact.file_format import Format
+from effcomp.artifact.file_format import FileFormat
 from effcomp.artifact.onnx import GRAPH_FILE, PAST, PRESENT, Onnx, cache_inputs, with_empty_cache
 from effcomp.core.batches import Batch
 from effcomp.core.device import Device
@@ -29,7 +29,7 @@ class OnnxRuntime(Runtime):
     """ONNX Runtime's CPU execution provider."""
 
     id: ClassVar[str] = "runtime/onnxruntime"
-    format: ClassVar[Format] = Onnx()
+    file_format: ClassVar[FileFormat] = Onnx()
     packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     generates: ClassVar[bool] = True

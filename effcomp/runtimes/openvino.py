@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.artifact.file_format import Format
+from effcomp.artifact.file_format import FileFormat
 from effcomp.artifact.openvino import GRAPH_FILE, OpenVino
 from effcomp.core.batches import Batch
 from effcomp.core.component import from_spec
@@ -32,7 +32,7 @@ class OpenVinoRuntime(Runtime):
     """OpenVINO's CPU plugin."""
 
     id: ClassVar[str] = "runtime/openvino"
-    format: ClassVar[Format] = OpenVino()
+    file_format: ClassVar[FileFormat] = OpenVino()
     packages: ClassVar[tuple[str, ...]] = ("openvino",)
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     generates: ClassVar[bool] = True

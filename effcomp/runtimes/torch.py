@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.artifact.file_format import Format
+from effcomp.artifact.file_format import FileFormat
 from effcomp.artifact.safetensors import Safetensors
 from effcomp.core.batches import IGNORED, LABELS, Batch
 from effcomp.core.component import from_spec
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class PyTorch(Runtime):
     """Base class of the runtimes in PyTorch."""
 
-    format: ClassVar[Format] = Safetensors()
+    file_format: ClassVar[FileFormat] = Safetensors()
     libraries: ClassVar[tuple[str, ...]] = ("accelerate", "torch", "transformers.modeling_utils")
     generates: ClassVar[bool] = True
 

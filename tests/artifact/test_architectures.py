@@ -52,7 +52,7 @@ def write(runtime: str, model_type: str, head: str, folders: dict[str, Path], ta
     examples, prune = [together, *alone], NoPrune(name="none")
     write_artifact(
         Trained(model, tokenizer, head),
-        Compression(prune, parts.quant, parts.runtime.format),
+        Compression(prune, parts.quant, parts.runtime.file_format),
         [],
         examples,
         target / "artifact",

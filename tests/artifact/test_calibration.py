@@ -23,7 +23,7 @@ def test_a_fitted_artifact_says_what_it_cost(rounding: str, samples: int, tiny_b
     batches = [dict(tokenizer(text, return_tensors="np")) for text in ("a warm film", "dull")][:samples]
     write_artifact(
         Trained(model, tokenizer, HEAD),
-        Compression(NoPrune(name="none"), quant, Torch(name="torch").format),
+        Compression(NoPrune(name="none"), quant, Torch(name="torch").file_format),
         batches,
         [],
         tmp_path,

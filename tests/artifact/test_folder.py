@@ -76,7 +76,7 @@ def trained(tiny_bert: Path) -> Trained:
 def graphs(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Float32 graphs, a folder for each file format: all number formats begin with them, as in a run."""
     folder = tmp_path_factory.mktemp("graphs")
-    for form in {runtime.format.name: runtime.format for runtime in RUNTIMES.values()}.values():
+    for form in {runtime.file_format.name: runtime.file_format for runtime in RUNTIMES.values()}.values():
         if form.exports:
             (folder / form.name).mkdir()
             export_graph(trained(tiny_bert), form, [], folder / form.name)
@@ -97,10 +97,10 @@ def write(
     encoded = tokenizer(TEXTS)
     samples = pack(dict(encoded), dict.fromkeys(encoded, 0))
     batches = [samples.batch([i % len(TEXTS)]) for i in range(quant.calibration_samples)]
-    exported = graphs / runtime.format.name if graphs is not None and runtime.format.exports else None
+    exported = graphs / runtime.file_format.name if graphs is not None and runtime.file_format.exports else None
     write_artifact(
         Trained(model, tokenizer, HEAD, exported),
-        Compression(prune, quant, runtime.format),
+        Compression(prune, quant, runtime.file_format),
         batches,
         batches[:1],
         folder,
@@ -171,7 +171,7 @@ def test_pruned_weights_are_zero_on_disk_and_after_loading(name: str, tiny_bert:
     parts.prune.apply(setup, 0.5)
     write_artifact(
         Trained(setup.model, setup.tokenizer, HEAD),
-        Compression(parts.prune, quant_named(name), TORCH.format),
+        Compression(parts.prune, quant_named(name), TORCH.file_format),
         [],
         [],
         tmp_path,
@@ -193,7 +193,7 @@ def test_a_model_with_nan_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"classifier\.bias holds NaN or infinity"):
             write_artifact(
                 Trained(model, tokenizer, HEAD),
-                Compression(NoPrune(name="none"), quant_named(name), TORCH.format),
+                Compression(NoPrune(name="none"), quant_named(name), TORCH.file_format),
                 [],
                 [],
                 tmp_path,

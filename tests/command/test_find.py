@@ -32,7 +32,10 @@ def test_a_dry_run_prints_the_plan_and_leaves_no_file(tiny: list[str], tmp_path:
     assert ran.code == 0, ran.stderr
     goal, pairs, first, *_ = ran.stdout.splitlines()
     assert goal == "goal: max_artifact_bytes=1e6 minimize=latency_p50_ms"
-    assert [pairs, first] == ["3 pairs of number format and runtime run here:", "  int8_dynamic  torch, onnxruntime"]
+    assert [pairs, first] == [
+        "3 combinations of number format and runtime run here:",
+        "  int8_dynamic  torch, onnxruntime",
+    ]
     assert ran.stdout.endswith("expected time: unknown until the first row\n")
     assert not list(tmp_path.glob("multirun/2*"))
 

@@ -45,7 +45,7 @@ def test_what_does_not_run_here_and_what_saves_nothing_is_left_out_with_the_reas
     assert plan.left_out["prune=l1_unstructured"] == STORES_ZEROS
     assert plan.probes == [Candidate("none", "structured", "torch", "float32")]
     said = "\n".join(described(plan))
-    assert "1 pairs of number format and runtime run here:\n  none          onnxruntime" in said
+    assert "1 combinations of number format and runtime run here:\n  none          onnxruntime" in said
     assert f"  prune=l1_unstructured: {STORES_ZEROS}" in said
 
 

@@ -31,7 +31,7 @@ def overflowing(source: Path, folder: Path, weight: float, *overrides: str) -> S
     with torch.no_grad():
         model.bert.encoder.layer[1].output.dense.weight.fill_(weight)
     folder.mkdir()
-    form, prune = parts.runtime.format, NoPrune(name="none")
+    form, prune = parts.runtime.file_format, NoPrune(name="none")
     write_artifact(Trained(model, tokenizer, HEAD), Compression(prune, parts.quant, form), [], [], folder)
     return Side(folder, parts.runtime, parts.quant)
 
@@ -85,7 +85,7 @@ def test_outputs_that_are_not_finite_later_fail_the_evaluation(
     (tmp_path / "artifact").mkdir()
     write_artifact(
         Trained(model, tokenizer, HEAD),
-        Compression(NoPrune(name="none"), parts[0], parts[1].format),
+        Compression(NoPrune(name="none"), parts[0], parts[1].file_format),
         [],
         [],
         tmp_path / "artifact",

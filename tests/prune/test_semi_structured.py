@@ -71,7 +71,7 @@ def test_the_pattern_holds_on_disk_behind_a_recovery(tiny_bert: Path, tmp_path: 
     model, tokenizer = load_checkpoint(tmp_path / "pruned", head)
     write_artifact(
         Trained(model, tokenizer, head),
-        Compression(parts.prune, parts.quant, parts.runtime.format),
+        Compression(parts.prune, parts.quant, parts.runtime.file_format),
         [],
         [],
         tmp_path / "artifact",

@@ -20,7 +20,7 @@ def test_the_fused_model_says_what_the_artifact_says(name: str, tiny_gpt2: Path,
     model, tokenizer = load_checkpoint(tiny_gpt2, "causal_lm")
     write_artifact(
         Trained(model, tokenizer, "causal_lm"),
-        Compression(parts.prune, parts.quant, parts.runtime.format),
+        Compression(parts.prune, parts.quant, parts.runtime.file_format),
         [],
         [],
         tmp_path,
@@ -43,7 +43,7 @@ def test_a_format_without_codes_is_decoded_as_ever(name: str, tiny_gpt2: Path, t
     model, tokenizer = load_checkpoint(tiny_gpt2, "causal_lm")
     write_artifact(
         Trained(model, tokenizer, "causal_lm"),
-        Compression(parts.prune, parts.quant, parts.runtime.format),
+        Compression(parts.prune, parts.quant, parts.runtime.file_format),
         [],
         [],
         tmp_path,

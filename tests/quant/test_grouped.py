@@ -51,7 +51,7 @@ def test_the_artifact_holds_the_codes_that_were_chosen(
     samples = [{name: ids.numpy() for name, ids in inputs.items()}] * quant.calibration_samples
     write_artifact(
         Trained(model, tokenizer, HEAD),
-        Compression(NoPrune(name="none"), quant, Torch(name="torch").format, device),
+        Compression(NoPrune(name="none"), quant, Torch(name="torch").file_format, device),
         samples,
         [],
         tmp_path,
@@ -84,7 +84,7 @@ def test_layers_are_fitted_to_coded_embeddings(
     samples = [{name: ids.numpy() for name, ids in inputs.items()}]
     write_artifact(
         Trained(model, tokenizer, HEAD),
-        Compression(NoPrune(name="none"), quant, Torch(name="torch").format),
+        Compression(NoPrune(name="none"), quant, Torch(name="torch").file_format),
         samples,
         [],
         tmp_path,
@@ -108,7 +108,7 @@ def test_embeddings_come_back_within_half_a_step(
     table = model.transformer.wte.weight.detach().clone()
     write_artifact(
         Trained(model, tokenizer, "causal_lm"),
-        Compression(NoPrune(name="none"), quant, Torch(name="torch").format),
+        Compression(NoPrune(name="none"), quant, Torch(name="torch").file_format),
         [],
         [],
         tmp_path,

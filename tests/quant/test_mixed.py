@@ -33,7 +33,7 @@ def written(tiny_bert: Path, folder: Path, *settings: str) -> dict[str, int]:
     samples = [dict(tokenizer(text, return_tensors="np")) for text in TEXTS]
     write_artifact(
         Trained(model, tokenizer, HEAD),
-        Compression(NoPrune(name="none"), quant, Torch(name="torch").format),
+        Compression(NoPrune(name="none"), quant, Torch(name="torch").file_format),
         samples,
         [],
         folder,

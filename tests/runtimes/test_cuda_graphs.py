@@ -42,14 +42,22 @@ def loaded(folder: Path, head: Head, quant: str, target: Path) -> tuple[TorchMod
     model, tokenizer = load_checkpoint(folder, head)
     target.mkdir()
     write_artifact(
-        Trained(model, tokenizer, head), Compression(parts.prune, parts.quant, parts.runtime.format), [], [], target
+        Trained(model, tokenizer, head),
+        Compression(parts.prune, parts.quant, parts.runtime.file_format),
+        [],
+        [],
+        target,
     )
     graphed = compose_parts("runtime=cuda_graphs").runtime.load(target, GPU)
     if "torch" not in lowerings(parts.quant):
         parts, target = compose_parts("quant=none"), target.parent / "float"
         target.mkdir()
         write_artifact(
-            Trained(model, tokenizer, head), Compression(parts.prune, parts.quant, parts.runtime.format), [], [], target
+            Trained(model, tokenizer, head),
+            Compression(parts.prune, parts.quant, parts.runtime.file_format),
+            [],
+            [],
+            target,
         )
     eager = compose_parts("runtime=torch").runtime.load(target, GPU)
     assert isinstance(eager, TorchModel)
