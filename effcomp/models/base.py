@@ -13,13 +13,14 @@ from effcomp.models.folder import (
     VOCABULARIES,
     check_folder,
     check_head,
-    check_weights,
     first_line,
+    plain_config,
     read_config,
     refuse_quantized,
 )
 from effcomp.models.heads import Head, Kind, longest_sequence, model_class
 from effcomp.models.reconcile import load_tokenizer, load_weights, settle_pad_id
+from effcomp.models.weights import check_weights
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -240,9 +241,7 @@ def float_config(folder: Path) -> "PretrainedConfig":
     Raises:
         UserError: its weights are quantized already.
     """
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder)
+    config = plain_config(folder)
     if (quantized := getattr(config, "quantization_config", None)) is not None:
         refuse_quantized(quantized, str(folder))
         del config.quantization_config  # its layers are ours: effcomp.models.bitnet

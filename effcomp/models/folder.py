@@ -4,7 +4,6 @@ The functions take the setting that names the folder (`model.path`), for their m
 """
 
 import json
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,12 @@ if TYPE_CHECKING:
 
 CONFIG_FILE, ADAPTER_FILE = "config.json", "adapter_config.json"
 WAY_ON = "give a folder written by save_pretrained"
+SAVE_AGAIN = "save or fetch the model again"
+MERGE = "add it to its model's weights with peft's merge_and_unload, and save the result"
 VOCABULARIES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken")
 """Files that hold a tokenizer's vocabulary."""
 FLOATS = {"F64", "F32", "F16", "BF16"}
 """Types of weights that are the model's own; others are codes, whose scales lie elsewhere."""
-NUMBER = re.compile(r"\.\d+\.")
-"""Number of a layer in the name of a tensor."""
 NEEDED_TOKENS: dict[Head, tuple[str, ...]] = {
     "sequence_classification": (),
     "masked_lm": ("cls_token", "sep_token", "mask_token"),
@@ -41,9 +40,7 @@ def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[Pretrai
     fields = read_config(folder, setting)
     if (folder / ADAPTER_FILE).is_file():
         reason = f"holds an adapter beside its weights ({ADAPTER_FILE})"
-        raise UserError(
-            f"{setting}={folder} {reason}; add it to them with peft's merge_and_unload, and save the result"
-        )
+        raise UserError(f"{setting}={folder} {reason}; {MERGE}")
     refuse_quantized(fields.get("quantization_config"), f"{setting}={folder}")
     if weights:
         check_tensors(folder, setting)
@@ -78,13 +75,22 @@ def read_config(folder: Path, setting: str) -> dict[str, Any]:
     """
     file = folder / CONFIG_FILE
     if not file.is_file():
-        raise UserError(f"{setting}={folder} has no {CONFIG_FILE}: {WAY_ON}")
+        raise UserError(f"{setting}={folder} has no {CONFIG_FILE}: {other_folder(folder)}")
     fields: Any = None
     with suppress(ValueError, RecursionError):
         fields = json.loads(file.read_text())
     if not isinstance(fields, dict) or not isinstance(fields.get("model_type"), str):
         raise UserError(f"{setting}={folder}: its {CONFIG_FILE} is no JSON that names a model_type; {WAY_ON}")
     return fields
+
+
+def other_folder(folder: Path) -> str:
+    """Return in words what a folder without a config holds instead, and the way on."""
+    if (folder / ADAPTER_FILE).is_file():
+        return f"it holds an adapter alone; {MERGE}"
+    if inner := sorted(folder.glob(f"*/{CONFIG_FILE}")):
+        return f"give the folder of one model, say {inner[0].parent}"
+    return WAY_ON
 
 
 def check_tensors(folder: Path, setting: str) -> None:
@@ -101,7 +107,7 @@ def check_tensors(folder: Path, setting: str) -> None:
                 check_types(tensors, f"{setting}={folder}")
             check_finite(file, f"{setting}={folder}")
         except (SafetensorError, OSError) as error:
-            raise UserError(f"{file} is damaged ({first_line(error)}): save or fetch the model again") from error
+            raise UserError(f"{file} is damaged ({first_line(error)}): {SAVE_AGAIN}") from error
 
 
 def check_finite(file: Path, whose: str) -> None:
@@ -127,11 +133,12 @@ def check_types(tensors: Any, whose: str) -> None:
             raise UserError(f"{whose}: {reason}; give float weights, those of the model that it was made from")
 
 
-def check_headers(files: list[Path], whose: str, *, packed: bool) -> None:
+def check_headers(files: list[Path], whose: str, way_on: str, *, packed: bool) -> None:
     """Raise UserError for a file of weights whose header or length is wrong, or weights that are codes; no tensor is
     read.
 
     Args:
+        way_on: the fix for a damaged file, for the message.
         packed: the config says how codes are packed.
     """
     from safetensors import SafetensorError, safe_open
@@ -142,25 +149,38 @@ def check_headers(files: list[Path], whose: str, *, packed: bool) -> None:
                 if not packed:
                     check_types(tensors, whose)
         except (SafetensorError, OSError) as error:
-            raise UserError(
-                f"{file} of {whose} is damaged ({first_line(error)}): delete it, and it is fetched again"
-            ) from error
+            raise UserError(f"{file} of {whose} is damaged ({first_line(error)}): {way_on}") from error
 
 
 def load_config(folder: Path, setting: str, model_type: str) -> "PretrainedConfig":
-    from transformers import CONFIG_MAPPING, AutoConfig
+    from transformers import CONFIG_MAPPING
     from transformers import __version__ as version
 
     if model_type not in CONFIG_MAPPING:
         reason = f"transformers {version} does not know the architecture {model_type}"
         raise UserError(f"{setting}={folder}: {reason}; give a model of another one")
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = plain_config(folder)
+        config.validate()  # as save_pretrained does, after the training
     except Exception as error:  # whatever a wrong field makes transformers raise
         raise UserError(f"{setting}={folder}: its {CONFIG_FILE} is wrong ({first_line(error)}); {WAY_ON}") from error
     layers = getattr(config, "num_hidden_layers", None)
     if isinstance(layers, int) and layers < 1:
         raise UserError(f"{setting}={folder}: its {CONFIG_FILE} has {layers} layers; {WAY_ON}")
+    return config
+
+
+def plain_config(folder: Path) -> "PretrainedConfig":
+    """Load a config, without the fields that ask for other answers than logits by name: they say nothing of the model.
+
+    Raises:
+        Exception: a field is wrong; whatever transformers raises.
+    """
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder)
+    config.output_attentions = config.output_hidden_states = False
+    config.return_dict = True
     return config
 
 
@@ -227,63 +247,6 @@ def check_head(
     if lacking := [name for name in NEEDED_TOKENS[head] if getattr(tokenizer, name) is None]:
         raise UserError(f"{setting}={folder}: its tokenizer has no {lacking[0]}; give the model's own tokenizer")
     return found
-
-
-def check_weights(folder: Path, whose: str, head: Head, config: "PretrainedConfig", *, as_it_is: bool) -> None:
-    """Check that the tensors are those of this architecture with this head; none is read.
-
-    Args:
-        whose: `model.path=FOLDER` or `model=NAME`, for the message.
-        as_it_is: the head must be there too: it will not be trained.
-
-    Raises:
-        UserError: a tensor is missing, is left over or has another shape.
-    """
-    if hasattr(config, "quantization_config"):
-        del config.quantization_config  # BitNet's, whose layers are ours
-    try:
-        built, loaded = model_class(head, config).from_pretrained(
-            folder,
-            config=config,
-            device_map="meta",
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            use_safetensors=True,
-        )
-    except Exception as error:  # whatever a wrong file or field makes transformers raise
-        reason = f"its model cannot be built ({first_line(error)})"
-        raise UserError(f"{whose}: {reason}; {WAY_ON}") from error
-    check_loaded(built, loaded, head, whose, as_it_is=as_it_is)
-
-
-def check_loaded(model: "PreTrainedModel", loaded: dict[str, Any], head: Head, whose: str, *, as_it_is: bool) -> None:
-    """Check what transformers says of a model that it has loaded (`output_loading_info`).
-
-    Raises:
-        UserError: a tensor of the body is missing, has another shape, or belongs to a layer that the config does not
-            have; or the head is missing and is not to be trained from scratch.
-    """
-    body = f"{model.base_model_prefix}."
-    for name, stored, wanted in sorted(loaded["mismatched_keys"]):
-        if as_it_is or head != "sequence_classification" or name.startswith(body):
-            shapes = f"{name} is {tuple(stored)} in the weights and {tuple(wanted)} in its {CONFIG_FILE}"
-            raise UserError(f"{whose}: {shapes}; give weights and config of one model")
-    known = {NUMBER.sub(".0.", name).removeprefix(body) for name in model.state_dict()}
-    for name in sorted(loaded["unexpected_keys"]):
-        if NUMBER.search(name) and NUMBER.sub(".0.", name).removeprefix(body) in known:
-            reason = f"its weights hold {name}, a layer more than its {CONFIG_FILE} has"
-            raise UserError(f"{whose}: {reason}; give weights and config of one model")
-    missing = sorted(loaded["missing_keys"])
-    if inside := [name for name in missing if name.startswith(body) and "pooler" not in name.split(".")]:
-        raise UserError(f"{whose} has no weights for {inside[0]}: save or fetch the model again")
-    if missing and head == "causal_lm":
-        reason = f"and its {CONFIG_FILE} does not tie them to the embeddings (tie_word_embeddings)"
-        raise UserError(f"{whose} has no weights for {', '.join(missing)}, {reason}; give the whole model")
-    if missing and as_it_is:
-        raise UserError(
-            f"{whose} has no weights for {', '.join(missing)}, and nothing trains it (finetune=none, or a teacher): "
-            "give a checkpoint with a trained head or finetune=full"
-        )
 
 
 def first_line(error: Exception) -> str:

@@ -93,7 +93,8 @@ class HubModel(Model):
         folder = fetch_texts(self.at_commit)
         if self.weights == "pretrained":
             packed = "quantization_config" in read_config(folder, f"model={self.name}, folder")
-            check_headers(fetch_weights(self.at_commit), str(self.at_commit.address), packed=packed)
+            way_on = "delete it, and it is fetched again"
+            check_headers(fetch_weights(self.at_commit), str(self.at_commit.address), way_on, packed=packed)
         return folder
 
 

@@ -8,7 +8,7 @@
 | tied weights | config.json, the weights | the weights: two matrices that differ are not tied |
 | positions | config.json, the architecture | the positions of the config, less those that the architecture reserves (`heads.longest_sequence`) |
 | problem_type | config.json, the task | the task's: one label of several; a head for another problem is refused with finetune=none (`base.labels_order`) |
-| number of layers | config.json, the weights | refused where they differ (`folder.check_loaded`) |
+| number of layers | config.json, the weights | refused where they differ (`weights.check_loaded`) |
 """  # noqa: E501  # a table
 
 from inspect import signature
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effcomp.core.private.transformers import architecture
-from effcomp.models.folder import check_loaded, check_words
+from effcomp.models.folder import check_words
 from effcomp.models.heads import POSITIONS_AFTER_PAD, Head, model_class
+from effcomp.models.weights import check_loaded
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase

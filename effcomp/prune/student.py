@@ -8,9 +8,10 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import folder_sha256
 from effcomp.finetune.base import TrainingCurve, TrainingSetup
 from effcomp.models.base import Model, check_another, float_config, labels_order, load_checkpoint
-from effcomp.models.folder import check_folder, check_weights
+from effcomp.models.folder import check_folder
 from effcomp.models.heads import Head
 from effcomp.models.reconcile import load_tokenizer
+from effcomp.models.weights import check_weights
 from effcomp.prune.base import PruneAndRecover
 from effcomp.tasks.base import Examples, Splits
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from effcomp.core.checksum import contents_sha256
 from effcomp.core.errors import UserError
 from effcomp.core.store import folder_sha256
-from effcomp.models.folder import check_headers, read_config
+from effcomp.models.folder import SAVE_AGAIN, check_headers, read_config
 from effcomp.models.linear import unify_linear
 from effcomp.quant.base import Quant
 from effcomp.quant.bnb import Int8Bnb, decode_four_bit_layers, decode_int8, move_int8
@@ -91,7 +91,7 @@ class Checkpoint(Quant):
         if not is_read(quantization):
             how = f"{quantization['quant_method']} {weight_format(quantization)}".rstrip()
             raise UserError(f"{whose} is quantized by {how}, which is not read; these are: {READ}; GGUF files")
-        check_headers(weight_files(self.place), whose, packed=True)
+        check_headers(weight_files(self.place), whose, SAVE_AGAIN, packed=True)
 
     def check_config(self, config: "PretrainedConfig") -> None:
         from transformers import AutoConfig

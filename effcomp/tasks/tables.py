@@ -20,15 +20,21 @@ SPLIT_SEED = 0
 """Seed of a drawn test split; fixed so that all runs share it."""
 
 
-def numbers_as_text(labels: Any) -> Any:
-    """Return a map with its whole numbers as text: `task.labels={0:bad,1:good}` on a command line, where Hydra takes no
-    quotes in a key."""
+def keys_as_text(labels: Any) -> Any:
+    """Return a map with numbers and truth values in its keys as text: `task.labels={0:bad,1:good}` on a command line,
+    where Hydra takes no quotes in a key. A truth value stands for each way that files write it."""
     if not isinstance(labels, dict):
         return labels
-    return {str(value) if type(value) is int else value: name for value, name in labels.items()}
+    return {spelt: name for value, name in labels.items() for spelt in spellings(value)}
 
 
-Labels = Annotated[dict[str, str], BeforeValidator(numbers_as_text)]
+def spellings(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, bool):
+        return str(value), str(value).lower(), str(value).upper()
+    return (str(value) if isinstance(value, int | float) else value,)
+
+
+Labels = Annotated[dict[str, str], BeforeValidator(keys_as_text)]
 
 
 class TableTask(PublishedTask):

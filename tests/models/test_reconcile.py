@@ -146,6 +146,43 @@ def test_an_adapter_beside_the_weights_is_refused(tiny_bert: Path, tmp_path: Pat
         model(folder).check(HEAD, as_it_is=False)
 
 
+def test_a_folder_without_a_model_of_its_own_is_refused_with_what_it_holds(tiny_bert: Path, tmp_path: Path) -> None:
+    changed(tiny_bert, tmp_path / "sentences" / "0_Transformer")
+    with pytest.raises(UserError, match=r"no config\.json: give the folder of one model, say .*0_Transformer"):
+        model(tmp_path / "sentences").check(HEAD, as_it_is=False)
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match=r"no config\.json: it holds an adapter alone; .*merge_and_unload"):
+        model(tmp_path / "adapter").check(HEAD, as_it_is=False)
+
+
+@pytest.mark.parametrize("part", ["query.lora_A", "distance_embedding"])
+def test_a_weight_in_the_layers_that_transformers_does_not_read_is_refused(
+    part: str, tiny_bert: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = changed(tiny_bert, tmp_path / "bert")
+    weights = load_file(folder / "model.safetensors")
+    weights |= {"rotary.0.inv_freq": torch.ones(2), "encoder.layer.0.mask": torch.ones(2)}  # buffers
+    save_file(weights, folder / "model.safetensors")
+    model(folder).check(HEAD, as_it_is=False)
+    save_file(weights | {f"encoder.layer.0.attention.self.{part}.weight": torch.ones(2)}, folder / "model.safetensors")
+    with pytest.raises(UserError, match=rf"{part}\.weight, which transformers does not read"):
+        model(folder).check(HEAD, as_it_is=False)
+
+
+@pytest.mark.parametrize("asked", [{"return_dict": False}, {"output_attentions": True, "output_hidden_states": True}])
+def test_fields_that_ask_for_other_answers_than_logits_change_nothing(
+    asked: dict[str, bool], tiny_bert: Path, tmp_path: Path, store: Store
+) -> None:
+    folder = changed(tiny_bert, tmp_path / "bert", **asked)
+    model(folder).check(HEAD, as_it_is=False)
+    built = model(folder).build(HEAD, LABELS, 0, store, as_it_is=False)
+    built.save_pretrained(tmp_path / "again")
+    assert list(built(torch.tensor([[2, 5, 3]]))) == ["logits"]
+
+
 def test_an_encoder_decoder_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 

@@ -188,7 +188,7 @@ def test_damaged_files_are_refused(classifier: Path, tmp_path: Path) -> None:
     quantized(classifier, "nf4", tmp_path / "theirs")
     weights = tmp_path / "theirs" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"model\.safetensors of quant\.path=.* is damaged"):
+    with pytest.raises(UserError, match=r"model\.safetensors of quant\.path=.* is damaged .*: save or fetch"):
         checkpoint(tmp_path / "theirs").check(changes=False)
     (tmp_path / "theirs" / "config.json").write_text("{bad")
     with pytest.raises(UserError, match=r"its config\.json is no JSON that names a model_type"):

@@ -106,6 +106,15 @@ def test_all_unknown_labels_are_named_at_once(tmp_path: Path) -> None:
 
 def test_labels_that_are_numbers_may_be_listed_without_quotes(tmp_path: Path) -> None:
     assert read(load(tmp_path, csv_text(), labels={0: "good", 1: "bad"})) == NAMED
+    floats = csv_text().replace(",0\n", ",0.0\n").replace(",1\n", ",1.0\n")
+    assert read(load(tmp_path, floats, labels={0.0: "good", 1.0: "bad"})) == NAMED
+
+
+@pytest.mark.parametrize("spelt", ["False True", "false true", "FALSE TRUE"])
+def test_labels_that_are_truth_values_may_be_listed_in_one_way(spelt: str, tmp_path: Path) -> None:
+    no, yes = spelt.split()
+    rows = csv_text().replace(",0\n", f",{no}\n").replace(",1\n", f",{yes}\n")
+    assert read(load(tmp_path, rows, labels={False: "good", True: "bad"})) == NAMED
 
 
 def test_a_label_that_is_part_of_the_text_is_refused(tmp_path: Path) -> None:
