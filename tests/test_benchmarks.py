@@ -1,14 +1,17 @@
 """benchmarks/: every record is read by this version, and every page is that of its records."""
 
+import ast
 import json
 import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from effcomp.core.code_key import needs, sources_below
 from effcomp.core.interval import Interval
 from effcomp.report.rows import rows, spread
 from effcomp.report.sources import find_records
@@ -20,6 +23,27 @@ BENCHMARKS = ROOT / "benchmarks"
 @pytest.mark.parametrize("file", sorted(BENCHMARKS.rglob("*.jsonl")), ids=lambda file: file.name)
 def test_its_records_are_read(file: Path) -> None:
     assert find_records(file)
+
+
+@cache
+def defined(source: Path) -> set[str]:
+    """Names that a module defines or imports."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(source.read_text())):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.Name(id=name, ctx=ast.Store()):
+                found.add(name)
+            case ast.ImportFrom(names=names):
+                found |= {one.asname or one.name for one in names}
+    return found
+
+
+@pytest.mark.parametrize("script", sorted(BENCHMARKS.rglob("*.py")), ids=lambda file: file.stem)
+def test_what_a_script_imports_of_effcomp_is_there(script: Path) -> None:
+    sources = sources_below(ROOT / "effcomp")
+    imported = [names for names in needs(script.stem, script) if names[0].startswith("effcomp.")]
+    for name, *module in imported:
+        assert name in sources or name.rpartition(".")[2] in defined(sources[module[0]]), name
 
 
 @pytest.mark.parametrize("name", ["real_data", "cpu", "h100", "metrics_study", "four_bits", "pruning", "writing"])

@@ -82,7 +82,7 @@ def check_made_from(file: Path, model: "PreTrainedModel", architecture: GgufArch
 
     try:
         found = GGUFReader(file).tensors
-    except (ValueError, LookupError) as error:  # of its header, or of a place behind the end of the file
+    except (ValueError, LookupError) as error:  # of its header, or of a place after the end of the file
         raise UserError(f"quant.path={file} is damaged ({error}); fetch or write it again") from error
     stored = {one.name: tuple(int(size) for size in reversed(one.shape)) for one in found}
     for name, tensor in tensors(model, architecture):

@@ -119,16 +119,16 @@ def front_of(kept: list[RatedRecord], goal: Goal) -> list[RatedRecord]:
 
 def single(best: RatedRecord, found: list[RatedRecord], goal: Goal) -> Recommendation:
     """Return the recommendation of the best, with those in its order that come before it and break a limit, and those
-    behind it."""
+    after it."""
     reverse = OBJECTIVES[goal.objectives[0]].direction == "maximize"
     ordered = sorted(found, key=lambda one: one.first.value, reverse=reverse)
-    before, behind = ordered[: ordered.index(best)], [one for one in ordered if not one.broken and one != best]
+    before, after = ordered[: ordered.index(best)], [one for one in ordered if not one.broken and one != best]
     others = [
         *(f"{standing(one, best)}, but {one.broken[0]}" for one in before[:EXPLAINED]),
         *more(len(before) - EXPLAINED, "before it, outside the limits"),
-        *(standing(one, best) for one in behind[:EXPLAINED]),
-        *more(len(behind) - EXPLAINED, "within the limits"),
-        *more(len(ordered) - len(before) - len(behind) - 1, "after it, outside the limits"),
+        *(standing(one, best) for one in after[:EXPLAINED]),
+        *more(len(after) - EXPLAINED, "within the limits"),
+        *more(len(ordered) - len(before) - len(after) - 1, "after it, outside the limits"),
     ]
     return Recommendation(goal.text, praised(best), others)
 
