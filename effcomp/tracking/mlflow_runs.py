@@ -238,7 +238,7 @@ class MlflowTracking(Tracking):
             return f"MLflow    {self.uri}"
         first = "" if find_spec("flask") else "pip install 'effcomp[ui]' && "  # mlflow-skinny has no pages
         command = f"{first}mlflow ui --host 127.0.0.1 --backend-store-uri {self.uri}"
-        return f"MLflow    {self.uri}\nopen it   make ui   ({command})"
+        return f"MLflow    {self.uri}\nopen it   make ui, or where there is no clone:\n          {command}"
 
 
 @contextmanager
