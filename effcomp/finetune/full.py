@@ -94,11 +94,24 @@ class FullFinetune(Finetune):
 
     def check_patience(self, rows: int) -> None:
         """Raise UserError for early stopping on so few rows that training ends before the first checkpoint."""
-        steps = int(ceil(rows / (self.batch_size * self.gradient_accumulation)) * self.epochs)
+        steps = self.steps(rows)
         if self.patience is not None and steps < self.checkpoint_steps:
             reason = f"the training has {steps} steps and looks every finetune.checkpoint_steps={self.checkpoint_steps}"
             raise UserError(
                 f"finetune.patience={self.patience}: {reason}; give {max(1, steps // 10)}, or patience=null"
+            )
+
+    def steps(self, rows: int) -> int:
+        """Return the number of steps, as the Trainer counts them."""
+        return ceil(ceil(rows / (self.batch_size * self.gradient_accumulation)) * self.epochs)
+
+    def warn_of_one_step(self, rows: int) -> None:
+        """Log a warning where the only step of the training is the first of the warm-up, which changes no weight."""
+        if self.steps(rows) == 1 and self.warmup_ratio > 0:
+            log.warning(
+                "finetune=%s is one step, and the warm-up begins at a learning rate of 0: nothing is learned; "
+                "train on more, or give finetune.warmup_ratio=0",
+                self.name,
             )
 
     def adapt(self, model: "PreTrainedModel", head: Head, place: str) -> "PreTrainedModel":
@@ -129,6 +142,7 @@ class FullFinetune(Finetune):
             examples, held_back = stratified_split(examples, count, setup.seed, source)
         rows = self.rows(setup, examples)
         self.check_patience(len(rows))
+        self.warn_of_one_step(len(rows))
         held_back_rows = self.rows(setup, held_back) if held_back is not None else None
         if self.processes > 1:
             return train_in_processes(self, self.processes, setup, rows, held_back_rows)

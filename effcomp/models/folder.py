@@ -171,7 +171,8 @@ def load_config(folder: Path, setting: str, model_type: str) -> "PretrainedConfi
 
 
 def plain_config(folder: Path) -> "PretrainedConfig":
-    """Load a config, without the fields that ask for other answers than logits by name: they say nothing of the model.
+    """Load a config, without the fields that ask for other answers than logits by name, or for them in chunks: they say
+    nothing of the model.
 
     Raises:
         Exception: a field is wrong; whatever transformers raises.
@@ -180,7 +181,7 @@ def plain_config(folder: Path) -> "PretrainedConfig":
 
     config = AutoConfig.from_pretrained(folder)
     config.output_attentions = config.output_hidden_states = False
-    config.return_dict = True
+    config.return_dict, config.chunk_size_feed_forward = True, 0
     return config
 
 

@@ -124,3 +124,14 @@ def test_early_stopping_that_never_looks_is_refused(tiny_bert: Path) -> None:
     parts = compose_parts(*small(tiny_bert), "finetune.patience=2", "finetune.checkpoint_steps=500")
     with pytest.raises(UserError, match=r"finetune\.patience=2: the training has \d+ steps .*checkpoint_steps=500"):
         parts.finetune.check_task(parts.task.load(), HEAD, 64)
+
+
+def test_a_training_of_one_step_with_a_warm_up_is_told_to_learn_nothing(
+    tiny_bert: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    finetune = compose_parts(*small(tiny_bert), "finetune.epochs=1", "finetune.batch_size=8").finetune
+    assert isinstance(finetune, FullFinetune)
+    finetune.warn_of_one_step(9)
+    assert caplog.text == ""
+    finetune.warn_of_one_step(8)
+    assert "one step, and the warm-up begins at a learning rate of 0: nothing is learned" in caplog.text

@@ -172,9 +172,12 @@ def test_a_weight_in_the_layers_that_transformers_does_not_read_is_refused(
         model(folder).check(HEAD, as_it_is=False)
 
 
-@pytest.mark.parametrize("asked", [{"return_dict": False}, {"output_attentions": True, "output_hidden_states": True}])
+@pytest.mark.parametrize(
+    "asked",
+    [{"return_dict": False, "chunk_size_feed_forward": 7}, {"output_attentions": True, "output_hidden_states": True}],
+)
 def test_fields_that_ask_for_other_answers_than_logits_change_nothing(
-    asked: dict[str, bool], tiny_bert: Path, tmp_path: Path, store: Store
+    asked: dict[str, Any], tiny_bert: Path, tmp_path: Path, store: Store
 ) -> None:
     folder = changed(tiny_bert, tmp_path / "bert", **asked)
     model(folder).check(HEAD, as_it_is=False)
