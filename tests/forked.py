@@ -3,7 +3,8 @@
 It answers lines of JSON on standard input, the arguments of `answer`, with lines of JSON. A forked process has its own
 folder, environment, standard output and exit code, and is as fresh as one that Python starts, but for the imports. What
 those took is in the answer. Seconds are the processor's, which another process on this machine does not change. The
-processes that a command starts itself (a sweep's job, the measured ones) are Python's own.
+first process that a sweep starts for its configurations is forked as well, for it imports the same; all others that a
+command starts (the next one after a failure, the measured ones) are Python's own.
 """
 
 import atexit
@@ -12,6 +13,7 @@ import json
 import os
 import random
 import runpy
+import select
 import signal
 import subprocess
 import sys
@@ -19,12 +21,46 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from effcomp.core.process import start
+
+JOB = "effcomp.sweep.job"
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class ForkedJob:
+    """Process of a sweep's configurations, with as much of `subprocess.Popen` as `Process` uses."""
+
+    def __init__(self) -> None:
+        """Fork it; it waits for its first command."""
+        (standard_input, to_it), (from_it, standard_output) = os.pipe(), os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.dup2(standard_input, 0)
+            os.dup2(standard_output, 1)
+            for file in (standard_input, to_it, from_it, standard_output):
+                os.close(file)
+            end_with(import_module(JOB).main)
+        os.close(standard_input)
+        os.close(standard_output)
+        self.stdin, self.stdout, self.ended = os.fdopen(to_it, "w"), os.fdopen(from_it), os.pidfd_open(self.pid)
+        self.returncode: int | None = None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, and return its exit code."""
+        if self.returncode is None:
+            if not select.select([self.ended], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.returncode
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
 
 
 class Forks:
@@ -126,22 +162,35 @@ def answer(module: str, arguments: list[str], cwd: str, environment: dict[str, s
     return {"code": os.waitstatus_to_exitcode(status), "seconds": used.ru_utime + used.ru_stime, **printed}
 
 
-def run(module: str, arguments: list[str]) -> None:
+def run(module: str, arguments: list[str]) -> NoReturn:
     """Do what Python does for `python -m MODULE ARGUMENTS`, or for a script here, and end this process."""
     random.seed()
     tempfile.tempdir = None  # TMPDIR may be another one
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     sys.path[:1] = [str(Path.cwd()), *os.environ["PYTHONPATH"].split(os.pathsep)[1:]]
+    if {"-m", "find"} & set(arguments):
+        jobs = [ForkedJob()]
+        vars(import_module(JOB))["start"] = lambda *given: jobs.pop() if jobs else start(*given)
+    end_with(lambda: call(module, arguments))
+
+
+def call(module: str, arguments: list[str]) -> None:
+    """Run `main` of a module, or a script."""
+    if module.endswith(".py"):
+        sys.argv = [module, *arguments]
+        runpy.run_path(module, run_name="__main__")
+        return
+    name = f"{module}.__main__" if hasattr(sys.modules.get(module), "__path__") else module
+    started = import_module(name)
+    sys.argv = [str(started.__file__), *arguments]
+    started.main()
+
+
+def end_with(main: Callable[[], None]) -> NoReturn:
+    """Call it, and end this process as Python does after its main module."""
     code: Any = 0
     try:
-        if module.endswith(".py"):
-            sys.argv = [module, *arguments]
-            runpy.run_path(module, run_name="__main__")
-        else:
-            name = f"{module}.__main__" if hasattr(sys.modules.get(module), "__path__") else module
-            started = import_module(name)
-            sys.argv = [str(started.__file__), *arguments]
-            started.main()
+        main()
     except SystemExit as end:
         code = end.code or 0
     except BaseException:

@@ -176,11 +176,15 @@ class JobCommands:
         return {"status": "done", "model_id": model_id}
 
 
-if __name__ == "__main__":
-    quieten()
-    collect_seldom()
-
+def main() -> None:
+    """Run the configurations that the sweep asks for, until standard input closes."""
     from effcomp.measure.client import KeptTemplate
 
+    quieten()
+    collect_seldom()
     with KeptTemplate() as template:
         serve(JobCommands(template))
+
+
+if __name__ == "__main__":
+    main()
