@@ -1,7 +1,8 @@
 """Files inside installed packages, found without importing the package, and effcomp's own configs."""
 
+import re
 from functools import cache
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, packages_distributions, requires
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -59,6 +60,9 @@ def require(package: str, wanted_by: str) -> None:
 
 
 def installation(package: str) -> str:
-    """Return the command that installs a library, by its import name."""
+    """Return the command that installs a library, by its import name; in words for one that effcomp does not bring."""
+    brought = {re.split(r"[^\w-]", one)[0].replace("-", "_") for one in requires("effcomp") or ()}
+    if package not in brought:
+        return "install it"
     extra = next((f"[{extra}]" for extra, packages in EXTRAS.items() if package in packages), "")
     return f"pip install 'effcomp{extra}'"

@@ -61,6 +61,11 @@ def test_a_library_that_is_there_is_not_asked_for() -> None:
     require("numpy", "a test")
 
 
+def test_a_library_that_effcomp_does_not_bring_is_not_promised_by_installing_effcomp() -> None:
+    with pytest.raises(UserError, match=r"quant=mine needs the package not_installed: install it$"):
+        require("not_installed", "quant=mine")
+
+
 def test_versions_are_found_by_import_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "without_a_version.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
