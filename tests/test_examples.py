@@ -51,3 +51,12 @@ def test_the_example_runs(name: str, printed: str, tmp_path: Path) -> None:
     ran = run_effcomp(cwd=folder, module="short.py")
     assert ran.code == 0, ran.stderr
     assert printed in ran.stdout
+
+
+def test_the_runtime_of_one_s_own_runs(tiny: list[str], tmp_path: Path) -> None:
+    own = EXAMPLES / "own_runtime"
+    choices = ["--config-dir", str(own / "conf"), "runtime=medium_precision", "device=cpu", "tracking=none"]
+    ran = run_effcomp(*choices, *tiny, cwd=tmp_path, own=own)
+    assert ran.code == 0, ran.stderr
+    assert ran.record["config"]["choices"]["runtime"] == "medium_precision"
+    assert ran.record["versus_baseline"]["flipped_share"] <= 0.05
