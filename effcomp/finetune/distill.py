@@ -15,6 +15,7 @@ from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import check_another, labels_order, load_checkpoint
 from effcomp.models.folder import check_folder
 from effcomp.models.heads import Head
+from effcomp.models.vocabulary import keep_tokens
 from effcomp.models.weights import check_weights
 from effcomp.tasks.base import Examples, Splits, encode
 
@@ -31,8 +32,9 @@ class DistillFinetune(FullFinetune):
     """Training of every parameter with soft targets (Hinton et al. 2015, "Distilling the Knowledge in a Neural
     Network", section 2).
 
-    A classifier's teacher reads every training text once, in its own tokens; that of a language model, or of hidden
-    states, reads each batch, and must have the student's tokenizer.
+    A classifier's teacher reads every training text once, in its own tokens; that of a language model reads each batch,
+    and must have the student's tokenizer; that of hidden states reads each batch in the student's tokens, which must be
+    among its own.
     """
 
     id: ClassVar[str] = "finetune/distill"
@@ -46,7 +48,8 @@ class DistillFinetune(FullFinetune):
     hidden_loss: Annotated[float, Field(ge=0)]
     """Weight of the squared difference of hidden states, added to that loss; 0: none. Each of four layers of the
     teacher teaches the layer of the model whose states are nearest at the time (effcomp.finetune.hidden_states), which
-    suits a model that has lost layers. The teacher then reads each batch, has the model's tokens, and is as wide."""
+    suits a model that has lost layers. The teacher then reads each batch, is as wide, and has all tokens of the model.
+    """
 
     def check(self) -> None:
         super().check()
@@ -87,9 +90,11 @@ class DistillFinetune(FullFinetune):
             widths = f"{theirs.hidden_size} hidden features, the model that it teaches {config.hidden_size}"
             reason = f"finetune.teacher={self.teacher} has {widths}"
             raise UserError(f"{reason}; give finetune.hidden_loss=0, or a teacher as wide")
-        self.check_vocabulary(tokenizer)
-        read = AutoTokenizer.from_pretrained(self.teacher).model_input_names
-        if tokenizer is not None and (unread := set(tokenizer.model_input_names) - set(read)):
+        taught = AutoTokenizer.from_pretrained(self.teacher)
+        if tokenizer is None or not tokenizer.get_vocab().keys() <= taught.get_vocab().keys():
+            reason = f"finetune.teacher={self.teacher} lacks tokens of the model that it teaches"
+            raise UserError(f"{reason}; give finetune.hidden_loss=0, or a teacher with its tokens")
+        if unread := set(tokenizer.model_input_names) - set(taught.model_input_names):
             reason = f"finetune.teacher={self.teacher} reads no {min(unread)}, which the model that it teaches reads"
             raise UserError(f"{reason}; give finetune.hidden_loss=0, or a teacher of its architecture")
 
@@ -132,7 +137,9 @@ class DistillFinetune(FullFinetune):
         if setup.head == "sequence_classification":
             settings["args"].label_names = ["labels", "teacher_logits"]
         if setup.head != "sequence_classification" or self.hidden_loss > 0:
-            teacher, _ = self.load(setup)
+            teacher, theirs = self.load(setup)
+            if setup.tokenizer is not None and setup.tokenizer.get_vocab() != theirs.get_vocab():  # fewer: a classifier
+                keep_tokens(teacher, theirs, setup.tokenizer)
         return DistillationTrainer(
             teacher=teacher,
             temperature=self.temperature,
