@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,8 +61,8 @@ def job(config: "DictConfig") -> str:
     except UserError as error:
         remove(folder, Path(hydra_config.runtime.cwd))
         refuse(str(error))
-    except Exception:
-        traceback.print_exc()
+    except Exception as error:
+        say(error, folder)
         sys.exit(1)
     return str(folder)
 
@@ -114,7 +113,7 @@ def main() -> None:
     except Exception as error:
         if SweepCallback.sweep is None or isinstance(error, HydraException):  # the command does not compose
             refuse(explain(error))
-        say(error)  # the launcher's own
+        say(error, SweepCallback.sweep.folder)  # the launcher's own
         SweepCallback.finish()
         sys.exit(1)
     except KeyboardInterrupt:

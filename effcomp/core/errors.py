@@ -35,6 +35,14 @@ class NotFinite(UserError):
     status: ClassVar[str] = "failed"
 
 
+class DiskFull(UserError):
+    """Store without room for an entry: nothing of the entry is left, and what was finished is kept.
+
+    A sweep counts the configuration as failed and continues."""
+
+    status: ClassVar[str] = "failed"
+
+
 class NotLogged(Exception):
     """Configuration that is measured and stored but could not be shown or logged: the command ends with exit code 1."""
 

@@ -6,6 +6,7 @@ per key keeps two processes from computing one entry at once: the second waits a
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -18,10 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from effcomp.core.checksum import contents_sha256, file_sha256
+from effcomp.core.errors import DiskFull, UserError
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+ROOM_BYTES = 1 << 20
+"""A disk with less room is full: a write that fails has filled it to the last block."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ class Store:
 
         Args:
             again: build it even where there is one, which it then replaces.
+
+        Raises:
+            DiskFull: the store has no room for it.
         """
         name = key_hash(key)
         folder = self.folder(kind, name)
@@ -87,11 +94,25 @@ class Store:
                 if folder.exists():  # damaged, or to be replaced
                     shutil.rmtree(folder)
                 building.rename(folder)
-            except BaseException:
+            except BaseException as error:
+                full = is_full(error, building)
                 shutil.rmtree(building, ignore_errors=True)
+                if full:
+                    reason = str(error).strip().partition("\n")[0]
+                    way_on = "make room and run the same command again (what was finished is kept)"
+                    raise DiskFull(f"store={self.root}: the disk is full ({reason}); {way_on}") from error
                 raise
             sync(folder.parent)
         return Entry(folder, name, created=True)
+
+
+def is_full(error: BaseException, folder: Path) -> bool:
+    """Tell whether a build failed for lack of room. Libraries in C++ and Rust raise errors without the system's
+    number: after theirs the disk itself is looked at.
+    """
+    if isinstance(error, UserError) or not isinstance(error, Exception):
+        return False
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or shutil.disk_usage(folder).free < ROOM_BYTES
 
 
 @contextlib.contextmanager

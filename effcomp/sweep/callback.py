@@ -104,7 +104,7 @@ class SweepCallback(Callback):
             print(f"error: {error}", file=sys.stderr)
             sys.exit(EXIT_CODE)
         except Exception as error:
-            say(error)
+            say(error, Path(config.hydra.sweep.dir))
             sys.exit(1)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
@@ -119,12 +119,13 @@ class SweepCallback(Callback):
     @classmethod
     def finish(cls) -> None:
         """Report on the configurations that finished, also where the launcher itself has failed."""
-        assert cls.sweep is not None, "a sweep that did not begin does not end"
+        sweep = cls.sweep
+        assert sweep is not None, "a sweep that did not begin does not end"
         try:
-            cls.exit_code = finish(cls.sweep, cls.answer)
+            cls.exit_code = finish(sweep, cls.answer)
             cls.sweep = None
         except Exception as error:
-            say(error)
+            say(error, sweep.folder)
             cls.exit_code = 1
 
     @classmethod
@@ -141,11 +142,16 @@ class SweepCallback(Callback):
                     empty.rmdir()
 
 
-def say(error: Exception) -> None:
-    """Log the exception that ended a sweep: a full disk in one line, others with the traceback. Call it in `except`."""
+def say(error: Exception, folder: Path) -> None:
+    """Log the exception that ended a run or a sweep: a full disk in one line, others with the traceback. Call it in
+    `except`.
+
+    Args:
+        folder: the run's or the sweep's, for the message.
+    """
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         way_on = "make room and run the same command again: what was finished is kept and will not be computed again"
-        print(f"error: {error}: {way_on}", file=sys.stderr)
+        print(f"error: {folder}: {error}; {way_on}", file=sys.stderr)
     else:
         traceback.print_exc()
 

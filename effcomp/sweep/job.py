@@ -49,6 +49,7 @@ def quieten() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("TORCH_LOGS", "-onnx")
+    logging.raiseExceptions = False  # on a full disk each line of run.log would print a traceback
 
 
 class Finished(NamedTuple):

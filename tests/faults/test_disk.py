@@ -2,26 +2,38 @@
 
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-from effcomp.core.errors import UserError
+from effcomp.core.errors import DiskFull, UserError
 from effcomp.core.store import Store
 from effcomp.pipeline.checks import check
+from effcomp.sweep.callback import say
 from effcomp.tracking.mlflow_runs import MlflowTracking
 from tests.conftest import compose_parts
 from tests.faults.conftest import Undisturbed
 from tests.faults.ground import Ground, mounted, read_only
 
 
-def write(folder: Path) -> None:
+def write_bytes(folder: Path) -> None:
     (folder / "weights").write_bytes(bytes(200_000))
 
 
-def test_an_entry_that_the_disk_is_too_small_for_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+def write_tensor(folder: Path) -> None:
+    torch.save(torch.zeros(50_000), folder / "weights")
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"), [(write_bytes, r"\[Errno 28\] No space left on device"), (write_tensor, ".*unexpected pos.*")]
+)
+def test_an_entry_that_the_disk_is_too_small_for_is_said_and_leaves_nothing(
+    write: Callable[[Path], None], reason: str, tmp_path: Path
+) -> None:
     with mounted(tmp_path, "-t", "tmpfs", "-o", "size=100k", "tmpfs"):
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(DiskFull, match=rf"^store={tmp_path}: the disk is full \({reason}\); make room and run the"):
             Store(tmp_path).get("kind", {}, write)
         assert not [path for path in (tmp_path / "kind").iterdir() if path.is_dir()]
         subprocess.run(["mount", "-o", "remount,size=1m", str(tmp_path)], check=True)
@@ -41,7 +53,8 @@ def test_a_sweep_whose_store_is_full_says_so_and_goes_on_from_there_with_more_ro
             outcomes = [json.loads(file.read_text()) for file in ground.sweeps()[-1].glob("*/outcome.json")]
             assert outcomes
             assert {outcome["status"] for outcome in outcomes} == {"failed"}
-            assert "No space left" in ran.stderr or "failed writing file" in ran.stderr, size
+            assert f"store={ground.store}: the disk is full (" in ran.stderr, size
+            assert "Traceback" not in ran.stderr, size
         subprocess.run(["mount", "-o", "remount,size=50m", str(ground.store)], check=True)
         ran = ground.run()
         assert ran.code == 0, ran.stderr
@@ -78,6 +91,14 @@ def test_a_folder_of_mlflow_that_cannot_be_written_to_is_refused_before_any_work
     tracking.prepare()
     with read_only(tmp_path), pytest.raises(UserError, match=r"tracking\.uri=.* cannot be written to"):
         tracking.prepare()
+
+
+def test_a_full_folder_of_a_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with mounted(tmp_path, "-t", "tmpfs", "-o", "size=100k", "tmpfs"), pytest.raises(OSError, match="No space") as full:
+        write_bytes(tmp_path)
+    say(full.value, tmp_path)
+    said = f"error: {tmp_path}: [Errno 28] No space left on device; make room and run the same command again"
+    assert capsys.readouterr().err.startswith(said)
 
 
 @pytest.mark.faults

@@ -32,6 +32,11 @@ def test_nothing_is_made_up() -> None:
     )
 
 
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    assert explain(OSError(30, "Read-only file system", "multirun")).startswith("multirun: Read-only file system; give")
+    assert explain(OSError(28, "No space left on device")).startswith("hydra.run.dir: No space left on device; give")
+
+
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
