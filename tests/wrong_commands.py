@@ -50,6 +50,7 @@ RUNS: dict[str, Words] = {
     "quant=[none,nf4]": ("quant=[none,nf4]", "write -m quant=none,nf4"),
     "seed=[1,2]": ("seed=[1, 2]", "write -m seed=1,2"),
     "experiment=demo": ("experiment", "+experiment=NAME"),
+    "tracking.tags.team=search": ("tracking.tags.team", "+tracking.tags.NAME=VALUE"),
     "epochs=3": ("epochs", "did you mean finetune.epochs?"),
     "--nosuch": HELP,
     "--cfg=nosuch": ("nosuch", "choose from 'job'"),

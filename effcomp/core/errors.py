@@ -43,6 +43,14 @@ class DiskFull(UserError):
     status: ClassVar[str] = "failed"
 
 
+class Diverged(UserError):
+    """Training whose loss or weights are no longer of use: a finding about its settings.
+
+    A sweep counts it as failed and continues."""
+
+    status: ClassVar[str] = "failed"
+
+
 class NotLogged(Exception):
     """Configuration that is measured and stored but could not be shown or logged: the command ends with exit code 1."""
 

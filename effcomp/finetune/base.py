@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from effcomp.core.component import Component
 from effcomp.core.device import Device
-from effcomp.core.errors import Skipped, UserError
+from effcomp.core.errors import Diverged, Skipped, UserError
 from effcomp.models.base import Model
 from effcomp.models.costs import Costs
 from effcomp.models.heads import Head
@@ -151,14 +151,14 @@ def write_checkpoint(
     """Write a folder as save_pretrained does, with the training curve.
 
     Raises:
-        UserError: a weight holds NaN or infinity: such a model can neither be compressed nor compared.
+        Diverged: a weight holds NaN or infinity: such a model can neither be compressed nor compared.
     """
     import torch
 
     for name, weight in model.state_dict().items():
         if not torch.isfinite(weight).all():
             reason = f"the training diverged: {name} holds NaN or infinity"
-            raise UserError(f"{reason}; give a smaller finetune.learning_rate")
+            raise Diverged(f"{reason}; give a smaller finetune.learning_rate")
     model.save_pretrained(folder)
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)

@@ -15,7 +15,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from effcomp.core.batches import IGNORED
-from effcomp.core.errors import UserError
+from effcomp.core.errors import Diverged
 from effcomp.core.private.trainer import CheckpointTrainer
 from effcomp.core.progress import Progress
 from effcomp.finetune.hidden_states import nearest_loss
@@ -28,10 +28,10 @@ SMALLEST_LOSS = 0.01
 
 
 def check_loss(first: float, loss: float, step: int) -> None:
-    """Raise UserError for a loss that is not finite or has grown a thousandfold."""
+    """Raise Diverged for a loss that is not finite or has grown a thousandfold."""
     if not isfinite(loss) or loss > DIVERGED * max(first, SMALLEST_LOSS):
         reason = f"the training diverged: its loss was {first:.3g} at first and is {loss:.3g} at step {step}"
-        raise UserError(f"{reason}; give a smaller finetune.learning_rate")
+        raise Diverged(f"{reason}; give a smaller finetune.learning_rate")
 
 
 class GroupedTrainer(CheckpointTrainer):

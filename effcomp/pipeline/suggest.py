@@ -3,9 +3,10 @@
 import re
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from effcomp.core.packages import CONF
 
@@ -63,6 +64,9 @@ def suggestion(key: str, conf: Path) -> str | None:
             return f"there is no such setting; did you mean {' or '.join(places)}?"
         known = {*settings(conf / "config.yaml"), *(folder.name for folder in conf.iterdir() if folder.is_dir())}
         return nearest("", group, known)
+    setting = name.partition(".")[0]
+    if any(read(file).get(setting) == {} for file in (conf / group).glob("*.yaml")):
+        return f"the names in it are your own; add each with a plus: +{group}.{setting}.NAME=VALUE"
     by_choice = {file.stem: settings(file) for file in sorted((conf / group).glob("*.yaml")) if file.stem != "none"}
     if having := [choice for choice, names in by_choice.items() if name in names]:
         verb = "has" if len(having) == 1 else "have"
@@ -111,10 +115,16 @@ def nearest(prefix: str, name: str, known: set[str]) -> str | None:
 
 def settings(file: Path) -> set[str]:
     """Return the names in a config, with those of the files that it is based on."""
-    content = OmegaConf.load(file)
-    assert isinstance(content, DictConfig)
+    content = read(file)
     based_on = [
         base for base in content.get("defaults", []) if isinstance(base, str) and not {"@", "_self_"} & {base, *base}
     ]
     own = {str(name) for name in content} - NOT_SET
     return own.union(*(settings(file.with_name(f"{base}.yaml")) for base in based_on))
+
+
+def read(file: Path) -> dict[Any, Any]:
+    """Return a config as plain values; interpolations stay text."""
+    content = OmegaConf.to_container(OmegaConf.load(file))
+    assert isinstance(content, dict)
+    return content

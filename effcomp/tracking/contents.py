@@ -117,10 +117,9 @@ def log_numbers(client: "MlflowClient", run_id: str, result: Result) -> None:
     now = int(time.time() * 1000)
     logged = [Metric(name, value, now, 0) for name, value in metrics(result.record).items()]
     logged += [Metric(point.name, point.value, point.timestamp_ms, point.step) for point in series(result)]
-    parameters = [
-        Param(metric_name(name), str(value)[:LONGEST_PARAMETER])
-        for name, value in settings(result.record.config).items()
-    ]
+    config = result.record.config
+    named = settings(config) | {"model": model_called(config)}
+    parameters = [Param(metric_name(name), str(value)[:LONGEST_PARAMETER]) for name, value in named.items()]
     for start in range(0, len(logged), MOST_METRICS):
         client.log_batch(run_id, metrics=logged[start : start + MOST_METRICS])
     client.log_batch(run_id, params=parameters)

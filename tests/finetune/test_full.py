@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from effcomp.core.errors import UserError
+from effcomp.core.errors import Diverged, UserError
 from effcomp.finetune.base import read_curve
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import load_checkpoint
@@ -106,8 +106,9 @@ def test_early_stopping_ends_before_the_last_epoch_and_keeps_the_best_weights(ti
 
 def test_a_loss_that_explodes_ends_the_training(tiny_bert: Path, tmp_path: Path) -> None:
     parts = compose_parts(*small(tiny_bert), "finetune.learning_rate=1e6", "finetune.epochs=40")
-    with pytest.raises(UserError, match=r"the training diverged: .* give a smaller finetune\.learning_rate"):
+    with pytest.raises(Diverged, match=r"the training diverged: .* give a smaller finetune\.learning_rate") as raised:
         train(parts, HEAD, tmp_path / "checkpoint")
+    assert raised.value.status == "failed", "a sweep logs it as a failed run with its reason"
     assert not list((tmp_path / "checkpoint").iterdir()), "no checkpoint is written"
 
 
@@ -116,7 +117,7 @@ def test_a_loss_that_is_not_finite_or_a_thousand_times_the_first_has_diverged(fi
     from effcomp.finetune.trainer import check_loss
 
     check_loss(first, 9.9, 10)
-    with pytest.raises(UserError, match="at step 20; give a smaller"):
+    with pytest.raises(Diverged, match="at step 20; give a smaller"):
         check_loss(first, loss, 20)
 
 

@@ -135,6 +135,8 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(
     client, experiment = tracking.open_experiment()
     (model,) = client.search_logged_models([experiment.experiment_id])
     assert model.tags["quant"] == "int8_dynamic"
+    (run,) = client.search_runs([experiment.experiment_id])
+    assert run.data.params["model"] == run.data.tags["model"] == model.tags["model"] == tiny_bert.name
     files = [file for file in (tmp_path / "files" / "models").rglob("*") if file.is_file()]
     assert not [file for file in files if file.suffix in {".pkl", ".pickle", ".pt"}], "nothing is pickled"
 
