@@ -4,6 +4,7 @@ Weights that are loaded by other rules than the checkpoint's (tied where they di
 that an engine executes differently, would otherwise be measured without a word.
 """
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -54,8 +55,19 @@ def logits_of(model: "PreTrainedModel", batch: Batch) -> NDArray[np.float32]:
 
 
 def reference_answers(model: "PreTrainedModel", examples: list[Batch]) -> list[ReferenceAnswer]:
-    """Ask a float32 model in eval mode on the CPU."""
-    return [ReferenceAnswer(batch, logits_of(model, batch)) for batch in examples]
+    """Ask a float32 model in eval mode on the CPU.
+
+    Raises:
+        UserError: its code in transformers or torch fails. An exception of effcomp's own layers is a defect of effcomp.
+    """
+    try:
+        return [ReferenceAnswer(batch, logits_of(model, batch)) for batch in examples]
+    except Exception as error:
+        frame, _ = list(traceback.walk_tb(error.__traceback__))[-1]
+        if isinstance(error, MemoryError) or frame.f_globals["__name__"].startswith("effcomp."):
+            raise
+        reason = f"this checkpoint of {model.config.model_type} fails in transformers ({first_line(error)})"
+        raise UserError(f"{reason}; give one that answers there") from error
 
 
 def check_padding(model: "PreTrainedModel", references: list[ReferenceAnswer]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effcomp.core.errors import UserError
+from effcomp.core.private.transformers import attention_named
 from effcomp.models.folder import CONFIG_FILE, SAVE_AGAIN, WAY_ON, first_line
 from effcomp.models.heads import Head, model_class
 
@@ -40,8 +41,10 @@ def check_weights(folder: Path, whose: str, head: Head, config: "PretrainedConfi
             use_safetensors=True,
         )
     except Exception as error:  # whatever a wrong file or field makes transformers raise
-        reason = f"its model cannot be built ({first_line(error)})"
-        raise UserError(f"{whose}: {reason}; {WAY_ON}") from error
+        reason, way_on = f"its model cannot be built ({first_line(error)})", WAY_ON
+        if (attention := attention_named(config)) not in ("None", "eager", "sdpa"):
+            way_on = f"its {CONFIG_FILE} asks for the attention {attention}: write sdpa or eager there"
+        raise UserError(f"{whose}: {reason}; {way_on}") from error
     check_loaded(built, loaded, head, whose, as_it_is=as_it_is)
 
 

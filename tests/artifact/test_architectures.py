@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from effcomp.artifact.agreement import reference_answers
 from effcomp.artifact.architectures import REFUSED, TRIED
 from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.core.device import Device
@@ -120,6 +121,20 @@ def test_an_architecture_whose_answer_depends_on_padding_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=f"{model_type} answers otherwise to a padded text than to the same text alone"):
         write("torch", model_type, HEAD, folders, tmp_path)
+
+
+def test_a_checkpoint_that_fails_in_transformers_is_refused_and_a_defect_of_our_own_is_not(
+    tiny_bert: Path,
+) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_bert, chunk_size_feed_forward=7).eval()
+    ids = np.full((1, 10), 5)
+    texts = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+    with pytest.raises(UserError, match=r"this checkpoint of bert fails in transformers .* the chunk size 7"):
+        reference_answers(model, [texts])
+    with pytest.raises(AttributeError):
+        reference_answers(model, [None])  # type: ignore[list-item]
 
 
 def test_there_are_so_many_architectures() -> None:

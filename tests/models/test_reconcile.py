@@ -186,6 +186,12 @@ def test_fields_that_ask_for_other_answers_than_logits_change_nothing(
     assert list(built(torch.tensor([[2, 5, 3]]))) == ["logits"]
 
 
+def test_an_attention_that_is_not_there_is_refused_with_those_that_are(tiny_bert: Path, tmp_path: Path) -> None:
+    folder = changed(tiny_bert, tmp_path / "bert", _attn_implementation="nosuch")
+    with pytest.raises(UserError, match=r"its config\.json asks for the attention nosuch: write sdpa or eager there"):
+        model(folder).check(HEAD, as_it_is=False)
+
+
 def test_an_encoder_decoder_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer, T5Config, T5ForConditionalGeneration
 

@@ -14,7 +14,8 @@ def architecture(auto: Any, config: "PretrainedConfig") -> Any:
 
 
 def attention_named(config: "PretrainedConfig") -> str:
-    """Return the implementation of attention that the model uses: `eager`, `sdpa`, or one that was registered."""
+    """Return the implementation of attention that the model uses: `eager`, `sdpa`, one that was registered, or
+    `None` where the config leaves the choice to transformers."""
     return str(config._attn_implementation)
 
 
