@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 10
 """Time that a process has to stop its work and exit."""
+GRACE_S = 2
+"""Time that work in progress has to end by itself."""
 
 
 class ProcessFailed(Exception):
@@ -123,7 +125,8 @@ def serve(server: object) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background commands ignore it
     answers = take_stdout()
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    threading.Thread(target=read, args=(lines,), daemon=True).start()
+    done = threading.Event()
+    threading.Thread(target=read, args=(lines, done), daemon=True).start()
     try:
         while (line := lines.get()) is not None:
             request = json.loads(line)
@@ -135,6 +138,7 @@ def serve(server: object) -> None:
             answers.write(json.dumps(answer) + "\n")
     except (KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches it too, and who started it says so
         sys.exit(130)
+    done.set()
     gc.freeze()  # the last collection would visit all that the libraries define, for a second
 
 
@@ -146,12 +150,17 @@ def take_stdout() -> TextIO:
     return own
 
 
-def read(lines: "queue.SimpleQueue[str | None]") -> None:
-    """Pass the commands on; after the last one, stop the work in progress: nobody reads its answer."""
+def read(lines: queue.SimpleQueue[str | None], done: threading.Event) -> None:
+    """Pass the commands on; after the last one, stop the work in progress: nobody reads its answer.
+
+    Args:
+        done: set when no work is in progress. The end of the process, which may take as long, is not disturbed.
+    """
     for line in sys.stdin:
         lines.put(line)
     lines.put(None)
-    time.sleep(2)
+    if done.wait(GRACE_S):
+        return
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(PATIENCE_S / 2)
     os._exit(1)

@@ -27,6 +27,18 @@ class Commands:
         return {"sum": a + b}
 serve(Commands())
 """
+SLOW_TO_END = """
+import atexit, time
+from effcomp.core.process import GRACE_S, serve
+class Commands:
+    def work(self):
+        return {}
+def end():
+    time.sleep(GRACE_S + 0.5)
+    open("ended", "w").close()
+atexit.register(end)
+serve(Commands())
+"""
 PARENT = """
 from effcomp.core.process import Process, start
 with Process(start("busy", {}), "the busy one") as process:
@@ -38,6 +50,7 @@ with Process(start("busy", {}), "the busy one") as process:
 @pytest.fixture
 def folder(importable: Path) -> Path:
     (importable / "busy.py").write_text(BUSY)
+    (importable / "slow_to_end.py").write_text(SLOW_TO_END)
     return importable
 
 
@@ -69,3 +82,11 @@ def test_it_leaves_its_work_and_ends_when_who_started_it_is_killed(folder: Path,
     parent.wait()
     child.wait(timeout=20)
     assert (folder / "cleaned").exists(), "it unwinds: temporary folders are removed, its own processes end"
+
+
+def test_its_end_is_not_disturbed_after_its_work(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with Process(start("slow_to_end", {}), "the slow one") as process:
+        process.ask("work")
+    assert process.process.returncode == 0
+    assert (folder / "ended").exists()
+    assert capfd.readouterr().err == ""

@@ -54,6 +54,7 @@ def test_a_sweep_whose_store_is_full_says_so_and_goes_on_from_there_with_more_ro
             assert outcomes
             assert {outcome["status"] for outcome in outcomes} == {"failed"}
             assert f"store={ground.store}: the disk is full (" in ran.stderr, size
+            assert "Traceback" not in ran.stderr, size
         subprocess.run(["mount", "-o", "remount,size=50m", str(ground.store)], check=True)
         ran = ground.run()
         assert ran.code == 0, ran.stderr
