@@ -26,7 +26,7 @@ def explain(error: Exception) -> str:
             return f"{group}={choice}: a folder is no choice; write {FOLDERS[group]}={choice}"
         more = "; joblib, ray and submitit_slurm: pip install 'effcomp[cluster]'" if group == "hydra/launcher" else ""
         return f"{group}={choice}: there is no such choice; choose one of: {', '.join(sorted(error.options))}{more}"
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is not None:  # that of Hydra, about a missing config, has none
         return f"{error.filename or 'hydra.run.dir'}: {error.strerror}; give another folder, or make room in this one"
     if "INTERVAL_SWEEP" in str(error):
         return "interval(...) is drawn from by a search: add hydra/sweeper=optuna, or give choices, a,b,c"
