@@ -105,9 +105,9 @@ The linear layers in 4, 3 or 2 bits, by the method that chooses the codes (docs/
 unless the row names a type of the embeddings. Differences are paired on the same examples, in points of accuracy or as
 a ratio of perplexities; brackets are 95 % intervals. Calibration is the time from the float model to the written file,
 an upper bound: one thread, beside other work (`minilm_sst2`: the learned variants three at a time, paused for up to a
-minute; on the GPU: up to twenty processes at once; `smollm2_bbc`: up to three). Rows of
-hqq were measured before it was kept from cutting off large weights. Written by `python benchmarks/four_bits.py` from
-four_bits.json.
+minute; on the GPU: up to twenty processes at once; `smollm2_bbc`: up to three, and its gptq in groups of 32 on what
+eight busy processes left of two cores). Rows of hqq were measured before it was kept from cutting off large weights.
+Written by `python benchmarks/four_bits.py` from four_bits.json.
 """
 
 
