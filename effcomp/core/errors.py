@@ -1,5 +1,6 @@
 """Errors that a user can cause and correct."""
 
+import errno
 from typing import ClassVar
 
 
@@ -56,3 +57,8 @@ class NotLogged(Exception):
 
 
 EXIT_CODE = 2
+
+
+def lacks_room(error: BaseException) -> bool:
+    """Tell whether the system refused to write because the disk, or the user's share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -6,7 +6,6 @@ per key keeps two processes from computing one entry at once: the second waits a
 """
 
 import contextlib
-import errno
 import hashlib
 import json
 import logging
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from effcomp.core.checksum import contents_sha256, file_sha256
-from effcomp.core.errors import DiskFull, UserError
+from effcomp.core.errors import DiskFull, UserError, lacks_room
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +111,7 @@ def is_full(error: BaseException, folder: Path) -> bool:
     """
     if isinstance(error, UserError) or not isinstance(error, Exception):
         return False
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or shutil.disk_usage(folder).free < ROOM_BYTES
+    return lacks_room(error) or shutil.disk_usage(folder).free < ROOM_BYTES
 
 
 @contextlib.contextmanager

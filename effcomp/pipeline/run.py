@@ -205,9 +205,8 @@ def measure_and_answer(
                 last = is_last(timed, parts.bench)
                 if last:
                     measured = measure(pair, parts.bench, timed, facts, parts.seed)
-                if (
-                    parts.model.weights != "random" and len(timed) == 1
-                ):  # other work between the first pair and the next
+                # Other work between the first pair and the next.
+                if parts.model.weights != "random" and len(timed) == 1:
                     answered = (
                         answers(base, pair.baseline, compressed.baseline, inputs[0]),
                         answers(run, pair.variant, compressed.variant, inputs[1]),

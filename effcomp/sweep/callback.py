@@ -7,7 +7,6 @@ the reason.
 """
 
 import contextlib
-import errno
 import json
 import logging
 import os
@@ -24,7 +23,7 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from effcomp.core.errors import EXIT_CODE, UserError
+from effcomp.core.errors import EXIT_CODE, UserError, lacks_room
 from effcomp.core.process import ProcessFailed, take_stdout
 from effcomp.core.store import write_at_once
 from effcomp.record import RECORD_FILE, Record
@@ -149,7 +148,7 @@ def say(error: Exception, folder: Path) -> None:
     Args:
         folder: the run's or the sweep's, for the message.
     """
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if lacks_room(error):
         way_on = "make room and run the same command again: what was finished is kept and will not be computed again"
         print(f"error: {folder}: {error}; {way_on}", file=sys.stderr)
     else:

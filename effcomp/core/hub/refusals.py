@@ -3,7 +3,7 @@
 import errno
 import re
 
-from effcomp.core.errors import UserError
+from effcomp.core.errors import UserError, lacks_room
 
 TOO_MANY = 429
 LATER = "try again in some minutes, set HF_TOKEN, which may ask more often"
@@ -45,7 +45,7 @@ def refusal(error: Exception, what: str, page: str, ways_on: str) -> UserError:
         return UserError(f"{what} cannot be fetched ({reason}): {ways_on}")
     if isinstance(error, OfflineModeIsEnabled):
         return HubUnreachable(f"{what} is not cached, and HF_HUB_OFFLINE is set: unset it, or {ways_on}")
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+    if lacks_room(error):
         return UserError(f"{what} does not fit on the disk ({reason}): free some, or set HF_HOME to a larger one")
     if isinstance(error, OSError) and error.errno in {errno.EACCES, errno.EROFS}:
         return UserError(f"{what} cannot be cached ({reason}): set HF_HOME to a folder that can be written to")
