@@ -18,13 +18,14 @@ from effcomp import __version__
 from effcomp.core.callable_module import CallableModule
 from effcomp.core.command_line import refuse
 from effcomp.core.errors import NotLogged, UserError
+from effcomp.core.failure import told
 from effcomp.core.garbage import collect_seldom
 from effcomp.core.packages import CONF
 from effcomp.core.private.hydra import get_args_parser
 from effcomp.core.process import take_stdout
 from effcomp.pipeline.suggest import HELP, explain, misplaced, not_utf8, several_choices
 from effcomp.record import RECORD_FILE, Record
-from effcomp.sweep.callback import SweepCallback, run_in_sweep, say
+from effcomp.sweep.callback import SweepCallback, run_in_sweep
 from effcomp.sweep.job import execute, quieten
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def job(config: "DictConfig") -> str:
         remove(folder, Path(hydra_config.runtime.cwd))
         refuse(str(error))
     except Exception as error:
-        say(error, folder)
+        print(f"error: {told(error, folder)}", file=sys.stderr)
         sys.exit(1)
     return str(folder)
 
@@ -113,7 +114,7 @@ def main() -> None:
     except Exception as error:
         if SweepCallback.sweep is None or isinstance(error, HydraException):  # the command does not compose
             refuse(explain(error))
-        say(error, SweepCallback.sweep.folder)  # the launcher's own
+        print(f"error: {told(error, SweepCallback.sweep.folder)}", file=sys.stderr)  # the launcher's own
         SweepCallback.finish()
         sys.exit(1)
     except KeyboardInterrupt:

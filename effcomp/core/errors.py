@@ -8,7 +8,8 @@ class UserError(Exception):
     """Wrong value in a command, a config or a data file.
 
     The message is one line that names the value and the fix; the command ends with exit code 2
-    and without a traceback. Any other exception is a defect of effcomp, and its traceback is shown.
+    and without a traceback. Any other exception ends it with exit code 1 and one line, and its
+    traceback goes to the log of the run (effcomp.core.failure).
     """
 
     status: ClassVar[str] = "refused"

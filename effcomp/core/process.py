@@ -32,7 +32,12 @@ GRACE_S = 2
 
 
 class ProcessFailed(Exception):
-    """Exception or death of the other process; the message quotes it."""
+    """Exception or death of the other process: the message quotes it in one line, a note has its traceback."""
+
+    def __init__(self, reason: str, trace: str = "") -> None:
+        super().__init__(reason)
+        if trace:
+            self.add_note(trace)
 
 
 def start(module: str, environment: dict[str, str], cwd: Path | None = None) -> subprocess.Popen[str]:
@@ -93,7 +98,7 @@ class Process:
             raise ProcessFailed(f"{self.called} was {cause}{hint} during '{command}'")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise ProcessFailed(f"{answer['error']}\n{answer['traceback']}")
+            raise ProcessFailed(answer["error"], answer["traceback"])
         return answer
 
     def close(self) -> None:
@@ -134,12 +139,24 @@ def serve(server: object) -> None:
             try:
                 answer = command(**request)
             except Exception as error:
-                answer = {"error": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+                answer = {"error": in_one_line(error), "traceback": traceback.format_exc()}
             answers.write(json.dumps(answer) + "\n")
     except (KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches it too, and who started it says so
         sys.exit(130)
     done.set()
     gc.freeze()  # the last collection would visit all that the libraries define, for a second
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return the kind of an exception, the first line of its message and the place that raised it; of another process's
+    the line that quotes it.
+    """
+    if isinstance(error, ProcessFailed):
+        return str(error)
+    said = next(iter(str(error).strip().splitlines()), "")
+    kind = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    places = [f"{frame.f_globals['__name__']}, line {line}" for frame, line in traceback.walk_tb(error.__traceback__)]
+    return f"{kind} ({places[-1]})" if places else kind
 
 
 def take_stdout() -> TextIO:

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from effcomp.core.component import foreign_modules
-from effcomp.core.errors import UserError
+from effcomp.core.errors import Diverged, UserError
 from effcomp.core.process import ProcessFailed, python_path
 from effcomp.finetune.base import Finetune, TrainingRow, TrainingSetup, read_curve, write_checkpoint
 from effcomp.models.base import load_checkpoint
@@ -73,12 +73,21 @@ def train_in_processes(
     ) as launcher:
         code = launcher.wait()
     if (folder / FAILURE_FILE).exists():
-        failure = json.loads((folder / FAILURE_FILE).read_text())
-        kind, _, message = failure["error"].partition(": ")
-        if kind == UserError.__name__:
-            raise UserError(message)
-        words = f"{failure['error']}\n{failure['traceback']}".strip()
-        raise ProcessFailed(f"rank {failure['rank']} of {processes} failed: {words}")
+        raise failed(json.loads((folder / FAILURE_FILE).read_text()), processes)
     if code != 0:
         raise ProcessFailed(f"torchrun's agent, which had started {processes} processes, ended with exit code {code}")
     return load_checkpoint(folder / TRAINED, setup.head)[0], read_curve(folder / TRAINED)
+
+
+def failed(failure: dict[str, Any], processes: int) -> Exception:
+    """Return the exception of a process that failed: a user's fault as it is, others with their first line.
+
+    Args:
+        failure: rank, error and traceback, as `effcomp.finetune.launch` writes them.
+    """
+    kind, _, message = failure["error"].partition(": ")
+    for known in (UserError, Diverged):
+        if kind == known.__name__:
+            return known(message)
+    reason = failure["error"].strip().partition("\n")[0]
+    return ProcessFailed(f"rank {failure['rank']} of {processes} failed: {reason}", failure["traceback"])

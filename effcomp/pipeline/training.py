@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from effcomp.artifact.agreement import reference_answers
 from effcomp.core import device_lock, memory
 from effcomp.core.code_key import code_key
 from effcomp.core.packages import versions
@@ -15,6 +16,7 @@ from effcomp.core.store import Entry, scratch_folder
 from effcomp.finetune.base import TrainingSetup
 from effcomp.models.base import load_checkpoint
 from effcomp.pipeline.layer_costs import target_costs
+from effcomp.pipeline.tokens import few
 from effcomp.prune.base import PruneAndRecover
 from effcomp.record import model_called
 
@@ -46,10 +48,12 @@ def checkpoint(run: "Run") -> Entry:
     scratch = scratch_folder(run.store, "checkpoint", key)
 
     def build(folder: Path) -> None:
+        built = model.build(run.head, run.splits.label_names, seed, run.store, as_it_is=not finetune.trains)
         if finetune.trains:
+            reference_answers(built.eval(), few(run.baseline()))  # refuses a model that fails
             log.info("fine-tuning %s on %s (%s, %s)", model_called(parts.config), task.name, finetune.name, precision)
         setup = TrainingSetup(
-            model.build(run.head, run.splits.label_names, seed, run.store, as_it_is=not finetune.trains),
+            built,
             run.head,
             model.tokenizer(run.store),
             run.splits.train,

@@ -12,7 +12,6 @@ import logging
 import os
 import shutil
 import sys
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
@@ -23,7 +22,8 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from effcomp.core.errors import EXIT_CODE, UserError, lacks_room
+from effcomp.core.errors import EXIT_CODE, UserError
+from effcomp.core.failure import told
 from effcomp.core.process import ProcessFailed, take_stdout
 from effcomp.core.store import write_at_once
 from effcomp.record import RECORD_FILE, Record
@@ -103,7 +103,7 @@ class SweepCallback(Callback):
             print(f"error: {error}", file=sys.stderr)
             sys.exit(EXIT_CODE)
         except Exception as error:
-            say(error, Path(config.hydra.sweep.dir))
+            print(f"error: {told(error, Path(config.hydra.sweep.dir))}", file=sys.stderr)
             sys.exit(1)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
@@ -124,7 +124,7 @@ class SweepCallback(Callback):
             cls.exit_code = finish(sweep, cls.answer)
             cls.sweep = None
         except Exception as error:
-            say(error, sweep.folder)
+            print(f"error: {told(error, sweep.folder)}", file=sys.stderr)
             cls.exit_code = 1
 
     @classmethod
@@ -139,20 +139,6 @@ class SweepCallback(Callback):
             with contextlib.suppress(OSError):
                 for empty in sweep.folder.parents[:2]:
                     empty.rmdir()
-
-
-def say(error: Exception, folder: Path) -> None:
-    """Log the exception that ended a run or a sweep: a full disk in one line, others with the traceback. Call it in
-    `except`.
-
-    Args:
-        folder: the run's or the sweep's, for the message.
-    """
-    if lacks_room(error):
-        way_on = "make room and run the same command again: what was finished is kept and will not be computed again"
-        print(f"error: {folder}: {error}; {way_on}", file=sys.stderr)
-    else:
-        traceback.print_exc()
 
 
 def begin(config: DictConfig, configurations: int, name: str | None) -> Sweep:
@@ -271,8 +257,7 @@ def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
     try:
         outcome = JobProcess.run(plain, folder, sweep, logging_config, Path(hydra_config.runtime.cwd))
     except ProcessFailed as error:
-        log.error("%s", error)
-        outcome = {"status": "failed", "reason": str(error).splitlines()[0], "same_as": None}
+        outcome = {"status": "failed", "reason": told(error, folder), "same_as": None}
     if outcome["status"] != "done":
         log.warning("%s: %s: %s", place(sweep, folder), outcome["status"], outcome["reason"])
         write_at_once(folder / OUTCOME_FILE, json.dumps({"overrides": overrides, **outcome}) + "\n")

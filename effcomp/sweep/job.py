@@ -11,13 +11,13 @@ import atexit
 import logging
 import logging.config
 import os
-import traceback
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from effcomp.core.device import WAITING
-from effcomp.core.errors import NotLogged, UserError
+from effcomp.core.errors import NotLogged, UserError, lacks_room
+from effcomp.core.failure import kept_traceback, told
 from effcomp.core.garbage import collect_seldom
 from effcomp.core.process import Process, serve, start
 from effcomp.models.folder import first_line
@@ -97,8 +97,8 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None, template: "K
     except ServerUnreachable as error:
         log.warning("not logged: %s; %s", error, later)
     except Exception as error:  # the result is kept, whatever fails after it
-        traceback.print_exc()
-        raise NotLogged(f"measured and kept in {folder}, not logged ({first_line(error)}); {later}") from error
+        reason = f"measured and kept in {folder}, not logged ({first_line(error)})"
+        raise NotLogged(f"{reason}; {later}; {kept_traceback(error, folder)}") from error
     return Finished(result, model_id)
 
 
@@ -174,6 +174,10 @@ class JobCommands:
             return {"status": error.status, "reason": str(error), "same_as": error.same_as}
         except NotLogged as error:
             return {"status": "failed", "reason": str(error), "same_as": None}
+        except OSError as error:
+            if not lacks_room(error):
+                raise
+            return {"status": "failed", "reason": told(error, Path(folder)), "same_as": None}
         return {"status": "done", "model_id": model_id}
 
 

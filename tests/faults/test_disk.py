@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from effcomp.core.errors import DiskFull, UserError
+from effcomp.core.failure import told
 from effcomp.core.store import Store
 from effcomp.pipeline.checks import check
-from effcomp.sweep.callback import say
 from effcomp.tracking.mlflow_runs import MlflowTracking
 from tests.conftest import compose_parts
 from tests.faults.conftest import Undisturbed
@@ -93,12 +93,11 @@ def test_a_folder_of_mlflow_that_cannot_be_written_to_is_refused_before_any_work
         tracking.prepare()
 
 
-def test_a_full_folder_of_a_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_folder_of_a_run_is_named(tmp_path: Path) -> None:
     with mounted(tmp_path, "-t", "tmpfs", "-o", "size=100k", "tmpfs"), pytest.raises(OSError, match="No space") as full:
         write_bytes(tmp_path)
-    say(full.value, tmp_path)
-    said = f"error: {tmp_path}: [Errno 28] No space left on device; make room and run the same command again"
-    assert capsys.readouterr().err.startswith(said)
+    said = f"{tmp_path}: [Errno 28] No space left on device; make room and run the same command again"
+    assert told(full.value, tmp_path).startswith(said)
 
 
 @pytest.mark.faults

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from effcomp.core.device import Device
-from effcomp.core.errors import UserError
+from effcomp.core.errors import Diverged, UserError
 from effcomp.core.process import ProcessFailed
 from effcomp.finetune.base import NoFinetune, TrainingSetup, read_curve
-from effcomp.finetune.distributed import train_in_processes
+from effcomp.finetune.distributed import failed, train_in_processes
 from effcomp.finetune.sampler import LengthGrouped, Share
 from effcomp.models.base import load_checkpoint
 from effcomp.models.heads import Head
@@ -123,6 +123,12 @@ def test_a_process_that_fails_ends_the_training_with_its_own_words(setup: Traini
     with pytest.raises(ProcessFailed, match=r"rank \d of 2 failed: ValueError: finetune/none is no FullFinetune"):
         train_in_processes(NoFinetune(name="none"), 2, setup, [], None)
     assert not ranks(setup)
+
+
+def test_a_process_whose_training_diverges_tells_it_as_one_process_does() -> None:
+    failure = {"rank": 1, "error": "Diverged: the training diverged", "traceback": "Traceback ..."}
+    assert isinstance(failed(failure, 2), Diverged)
+    assert str(failed(failure | {"error": "OSError: a\nb"}, 2)) == "rank 1 of 2 failed: OSError: a"
 
 
 def test_a_process_that_is_killed_is_named(setup: TrainingSetup) -> None:

@@ -4,7 +4,9 @@ import math
 from pathlib import Path
 
 import pytest
+from transformers import LlamaForCausalLM
 
+from effcomp.core.errors import UserError
 from effcomp.record import (
     GenerationQuality,
     GenerationVersus,
@@ -16,6 +18,7 @@ from effcomp.record import (
 )
 from effcomp.record.result import Result
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts, run_parts
+from tests.tiny_models import GROUPED, write_decoder
 
 
 def run_tiny(folder: Path, *overrides: str) -> Result:
@@ -42,6 +45,13 @@ def test_a_decoder_classifies_by_its_last_real_token(tiny_gpt2: Path, tmp_path: 
     assert isinstance(record.quality, Quality)
     assert record.quality.accuracy.value >= 0.9, "padding would make its last token the same for every topic"
     assert list(record.quality.per_class) == ["World", "Sports", "Business", "Sci/Tech"]
+
+
+def test_a_model_whose_own_code_fails_is_refused_before_its_training(tiny_gpt2: Path, tmp_path: Path) -> None:
+    write_decoder(LlamaForCausalLM, tiny_gpt2, tmp_path / "llama", **GROUPED | {"num_key_value_heads": 3})
+    overrides = [f"model.path={tmp_path}/llama", "model=gpt2", "task=sst2", f"task.data_dir={DATA}/sst2"]
+    with pytest.raises(UserError, match="this checkpoint of llama fails in transformers"):
+        run_tiny(tmp_path, *overrides, "task.max_length=32")
 
 
 def test_a_decoder_is_scored_by_the_perplexity_of_every_token(tiny_gpt2: Path, tmp_path: Path) -> None:
