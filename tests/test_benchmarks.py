@@ -25,6 +25,11 @@ def test_its_records_are_read(file: Path) -> None:
     assert find_records(file)
 
 
+@pytest.mark.parametrize("file", sorted(BENCHMARKS.glob("*.json")), ids=lambda file: file.name)
+def test_a_result_names_the_command_that_made_it(file: Path) -> None:
+    assert '"command": "python' in file.read_text()
+
+
 @cache
 def defined(source: Path) -> set[str]:
     """Names that a module defines or imports."""

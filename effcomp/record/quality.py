@@ -148,7 +148,16 @@ class LanguageVersus(Row):
 
     loss_difference: Annotated[
         Interval,
-        Quantity("loss difference", "nats", digits=4, better="lower", objective=True, column=True, signed=True),
+        Quantity(
+            "loss difference",
+            "nats",
+            digits=4,
+            better="lower",
+            objective=True,
+            column=True,
+            signed=True,
+            headline="loss_difference",
+        ),
     ]
     """Variant minus baseline in nats a token, paired over blocks; more is worse."""
     perplexity_ratio: Interval

@@ -169,7 +169,10 @@ class BatchSpeed(Row):
     """Real tokens: padding is not counted."""
     baseline_latency_p50_ms: float
     """The float32 baseline's median on the same batches."""
-    speedup: Annotated[Interval, Quantity("speed-up, batch {key}", "x", better="higher", column=True)]
+    speedup: Annotated[
+        Interval,
+        Quantity("speed-up, batch {key}", "x", better="higher", column=True, headline="speedup_largest_batch"),
+    ]
     """Time of the baseline over time of this artifact on the same batch, both called in turn: median of a pair,
     geometric mean over pairs."""
     speedup_pairs: Pairs | None = None

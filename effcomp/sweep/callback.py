@@ -38,7 +38,7 @@ from effcomp.sweep.folder import (
     in_order,
 )
 from effcomp.sweep.job import JobProcess
-from effcomp.sweep.progress import place, say_begin, say_end
+from effcomp.sweep.progress import place, say_begin, say_end, varied
 from effcomp.sweep.summary import summary_of
 from effcomp.tracking.base import ServerUnreachable, Tracking
 
@@ -177,7 +177,7 @@ def close_parent(sweep: Sweep, outcomes: list[dict[str, Any]], failed: bool) -> 
     try:
         for outcome in outcomes:
             if outcome["status"] == "failed":
-                sweep.tracking.log_failure(" ".join(varied(sweep, outcome)), outcome["reason"], sweep.parent)
+                sweep.tracking.log_failure(varied(sweep.folder, outcome["overrides"]), outcome["reason"], sweep.parent)
         sweep.tracking.end_sweep(sweep.parent, summary_of(sweep.folder), failed)
     except ServerUnreachable as error:
         log.warning("the sweep's report was not logged: %s", error)
@@ -186,8 +186,8 @@ def close_parent(sweep: Sweep, outcomes: list[dict[str, Any]], failed: bool) -> 
 def sweep_name(overrides: list[str]) -> str:
     """Return the name of a sweep: the overrides that vary, or all that were typed where none does."""
     parsed = OverridesParser.create().parse_overrides(overrides)
-    varied = [typed for typed, override in zip(overrides, parsed, strict=True) if override.is_sweep_override()]
-    return " ".join(varied or overrides)
+    several = [typed for typed, override in zip(overrides, parsed, strict=True) if override.is_sweep_override()]
+    return " ".join(several or overrides)
 
 
 def finish(sweep: Sweep, answer: PrintedAnswer | None) -> int:
@@ -204,7 +204,7 @@ def finish(sweep: Sweep, answer: PrintedAnswer | None) -> int:
     for file in records:
         print(file.read_text(), end="", flush=True, file=sweep.records)
     outcomes = [*(json.loads(file.read_text()) for file in in_order(sweep.folder, OUTCOME_FILE)), *cut_off(sweep)]
-    left_out = [f"{' '.join(varied(sweep, one))}: {one['status']}: {one['reason']}" for one in outcomes]
+    left_out = [f"{varied(sweep.folder, one['overrides'])}: {one['status']}: {one['reason']}" for one in outcomes]
     statuses = {outcome["status"] for outcome in outcomes}
     failed = "failed" in statuses
     report = write_report(sweep.folder, left_out) if records else None
@@ -230,12 +230,6 @@ def finish(sweep: Sweep, answer: PrintedAnswer | None) -> int:
         print(answer.text, file=sys.stderr)
         return answer.exit_code
     return 1 if failed else EXIT_CODE if report is None or "refused" in statuses else 0
-
-
-def varied(sweep: Sweep, outcome: dict[str, Any]) -> list[str]:
-    """Return the overrides that vary between configurations; all of them where none varies."""
-    overrides: list[str] = outcome["overrides"]
-    return [one for one in overrides if one not in sweep.typed] or overrides
 
 
 def cut_off(sweep: Sweep) -> list[dict[str, Any]]:

@@ -22,6 +22,9 @@ class Summary:
     """Folder of the report."""
     description: str
     """Markdown: the table of the configurations."""
+    headlines: dict[str, dict[str, float]]
+    """Headline numbers of each configuration as the table shows them, by the hash of its Record: a run alone cannot
+    know the reference that the speeds of a sweep are compared by."""
     best: dict[str, float]
     """Best value of each headline number among the configurations."""
     front: Path | None

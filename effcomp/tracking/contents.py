@@ -3,7 +3,7 @@
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -75,26 +75,43 @@ def log_input(client: "MlflowClient", run_id: str, record: Record) -> None:
 
 
 def log_summary(client: "MlflowClient", run_id: str, summary: Summary) -> None:
-    """Log the report of a sweep: its files, best values, the front as an image, and a description."""
+    """Log the report of a sweep: its files, best values, the front as an image, and a description; and the speeds of
+    its configurations by the one reference of its table."""
     import numpy as np
     from matplotlib.image import imread
 
+    run = client.get_run(run_id)
+    children = children_of(client, run)
     client.log_artifacts(run_id, str(summary.results), artifact_path=summary.results.name)
     for name, value in summary.best.items():
         client.log_metric(run_id, f"best/{name}", value)
     if summary.front is not None:
         pixels = (imread(summary.front.with_suffix(".png"))[..., :3] * 255).round().astype(np.uint8)
         client.log_image(run_id, pixels, key="front", step=0)
-    client.set_tag(run_id, NOTE_TAG, described(client, client.get_run(run_id), summary)[:LONGEST_TAG])
+    for child in children:
+        log_changed(client, child, summary.headlines.get(child.data.tags.get(RECORD_TAG, ""), {}))
+    client.set_tag(run_id, NOTE_TAG, described(run, children, summary)[:LONGEST_TAG])
 
 
-def described(client: "MlflowClient", run: "Run", summary: Summary) -> str:
+def children_of(client: "MlflowClient", run: "Run") -> "list[Run]":
+    """Return the finished configurations of a sweep."""
+    wanted = f"tags.`{PARENT_TAG}` = '{run.info.run_id}' and attributes.status = 'FINISHED'"
+    return list(client.search_runs([run.info.experiment_id], wanted))
+
+
+def log_changed(client: "MlflowClient", run: "Run", numbers: Mapping[str, float]) -> None:
+    """Log metrics again whose values changed; MLflow shows the latest."""
+    for name, value in numbers.items():
+        if run.data.metrics.get(name) != value:
+            client.log_metric(run.info.run_id, name, value)
+
+
+def described(run: "Run", children: "Sequence[Run]", summary: Summary) -> str:
     """Return the description of a sweep, with the front as an image, and links to its page, to the comparison of its
     configurations, and to runs of earlier sweeps that it did not measure again."""
     experiment, tags = run.info.experiment_id, run.data.tags
     earlier = {tag.removeprefix(LINK_TAG): name for tag, name in sorted(tags.items()) if tag.startswith(LINK_TAG)}
-    children = client.search_runs([experiment], f"tags.`{PARENT_TAG}` = '{run.info.run_id}'")
-    compared = [child.info.run_id for child in children if child.info.status == "FINISHED"] + list(earlier)
+    compared = [child.info.run_id for child in children] + list(earlier)
     runs, experiments = quote(json.dumps(compared)), quote(json.dumps([experiment]))
     page = f"#/experiments/{experiment}/runs/{run.info.run_id}/artifacts/{summary.results.name}/index.html"
     files = f"get-artifact?run_uuid={run.info.run_id}&path={summary.results.name}"  # of the server that shows this text

@@ -13,12 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effcomp.core.errors import UserError
+from effcomp.tracking.names import NOTE_TAG
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 EXPERIMENT = "effcomp"
 """Experiment of all runs."""
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    NOTE_TAG: "Choose *Model training* at the top left. A sweep of effcomp is a parent run with a table, links and the "
+    "front; its configurations stand beneath. Metrics without a slash are the ones to show as columns; the others fold "
+    "by section: quality/, speed/, cost/, truth/, training/, trace/.",
+}
+"""Kind and description. MLflow's pages from 3.17 on ignore the kind: the address or a switch in the browser chooses
+between runs and models, and prompts and traces (MODEL_TRAINING)."""
+MODEL_TRAINING = "workflowType=machine_learning"
+"""Query of an address of MLflow's pages for runs and models."""
 PATIENCE_S = 120
 """Seconds that a write waits for another process to release the SQLite file."""
 CREDENTIALS = re.compile(

@@ -1,16 +1,19 @@
 """MLflow metrics of a result: headline numbers, every number of the Record by section, and series."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from effcomp.core.interval import Interval
 from effcomp.record import Record
-from effcomp.record.quantity import fields
+from effcomp.record.quantity import Quantity, fields
 from effcomp.record.result import Result
 from effcomp.record.trace import GpuSample
 from effcomp.tracking.names import metric_name
 
 SECTIONS = {"versus_baseline": "quality/versus_baseline."}
 """Sections of the Record that stand under another one's charts."""
+HEADLINES = [field for field in fields(Record) if field.quantity.headline]
+"""Numbers of the Record with a short name of their own."""
 
 
 class Point(NamedTuple):
@@ -32,25 +35,32 @@ def metrics(record: Record) -> dict[str, float]:
 
 
 def headlines(record: Record) -> dict[str, float]:
-    found = {}
-    for field in fields(type(record)):
-        number = field.of(record) if field.quantity.headline else None
-        if number is not None:
-            found[field.quantity.headline] = number.value * field.quantity.logged_scale
-    return found
+    """Return the headline numbers as this record has them: those of a run that is compared with no other."""
+    return named({field.quantity: field.of(record) for field in HEADLINES})
 
 
-def best(records: Sequence[Record]) -> dict[str, float]:
-    """Return the best value of each headline number that has a direction of improvement."""
-    found = {}
-    for field in fields(Record):
-        quantity = field.quantity
-        if quantity.headline and quantity.better is not None:
-            values = [number.value for record in records if (number := field.of(record)) is not None]
-            if values:
-                better = min if quantity.better == "lower" else max
-                found[quantity.headline] = better(values) * quantity.logged_scale
-    return found
+def named(numbers: Mapping[Quantity, Interval | None]) -> dict[str, float]:
+    """Return the headline numbers that there are, under their short names and in the units of these."""
+    return {
+        quantity.headline: number.value * quantity.logged_scale
+        for quantity, number in numbers.items()
+        if number is not None
+    }
+
+
+def best(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the best value of each headline number that has a direction of improvement.
+
+    Args:
+        found: the headline numbers of each configuration.
+    """
+    choose = {"lower": min, "higher": max}
+    best = {}
+    for quantity in (field.quantity for field in HEADLINES):
+        values = [numbers[quantity.headline] for numbers in found if quantity.headline in numbers]
+        if values and quantity.better is not None:
+            best[quantity.headline] = choose[quantity.better](values)
+    return best
 
 
 def grouped(path: str) -> str:

@@ -19,6 +19,8 @@ from effcomp.record import Record, label
 from effcomp.tracking.base import ServerUnreachable, Summary, Tracking
 from effcomp.tracking.database import (
     EXPERIMENT,
+    EXPERIMENT_TAGS,
+    MODEL_TRAINING,
     PATIENCE_S,
     check_database,
     first_line,
@@ -37,13 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXPERIMENT_TAGS = {
-    "mlflow.experimentKind": "custom_model_development",
-    NOTE_TAG: "A sweep of effcomp is a parent run with a table, links and the front; its configurations stand beneath. "
-    "Choose *Model training* at the top left. Metrics without a slash are the ones to show as columns; the others fold "
-    "by section: quality/, speed/, cost/, truth/, training/, trace/.",
-}
-"""Kind and description: MLflow's pages show runs and models of this kind, and not prompts and traces."""
 PROCESS_TAG = "process"
 
 
@@ -238,7 +233,10 @@ class MlflowTracking(Tracking):
             return f"MLflow    {self.uri}"
         first = "" if find_spec("flask") else "pip install 'effcomp[ui]' && "  # mlflow-skinny has no pages
         command = f"{first}mlflow ui --host 127.0.0.1 --backend-store-uri {self.uri}"
-        return f"MLflow    {self.uri}\nopen it   make ui, or where there is no clone:\n          {command}"
+        _, experiment = self.open_experiment()
+        page = f"http://127.0.0.1:5000/#/experiments/{experiment.experiment_id}?{MODEL_TRAINING}"
+        opened = f"open it   make ui, or where there is no clone:\n          {command}\nthen      {page}"
+        return f"MLflow    {self.uri}\n{opened}"
 
 
 @contextmanager

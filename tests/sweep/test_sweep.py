@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import psutil
 import pytest
 
@@ -61,6 +62,7 @@ def test_the_report_is_written_and_the_way_to_it_is_printed(swept) -> None:
     assert "none (baseline)" in ran.stderr
     assert "results/index.html" in ran.stderr
     assert "make ui" in ran.stderr
+    assert "http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning" in ran.stderr
     assert f"effcomp recommend {report.parent.relative_to(folder)} max_accuracy_drop=1" in ran.stderr
     assert "quant=none,int8_dynamic" in (more := ran.stderr[ran.stderr.index("20 test examples decide little") :])
     assert "'fold=range(5)'" in more
@@ -91,6 +93,10 @@ def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> Non
     assert child.data.metrics["quality/accuracy"] == record.quality.accuracy.value
     assert child.data.metrics["speed/by_batch_size.4.speedup.low"] == record.speed.by_batch_size[4].speedup.low
     assert child.data.metrics["cost/size.artifact_bytes"] == record.cost.size.artifact_bytes
+    table = pd.read_csv(next(folder.glob("multirun/*/*/results/comparison_table.csv")))
+    assert child.data.metrics["speed/latency_p50_ms"] == record.speed.latency_p50_ms.value
+    assert child.data.metrics["latency_ms"] == pytest.approx(table["latency p50, ms"][1])
+    assert parent.data.metrics["best/latency_ms"] == pytest.approx(table["latency p50, ms"].min())
     assert (child.data.params["quant"], child.data.params["quant.granularity"]) == ("int8_dynamic", "per_channel")
     assert {file.path for file in client.list_artifacts(child.info.run_id)} == {
         "record.json",

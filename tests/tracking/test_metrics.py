@@ -14,7 +14,9 @@ def test_headline_numbers_come_first_in_the_unit_of_their_name() -> None:
     assert found["latency_ms"] == record.speed.latency_p50_ms.value
     assert isinstance(record.quality, Quality)
     assert found["accuracy"] == record.quality.accuracy.value, "a share"
+    assert found["speedup_largest_batch"] == record.speed.by_batch_size[32].speedup.value
     assert "energy_mj" not in found, "unavailable"
+    assert len(found) == 10
 
 
 def test_headline_names_are_few_and_distinct() -> None:

@@ -223,7 +223,7 @@ def test_a_repeated_sweep_links_to_the_runs_that_are_there(tmp_path: Path) -> No
     front = results / "quality_speed.svg"
     for suffix in (".svg", ".png"):
         Figure().savefig(front.with_suffix(suffix))
-    tracking.end_sweep(again, Summary(results, "| a table |", {"accuracy": 0.9}, front), failed=False)
+    tracking.end_sweep(again, Summary(results, "| a table |", {}, {"accuracy": 0.9}, front), failed=False)
 
     client, experiment = tracking.open_experiment()
     (run,) = client.search_runs([experiment.experiment_id], "tags.kind = 'configuration'")
