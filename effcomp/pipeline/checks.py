@@ -3,10 +3,7 @@
 Each raises UserError before anything is computed or written.
 """
 
-import os
 from collections import Counter
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from effcomp.artifact.architectures import check_architecture, takes_cache
@@ -14,6 +11,7 @@ from effcomp.core import machine
 from effcomp.core.component import nested, packages_of
 from effcomp.core.errors import Skipped, UserError
 from effcomp.core.packages import require
+from effcomp.core.writable import check_writable
 from effcomp.finetune.base import Finetune
 from effcomp.finetune.qat import QuantAwareFinetune
 from effcomp.models.heads import HEADS, POSITIONS_AFTER_PAD, Head, empty_model, longest_sequence
@@ -63,7 +61,7 @@ def check(parts: "Components", in_sweep: bool = False) -> None:
     for group, part in (("quant", quant), ("runtime", runtime), ("finetune", parts.finetune), ("prune", parts.prune)):
         for package in packages_of(part):
             require(package, f"{group}={part.name}")
-    check_folder(parts.store, "store")
+    check_writable(parts.store, "store")
     parts.bench.check()
     parts.tracking.check()
     runtime.check()
@@ -112,22 +110,6 @@ def check_capability(there: tuple[int, int], gpu: str, quant: Quant, runtime: Ru
                 f"{what} needs a GPU of compute capability {needed[0]}.{needed[1]}, and {gpu} has "
                 f"{there[0]}.{there[1]}; choose another, or device=cpu"
             )
-
-
-def check_folder(folder: Path, setting: str) -> None:
-    """Raise UserError when a folder that a setting names cannot be made or written to; folders and files made for the
-    check are removed."""
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise UserError(f"{setting}={folder}: this folder cannot be written to; give another one")
-    except OSError as error:
-        raise UserError(f"{setting}={folder}: {error.strerror or error}; give another folder") from error
-    finally:
-        for made in missing:
-            with suppress(OSError):
-                made.rmdir()
 
 
 def check_fit(run: "Run") -> None:

@@ -26,6 +26,7 @@ from effcomp.core.errors import EXIT_CODE, UserError
 from effcomp.core.failure import told
 from effcomp.core.process import ProcessFailed, take_stdout
 from effcomp.core.store import write_at_once
+from effcomp.core.writable import check_writable
 from effcomp.record import RECORD_FILE, Record
 from effcomp.sweep.folder import (
     ANSWER_FILE,
@@ -147,13 +148,12 @@ def begin(config: DictConfig, configurations: int, name: str | None) -> Sweep:
     Raises:
         UserError: the tracking store cannot be used, or the sweep's folder cannot be made.
     """
-    from effcomp.pipeline.checks import check_folder
     from effcomp.pipeline.compose import build_tracking
 
     folder, typed = Path(config.hydra.sweep.dir), list(config.hydra.overrides.task)
     tracking = build_tracking(config)
     tracking.check()
-    check_folder(folder, "hydra.sweep.dir")
+    check_writable(folder, "hydra.sweep.dir")
     tracking.prepare()
     folder.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, folder / "multirun.yaml")

@@ -1,6 +1,5 @@
 """Repositories of the Hub against a small server of our own: caches, faults, and the one line that each ends in."""
 
-import os
 import re
 import signal
 import subprocess
@@ -8,12 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
 
 from effcomp.core.errors import UserError
 from effcomp.core.hub.refusals import HubUnreachable
 from effcomp.core.hub.repository import Repository, commit
 from tests.conftest import start_effcomp
-from tests.faults.ground import mounted
+from tests.faults.ground import mounted, read_only
 from tests.hub_server import Fault, HubServer
 
 NAME = "some/model"
@@ -132,11 +132,23 @@ def test_a_proxy_of_the_environment_is_used(
         repository.fetch(FILES)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes to every folder")
-def test_a_cache_that_cannot_be_written_to_is_one_line(repository: Repository, tmp_path: Path) -> None:
-    (tmp_path / "cache").mkdir(mode=0o500)
-    with pytest.raises(UserError, match="set HF_HOME to a folder that can be written to"):
+def test_a_cache_that_cannot_be_written_to_is_one_line(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    with read_only(cache), pytest.raises(UserError, match=f"^HF_HOME or HF_HUB_CACHE={cache}: this folder cannot be"):
         repository.fetch(FILES)
+    (repository.fetch(FILES) / "config.json").resolve().write_bytes(b"other")
+    with read_only(cache), pytest.raises(UserError, match="this folder cannot be written to; give another one"):
+        repository.fetch(FILES)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "file/hub"))
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "file/token"))
+    with pytest.raises(UserError, match=r"HF_HUB_CACHE=.*/file/hub: Not a directory; give another folder"):
+        repository.fetch(FILES)
+    with pytest.raises(UserError, match=r"Not a directory: .*/file/token'\): set HF_HOME to a folder that can be"):
+        commit(NAME, "model", None, "use another")
 
 
 def test_a_full_disk_is_one_line_and_the_rest_is_fetched_later(repository: Repository, tmp_path: Path) -> None:

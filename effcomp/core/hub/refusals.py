@@ -47,7 +47,7 @@ def refusal(error: Exception, what: str, page: str, ways_on: str) -> UserError:
         return HubUnreachable(f"{what} is not cached, and HF_HUB_OFFLINE is set: unset it, or {ways_on}")
     if lacks_room(error):
         return UserError(f"{what} does not fit on the disk ({reason}): free some, or set HF_HOME to a larger one")
-    if isinstance(error, OSError) and error.errno in {errno.EACCES, errno.EROFS}:
+    if isinstance(error, OSError) and error.errno in {errno.EACCES, errno.EROFS, errno.ENOTDIR}:
         return UserError(f"{what} cannot be cached ({reason}): set HF_HOME to a folder that can be written to")
     state = "answers with an error" if isinstance(error, HfHubHTTPError) else "cannot be reached"
     return HubUnreachable(f"{what} is not cached, and the Hugging Face Hub {state} ({reason}): {ways_on}")

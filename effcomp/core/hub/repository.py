@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 from effcomp.core.errors import UserError
 from effcomp.core.hub.refusals import HubUnreachable, refusal
 from effcomp.core.hub.waiting import CHUNK_BYTES, Bar, DownloadProgress, wait_for
+from effcomp.core.writable import check_writable
 
 if TYPE_CHECKING:
     from huggingface_hub import RepoFile
@@ -98,6 +99,7 @@ class Repository:
         try:
             return cached()
         except CachedRepoTreeNotFoundError:
+            check_cache()
             self.reach()
             return ask(fetch, "the list of files", self.address, self.ways_on)
 
@@ -118,6 +120,7 @@ class Repository:
         names = sorted(names)
         for name in names:
             if (self.folder / name).is_file() and (fault := damage(self.folder / name)) is not None:
+                check_cache()
                 log.warning("%s of %s is damaged in the cache (%s): fetching it again", name, self.address, fault)
                 discard(self.folder / name)
         missing = [name for name in names if not (self.folder / name).is_file()]
@@ -134,6 +137,7 @@ class Repository:
         from huggingface_hub import constants
 
         constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
+        check_cache()
         self.reach()
         listed = self.listing()
         total_bytes = sum(listed[name].size for name in names if name in listed)
@@ -150,6 +154,13 @@ class Repository:
         from huggingface_hub import hf_hub_download
 
         hf_hub_download(self.name, name, repo_type=self.kind, revision=self.commit, tqdm_class=counter)
+
+
+def check_cache() -> None:
+    """Raise UserError where the client's cache cannot be written to; the client would report it as a missing file."""
+    from huggingface_hub import constants
+
+    check_writable(Path(constants.HF_HUB_CACHE), "HF_HOME or HF_HUB_CACHE")
 
 
 def describe(at: Address, revision: str | None) -> None:
