@@ -8,6 +8,7 @@
 >>> effcomp.records("multirun")                              # a pandas.DataFrame, a row a record
 """
 
+import logging
 import os
 import subprocess
 import sys
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from effcomp.record.result import Result
     from effcomp.runtimes.base import Runtime
     from effcomp.runtimes.predictor import Predictor
+
+log = logging.getLogger(__name__)
 
 MULTIRUN = Path("multirun")
 
@@ -55,7 +58,10 @@ def run(overrides: Sequence[str] = ()) -> "Result":
     folder = new_folder()
     folder.mkdir(parents=True)
     try:
-        return execute(config, folder, None).result
+        finished = execute(config, folder, None)
+        if finished.not_logged is not None:
+            log.warning("%s", finished.not_logged)
+        return finished.result
     finally:
         if not any(folder.iterdir()):
             folder.rmdir()

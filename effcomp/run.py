@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from effcomp import __version__
 from effcomp.core.callable_module import CallableModule
 from effcomp.core.command_line import refuse
-from effcomp.core.errors import NotLogged, UserError
+from effcomp.core.errors import UserError
 from effcomp.core.failure import told
 from effcomp.core.garbage import collect_seldom
 from effcomp.core.packages import CONF
@@ -48,16 +48,12 @@ def job(config: "DictConfig") -> str:
         if params := hydra_config.sweeper.get("params"):
             raise UserError(f"this is a sweep over {', '.join(params)}: add -m")
         records = take_stdout()
-        failure, model_id = None, None
-        try:
-            model_id = execute(config, folder, None).model_id
-        except NotLogged as error:
-            failure = error
-        say_end(folder, model_id)
+        finished = execute(config, folder, None)
+        say_end(folder, finished.model_id)
         if not records.isatty():  # a person reads above where it lies
             print((folder / RECORD_FILE).read_text(), end="", file=records, flush=True)
-        if failure is not None:
-            print(f"error: {failure}", file=sys.stderr)
+        if finished.not_logged is not None:
+            print(f"error: {finished.not_logged}", file=sys.stderr)
             sys.exit(1)
     except UserError as error:
         remove(folder, Path(hydra_config.runtime.cwd))

@@ -53,10 +53,6 @@ class Diverged(UserError):
     status: ClassVar[str] = "failed"
 
 
-class NotLogged(Exception):
-    """Configuration that is measured and stored but could not be shown or logged: the command ends with exit code 1."""
-
-
 EXIT_CODE = 2
 
 

@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TextIO
@@ -32,6 +33,7 @@ from effcomp.sweep.folder import (
     ANSWER_FILE,
     ANSWER_TEXT,
     MODEL_FILE,
+    NOT_LOGGED,
     OUTCOME_FILE,
     OVERRIDES_FILE,
     SEARCH_FIGURE,
@@ -55,7 +57,7 @@ class Sweep:
 
     folder: Path
     typed: list[str]
-    """Overrides of the command; those that a configuration has unchanged are common to all."""
+    """Overrides of the command."""
     tracking: Tracking
     parent: str | None
     records: TextIO
@@ -159,7 +161,14 @@ def begin(config: DictConfig, configurations: int, name: str | None) -> Sweep:
     OmegaConf.save(config, folder / "multirun.yaml")
     name = name or sweep_name(typed) or folder.name
     parent = open_parent(tracking, name)
-    known = {"name": name, "parent_run": parent, "uri": tracking.uri, "typed": typed, "configurations": configurations}
+    common = common_to_all(typed)
+    known = {
+        "name": name,
+        "parent_run": parent,
+        "uri": tracking.uri,
+        "common": common,
+        "configurations": configurations,
+    }
     write_at_once(folder / SWEEP_FILE, json.dumps(known))
     return Sweep(folder, typed, tracking, parent, take_stdout())
 
@@ -190,6 +199,13 @@ def sweep_name(overrides: list[str]) -> str:
     return " ".join(several or overrides)
 
 
+def common_to_all(overrides: list[str]) -> list[str]:
+    """Return the overrides that do not vary, as Hydra's sweeper hands them to each configuration (`http\\://HOST`)."""
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    same = [override for override in parsed if not override.is_sweep_override()]
+    return [f"{override.get_key_element()}={override.get_value_element_as_str()}" for override in same]
+
+
 def finish(sweep: Sweep, answer: PrintedAnswer | None) -> int:
     """Write and print the report of a sweep, close its parent run; return the exit code of the command.
 
@@ -204,8 +220,9 @@ def finish(sweep: Sweep, answer: PrintedAnswer | None) -> int:
     for file in records:
         print(file.read_text(), end="", flush=True, file=sweep.records)
     outcomes = [*(json.loads(file.read_text()) for file in in_order(sweep.folder, OUTCOME_FILE)), *cut_off(sweep)]
-    left_out = [f"{varied(sweep.folder, one['overrides'])}: {one['status']}: {one['reason']}" for one in outcomes]
-    statuses = {outcome["status"] for outcome in outcomes}
+    statuses = Counter(outcome["status"] for outcome in outcomes)
+    missing = [outcome for outcome in outcomes if outcome["status"] != NOT_LOGGED]
+    left_out = [f"{varied(sweep.folder, one['overrides'])}: {one['status']}: {one['reason']}" for one in missing]
     failed = "failed" in statuses
     report = write_report(sweep.folder, left_out) if records else None
     if report is not None and answer is not None:
@@ -226,10 +243,13 @@ def finish(sweep: Sweep, answer: PrintedAnswer | None) -> int:
         print(sweep.tracking.how_to_open(), file=sys.stderr)
     if report is not None and answer is None:
         print(ways_on_from_sweep([Record.read(file) for file in records], sweep.folder, sweep.typed), file=sys.stderr)
+    if statuses[NOT_LOGGED]:
+        later = f"to send them later: effcomp upload {os.path.relpath(sweep.folder)}"
+        print(f"error: {statuses[NOT_LOGGED]} measured, kept and not logged; {later}", file=sys.stderr)
     if answer is not None:
         print(answer.text, file=sys.stderr)
         return answer.exit_code
-    return 1 if failed else EXIT_CODE if report is None or "refused" in statuses else 0
+    return 1 if failed or statuses[NOT_LOGGED] else EXIT_CODE if report is None or "refused" in statuses else 0
 
 
 def cut_off(sweep: Sweep) -> list[dict[str, Any]]:

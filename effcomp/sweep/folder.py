@@ -18,6 +18,8 @@ ANSWER_TEXT, ANSWER_FILE, SEARCH_FIGURE = "answer.txt", "answer.json", "search.p
 """Files of a report with the answer of a search, and its figure."""
 MODEL_FILE = "model_id.txt"
 """File with the id of a configuration's model in MLflow, where one was logged."""
+NOT_LOGGED = "not logged"
+"""Status of a configuration whose record is in its folder, and not in MLflow."""
 CLAIMS_FOLDER = "claims"
 """Folder with a file for each configuration, named by its hash, that holds the number of the job that runs it."""
 OVERRIDES_FILE = ".hydra/overrides.yaml"

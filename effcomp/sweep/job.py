@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from effcomp.core.device import WAITING
-from effcomp.core.errors import NotLogged, UserError, lacks_room
+from effcomp.core.errors import UserError, lacks_room
 from effcomp.core.failure import kept_traceback, told
 from effcomp.core.garbage import collect_seldom
 from effcomp.core.process import Process, serve, start
 from effcomp.models.folder import first_line
-from effcomp.sweep.folder import claim, parent_run
+from effcomp.sweep.folder import NOT_LOGGED, claim, parent_run
 from effcomp.tracking.base import ServerUnreachable
 
 if TYPE_CHECKING:
@@ -53,11 +53,13 @@ def quieten() -> None:
 
 
 class Finished(NamedTuple):
-    """Configuration that was measured and logged."""
+    """Configuration that was measured; its result is in its folder."""
 
     result: "Result"
     model_id: str | None
     """Id of the model in MLflow; None where none was logged."""
+    not_logged: str | None = None
+    """Reason why showing or logging it failed, and how to send it later."""
 
 
 def execute(config: "DictConfig", folder: Path, sweep: Path | None, template: "KeptTemplate | None" = None) -> Finished:
@@ -69,7 +71,6 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None, template: "K
 
     Raises:
         UserError: the configuration cannot work, or the sweep holds it already.
-        NotLogged: it is measured, and its record is in the folder; showing or logging it failed.
     """
     from effcomp.pipeline.checks import check
     from effcomp.pipeline.compose import build, pin
@@ -87,19 +88,18 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None, template: "K
 
     result = run(parts, template)
     result.write(folder)
-    later, model_id = f"to send it later: effcomp upload {folder}", None
+    later = f"to send it later: effcomp upload {folder}"
     try:
         if sweep is not None:
             summarise(result, folder)
         artifact = Store(parts.store).find("artifact", result.record.truth.artifact)
         figures = figures_for(parts.tracking, result.record)
-        model_id = parts.tracking.log(result, artifact, figures, parent_run(sweep))
+        return Finished(result, parts.tracking.log(result, artifact, figures, parent_run(sweep)))
     except ServerUnreachable as error:
-        log.warning("not logged: %s; %s", error, later)
+        return Finished(result, None, f"measured and kept in {folder}, not logged: {error}; {later}")
     except Exception as error:  # the result is kept, whatever fails after it
         reason = f"measured and kept in {folder}, not logged ({first_line(error)})"
-        raise NotLogged(f"{reason}; {later}; {kept_traceback(error, folder)}") from error
-    return Finished(result, model_id)
+        return Finished(result, None, f"{reason}; {later}; {kept_traceback(error, folder)}")
 
 
 def figures_for(tracking: "Tracking", record: "Record") -> "dict[str, Figure]":
@@ -130,7 +130,7 @@ class JobProcess:
     @classmethod
     def run(cls, config: Any, folder: Path, sweep: Path, logging_config: Any, cwd: Path) -> dict[str, Any]:
         """Run one configuration there; return its outcome: {"status": "done", "model_id": ...}, or with a reason
-        "refused" or "skipped".
+        "refused", "skipped", "failed" or NOT_LOGGED.
 
         Args:
             config, logging_config: as plain JSON values.
@@ -169,16 +169,16 @@ class JobCommands:
 
         logging.config.dictConfig(logging_config)
         try:
-            model_id = execute(OmegaConf.create(config), Path(folder), Path(sweep), self.template).model_id
+            finished = execute(OmegaConf.create(config), Path(folder), Path(sweep), self.template)
         except UserError as error:
             return {"status": error.status, "reason": str(error), "same_as": error.same_as}
-        except NotLogged as error:
-            return {"status": "failed", "reason": str(error), "same_as": None}
         except OSError as error:
             if not lacks_room(error):
                 raise
             return {"status": "failed", "reason": told(error, Path(folder)), "same_as": None}
-        return {"status": "done", "model_id": model_id}
+        if finished.not_logged is not None:
+            return {"status": NOT_LOGGED, "reason": finished.not_logged, "same_as": None}
+        return {"status": "done", "model_id": finished.model_id}
 
 
 def main() -> None:

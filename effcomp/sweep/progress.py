@@ -83,14 +83,14 @@ def place(sweep: Path, folder: Path) -> str:
 
 def varied(sweep: Path, overrides: Sequence[str]) -> str:
     """Return the overrides that vary between configurations; all of them where none varies."""
-    typed = json.loads((sweep / SWEEP_FILE).read_text())["typed"]
-    return " ".join([one for one in overrides if one not in typed] or overrides)
+    common = json.loads((sweep / SWEEP_FILE).read_text())["common"]
+    return " ".join([one for one in overrides if one not in common] or overrides)
 
 
 def ended(sweep: Path) -> list[Path]:
-    """Return the files with which the configurations ended, the oldest first."""
-    files = [*in_order(sweep, RECORD_FILE), *in_order(sweep, OUTCOME_FILE)]
-    return sorted(files, key=lambda file: file.stat().st_mtime)
+    """Return the file with which each configuration ended, the oldest first; of one that was not logged its record."""
+    files = {file.parent: file for name in (OUTCOME_FILE, RECORD_FILE) for file in in_order(sweep, name)}
+    return sorted(files.values(), key=lambda file: file.stat().st_mtime)
 
 
 def time_left(sweep: Path) -> float | None:

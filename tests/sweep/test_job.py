@@ -1,12 +1,11 @@
 """One configuration: what is measured is kept, whatever fails after it."""
 
+import re
 from pathlib import Path
 
-import pytest
 from hydra import compose, initialize_config_dir
 
 from effcomp.command.upload import send
-from effcomp.core.errors import NotLogged
 from effcomp.record import RECORD_FILE, Record
 from effcomp.sweep.job import execute
 from tests.conftest import ROOT, machine_rates_in
@@ -19,9 +18,11 @@ def test_a_run_that_cannot_be_logged_keeps_its_record_and_is_sent_later(tiny: li
         config = compose("config", overrides=[*tiny, *own, f"store={tmp_path}/store", "device=cpu"])
     folder = tmp_path / "run"
     folder.mkdir()
-    message = rf"measured and kept in {folder}, not logged \(.*; to send it later: effcomp upload {folder}"
-    with machine_rates_in(tmp_path / "store"), pytest.raises(NotLogged, match=message):
-        execute(config, folder, None)
+    with machine_rates_in(tmp_path / "store"):
+        finished = execute(config, folder, None)
+    message = rf"measured and kept in {folder}, not logged \(.*; to send it later: effcomp upload {folder}; the trace"
+    assert re.match(message, str(finished.not_logged))
+    assert "Traceback" in (folder / "run.log").read_text()
     record = Record.read(folder / RECORD_FILE)
     assert (tmp_path / "store" / "artifact" / record.truth.artifact).is_dir()
     (tmp_path / "files").unlink()

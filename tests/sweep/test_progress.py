@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from effcomp.record import RECORD_FILE
+from effcomp.sweep.callback import common_to_all
 from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE
 from effcomp.sweep.progress import say_begin, say_end, time_left
 from tests.conftest import DATA
@@ -16,7 +17,7 @@ RECORD = (DATA / "before_ids/record.json").read_text()
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
-    known = {"name": "", "parent_run": None, "uri": None, "typed": ["task=bbc_news"], "configurations": 12}
+    known = {"name": "", "parent_run": None, "uri": None, "common": ["task=bbc_news"], "configurations": 12}
     (tmp_path / SWEEP_FILE).write_text(json.dumps(known))
     os.utime(tmp_path / SWEEP_FILE, (1000, 1000))
     return tmp_path
@@ -53,8 +54,15 @@ def test_the_first_estimate_leaves_out_the_training_that_the_others_share(sweep:
     assert time_left(sweep) == 11 * 100
 
 
+def test_what_every_configuration_has_varies_in_none() -> None:
+    typed = ["tracking.uri=http://127.0.0.1:5000", "quant=none,bf16", "task.data_dir='a b'"]
+    assert common_to_all(typed) == [r"tracking.uri=http\://127.0.0.1\:5000", "task.data_dir='a b'"]
+
+
 def test_the_table_grows_by_a_row_for_each_configuration(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    say_end(sweep, end(sweep, 0, at=2000), ["quant=int8_dynamic"])
+    not_logged = end(sweep, 0, at=2000)
+    (not_logged / OUTCOME_FILE).write_text('{"status": "not logged"}')
+    say_end(sweep, not_logged, ["quant=int8_dynamic"])
     failed = json.dumps({"status": "failed", "reason": "", "overrides": []})
     say_end(sweep, end(sweep, 1, 2030, OUTCOME_FILE, failed), ["quant=" + "a_very_long_name_" * 5])
     headings, first, second = capsys.readouterr().err.splitlines()

@@ -90,9 +90,10 @@ def test_a_run_that_could_not_be_logged_is_sent_by_the_command_that_it_names(
         monkeypatch.setenv(name, value)
     silent = ["tracking=server", f"tracking.uri=http://127.0.0.1:{free_port()}", "device.threads=1"]
     ran = run_effcomp(*tiny, *silent, cwd=tmp_path)
-    assert ran.code == 0, ran.stderr
-    assert "does not answer" in ran.stderr
-    (line,) = [line for line in ran.stderr.splitlines() if "not logged" in line]
+    assert ran.code == 1, ran.stderr
+    line = ran.stderr.splitlines()[-1]
+    assert line.startswith("error: measured and kept in ")
+    assert "does not answer" in line
     assert "effcomp upload" in line
     (folder,) = (file.parent for file in tmp_path.glob("multirun/*/*/record.json"))
     sent = run_effcomp("upload", str(folder), "--to", server.uri, cwd=tmp_path, module="effcomp")
@@ -102,6 +103,9 @@ def test_a_run_that_could_not_be_logged_is_sent_by_the_command_that_it_names(
     logged = [Record.read(Path(client.download_artifacts(run.info.run_id, "record.json"))) for run in runs]
     assert Record.from_json(ran.stdout) in logged
     assert client.search_logged_models([experiment.experiment_id]), "with its artifact as a model"
+    again = run_effcomp("upload", str(folder), "--to", server.uri, cwd=tmp_path, module="effcomp")
+    assert "0 sent" in again.stdout
+    assert "1 were there" in again.stdout
     written = [file for file in [*tmp_path.rglob("*"), *server_folder.rglob("*")] if file.is_file()]
     assert not [file for file in written if b"s3cret-word" in file.read_bytes()]
     assert "s3cret-word" not in ran.stdout + ran.stderr + sent.stdout + sent.stderr
