@@ -40,10 +40,11 @@ def meaning_of(word: str) -> str:
         settings = [entry(f"{one.key}={shown(one.default)}", f"{one.meaning} ({one.values})") for one in found.settings]
         return "\n".join([found.meaning, *settings])
     if settings_found := find_settings(word):
-        by_text: dict[str, list[str]] = {}
+        by_text: dict[str, dict[str, list[str]]] = {}
         for where, setting in settings_found:
-            by_text.setdefault(described(setting), []).append(f"{shown(setting.default)} ({where})" if where else "")
-        return "\n\n".join(f"{text}\n{defaults(places)}" for text, places in by_text.items())
+            places = by_text.setdefault(described(setting), {}).setdefault(shown(setting.default), [])
+            places += [where.partition("=")[2]] if where else []
+        return "\n\n".join(f"{text}\n{defaults(group, places)}" for text, places in by_text.items())
     near = [name for name in GROUPS if name == word.partition(".")[0]]
     keys = [one.key for name in near for each in choice_names(name) for one in describe_choice(name, each).settings]
     known = [*GROUPS, *(one.key for one in own_settings()), *keys]
@@ -55,9 +56,11 @@ def described(setting: Setting) -> str:
     return fill(f"{setting.key}: {setting.meaning} Values: {setting.values}.", WIDTH)
 
 
-def defaults(places: list[str]) -> str:
-    """Return the default of each choice that has the setting."""
-    return fill(f"Default: {', '.join(filter(None, places)) or 'in conf/config.yaml'}", WIDTH)
+def defaults(word: str, places: dict[str, list[str]]) -> str:
+    """Return each default, with the choices of the group that have it: `64 (quant=fp4, nf4)`."""
+    group = word.partition(".")[0]
+    each = [f"{value} ({group}={', '.join(names)})" if names else value for value, names in places.items()]
+    return fill(f"Default: {'; '.join(each)}", WIDTH)
 
 
 def entry(name: str, meaning: str) -> str:

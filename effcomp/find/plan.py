@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from textwrap import fill
 
 from effcomp.core.errors import UserError
 from effcomp.core.processors import ComputeDtype
@@ -22,6 +23,8 @@ NARROWEST_FIRST: tuple[ComputeDtype, ...] = ("int8", "float8", "float16", "bfloa
 slow."""
 BYTES = ("artifact_bytes", "weights_bytes")
 """Objectives that the size of float32 weights, which no runtime stores in fewer bytes, is a lower bound of."""
+LINE = 100
+"""Characters in a line of text."""
 SCENARIOS = {"server_requests_per_s": "server"}
 """Objectives that are measured in a scenario alone, which every measurement of the search then has."""
 STORES_ZEROS = "it stores its zeros, and dense kernels multiply them: no bytes and no time are saved"
@@ -244,5 +247,6 @@ def described(plan: Plan) -> list[str]:
             f"codes fitted to training examples ({', '.join(CALIBRATED)}), for those that nearly keep it: {names}"
         ]
     if plan.left_out:
-        lines += ["left out:", *(f"  {name}: {reason}" for name, reason in plan.left_out.items())]
+        reasons = [f"{name}: {reason}" for name, reason in plan.left_out.items()]
+        lines += ["left out:", *(fill(one, LINE, initial_indent="  ", subsequent_indent="    ") for one in reasons)]
     return lines

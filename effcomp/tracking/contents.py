@@ -17,6 +17,7 @@ from effcomp.record.baseline import is_baseline
 from effcomp.record.result import Result
 from effcomp.runtimes.base import Runtime
 from effcomp.tracking.base import Summary
+from effcomp.tracking.database import MODEL_TRAINING
 from effcomp.tracking.metrics import metrics, series
 from effcomp.tracking.names import LINK_TAG, LONGEST_TAG, NOTE_TAG, PARENT_TAG, RECORD_TAG, metric_name, model_name
 
@@ -113,16 +114,20 @@ def described(run: "Run", children: "Sequence[Run]", summary: Summary) -> str:
     earlier = {tag.removeprefix(LINK_TAG): name for tag, name in sorted(tags.items()) if tag.startswith(LINK_TAG)}
     compared = [child.info.run_id for child in children] + list(earlier)
     runs, experiments = quote(json.dumps(compared)), quote(json.dumps([experiment]))
-    page = f"#/experiments/{experiment}/runs/{run.info.run_id}/artifacts/{summary.results.name}/index.html"
+    results = f"#/experiments/{experiment}/runs/{run.info.run_id}/artifacts/{summary.results.name}"
+    page = f"{results}/index.html?{MODEL_TRAINING}"
+    comparison = f"#/compare-runs?runs={runs}&experiments={experiments}&{MODEL_TRAINING}"
     files = f"get-artifact?run_uuid={run.info.run_id}&path={summary.results.name}"  # of the server that shows this text
     parts = [
         summary.description,
         *([] if summary.front is None else [f"\n![Pareto front]({files}/{summary.front.name})\n"]),
         f"- [The page with plots and all numbers]({page})",
-        f"- [The comparison of the configurations](#/compare-runs?runs={runs}&experiments={experiments})",
+        f"- [The comparison of the configurations]({comparison})",
     ]
     if earlier:
-        links = [f"- [{name}](#/experiments/{experiment}/runs/{run_id})" for run_id, name in earlier.items()]
+        links = [
+            f"- [{name}](#/experiments/{experiment}/runs/{run_id}?{MODEL_TRAINING})" for run_id, name in earlier.items()
+        ]
         parts += ["\nMeasured before, in the runs of an earlier sweep:\n", *links]
     return "\n".join(parts)
 

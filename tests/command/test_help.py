@@ -11,7 +11,7 @@ def test_a_setting_has_its_meaning_its_values_and_its_defaults() -> None:
     text = meaning_of("quant.block_size")
     assert text.startswith("quant.block_size: Weights that share a scale")
     assert "`64` or `128`" in text
-    assert "64 (quant=nf4)" in text
+    assert "Default: 64 (quant=fp4, nf4)" in text
     assert max(map(len, text.splitlines())) <= 100
 
 
@@ -27,6 +27,7 @@ def test_a_group_has_its_choices() -> None:
 
 def test_a_setting_outside_the_groups_is_explained() -> None:
     assert meaning_of("seed").startswith("seed: Seed of the training order")
+    assert meaning_of("seed").endswith("Default: 0")
 
 
 def test_a_misspelt_setting_is_answered_with_the_nearest() -> None:

@@ -18,6 +18,7 @@ from effcomp.core.store import text_hash
 from effcomp.record import Record
 from effcomp.record.result import RAW_FILE, Result
 from effcomp.tracking.base import ServerUnreachable, Summary
+from effcomp.tracking.database import MODEL_TRAINING
 from effcomp.tracking.metrics import metrics
 from effcomp.tracking.mlflow_runs import PROCESS_TAG, MlflowTracking, opened, process_name
 from effcomp.tracking.names import NOTE_TAG, PARENT_TAG, RECORD_TAG
@@ -233,11 +234,11 @@ def test_a_repeated_sweep_links_to_the_runs_that_are_there(tmp_path: Path) -> No
     note = parent.data.tags[NOTE_TAG]
     assert note.startswith("| a table |")
     here = f"#/experiments/{experiment.experiment_id}/runs"
-    assert f"({here}/{run.info.run_id})" in note
+    assert f"({here}/{run.info.run_id}?{MODEL_TRAINING})" in note
     assert f"![Pareto front](get-artifact?run_uuid={again}&path=results/quality_speed.svg)" in note
     assert "results/quality_speed.svg" in [file.path for file in client.list_artifacts(again, "results")]
-    assert f"({here}/{again}/artifacts/results/index.html)" in note
-    (comparison,) = re.findall(r"\(#/compare-runs\?(.*)\)", note)
+    assert f"({here}/{again}/artifacts/results/index.html?{MODEL_TRAINING})" in note
+    (comparison,) = re.findall(rf"\(#/compare-runs\?(.*)&{MODEL_TRAINING}\)", note)
     asked = {name: json.loads(value) for name, (value,) in parse_qs(comparison).items()}
     assert asked == {"runs": [run.info.run_id], "experiments": [experiment.experiment_id]}
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LINE = 120
+"""Characters in a line of a table."""
+TEXT = 100
 """Characters in a line of text."""
 PREFERRED = (
     "verdict",
@@ -51,9 +53,9 @@ def print_comparison(
     fitting = frame if all_columns else fitted(frame)
     print_frame(title, fitting, stream)
     if left := ", ".join(heading.partition(",")[0] for heading in frame.columns if heading not in fitting.columns):
-        print(f"{fill(f'with --all-columns also: {left}', LINE)}\n", file=stream)
+        print(f"{fill(f'with --all-columns also: {left}', TEXT)}\n", file=stream)
     for sentence in drifts([row.record for row in rows]):
-        print(f"{fill(sentence, LINE)}\n", file=stream)
+        print(f"{fill(sentence, TEXT)}\n", file=stream)
     for caption, frame in further:
         more = f" (the first {MOST_SHOWN} of {len(frame):,})" if len(frame) > MOST_SHOWN else ""
         print_frame(caption + more, frame.head(MOST_SHOWN), stream)
@@ -68,7 +70,7 @@ def print_recommendation(recommendation: Recommendation, stream: TextIO) -> None
         *(("*", line) for line in recommendation.front),
         *(("-", line) for line in recommendation.others),
     ]:
-        print(fill(line, LINE, initial_indent=f"{mark:6}", subsequent_indent=" " * 6), file=stream)
+        print(fill(line, TEXT, initial_indent=f"{mark:6}", subsequent_indent=" " * 6), file=stream)
 
 
 def fitted(frame: "pd.DataFrame") -> "pd.DataFrame":
@@ -86,7 +88,7 @@ def fitted(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 def print_frame(title: str, frame: "pd.DataFrame", stream: TextIO) -> None:
     """Print a table under its title."""
-    print("\n".join(["", *wrap(title, LINE), *drawn(frame)]), file=stream)
+    print("\n".join(["", *wrap(title, TEXT), *drawn(frame)]), file=stream)
 
 
 def drawn(frame: "pd.DataFrame") -> list[str]:

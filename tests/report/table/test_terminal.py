@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from effcomp.report.sources import find_records
-from effcomp.report.table.terminal import LINE, print_table
+from effcomp.report.table.terminal import LINE, TEXT, print_table
 from tests.conftest import ROOT
 
 FILES = ["demo.jsonl", "cpu/smollm2_bbc_news.jsonl", "h100/gpt2.jsonl", "real_data/gsm8k_h100.jsonl"]
@@ -24,6 +24,7 @@ def test_the_table_is_as_wide_as_a_line_and_names_what_it_leaves_out(name: str) 
     text, whole = printed(file), printed(file, all_columns=True)
     table = text[: text.index("with --all-columns also")]
     assert max(map(len, table.splitlines())) <= LINE
+    assert max(map(len, text.removeprefix(table).partition("\n\n")[0].splitlines())) <= TEXT
     for heading in ("speed-up", "artifact"):
         assert heading in table
     assert "with --all-columns" not in whole
