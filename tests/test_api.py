@@ -1,6 +1,7 @@
 """The Python interface, on one small run: what it returns, and that its artifact answers everywhere alike."""
 
 import csv
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,6 +45,7 @@ def test_a_run_returns_its_result_and_leaves_it_on_disk(result: Result) -> None:
     (run,) = Path("multirun").glob("*-*/*")
     assert Result.read(run).record == result.record
     assert callable(effcomp.run), "also after its module was imported"
+    assert not logging.getLogger("bitsandbytes").isEnabledFor(logging.WARNING), "it advises to install more at import"
 
 
 def test_an_artifact_is_loaded_from_its_folder_its_run_or_its_result(result: Result, artifact: Path) -> None:

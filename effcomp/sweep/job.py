@@ -38,9 +38,10 @@ log = logging.getLogger(__name__)
 
 def quieten() -> None:
     """Silence messages that a user cannot act on: load reports for a new head, bars for reading 100 tensors, warnings
-    of each retry of a download (the last one's error ends the run), notes on a model that is logged or exported. Let
-    OpenMP threads sleep while they wait. Call it before these libraries are imported, in every process that will; a
-    variable that the user set stays.
+    of each retry of a download (the last one's error ends the run), notes on a model that is logged or exported,
+    bitsandbytes' advice to install a package that fetches kernels from the Hub, urllib3's retries of a tracking server
+    that effcomp reports in one line. Let OpenMP threads sleep while they wait. Call it before these libraries are
+    imported, in every process that will; a variable that the user set stays.
     """
     for name, value in WAITING.items():
         os.environ.setdefault(name, value)
@@ -49,6 +50,8 @@ def quieten() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     os.environ.setdefault("TORCH_LOGS", "-onnx")
+    for library in ("bitsandbytes", "urllib3"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     logging.raiseExceptions = False  # on a full disk each line of run.log would print a traceback
 
 
