@@ -1,5 +1,6 @@
 """Base class of tasks: examples in splits, and their encoding as token ids."""
 
+import logging
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from effcomp.tasks.signature import Signature
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+
+log = logging.getLogger(__name__)
 
 SLICE_SEED = 0
 """Seed of the order that slices of the test are cut from; fixed so that all runs share it."""
@@ -237,6 +240,9 @@ def stratified_split(examples: Examples, test_size: int, seed: int, source: str)
         )
     train, test = train_test_split(members, test_size=test_size, random_state=seed, stratify=strata)
     first, second = (examples.take([i for group in side for i in group]) for side in (train, test))
+    if abs(len(second) - test_size) > 0.1 * test_size:
+        where = "equal texts stay on one side of the split"
+        log.warning("%s: the test has %d of %d examples: %s", source, len(second), len(examples), where)
     return first, second
 
 

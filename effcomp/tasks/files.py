@@ -26,8 +26,18 @@ DELIMITERS = (",", ";", "\t", "|")
 """Characters that divide the cells of a .csv, where its header shows which."""
 QUOTED = re.compile(r'"(?:[^"]|"")*"')
 NUMBER = re.compile(r"[-+.\d]*")
-PACKED = {b"\x1f\x8b": "a gzip file; name it with .gz", b"PK": "a zip file or a workbook; save it as CSV"}
-"""Kinds of files that are no text, by their first bytes."""
+PACKED = {
+    b"\x1f\x8b": "a gzip file; name it with .gz",
+    b"PK": "a zip file or a workbook; save it as CSV",
+    b"\xd0\xcf\x11\xe0": "a workbook; save it as CSV",
+    b"PAR1": "a parquet file; save it as CSV",
+    b"BZh": "a bzip2 file; unpack it",
+    b"\xfd7zXZ": "an xz file; unpack it",
+    b"\xff\xfe": "UTF-16; save it as UTF-8",
+    b"\xfe\xff": "UTF-16; save it as UTF-8",
+}
+"""Kinds of files that are no UTF-8, by their first bytes."""
+AS_CSV = "save the file as .csv, where quotes hold tabs and lines"
 LARGEST_CELL = 2**31 - 1
 """Maximum characters of a cell; the csv module's own limit is 131,072."""
 
@@ -90,7 +100,7 @@ def read_rows(
         UserError: a column is missing or stands there twice, a row is short or long, a cell is no text, a quote does
             not close, the text is not UTF-8, or the file is damaged or of another kind.
     """
-    kind, number = Path(file.name.removesuffix(".gz")).suffix, 0
+    kind, number = Path(file.name.removesuffix(".gz")).suffix.lower(), 0
     if kind not in {".tsv", ".csv", ".jsonl"}:
         raise UserError(f"{file}: rows are read from .tsv, .csv and .jsonl, plain or .gz")
     try:
@@ -102,7 +112,9 @@ def read_rows(
         for number, row in rows:
             missing = [name for name in needed if row.get(name) is None]
             if missing:
-                raise UserError(f"{file}, row {number}: the column {missing[0]} is missing; each row needs it")
+                cut = kind == ".tsv" and any(cell.count('"') % 2 for cell in row.values())
+                way_on = f"a line ends inside quotes too: {AS_CSV}" if cut else "each row needs it"
+                raise UserError(f"{file}, row {number}: the column {missing[0]} is missing; {way_on}")
             yield number, row
     except DAMAGED as error:
         place = f"after row {number}" if number else "in the first rows"
@@ -205,7 +217,8 @@ def named(
             raise UserError(f"{file}, row {number}: the header stands there again; remove it")
         if len(cells) > width:
             reason = f"{len(cells)} cells, and there are {width} columns"
-            raise UserError(f"{file}, row {number}: {reason}; quote a cell that holds the delimiter")
+            way_on = "quote a cell that holds the delimiter" if exact else f"a tab inside quotes is one too: {AS_CSV}"
+            raise UserError(f"{file}, row {number}: {reason}; {way_on}")
         yield number, dict(zip(columns or (), cells, strict=False))
 
 

@@ -12,7 +12,7 @@ from effcomp.models.heads import Problem
 from effcomp.tasks.base import Splits, Task
 from effcomp.tasks.hub_data import Layout, find_layout, read_split
 from effcomp.tasks.hub_examples import Columns, check_column, class_names, read_examples, read_labels
-from effcomp.tasks.labels import check_distinct, check_found, check_unread
+from effcomp.tasks.labels import check_alike, check_distinct, check_found, check_unread
 from effcomp.tasks.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -95,6 +95,7 @@ class HubTable(Task):
         """
         labels = read_labels(data, columns, where)
         check_found(Counter(labels), f"{where}: the column {self.label}")
+        check_alike(labels, f"{where}: the column {self.label}")
         return distinct_labels(labels)
 
     def read(self, split: str) -> tuple[Any, str]:

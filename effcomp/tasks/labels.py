@@ -4,13 +4,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from math import isfinite
 
 from effcomp.core.errors import UserError
 
 FEW = 20
 """Labels that may each stand in a row or two."""
-MISSING = {"nan", "nat", "<na>", "#n/a"}
-"""Words that pandas and Excel write for a missing value, and nobody for a class."""
+MISSING = {"nan", "nat", "<na>", "#n/a", "null"}
+"""Words that pandas, Excel and SQL write for a missing value, and nobody for a class."""
 
 
 def check_unread(label: str, columns: Collection[str]) -> None:
@@ -38,6 +39,20 @@ def check_found(counts: Counter[str], where: str) -> None:
         reason = f"{where} holds {len(counts)} values in {total} rows, which are no classes"
         raise UserError(f"{reason}; give a column with a few labels, or list them in task.labels")
     check_distinct(counts, where)
+
+
+def check_alike(labels: Collection[str], where: str) -> None:
+    """Raise UserError where some of the labels that were found are numbers and others are names."""
+    numbers = sorted(label for label in labels if is_number(label))
+    if numbers and (names := sorted(set(labels) - set(numbers))):
+        reason = f"{where} holds numbers ({', '.join(numbers)}) and names ({', '.join(names)})"
+        raise UserError(f"{reason}, as if written in two ways; write them alike, or list them in task.labels")
+
+
+def is_number(label: str) -> bool:
+    with suppress(ValueError):
+        return isfinite(float(label))
+    return False
 
 
 def check_distinct(labels: Iterable[str], where: str) -> None:

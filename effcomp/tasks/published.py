@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from effcomp.core.component import Component
+from effcomp.core.component import EACH_ONCE, Component
 from effcomp.core.errors import UserError
 from effcomp.core.hub.repository import Repository
 from effcomp.tasks.base import Task
@@ -34,9 +34,9 @@ class HubData(Component):
 class PublishedTask(Task):
     hub: HubData | None = None
     """Place on the Hub; null for data in files alone."""
-    train_files: Annotated[list[str], Field(min_length=1)]
+    train_files: Annotated[list[str], Field(min_length=1), EACH_ONCE]
     """Training files in data_dir, each plain or as .gz."""
-    test_files: Annotated[list[str], Field(min_length=1)]
+    test_files: Annotated[list[str], Field(min_length=1), EACH_ONCE]
     """Test files in data_dir, each plain or as .gz."""
 
     @property

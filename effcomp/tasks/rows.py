@@ -10,7 +10,7 @@ from typing import NamedTuple
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Examples, FileRows
 from effcomp.tasks.files import TableRow, find_file, read_rows
-from effcomp.tasks.labels import check_found
+from effcomp.tasks.labels import check_alike, check_found
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ def found_labels(trained: list[Numbered], tested: list[Numbered], column: str) -
         if label not in learned:
             reason = f"no training row has the label {label!r}"
             raise UserError(f"{file}, row {number}: {reason}; give it some, or list the labels in task.labels")
+    check_alike(counts, f"{rows[0].file}: the column {column}")
     labels = {label: label.strip() for label in sorted({row[column] for _, _, row in rows}, key=str.strip)}
     log.info("labels found in the column %s: %s", column, ", ".join(dict.fromkeys(labels.values())))
     return labels

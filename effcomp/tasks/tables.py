@@ -46,7 +46,7 @@ class TableTask(PublishedTask):
     """Columns in their order, for files without a header; null: each file has a header."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """Character between cells; null: a tab in .tsv, a comma in .csv or what the header shows."""
-    text: Annotated[list[str], Field(min_length=1)]
+    text: Annotated[list[str], Field(min_length=1), EACH_ONCE]
     """Columns that make the text, joined by a space."""
     pair: str | None = None
     """Column of the second sentence."""
@@ -55,7 +55,7 @@ class TableTask(PublishedTask):
     labels: Labels | None = None
     """Value of the label column -> name of the label; the order of the names is that of the logits. null: the labels
     of the files, in sorted order."""
-    test_files: list[str] = Field(default_factory=list)
+    test_files: Annotated[list[str], EACH_ONCE] = Field(default_factory=list)
     """Test files; none where the training files hold the test (test_share, split)."""
     test_share: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of the training files' rows held out for the test, stratified by label."""
@@ -69,6 +69,8 @@ class TableTask(PublishedTask):
     def check_settings(self) -> None:
         """Raise UserError for settings that contradict one another."""
         check_unread(self.label, self.signature().columns)
+        if self.pair in self.text:
+            raise UserError(f"task.pair={self.pair}: the text has this column too; give the column of the second one")
         if self.labels is not None and len(self.label_names) < 2:
             raise UserError(f"task.labels={self.labels}: name at least 2 labels, or leave it out")
         if self.labels is None and self.data_dir is None:

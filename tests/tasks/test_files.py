@@ -24,7 +24,7 @@ def rows(file: Path) -> list[tuple[int, dict[str, str]]]:
 @pytest.mark.parametrize("header", ["", "sentence\tlabel\n", "label\tsentence\n"])
 def test_a_header_is_known_by_its_names(header: str, packed: bool, tmp_path: Path) -> None:
     line = "0\tgood\n" if header.startswith("label") else "good\t0\n"
-    file = tmp_path / ("train.tsv.gz" if packed else "train.tsv")
+    file = tmp_path / ("train.tsv.gz" if packed else "TRAIN.TSV")
     data = (header + line).encode()
     file.write_bytes(gzip.compress(data) if packed else data)
     number = 2 if header else 1
@@ -50,6 +50,10 @@ FAULTS = {
     "cut.tsv.gz": (gzip.compress(b"good\t0\n" * 2000)[:40], "cut off"),
     "gzip.csv": (gzip.compress(b"good,0\n"), "it is a gzip file; name it with .gz"),
     "workbook.csv": (b"PK\x03\x04\xff", "save it as CSV"),
+    "other.csv": ("good,0\n".encode("utf-16"), "it is UTF-16; save it as UTF-8"),
+    "sheet.csv": (b"\xd0\xcf\x11\xe0", "it is a workbook; save it as CSV"),
+    "tabs.tsv": (b'"a\tb"\t0\n"a\tb\tc"\t0\n', "a tab inside quotes is one too: save the file as .csv"),
+    "lines.tsv": (b'good\t0\n"a\nb"\t0\n', "a line ends inside quotes too: save the file as .csv"),
     "nul.jsonl": (b'{"sentence": "good", "label": 0}\n\0\0', "after row 1: byte 0x00 is no text"),
     "nogzip.tsv.gz": (b"good\t0\n", "Not a gzipped file"),
     "json.jsonl": (b'{"sentence": "good", "label": 0}\n{"sent\n', "row 2: not JSON"),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Splits
@@ -73,8 +74,10 @@ def test_labels_that_are_not_listed_are_those_of_the_data_in_sorted_order(tmp_pa
         ("text,label\na,good\nb,\nc,bad\n", "the column label is empty in 2 of 6 rows"),
         ("text,label\n" + "".join(f"a,{i / 7}\n" for i in range(50)), "holds 50 values in 100 rows, which are no"),
         ("text,label\n,good\n ,bad\n", "the column text is empty in every row"),
+        ("text,label\na,NULL\nb,good\nc,bad\n", "holds 'NULL' in 2 of 6 rows, as a missing label is written"),
+        ("text,label\na,0\nb,1\nc,good\nd,bad\n", r"holds numbers \(0, 1\) and names \(bad, good\), as if written"),
     ],
-    ids=["case", "invisible", "accent", "number", "zero", "missing", "empty", "values", "no text"],
+    ids=["case", "invisible", "accent", "number", "zero", "missing", "empty", "values", "no text", "null", "two ways"],
 )
 def test_labels_and_texts_that_cannot_be_meant_are_refused(content: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=words):
@@ -120,6 +123,28 @@ def test_labels_that_are_truth_values_may_be_listed_in_one_way(spelt: str, tmp_p
 def test_a_label_that_is_part_of_the_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"task\.label=label: the text has this column too, and so its answer"):
         load(tmp_path, csv_text(), text=["text", "label"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"text": ["text", "text"]}, "text stands there twice"),
+        ({"train_files": ["rows.csv", "rows.csv"]}, r"rows\.csv stands there twice"),
+        ({"test_files": ["rows.csv", "rows.csv"]}, r"rows\.csv stands there twice"),
+        ({"pair": "text"}, "the text has this column too; give the column of the second one"),
+    ],
+)
+def test_what_is_named_twice_is_refused(settings: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises((UserError, ValidationError), match=words):
+        load(tmp_path, csv_text(), **settings)
+
+
+def test_equal_texts_that_change_the_share_of_the_test_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = "".join(f"film {i if i % 3 else 0},{i % 2}\n" for i in range(40))
+    shared = load(tmp_path, "text,label\n" + rows, test_files=[], test_share=0.3)
+    assert f"the test has {len(shared.test)} of 40 examples: equal texts stay on one side" in caplog.text
 
 
 def test_labels_of_one_name_are_refused(tmp_path: Path) -> None:
