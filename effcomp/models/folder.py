@@ -4,7 +4,7 @@ The functions take the setting that names the folder (`model.path`), for their m
 """
 
 import json
-from contextlib import suppress
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,11 +76,12 @@ def read_config(folder: Path, setting: str) -> dict[str, Any]:
     file = folder / CONFIG_FILE
     if not file.is_file():
         raise UserError(f"{setting}={folder} has no {CONFIG_FILE}: {other_folder(folder)}")
-    fields: Any = None
-    with suppress(ValueError, RecursionError):
-        fields = json.loads(file.read_text())
+    try:
+        fields: Any = json.loads(file.read_text())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{setting}={folder}: its {CONFIG_FILE} is no JSON ({first_line(error)}); {WAY_ON}") from error
     if not isinstance(fields, dict) or not isinstance(fields.get("model_type"), str):
-        raise UserError(f"{setting}={folder}: its {CONFIG_FILE} is no JSON that names a model_type; {WAY_ON}")
+        raise UserError(f"{setting}={folder}: its {CONFIG_FILE} names no model_type; {WAY_ON}")
     return fields
 
 
@@ -93,14 +94,30 @@ def other_folder(folder: Path) -> str:
     return WAY_ON
 
 
+def other_weights(names: Collection[str]) -> str:
+    """Return in words what a model without safetensors has instead, and the way on.
+
+    Args:
+        names: of its files.
+    """
+    if files := sorted(name for name in names if name.endswith(".gguf")):
+        return f"holds GGUF ({files[0]}), which is quantized already: give the float model that it was made from"
+    if files := sorted(name for name in names if name.endswith((".bin", ".pt", ".pth"))):
+        return (
+            f"has its weights as pickles alone ({files[0]}), which can run code: give safetensors "
+            "(https://huggingface.co/spaces/safetensors/convert makes them)"
+        )
+    return "has no .safetensors file: give a model that has, as save_pretrained writes it"
+
+
 def check_tensors(folder: Path, setting: str) -> None:
     """Read every tensor, one at a time; raise UserError for a missing or damaged file, codes, NaN or infinity."""
     from safetensors import SafetensorError, safe_open
 
     files = sorted(folder.glob("*.safetensors"))
     if not files:
-        way_on = "save the model with save_pretrained, or use model.weights=random"
-        raise UserError(f"{setting}={folder} has no .safetensors file: {way_on}")
+        without = "; or use model.weights=random" if setting == "model.path" else ""
+        raise UserError(f"{setting}={folder} {other_weights([file.name for file in folder.iterdir()])}{without}")
     for file in files:
         try:
             with safe_open(file, framework="pt") as tensors:
@@ -206,6 +223,9 @@ def load_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "P
             f"{setting}={folder}: its tokenizer has {len(tokenizer)} tokens, the model {vocabulary}; "
             "give the model its own tokenizer"
         )
+    if (largest := max(tokenizer.get_vocab().values())) >= vocabulary:
+        reason = f"its tokenizer has the id {largest}, the model {vocabulary} tokens"
+        raise UserError(f"{setting}={folder}: {reason}; give the model its own tokenizer")
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is None:
         raise UserError(f"{setting}={folder}: its tokenizer has neither pad_token nor eos_token; name one there")
     return tokenizer
@@ -254,5 +274,7 @@ def first_line(error: Exception) -> str:
     """Return the first sentence of an exception's message, without the full stop; its cause's where it only names a
     field.
     """
-    lines = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-    return lines[0].partition(". ")[0].rstrip(".:")
+    cause = error.__cause__ or error
+    lines = str(cause).strip().splitlines() or [type(error).__name__]
+    named = f"no such name: {lines[0]}" if isinstance(cause, KeyError) else lines[0]
+    return named.partition(". ")[0].rstrip(".:")

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from effcomp.core.errors import UserError
 from effcomp.core.private.transformers import architecture
 
 if TYPE_CHECKING:
@@ -36,11 +37,19 @@ def model_class(head: Head, config: "PretrainedConfig") -> "type[PreTrainedModel
 
 
 def empty_model(head: Head, config: "PretrainedConfig") -> "PreTrainedModel":
-    """Return the architecture with a head, its parameters on the meta device; it takes no memory."""
+    """Return the architecture with a head, its parameters on the meta device; it takes no memory.
+
+    Raises:
+        UserError: a field of the config is wrong.
+    """
     from accelerate import init_empty_weights
 
-    with init_empty_weights():
-        model = model_class(head, config)(config)
+    try:
+        with init_empty_weights():
+            model = model_class(head, config)(config)
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"no model of {config.model_type} can be built of its config.json ({reason})") from error
     model.tie_weights()
     return model
 

@@ -6,7 +6,6 @@ before its gigabytes arrive.
 
 import json
 import logging
-from collections.abc import Collection
 from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
@@ -26,6 +25,7 @@ from effcomp.models.folder import (
     check_folder,
     check_head,
     check_headers,
+    other_weights,
     read_config,
 )
 from effcomp.models.heads import Head, Kind
@@ -174,18 +174,6 @@ def shards_of(index: Path) -> list[str]:
         return sorted(set(json.loads(index.read_text())["weight_map"].values()))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{index} names no weights ({type(error).__name__}): give a model with whole files") from error
-
-
-def other_weights(names: Collection[str]) -> str:
-    """Return in words what a repository without safetensors has instead, and the way on."""
-    if files := sorted(name for name in names if name.endswith(".gguf")):
-        return f"holds GGUF ({files[0]}), which is quantized already: give the float model that it was made from"
-    if files := sorted(name for name in names if name.endswith((".bin", ".pt", ".pth"))):
-        return (
-            f"has its weights as pickles alone ({files[0]}), which can run code: give a revision with safetensors "
-            "(https://huggingface.co/spaces/safetensors/convert makes one)"
-        )
-    return "has no safetensors: give a model that has"
 
 
 @cache

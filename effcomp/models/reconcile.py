@@ -5,6 +5,7 @@
 | pad id | config.json, the tokenizer | the tokenizer's, which fills the batches; where positions are counted from the pad id (RoBERTa and its kin) the config's, and the tokenizer then pads with it |
 | padding side | the tokenizer, the architecture | right, where positions count from 0; left for an architecture that classifies by its last position (XLNet) |
 | token types | the tokenizer, the architecture | left out for a model that takes none or has fewer than two |
+| attention mask | the tokenizer, the architecture | always given: without it padding would be read |
 | tied weights | config.json, the weights | the weights: two matrices that differ are not tied |
 | positions | config.json, the architecture | the positions of the config, less those that the architecture reserves (`heads.longest_sequence`) |
 | problem_type | config.json, the task | the task's: one label of several; a head for another problem is refused with finetune=none (`base.labels_order`) |
@@ -15,8 +16,9 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from effcomp.core.errors import UserError
 from effcomp.core.private.transformers import architecture
-from effcomp.models.folder import check_words
+from effcomp.models.folder import WAY_ON, check_words, first_line
 from effcomp.models.heads import POSITIONS_AFTER_PAD, Head, model_class
 from effcomp.models.weights import check_loaded
 
@@ -39,6 +41,8 @@ def load_tokenizer(folder: Path, config: "PretrainedConfig") -> "PreTrainedToken
     if config.model_type in POSITIONS_AFTER_PAD and config.pad_token_id is not None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
     tokenizer.padding_side = "left" if classifies_last_position(config) else "right"
+    if "attention_mask" not in tokenizer.model_input_names:
+        tokenizer.model_input_names = [*tokenizer.model_input_names, "attention_mask"]
     if not reads_token_types(config):
         tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
     return tokenizer
@@ -81,14 +85,19 @@ def load_weights(
     Raises:
         UserError: the weights are not those of the config, or the head is missing.
     """
-    model, loaded = model_class(head, config).from_pretrained(
-        folder,
-        config=config,
-        dtype="float32",
-        use_safetensors=True,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,
-    )
+    try:
+        model, loaded = model_class(head, config).from_pretrained(
+            folder,
+            config=config,
+            dtype="float32",
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+        )
+    except (MemoryError, ImportError):
+        raise
+    except Exception as error:  # whatever a wrong field makes transformers raise
+        raise UserError(f"{whose}: its model cannot be built ({first_line(error)}); {WAY_ON}") from error
     check_loaded(model, loaded, head, whose, as_it_is=as_it_is)
     settle_ties(model)
     return model

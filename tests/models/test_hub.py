@@ -107,7 +107,7 @@ def test_shards_are_fetched_and_are_the_model(hub: HubServer, tiny_bert: Path, t
     [
         ({"model.gguf": b"GGUF"}, r"holds GGUF \(model\.gguf\), which is quantized already"),
         ({"pytorch_model.bin": b""}, r"has its weights as pickles alone \(pytorch_model\.bin\)"),
-        ({}, "has no safetensors: give a model that has"),
+        ({}, r"has no \.safetensors file: give a model that has"),
     ],
     ids=["gguf", "pickle", "none"],
 )

@@ -11,7 +11,7 @@ import torch
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.models.base import Model, load_checkpoint
-from effcomp.models.heads import longest_sequence
+from effcomp.models.heads import empty_model, longest_sequence
 from tests.conftest import compose_parts
 from tests.small_artifacts import write_small
 from tests.tiny_models import GROUPED, write_decoder
@@ -184,6 +184,57 @@ def test_fields_that_ask_for_other_answers_than_logits_change_nothing(
     built = model(folder).build(HEAD, LABELS, 0, store, as_it_is=False)
     built.save_pretrained(tmp_path / "again")
     assert list(built(torch.tensor([[2, 5, 3]]))) == ["logits"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"initializer_range": float("nan")}, r"its model cannot be built \(normal expects std"),
+        ({"hidden_act": "nosuch"}, r"its model cannot be built \(no such name: 'nosuch'\)"),
+    ],
+)
+def test_a_field_with_which_nothing_is_built_is_refused(
+    fields: dict[str, Any], words: str, tiny_bert: Path, tmp_path: Path, store: Store
+) -> None:
+    broken = model(changed(tiny_bert, tmp_path / "bert", **fields))
+    with pytest.raises(UserError, match=words):
+        broken.check(HEAD, as_it_is=False)
+        broken.build(HEAD, LABELS, 0, store, as_it_is=False)
+    if "initializer_range" in fields:
+        with pytest.raises(UserError, match=r"no model of bert can be built of its config\.json \(normal expects std"):
+            empty_model(HEAD, broken.config(store))
+
+
+def test_a_config_that_no_json_reader_takes_is_refused_with_the_reason(tiny_bert: Path, tmp_path: Path) -> None:
+    file = changed(tiny_bert, tmp_path / "bert") / "config.json"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    with pytest.raises(UserError, match=r"its config\.json is no JSON \(Unexpected UTF-8 BOM"):
+        model(file.parent).check(HEAD, as_it_is=False)
+
+
+def test_a_token_without_an_embedding_is_refused(tiny_bert: Path, tmp_path: Path) -> None:
+    file = changed(tiny_bert, tmp_path / "bert") / "tokenizer.json"
+    fields = json.loads(file.read_text())
+    words = fields["model"]["vocab"]
+    words[list(words)[-1]] = 999
+    file.write_text(json.dumps(fields))
+    with pytest.raises(UserError, match="its tokenizer has the id 999, the model 68 tokens; give the model its own"):
+        model(file.parent).check(HEAD, as_it_is=False)
+
+
+def test_padding_is_masked_whatever_the_tokenizer_says(tiny_bert: Path, tmp_path: Path, store: Store) -> None:
+    file = changed(tiny_bert, tmp_path / "bert") / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_input_names": ["input_ids"]}))
+    tokenizer = model(file.parent).tokenizer(store)
+    assert tokenizer is not None
+    assert tokenizer.model_input_names == ["input_ids", "attention_mask"]
+
+
+def test_weights_in_a_pickle_are_named(tiny_bert: Path, tmp_path: Path) -> None:
+    folder = changed(tiny_bert, tmp_path / "bert")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"has its weights as pickles alone \(pytorch_model\.bin\), which can run code"):
+        model(folder).check(HEAD, as_it_is=False)
 
 
 def test_an_attention_that_is_not_there_is_refused_with_those_that_are(tiny_bert: Path, tmp_path: Path) -> None:
