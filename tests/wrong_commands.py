@@ -44,6 +44,10 @@ RUNS: dict[str, Words] = {
         "task.text=body: this is a list",
         "write task.text=[body]",
     ),
+    f"{OFF} task=table task.data_dir=DATA task.train_files=[a.csv] task.label=x task.text=[y] task.labels=[a,b]": (
+        "task.labels=['a', 'b']: give pairs, 'task.labels={KEY:VALUE}'",
+        "effcomp help task.labels",
+    ),
     # the command itself
     "quant": ("quant", "missing EQUAL"),
     "quant=none,bf16": ("quant=none,bf16", "add -m"),

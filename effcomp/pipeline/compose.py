@@ -224,6 +224,8 @@ def explain(group: str, error: "ValidationError") -> str:
         return f"{where}: {message}"
     if first["type"] == "list_type" and isinstance(first["input"], str | int | float):
         return f"{where}={first['input']}: this is a list; write {where}=[{first['input']}]"
+    if first["type"] == "dict_type":
+        return f"{where}={first['input']}: give pairs, '{where}={{KEY:VALUE}}' (effcomp help {where})"
     return f"{where}={first['input']}: {message}{sweep_of(where, first['input'])}"
 
 

@@ -57,12 +57,12 @@ def test_the_answer_has_the_verdict_the_losers_and_the_next_commands(tmp_path: P
 
 def test_where_every_candidate_breaks_a_limit_for_sure_the_verdict_says_so() -> None:
     looks = {NF4: losing(6, 1), FP4: losing(4, 1)}
-    dropped = dict.fromkeys(looks, "its accuracy falls by more than 1 points")
+    dropped = dict.fromkeys(looks, "its accuracy falls by more than 1 point")
     one = answer(GOAL, Findings(looks=looks, dropped=dropped, measured=2))
     text = in_words(one, [])
     assert (one.winners, one.verdict) == ([], "broken")
     assert "none  none of 2 configurations keeps max_accuracy_drop=1" in text
-    assert one.recommendation.others[0].endswith("its accuracy falls by more than 1 points: -4.0 [-5.0, -3.0]")
+    assert one.recommendation.others[0].endswith("its accuracy falls by more than 1 point: -4.0 [-5.0, -3.0]")
     assert "Not confirmed: the looks ruled out every candidate" in text
     assert "again " not in text
 

@@ -84,7 +84,7 @@ def test_what_breaks_a_limit_is_dropped_and_at_most_three_are_confirmed() -> Non
     measured = Measured(int8_dynamic=(5, 4), bf16=(3, 0.2), nf4=(2.5, 0), int3=(2.8, 0.4), fp4=(2.6, 0.3))
     search = searched(measured, Plan(PAIRS, [], {}, 1500))
     assert len(measured.looked) == 5
-    assert "accuracy falls by more than 1 points" in search.found.dropped[PAIRS[0]]
+    assert "accuracy falls by more than 1 point" in search.found.dropped[PAIRS[0]]
     assert len(measured.confirmed) == search.found.tests == 3
     assert "bf16 on torch" in measured.confirmed
     assert set(search.found.finals) | set(search.found.dropped) == set(PAIRS), "each has a confirmation or a reason"

@@ -66,8 +66,11 @@ class Bound:
     def standing(self, record: Record) -> Standing:
         """Return where the interval of a record lies."""
         value = OBJECTIVES[self.objective].value(record)
-        beyond = value is not None and (value.low > self.limit if self.side == "max" else value.high < self.limit)
-        return verdict_on(self.broken_by(value), beyond)
+        return verdict_on(self.broken_by(value), value is not None and self.beyond(value))
+
+    def beyond(self, value: Interval) -> bool:
+        """Return True if the whole interval breaks the bound."""
+        return value.low > self.limit if self.side == "max" else value.high < self.limit
 
     def excess(self, record: Record) -> float:
         """Return how far the end of the interval lies beyond the limit, as a share of the limit."""
@@ -85,7 +88,8 @@ class Bound:
             return None
         border = "at most" if self.side == "max" else "at least"
         asked, measured = quantity(objective, exact(self.limit)), quantity(objective, value)
-        return f"its {objective.quantity.label} is not {border} {asked}: {measured}"
+        shown = "is not" if self.beyond(value) else "cannot be shown to be"
+        return f"its {objective.quantity.label} {shown} {border} {asked}: {measured}"
 
 
 @dataclass(frozen=True)
@@ -154,9 +158,10 @@ class Loss(ABC):
             return f"its {self.quality} was not measured"
         if known.loss.high <= known.limit:
             return None
+        limit = f"{self.limit:g} {self.unit.removesuffix('s') if self.limit == 1 else self.unit}"
         if known.loss.low > known.limit:
-            return f"its {self.falls_by} more than {self.limit:g} {self.unit}: {known.words}"
-        asked = f"{known.count:,} {known.unit} cannot show that its {self.falls_by} at most {self.limit:g} {self.unit}"
+            return f"its {self.falls_by} more than {limit}: {known.words}"
+        asked = f"{known.count:,} {known.unit} cannot show that its {self.falls_by} at most {limit}"
         enough = "" if known.needed is None else f"; about {known.needed:,} would decide"
         return f"{asked}: {known.words}{enough}"
 

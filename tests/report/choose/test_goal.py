@@ -124,8 +124,9 @@ def test_a_bound_is_kept_by_the_whole_interval() -> None:
     value = Interval(value=4.0, low=3.5, high=4.5)
     assert Bound("max", "latency_p50_ms", 4.5).broken_by(value) is None
     assert Bound("max", "latency_p50_ms", 4.4).broken_by(value) == (
-        "its latency p50 is not at most 4.40 ms: 4.00 [3.50, 4.50] ms"
+        "its latency p50 cannot be shown to be at most 4.40 ms: 4.00 [3.50, 4.50] ms"
     )
+    assert "is not at most 3.40 ms" in str(Bound("max", "latency_p50_ms", 3.4).broken_by(value))
     assert Bound("min", "latency_p50_ms", 3.6).broken_by(value) is not None
     assert Bound("min", "latency_p50_ms", 3.5).broken_by(None) == "its latency p50 was not measured"
 
