@@ -16,6 +16,7 @@ from effcomp.pipeline.compose import build, composed
 from effcomp.record import GenerationVersus, LanguageVersus, Record, VersusBaseline, settings
 
 WIDTH = 100
+RUN = "python -m effcomp.run"
 FEW = 500
 """Test examples; with fewer, an undecided verdict is a reason to test on more."""
 PLAIN = re.compile(r"(?!(?:true|false|null|nan|inf)$)[a-z_][\w.-]*", re.IGNORECASE | re.ASCII)
@@ -149,7 +150,7 @@ def ways_on(record: Record, folder: Path | None, model_id: str | None) -> str:
     lines = []
     try:
         typed = overrides(record.config)
-        lines.append(("again", command([*typed, "remeasure=true"])))
+        lines.append(("again", command(RUN, [*typed, "remeasure=true"])))
         lines += on_more_examples([record], typed)
     except (HydraException, UserError):  # a choice of the user's own: the folder of the run has the overrides
         if folder is not None:
@@ -168,9 +169,9 @@ def ways_on(record: Record, folder: Path | None, model_id: str | None) -> str:
     return "\n".join(row(name, text) for name, text in lines)
 
 
-def command(typed: list[str]) -> str:
+def command(program: str, typed: list[str]) -> str:
     """Return the shell's command for these arguments, on as many lines as it needs."""
-    words = " ".join(["python -m effcomp.run", *map(shlex.quote, typed)])
+    words = " ".join([program, *map(shlex.quote, typed)])
     return " \\\n  ".join(wrap(words, WIDTH - 14, break_long_words=False, break_on_hyphens=False))
 
 
@@ -191,7 +192,7 @@ def on_more_examples(records: list[Record], typed: list[str]) -> list[tuple[str,
     if not few:
         return []
     reason = f"{min(few):,} test examples decide little; five folds test on more, each row in turn:"
-    return [("decide it", f"{reason}\n{command(['-m', *typed, 'fold=range(5)'])}")]
+    return [("decide it", f"{reason}\n{command(RUN, ['-m', *typed, 'fold=range(5)'])}")]
 
 
 def ways_on_from_sweep(records: list[Record], folder: Path, typed: list[str]) -> str:
@@ -201,7 +202,8 @@ def ways_on_from_sweep(records: list[Record], folder: Path, typed: list[str]) ->
         typed: the overrides of the sweep.
     """
     limit = next((LIMITS[kind] for kind in (type(record.versus_baseline) for record in records) if kind in LIMITS), "")
-    chosen = " ".join(["effcomp recommend", os.path.relpath(folder), *filter(None, [limit]), "minimize=latency_p50_ms"])
+    goal = [*filter(None, [limit]), "minimize=latency_p50_ms"]
+    chosen = command("effcomp recommend", [os.path.relpath(folder), *goal])
     return "\n".join(row(*line) for line in [("choose", chosen), *on_more_examples(records, typed)])
 
 

@@ -1,12 +1,13 @@
 """Contents of the MLflow run of a Result: numbers, series, files, the model."""
 
+import contextlib
 import json
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from effcomp.artifact.description import read_description
 from effcomp.core.component import from_spec
@@ -180,7 +181,26 @@ def log_model(client: "MlflowClient", run_id: str, experiment: str, record: Reco
         folder = Path(scratch) / "model"
         save_served(artifact, runtime, quant.packages, described, folder)
         client.log_model_artifacts(model.model_id, str(folder))
+    if model.artifact_location.startswith("file:"):
+        share_files(artifact, local_path(model.artifact_location) / "data" / artifact.name)
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     model_id: str = model.model_id
     return model_id
+
+
+def local_path(uri: str) -> Path:
+    """Return the folder of a `file:` URI."""
+    return Path(unquote(urlsplit(uri).path))
+
+
+def share_files(original: Path, copy: Path) -> None:
+    """Replace the files of a copy by hard links, so that the store's weights and MLflow's take their space once. Files
+    on another file system, or on one without links, stay copies."""
+    for file in original.rglob("*"):
+        linked = copy / file.relative_to(original)
+        if linked.is_file():
+            with contextlib.suppress(OSError), tempfile.TemporaryDirectory(dir=copy) as scratch:
+                link = Path(scratch) / file.name
+                link.hardlink_to(file)
+                link.replace(linked)

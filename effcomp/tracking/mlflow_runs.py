@@ -52,7 +52,8 @@ class MlflowTracking(Tracking):
     artifacts: Path | None
     """The folder of the runs' files, for SQLite; a server knows its own."""
     models: bool = True
-    """Log each artifact as an MLflow model too, so that `mlflow models serve` runs it; it is copied for that."""
+    """Log each artifact as an MLflow model too, so that `mlflow models serve` runs it. On the disk of the store its
+    files are links, which take no space; elsewhere copies."""
     experiment: Annotated[str, Field(min_length=1)] = EXPERIMENT
     """Name of the MLflow experiment."""
     tags: dict[str, str | int | float | bool] = Field(default_factory=dict)

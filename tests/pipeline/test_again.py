@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from effcomp.pipeline.again import WIDTH, leaves, on_more_examples, overrides, ways_on, written
+from effcomp.pipeline.again import WIDTH, leaves, on_more_examples, overrides, ways_on, ways_on_from_sweep, written
 from effcomp.pipeline.compose import build, composed
 from effcomp.record import Record, settings
 from effcomp.report.table.ending import ending
@@ -96,3 +96,10 @@ def test_every_line_of_the_end_fits_a_narrow_terminal(tmp_path: Path) -> None:
     command = text[text.index("python -m") : text.index("remeasure=true")].replace("\\\n", " ")
     assert "finetune@prune.recovery=distill" in shlex.split(command)
     assert "MLFLOW_TRACKING_URI=sqlite:///mlruns/mlflow.db" in text
+
+
+def test_the_next_commands_of_a_sweep_fit_a_hundred_columns() -> None:
+    folder = Path("multirun/2026-11-30/04-16-04-091085")
+    text = ways_on_from_sweep(records("nf4"), folder, ["quant=none,nf4"])
+    assert f"effcomp recommend {folder} max_accuracy_drop=1" in text
+    assert max(map(len, text.splitlines())) <= WIDTH

@@ -140,6 +140,8 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(
     assert run.data.params["model"] == run.data.tags["model"] == model.tags["model"] == tiny_bert.name
     files = [file for file in (tmp_path / "files" / "models").rglob("*") if file.is_file()]
     assert not [file for file in files if file.suffix in {".pkl", ".pickle", ".pt"}], "nothing is pickled"
+    (weights,) = [file for file in files if file.suffix == ".safetensors"]
+    assert weights.samefile(parts.store / "artifact" / result.record.truth.artifact / weights.name), "stored once"
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tracking.database}")
     served = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
