@@ -13,6 +13,9 @@ from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 COLUMNS = 1024
 """Number of weights of a row that a program reads at a time; all of a short row where there are few rows."""
 
+ROWS_OF_GROUPS = 4
+"""Outputs of a program that reads 4-bit codes."""
+
 
 @triton.jit
 def rows_kernel(  # type: ignore[no-untyped-def]
@@ -54,43 +57,59 @@ def rows_kernel(  # type: ignore[no-untyped-def]
 
 
 @triton.jit
+def code_at(stored, PLACE: tl.constexpr):  # type: ignore[no-untyped-def]
+    """Return the PLACE-th 4-bit code of each word less 8, for PLACE up to 4.
+
+    In the mantissa of a power of two it is that power plus the code: this needs no conversion, and no shift.
+    """
+    bits = (stored & (15 << (4 * PLACE))) | ((150 - 4 * PLACE) << 23)
+    return bits.to(tl.float32, bitcast=True) - ((1 << (23 - 4 * PLACE)) + 8.0)
+
+
+@triton.jit
 def groups_kernel(  # type: ignore[no-untyped-def]
     planes,
     packed,
     scale,
+    zero_point,
     bias,
     output,
     outputs,
     width,
     groups,
-    shared,
+    SHARED: tl.constexpr,
     ROWS: tl.constexpr,
     WORDS: tl.constexpr,
+    ZEROS: tl.constexpr,
     BIASED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
     """Compute ROWS outputs of one token. planes: (tokens, 8, width), packed: (outputs, width) int32 with eight codes in
-    a word, scale: (outputs, groups); `shared` words of a row have one scale.
+    a word, scale, zero_point: (outputs, groups); SHARED words of a row have one scale.
     """
     token, rows = tl.program_id(1), tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    there = rows < outputs
+    there, columns = rows < outputs, tl.arange(0, WORDS)
+    place, values = packed + rows.to(tl.int64)[:, None] * width, planes + token * 8 * width
     sums = tl.zeros((ROWS, WORDS), dtype=tl.float32)
     if EARLY:
         gdc_launch_dependents()
+    stored = tl.load(place + columns[None, :], mask=there[:, None] & (columns < width)[None, :], other=0)
+    if EARLY:
         gdc_wait()
     for first in range(0, width, WORDS):
-        columns = first + tl.arange(0, WORDS)
-        inside = columns < width
-        both = there[:, None] & inside[None, :]
-        stored = tl.load(packed + rows.to(tl.int64)[:, None] * width + columns[None, :], mask=both, other=0)
-        scales = tl.load(scale + rows[:, None] * groups + (columns // shared)[None, :], mask=both, other=0)
-        products = tl.zeros((ROWS, WORDS), dtype=tl.float32)
-        for number in tl.static_range(8):
-            value = tl.load(planes + (token * 8 + number) * width + columns, mask=inside, other=0).to(tl.float32)
-            # 2^23 plus a code: integers become floats by their bits, which is faster than a conversion.
-            code = (((stored >> (4 * number)) & 15) | 0x4B000000).to(tl.float32, bitcast=True) - 8388616.0
+        now, inside, later = stored, first + columns < width, first + WORDS + columns
+        stored = tl.load(place + later[None, :], mask=there[:, None] & (later < width)[None, :], other=0)
+        group, both = rows[:, None] * groups + ((first + columns) // SHARED)[None, :], there[:, None] & inside[None, :]
+        products, total = tl.zeros((ROWS, WORDS), dtype=tl.float32), tl.zeros((WORDS,), dtype=tl.float32)
+        shifted = now >> 12  # the last three codes, in places 2 to 4
+        for plane in tl.static_range(8):
+            code = code_at(now, plane) if plane < 5 else code_at(shifted, plane - 3)
+            value = tl.load(values + plane * width + first + columns, mask=inside, other=0).to(tl.float32)
             products += code * value[None, :]
-        sums += products * scales
+            total += value
+        if ZEROS:
+            products -= tl.load(zero_point + group, mask=both, other=0) * total[None, :]
+        sums += products * tl.load(scale + group, mask=both, other=0)
     found = tl.sum(sums, axis=1)
     if BIASED:
         found += tl.load(bias + rows, mask=there, other=0).to(tl.float32)
@@ -143,13 +162,16 @@ def _(values: Tensor, weight: Tensor, scale: Tensor | None, bias: Tensor | None)
 
 
 @torch.library.custom_op("effcomp::few_tokens_groups", mutates_args=())
-def few_tokens_groups(planes: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+def few_tokens_groups(
+    planes: Tensor, packed: Tensor, scale: Tensor, zero_point: Tensor | None, bias: Tensor | None
+) -> Tensor:
     """Return values @ weight^T + bias with a weight of 4 bits, summed in float32.
 
     Args:
         planes: (tokens, 8, in / 8), floating point: value i of a token in plane i % 8.
         packed: (out, in / 2) uint8, codes + 8, the even columns in the low half; in is a multiple of 8.
         scale: (out, groups) float32, of in / groups columns each, a multiple of 8.
+        zero_point: (out, groups) float32; None: all are 0.
         bias: (out,).
 
     Returns:
@@ -157,20 +179,21 @@ def few_tokens_groups(planes: Tensor, packed: Tensor, scale: Tensor, bias: Tenso
     """
     planes, words, outputs = planes.contiguous(), packed.view(torch.int32), len(packed)
     output, width, groups = planes.new_empty(len(planes), outputs), words.shape[1], scale.shape[1]
-    # The fastest on an H200.
-    rows, columns, warps = (2, 128, 1) if outputs >= 4096 and width < 512 else (4, 512, 4)
-    groups_kernel[(triton.cdiv(outputs, rows), len(planes))](
+    columns, warps = (128, 1) if width <= 128 or outputs >= 3072 else (256, 2)  # the fastest on an H200
+    groups_kernel[(triton.cdiv(outputs, ROWS_OF_GROUPS), len(planes))](
         planes,
         words,
         scale,
+        zero_point,
         bias,
         output,
         outputs,
         width,
         groups,
-        width // groups,
-        ROWS=rows,
+        SHARED=width // groups,
+        ROWS=ROWS_OF_GROUPS,
         WORDS=min(columns, triton.next_power_of_2(width)),
+        ZEROS=zero_point is not None,
         BIASED=bias is not None,
         EARLY=early(planes),
         num_warps=warps,
@@ -180,5 +203,5 @@ def few_tokens_groups(planes: Tensor, packed: Tensor, scale: Tensor, bias: Tenso
 
 
 @few_tokens_groups.register_fake
-def _(planes: Tensor, packed: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+def _(planes: Tensor, packed: Tensor, scale: Tensor, zero_point: Tensor | None, bias: Tensor | None) -> Tensor:
     return planes.new_empty(planes.shape[0], packed.shape[0])

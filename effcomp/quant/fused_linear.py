@@ -6,6 +6,7 @@ cost in time, and is faster than bitsandbytes' own kernels. Imported where a mod
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ FEW_TOKENS = 4
 class FusedLinear(nn.Module):
     """Base class of layers that compute y = W x + b in bfloat16, with W from its codes."""
 
+    by_output: ClassVar[bool] = True
+    """True where the first dimension of every buffer counts the outputs."""
     bias: Tensor | None
 
     def __init__(self, bias: Tensor | None) -> None:
@@ -71,7 +74,7 @@ class ByRow(FusedLinear):
         """Take codes: (out, in) int8; scale: () or (out, 1) float32."""
         super().__init__(bias)
         self.register_buffer("codes", codes)
-        self.register_buffer("scale", scale.float())
+        self.register_buffer("scale", scale.float().expand(len(codes), 1).contiguous())
 
     def weight(self) -> Tensor:
         return (self.codes.float() * self.scale).bfloat16()
@@ -79,8 +82,7 @@ class ByRow(FusedLinear):
     def few_tokens(self, input: Tensor) -> Tensor:
         from effcomp.quant.few_tokens_gpu import few_tokens_rows
 
-        scale = self.scale.expand(len(self.codes), 1).flatten()
-        output: Tensor = few_tokens_rows(input, self.codes, scale, self.bias)
+        output: Tensor = few_tokens_rows(input, self.codes, self.scale.flatten(), self.bias)
         return output
 
 
@@ -112,16 +114,18 @@ class ByGroup(FusedLinear):
 
         columns = 8 // self.bits * self.packed.shape[1]
         # the kernel reads words of eight 4-bit codes that share a scale
-        if self.bits != 4 or self.zero_point is not None or columns % 8 or columns // self.scale.shape[1] % 8:
+        if self.bits != 4 or columns % 8 or columns // self.scale.shape[1] % 8:
             return super().few_tokens(input)
-        planes: Tensor = nn.functional.pad(input, (0, columns - self.in_features)).unflatten(1, (-1, 8)).transpose(1, 2)
-        output: Tensor = few_tokens_groups(planes, self.packed, self.scale, self.bias)
+        words = nn.functional.pad(input, (0, columns - self.in_features)).unflatten(1, (-1, 8))
+        planes = words.transpose(1, 2).contiguous()  # here, where a compiler writes them so in the kernel before
+        output: Tensor = few_tokens_groups(planes, self.packed, self.scale, self.zero_point, self.bias)
         return output
 
 
 class ByTable(FusedLinear):
     """Layer with 4-bit indices into a table of 16 values, and a scale for every block of weights."""
 
+    by_output: ClassVar[bool] = False
     packed: Tensor
     scale: Tensor
     table: Tensor

@@ -5,12 +5,14 @@ PyTorch.
 """
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from effcomp.models.blocks import ARCHITECTURES, parts
+from effcomp.quant.fused_linear import FusedLinear
 
 
 class Stack(nn.Module):
@@ -60,16 +62,38 @@ def stack(model: PreTrainedModel, names: Sequence[str], whole: nn.Module, sizes:
         model.set_submodule(name, Slice(together, index))
 
 
-def stack_floats(model: PreTrainedModel) -> None:
-    """Stack the plain linear layers of a model that read the same input, in place."""
+def stack_layers(model: PreTrainedModel) -> None:
+    """Stack the layers of a model that read the same input, in place: plain ones, and those with codes by output."""
     for names in list(same_input(model)):
         layers = [model.get_submodule(name) for name in names]
-        if any(type(layer) is not nn.Linear for layer in layers):
+        if len({type(layer) for layer in layers}) > 1:
             continue
-        linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
-        sizes, biases = [layer.out_features for layer in linear], [layer.bias for layer in linear]
-        whole = nn.Linear(linear[0].in_features, sum(sizes), bias=biases[0] is not None, device="meta")
-        whole.weight = nn.Parameter(torch.cat([layer.weight.detach() for layer in linear]), requires_grad=False)
-        if biases[0] is not None:
-            whole.bias = nn.Parameter(torch.cat([bias.detach() for bias in biases]), requires_grad=False)
-        stack(model, names, whole, sizes)
+        if type(layers[0]) is nn.Linear:
+            linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+            stack(model, names, joined_floats(linear), [layer.out_features for layer in linear])
+        elif isinstance(layers[0], FusedLinear) and layers[0].by_output and len(set(map(row_shapes, layers))) == 1:
+            stack(model, names, joined_codes(layers), [len(next(layer.buffers())) for layer in layers])
+
+
+def joined_floats(layers: Sequence[nn.Linear]) -> nn.Linear:
+    """Return one layer with the outputs of all."""
+    biases = [layer.bias for layer in layers]
+    whole = nn.Linear(layers[0].in_features, 0, bias=biases[0] is not None, device="meta")
+    whole.weight = nn.Parameter(torch.cat([layer.weight.detach() for layer in layers]), requires_grad=False)
+    whole.out_features = len(whole.weight)
+    if biases[0] is not None:
+        whole.bias = nn.Parameter(torch.cat([bias.detach() for bias in biases]), requires_grad=False)
+    return whole
+
+
+def row_shapes(layer: nn.Module) -> tuple[tuple[str, torch.Size], ...]:
+    """Return the shape of one output's part of each buffer."""
+    return tuple((name, buffer.shape[1:]) for name, buffer in layer.named_buffers())
+
+
+def joined_codes(layers: Sequence[nn.Module]) -> nn.Module:
+    """Return one layer with the outputs of all; their buffers count the outputs first."""
+    whole = deepcopy(layers[0])
+    for name in dict(whole.named_buffers()):
+        setattr(whole, name, torch.cat([layer.get_buffer(name) for layer in layers]))
+    return whole

@@ -42,11 +42,11 @@ class CudaGraphs(Compiled):
         from torch import nn
 
         from effcomp.quant.fused_linear import FloatLinear
-        from effcomp.quant.stacked import stack_floats
+        from effcomp.quant.stacked import stack_layers
         from effcomp.runtimes.one_token import use_one_token_attention
         from effcomp.runtimes.static_cache import use_cached_blocks
 
-        stack_floats(model)
+        stack_layers(model)
         for layer in model.modules():
             if type(layer) is nn.Linear:
                 layer.__class__ = FloatLinear

@@ -9,10 +9,13 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
-SLOTS = 64
+from effcomp.quant.few_tokens_gpu import early
+
+SLOTS = 128
 """A program reads so many slots at a time."""
-SLOTS_OF_PROGRAM = 64
+SLOTS_OF_PROGRAM = 128
 LOWEST = tl.constexpr(-1e30)
 """A score that no slot has."""
 
@@ -35,6 +38,7 @@ def part_kernel(  # type: ignore[no-untyped-def]
     FEATURES: tl.constexpr,
     PART: tl.constexpr,
     PARTS: tl.constexpr,
+    EARLY: tl.constexpr,
 ):
     """Compute the attention of one head of one row to a part of the slots.
 
@@ -44,6 +48,9 @@ def part_kernel(  # type: ignore[no-untyped-def]
     row, head, part = tl.program_id(0) // heads, tl.program_id(0) % heads, tl.program_id(1)
     feature = tl.arange(0, FEATURES)
     inside = feature < features
+    if EARLY:
+        gdc_launch_dependents()
+        gdc_wait()
     asked = tl.load(query + tl.program_id(0) * features + feature, mask=inside, other=0).to(tl.float32) * scaling
     first = (row * (heads // shared) + head // shared).to(tl.int64) * slots * features
     highest, total = LOWEST, 0.0
@@ -72,11 +79,22 @@ def part_kernel(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def whole_kernel(  # type: ignore[no-untyped-def]
-    sums, largest, totals, output, features, FEATURES: tl.constexpr, PARTS: tl.constexpr, PADDED: tl.constexpr
+    sums,
+    largest,
+    totals,
+    output,
+    features,
+    FEATURES: tl.constexpr,
+    PARTS: tl.constexpr,
+    PADDED: tl.constexpr,
+    EARLY: tl.constexpr,
 ):
     """Add up the parts of one head of one row."""
     part, feature = tl.arange(0, PADDED), tl.arange(0, FEATURES)
     index, inside = tl.program_id(0) * PARTS + part, feature < features
+    if EARLY:
+        gdc_launch_dependents()
+        gdc_wait()
     highest = tl.load(largest + index, mask=part < PARTS, other=LOWEST)
     weights = tl.exp(highest - tl.max(highest, axis=0))
     total = tl.sum(weights * tl.load(totals + index, mask=part < PARTS, other=0), axis=0)
@@ -122,7 +140,9 @@ def attend_to_cache(query: Tensor, keys: Tensor, values: Tensor, seen: Tensor, s
         FEATURES=padded,
         PART=SLOTS_OF_PROGRAM,
         PARTS=parts,
+        EARLY=early(query),
         num_warps=4,
+        launch_pdl=early(query),
     )
     if parts > 1:
         whole_kernel[(rows * heads,)](
@@ -134,7 +154,9 @@ def attend_to_cache(query: Tensor, keys: Tensor, values: Tensor, seen: Tensor, s
             FEATURES=padded,
             PARTS=parts,
             PADDED=triton.next_power_of_2(parts),
+            EARLY=early(query),
             num_warps=4,
+            launch_pdl=early(query),
         )
     return output
 

@@ -31,14 +31,17 @@ def test_floats_and_scaled_codes(outputs: int, inputs: int, tokens: int) -> None
 @pytest.mark.parametrize(
     ("outputs", "inputs", "group"), [(5, 64, 32), (768, 768, 64), (4100, 2560, 128), (300, 640, 8)]
 )
-@pytest.mark.parametrize("tokens", [1, 3])
-def test_four_bits(outputs: int, inputs: int, group: int, tokens: int) -> None:
+@pytest.mark.parametrize(("tokens", "zeros"), [(1, False), (3, False), (1, True)])
+def test_four_bits(outputs: int, inputs: int, group: int, tokens: int, zeros: bool) -> None:
     from effcomp.quant.fused_linear import ByGroup
     from effcomp.quant.grouped_tensors import Packed
+    from effcomp.quant.packed import pack
 
     values = torch.randn(tokens, inputs, device="cuda").bfloat16()
     packed = torch.randint(0, 256, (outputs, inputs // 2), dtype=torch.uint8)
-    stored = Packed(packed, torch.rand(outputs, inputs // group), None, group)
+    groups = inputs // group
+    zero_point = pack(torch.randint(-8, 8, (outputs, groups), dtype=torch.int8), 4) if zeros else None
+    stored = Packed(packed, torch.rand(outputs, groups), zero_point, group)
     layer = ByGroup(stored, torch.randn(outputs), inputs).cuda()
     assert layer.bias is not None
     expected = values.double() @ layer.weight().double().T + layer.bias.double()
