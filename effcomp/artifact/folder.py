@@ -19,7 +19,7 @@ from effcomp.artifact.description import ARTIFACT_FILE, SCHEMA, Description, rea
 from effcomp.artifact.file_format import FileFormat, Source
 from effcomp.artifact.safetensors import Safetensors, weights_file
 from effcomp.core.batches import Batch
-from effcomp.core.component import from_spec
+from effcomp.core.component import Component, from_spec
 from effcomp.models.heads import Head, model_class
 from effcomp.models.linear import unify_linear
 from effcomp.quant.base import Quant
@@ -28,8 +28,6 @@ from effcomp.quant.tensors import count_by_group
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-    from effcomp.prune.base import Prune
 
 COLUMNS = ("input_ids", "attention_mask")
 """Inputs of every model."""
@@ -49,7 +47,7 @@ class Trained(NamedTuple):
 class Compression(NamedTuple):
     """Pruning that a model had, the number format that it gets, and the file format of its runtime."""
 
-    prune: "Prune"
+    prune: Component
     quant: Quant
     form: FileFormat
     device: str = "cpu"

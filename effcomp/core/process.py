@@ -18,12 +18,9 @@ import time
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TextIO
+from typing import IO, Any, Protocol, Self, TextIO
 
 from effcomp.core.packages import PACKAGE
-
-if TYPE_CHECKING:
-    from effcomp.core.template import Forked
 
 PATIENCE_S = 10
 """Time that a process has to stop its work and exit."""
@@ -58,10 +55,27 @@ def start(module: str, environment: dict[str, str], cwd: Path | None = None) -> 
     )
 
 
+class Child(Protocol):
+    """Process with pipes: a subprocess.Popen, or one that a template forked (effcomp.core.template)."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def stdin(self) -> IO[str] | None: ...
+
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def kill(self) -> None: ...
+
+
 class Process:
     """Process that calls `serve`. Use it as a context manager: the process ends with the block."""
 
-    def __init__(self, process: "subprocess.Popen[str] | Forked", called: str) -> None:
+    def __init__(self, process: Child, called: str) -> None:
         """Take over a process that was started.
 
         Args:

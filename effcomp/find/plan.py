@@ -9,7 +9,8 @@ from effcomp.core.processors import ComputeDtype
 from effcomp.finetune.base import Finetune
 from effcomp.pipeline.checks import check, check_fit, count_parameters
 from effcomp.pipeline.compose import Components, pin
-from effcomp.pipeline.prepare import Run, prepare
+from effcomp.pipeline.prepare import prepare
+from effcomp.pipeline.stage import Run
 from effcomp.prune.base import NoPrune, Prune, PruneAndRecover
 from effcomp.prune.sparse import SparsePruner
 from effcomp.quant.base import Quant

@@ -12,7 +12,6 @@ import numpy as np
 from effcomp.core.interval import Interval
 from effcomp.core.statistics import Floats, mean_interval
 from effcomp.metrics.encoder import SentenceEncoder
-from effcomp.metrics.registry import Outputs, score
 from effcomp.metrics.scores import NoScore, Scores
 
 
@@ -95,8 +94,3 @@ def distinct(of_one: Sequence[str]) -> list[str]:
 
 def words(sentence: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\w+", sentence.casefold()))
-
-
-@score("coherence", library="sentencex", embeds=True)
-def coherence_of(outputs: Outputs) -> Scores:
-    return coherence(outputs.texts, outputs.readers.scale, outputs.readers.encoder)

@@ -11,7 +11,7 @@ from effcomp.record import Record, Row
 from effcomp.record.result import stored_results
 
 if TYPE_CHECKING:
-    from effcomp.pipeline.prepare import Run
+    from effcomp.pipeline.stage import Run
 
 WITHOUT_PRIOR = ("memory.", "load.", "energy.")
 """Numbers of which other machines say nothing."""

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
     from effcomp.pipeline.compose import Components
-    from effcomp.pipeline.prepare import Run
+    from effcomp.pipeline.stage import Run
 
 
 def check(parts: "Components", in_sweep: bool = False) -> None:

@@ -15,7 +15,7 @@ from effcomp.pipeline.tokens import calibration, few
 from effcomp.quant.lowering import Lowering, lowering
 
 if TYPE_CHECKING:
-    from effcomp.pipeline.prepare import Run
+    from effcomp.pipeline.stage import Run
 
 log = logging.getLogger(__name__)
 

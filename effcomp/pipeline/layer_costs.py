@@ -33,7 +33,7 @@ from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import Predicted
 
 if TYPE_CHECKING:
-    from effcomp.pipeline.prepare import Run
+    from effcomp.pipeline.stage import Run
 
 log = logging.getLogger(__name__)
 

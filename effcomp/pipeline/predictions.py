@@ -15,7 +15,7 @@ from effcomp.measure.generated_texts import Written
 from effcomp.models.heads import Head
 
 if TYPE_CHECKING:
-    from effcomp.pipeline.prepare import Run
+    from effcomp.pipeline.stage import Run
     from effcomp.tasks.generation import GenerationTask
 
 log = logging.getLogger(__name__)

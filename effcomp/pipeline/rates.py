@@ -11,7 +11,7 @@ from effcomp.core.code_key import code_key
 
 if TYPE_CHECKING:
     from effcomp.measure.client import Worker
-    from effcomp.pipeline.prepare import Run
+    from effcomp.pipeline.stage import Run
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from effcomp.prune.base import NoPrune
 from effcomp.quant.floats import Float
 
 if TYPE_CHECKING:
-    from effcomp.pipeline.prepare import Run
+    from effcomp.pipeline.stage import Run
 
 log = logging.getLogger(__name__)
 

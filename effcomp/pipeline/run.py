@@ -27,7 +27,7 @@ from effcomp.pipeline.compose import Components
 from effcomp.pipeline.compressed import artifact
 from effcomp.pipeline.layer_costs import predicted, target_costs
 from effcomp.pipeline.predictions import Answers, answers
-from effcomp.pipeline.prepare import Run, prepare
+from effcomp.pipeline.prepare import prepare
 from effcomp.pipeline.rates import machine_rates
 from effcomp.pipeline.record import (
     calibration_row,
@@ -39,6 +39,7 @@ from effcomp.pipeline.record import (
 )
 from effcomp.pipeline.rehearsal import rehearse
 from effcomp.pipeline.scores import NOTHING_TO_JUDGE, Judged, judge
+from effcomp.pipeline.stage import Run
 from effcomp.pipeline.tokens import TOKENS_FILE, tokens
 from effcomp.pipeline.training import checkpoint, pruned
 from effcomp.quant.lowering import Lowering, lowering

@@ -25,7 +25,7 @@ from effcomp.tasks.generation import GenerationTask
 
 if TYPE_CHECKING:
     from effcomp.pipeline.predictions import Answers
-    from effcomp.pipeline.prepare import Run
+    from effcomp.pipeline.stage import Run
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from effcomp.tasks.encoding import encode_blocks, encode_prompts
 from effcomp.tasks.synthetic import synthetic_tokens
 
 if TYPE_CHECKING:
-    from effcomp.pipeline.prepare import Run
+    from effcomp.pipeline.stage import Run
 
 TOKENS_FILE = "tokens.safetensors"
 FEW = 3

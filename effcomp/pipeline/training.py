@@ -21,7 +21,7 @@ from effcomp.prune.base import PruneAndRecover
 from effcomp.record import model_called
 
 if TYPE_CHECKING:
-    from effcomp.pipeline.prepare import Run
+    from effcomp.pipeline.stage import Run
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
-"""Base class of number formats, and the words that describe one."""
+"""Base class of number formats."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from effcomp.core.batches import Batch
 from effcomp.core.component import Component
@@ -11,11 +11,6 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
     from effcomp.quant.rounding.fake_quant import FakeQuant
-
-Granularity = Literal["per_tensor", "per_channel"]
-"""One scale for a weight, or one for each of its output channels (rows)."""
-Embeddings = Literal["bfloat16", "int8", "int4"]
-"""Type that embedding tables are stored in."""
 
 
 class Quant(Component):

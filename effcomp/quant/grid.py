@@ -1,7 +1,13 @@
-"""Grid of the codes of a group of weights; a light module, without PyTorch."""
+"""Grid of the codes of a group of weights, and the words that describe a format; a light module, without PyTorch."""
 
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal
+
+Granularity = Literal["per_tensor", "per_channel"]
+"""One scale for a weight, or one for each of its output channels (rows)."""
+Embeddings = Literal["bfloat16", "int8", "int4"]
+"""Type that embedding tables are stored in."""
 
 
 @dataclass(frozen=True)

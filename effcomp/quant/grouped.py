@@ -7,8 +7,8 @@ from pydantic import Field
 from effcomp.core.batches import Batch
 from effcomp.core.errors import Skipped
 from effcomp.models.blocks import ARCHITECTURES
-from effcomp.quant.base import Embeddings, Quant
-from effcomp.quant.grid import Grid
+from effcomp.quant.base import Quant
+from effcomp.quant.grid import Embeddings, Grid
 from effcomp.quant.lowering import Lowering, TensorLowering, lowering
 from effcomp.quant.tensors import ParameterGroup
 from effcomp.record.cost import LayerMap

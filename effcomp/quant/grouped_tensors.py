@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from effcomp.quant.base import Embeddings
-from effcomp.quant.grid import Grid
+from effcomp.quant.grid import Embeddings, Grid
 from effcomp.quant.groups import Coded, RoundedLinear, quantize_groups
 from effcomp.quant.packed import pack, unpack
 from effcomp.quant.tensors import (

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from effcomp.quant.base import Granularity, Quant
+from effcomp.quant.base import Quant
+from effcomp.quant.grid import Granularity
 from effcomp.quant.lowering import TensorLowering, lowers
 from effcomp.quant.tensors import (
     CODES,

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.core.batches import Batch
-from effcomp.quant.base import Granularity, Quant
+from effcomp.quant.base import Quant
+from effcomp.quant.grid import Granularity
 from effcomp.quant.lowering import OnnxLowering, OpenVinoLowering, TensorLowering, lowers
 from effcomp.quant.onnx_graph import read_graph
 from effcomp.quant.tensors import CODES, SCALE, linear_layers, load_floats, split_codes, stored_state, untied_layers

@@ -11,7 +11,7 @@ Imported where a model is encoded or decoded: it needs PyTorch.
 import torch
 from torch import Tensor, nn
 
-from effcomp.quant.base import Granularity
+from effcomp.quant.grid import Granularity
 from effcomp.quant.tensors import nonzero_scale
 
 LARGEST_CODE = 127

@@ -16,6 +16,8 @@ from effcomp.record.cost import LayerMap
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from effcomp.quant.rounding.widths import Budget
+
 WIDTHS = (2, 3, 4, 8)
 BUDGET = re.compile(r"bits:\d+(\.\d+)?|weights_bytes:0?\.\d+")
 
@@ -51,16 +53,14 @@ class Mixed(Grouped):
     gradient: estimated from squared gradients of the log-likelihood (diagonal Fisher information), in the time of a few
     passes."""
 
-    @property
-    def limit(self) -> tuple[str, float]:
-        """Unit and number of the budget."""
-        unit, _, number = self.budget.partition(":")
-        return unit, float(number)
+    def parsed_budget(self) -> "Budget":
+        from effcomp.quant.grouped_tensors import table_grid
+        from effcomp.quant.rounding.widths import Budget
 
-    @property
-    def candidates(self) -> tuple[Grid, ...]:
-        """Grids that a layer can have."""
-        return tuple(Grid(self.group_size, bits, self.zero_point) for bits in WIDTHS)
+        unit, _, number = self.budget.partition(":")
+        candidates = tuple(Grid(self.group_size, bits, self.zero_point) for bits in WIDTHS)
+        tables = None if self.embeddings == "bfloat16" else table_grid(self.group_size, self.embeddings)
+        return Budget(unit, float(number), candidates, tables)
 
     @property
     def calibration_samples(self) -> int:
@@ -75,7 +75,7 @@ class Mixed(Grouped):
         from effcomp.quant.rounding.widths import check_budget
 
         unify_linear(model)
-        check_budget(self, model)
+        check_budget(self.parsed_budget(), model)
 
     def check_training(self, runtime: str) -> None:
         Quant.check_training(self, runtime)  # the bits of a layer are chosen after training
@@ -85,7 +85,7 @@ class Mixed(Grouped):
         from effcomp.quant.rounding.widths import choose_grids
 
         self.round_embeddings(model)
-        grids, layers = choose_grids(self, model, samples)
+        grids, layers = choose_grids(self.parsed_budget(), self.sensitivity == "measured", model, samples)
         METHODS[self.rounding](model, grids, samples)
         return layers
 

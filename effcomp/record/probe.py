@@ -1,7 +1,7 @@
 """Registry of probes: numbers of a loaded model that need no turns, each declared beside its measurement.
 
     @probe(Quantity("swapped", "MiB", scale=1 / MIB))
-    def swapped_bytes(model: "Loaded", context: "Batch | None") -> float | None: ...
+    def swapped_bytes(model: MeasuredModel, context: Batch | None) -> float | None: ...
 
 stands in a module of effcomp.record.probes, and all of these are imported here: no list names them. The number has the
 function's name, and its docstring for the meaning. `Cost.probes` holds the numbers; columns, objectives, MLflow names
@@ -13,16 +13,38 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from effcomp.core.batches import Batch
 from effcomp.record.quantity import Named, Quantity
 
-if TYPE_CHECKING:
-    from effcomp.core.batches import Batch
-    from effcomp.runtimes.base import Loaded
-
 PACKAGE = "effcomp.record.probes"
-MeasureModel = Callable[["Loaded", "Batch | None"], float | None]
+
+
+class Drafts(Protocol):
+    """Counts of speculative decoding over all texts (effcomp.runtimes.speculative.Speculation)."""
+
+    drafted: int
+    accepted: int
+    calls: int
+
+
+class Written(Protocol):
+    """Texts that a model wrote (effcomp.runtimes.decoding.Decoded)."""
+
+    cache_bytes: int | None
+
+
+class MeasuredModel(Protocol):
+    """As much of a loaded model (effcomp.runtimes.base.Loaded) as probes use."""
+
+    @property
+    def speculation(self) -> Drafts | None: ...
+
+    def decode(self, batch: Batch, new_tokens: int) -> Written: ...
+
+
+MeasureModel = Callable[[MeasuredModel, Batch | None], float | None]
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from effcomp.core.errors import Skipped, UserError
 from effcomp.models.reconcile import reads_token_types
 from effcomp.quant.ggml import check_version
 from effcomp.runtimes.base import Loaded
+from effcomp.runtimes.drafts import Drafts, longest_draft
 from effcomp.runtimes.llama_classifier import Classifier
 from effcomp.runtimes.llama_library import CacheType, Model, Settings, llama
 from effcomp.runtimes.llama_model import Decoder
 from effcomp.runtimes.llama_reader import LlamaReader
-from effcomp.runtimes.speculative import DraftModel, Drafts, Speculation, longest_draft
+from effcomp.runtimes.speculative import DraftModel, Speculation
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

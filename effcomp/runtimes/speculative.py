@@ -9,21 +9,14 @@ the weights once for several tokens, which pays where a token's time is that of 
 import time
 from collections.abc import Callable, Sequence
 from itertools import takewhile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.core.batches import Batch
-from effcomp.core.checksum import contents_sha256
-from effcomp.core.errors import Skipped, UserError
-from effcomp.models.heads import Head, longest_sequence
-from effcomp.runtimes.base import Runtime
+from effcomp.core.errors import UserError
 from effcomp.runtimes.decoding import Decoded, log_sum_exp
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 DRAFTED = 4
 """Most tokens that are proposed for one call."""
@@ -135,56 +128,3 @@ class Speculation:
                 return written
             start, place = time.perf_counter_ns(), len(text) - 1
             proposed = self.draft(text, min(DRAFTED, new_tokens - len(written.step_ns) - 1))
-
-
-class Drafts(Runtime):
-    """Base class of runtimes that can write with a draft."""
-
-    draft: Literal["prompt"] | Path | None = None
-    """Draft of speculative decoding: `prompt` looks the end of the text up in the text itself; a folder holds a smaller
-    model with the same tokens."""
-
-    @property
-    def most_texts(self) -> int | None:
-        return None if self.draft is None else 1
-
-    def key(self) -> dict[str, Any]:
-        """Identify a draft model by its contents, not its path."""
-        key = super().key()
-        if not isinstance(self.draft, Path):
-            return key
-        files = sorted(file for file in self.draft.iterdir() if file.is_file())
-        return {**key, "fields": {**key["fields"], "draft": {file.name: contents_sha256(file) for file in files}}}
-
-    def check_draft(self, head: Head, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> None:
-        if self.draft is None:
-            return
-        setting = f"runtime.draft={self.draft}"
-        if head != "causal_lm":
-            raise Skipped(f"{setting} is for models that write, and this one has the head {head}; leave it out")
-        if "sliding_attention" in (getattr(config, "layer_types", None) or []):
-            reason = f"{setting} takes tokens back, which the windows of a {config.model_type} cannot"
-            raise Skipped(f"{reason}; leave it out")
-        if isinstance(self.draft, Path):
-            check_same_tokens(self.draft, setting, config, tokenizer)
-
-
-def check_same_tokens(
-    folder: Path, setting: str, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None"
-) -> None:
-    """Raise UserError unless a draft's tokens are those of the model with this config and tokenizer."""
-    from transformers import AutoConfig, AutoTokenizer
-
-    theirs = AutoTokenizer.from_pretrained(folder)
-    if tokenizer is None or theirs.get_vocab() != tokenizer.get_vocab():
-        raise UserError(f"{setting} has another tokenizer than the model; give a smaller model with the same tokens")
-    if (size := AutoConfig.from_pretrained(folder).vocab_size) > config.vocab_size:
-        reason = f"{setting} has logits of {size} tokens, the model of {config.vocab_size}"
-        raise UserError(f"{reason}; give a smaller model with the same tokens")
-
-
-def longest_draft(folder: Path) -> int | None:
-    """Return the number of tokens that a draft reads; None where its config sets no limit."""
-    from transformers import AutoConfig
-
-    return longest_sequence(AutoConfig.from_pretrained(folder).to_dict())

@@ -23,7 +23,8 @@ from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowering
 from effcomp.runtimes.base import Loaded, Ran, Runtime
 from effcomp.runtimes.decoding import Decoded, decode, never, with_positions
-from effcomp.runtimes.speculative import Drafts, Speculation
+from effcomp.runtimes.drafts import Drafts
+from effcomp.runtimes.speculative import Speculation
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

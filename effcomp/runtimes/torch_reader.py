@@ -15,7 +15,8 @@ from effcomp.models.base import load_checkpoint
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowering
 from effcomp.runtimes.decoding import cache_bytes
-from effcomp.runtimes.speculative import DraftModel, longest_draft
+from effcomp.runtimes.drafts import longest_draft
+from effcomp.runtimes.speculative import DraftModel
 
 
 class TorchReader:

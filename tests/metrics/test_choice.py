@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import effcomp.metrics
+import effcomp.metrics.choice
 from effcomp.core.store import Store
 from effcomp.metrics.registry import METRICS, score
 from tests.conftest import compose_parts

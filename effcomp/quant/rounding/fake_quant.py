@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from effcomp.models.bitnet import int8_activations, passed, ternary
-from effcomp.quant.base import Granularity
-from effcomp.quant.grid import Grid
+from effcomp.quant.grid import Granularity, Grid
 from effcomp.quant.groups import full_range, in_groups, stored_scale
 from effcomp.quant.int8_linear import dequantize, full_scale, nearest_codes
 from effcomp.quant.rounding.ranges import best_range

@@ -6,6 +6,7 @@ Imported where a model is encoded: it needs PyTorch.
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,6 @@ from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.core.statistics import mean_interval
 from effcomp.quant.grid import Grid
-from effcomp.quant.grouped_tensors import table_grid
 from effcomp.quant.rounding.sensitivity import estimate_harms, measure_harms
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers, tables
 from effcomp.record.cost import LayerCandidate, LayerMap
@@ -26,34 +26,49 @@ from effcomp.record.cost import LayerCandidate, LayerMap
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from effcomp.quant.mixed import Mixed
-
 log = logging.getLogger(__name__)
 SAMPLES = 32
 """Calibration examples on which harms are measured."""
 Sizes = NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What the weights may take, and the grids that a layer can have."""
+
+    unit: str
+    """bits: of a weight of the linear layers on average; weights_bytes: of the file."""
+    number: float
+    """Number of bits, or share of the float32 weights' bytes."""
+    candidates: tuple[Grid, ...]
+    """From the fewest bits up."""
+    tables: Grid | None
+    """Grid of the embedding tables; None: they stay bfloat16."""
+
+
 def choose_grids(
-    quant: "Mixed", model: "PreTrainedModel", samples: Sequence[Batch]
+    budget: Budget, measured: bool, model: "PreTrainedModel", samples: Sequence[Batch]
 ) -> tuple[dict[str, Grid], LayerMap]:
     """Return the grid of each linear layer but the head's, by the layer's name, and what it was chosen from.
+
+    Args:
+        measured: round each layer in turn to find its harm; otherwise estimate the harms from gradients.
 
     Raises:
         UserError: the budget is below what the fewest bits take, or the predictions are not finite.
     """
-    check_budget(quant, model)
-    layers, candidates = coded_layers(model), quant.candidates
+    check_budget(budget, model)
+    layers, candidates = coded_layers(model), budget.candidates
     by_sample = None
-    if quant.sensitivity == "measured":
+    if measured:
         by_sample = measure_harms(model, layers, candidates, samples[:SAMPLES])
         harms = by_sample.mean(axis=0)
     else:
         harms = estimate_harms(model, layers, candidates, samples[:SAMPLES])
     if not np.isfinite(harms).all():
-        raise UserError(f"quant={quant.name}: the predictions on the calibration examples hold NaN or infinity")
+        raise UserError("quant=mixed: the predictions on the calibration examples hold NaN or infinity")
     sizes = sizes_of(layers, candidates)
-    chosen = solve(harms, sizes, allowed_bytes(quant, model))
+    chosen = solve(harms, sizes, allowed_bytes(budget, model))
     assert chosen is not None, "check_budget has found that the fewest bits fit"
     grids = {name: candidates[place] for name, place in zip(layers, chosen, strict=True)}
     counts = Counter(grid.bits for grid in grids.values())
@@ -99,20 +114,19 @@ def sizes_of(layers: Mapping[str, nn.Linear], candidates: Sequence[Grid]) -> Siz
     return np.array([[grid.stored_bytes(*shape) for grid in candidates] for shape in shapes])
 
 
-def check_budget(quant: "Mixed", model: "PreTrainedModel") -> None:
+def check_budget(budget: Budget, model: "PreTrainedModel") -> None:
     """Raise UserError for a budget below what the fewest bits take; reads the model's shapes alone."""
-    least = int(sizes_of(coded_layers(model), quant.candidates[:1]).sum())
-    unit, _ = quant.limit
-    smallest = ceil(1e4 * (least + other_bytes(quant, model)) / unit_bytes(unit, model)) / 1e4
-    if least > allowed_bytes(quant, model):
-        reason = f"{quant.candidates[0].bits} bits in every layer take more"
-        raise UserError(f"quant.budget={quant.budget}: {reason}; give at least {unit}:{smallest:g}")
+    least = int(sizes_of(coded_layers(model), budget.candidates[:1]).sum())
+    smallest = ceil(1e4 * (least + other_bytes(budget, model)) / unit_bytes(budget.unit, model)) / 1e4
+    if least > allowed_bytes(budget, model):
+        reason = f"{budget.candidates[0].bits} bits in every layer take more"
+        asked = f"quant.budget={budget.unit}:{budget.number:g}"
+        raise UserError(f"{asked}: {reason}; give at least {budget.unit}:{smallest:g}")
 
 
-def allowed_bytes(quant: "Mixed", model: nn.Module) -> float:
+def allowed_bytes(budget: Budget, model: nn.Module) -> float:
     """Return the bytes that the weights of the layers may take together."""
-    unit, number = quant.limit
-    return number * unit_bytes(unit, model) - other_bytes(quant, model)
+    return budget.number * unit_bytes(budget.unit, model) - other_bytes(budget, model)
 
 
 def unit_bytes(unit: str, model: nn.Module) -> float:
@@ -122,17 +136,16 @@ def unit_bytes(unit: str, model: nn.Module) -> float:
     return 4 * sum(parameter.numel() for parameter in model.parameters())
 
 
-def other_bytes(quant: "Mixed", model: nn.Module) -> int:
+def other_bytes(budget: Budget, model: nn.Module) -> int:
     """Return the bytes in the budget of all that is not a weight of these layers: none of a budget of bits; the rest of
     the file of one of weights_bytes, bfloat16 but for coded embeddings."""
-    if quant.limit[0] == "bits":
+    if budget.unit == "bits":
         return 0
     apart = {id(layer.weight) for layer in coded_layers(model).values()}
     total = 0
-    if quant.embeddings != "bfloat16":
-        grid = table_grid(quant.group_size, quant.embeddings)
+    if budget.tables is not None:
         coded = {id(table.weight): table.weight for table in tables(model).values()}
-        total += sum(grid.stored_bytes(*weight.shape) for weight in coded.values())
+        total += sum(budget.tables.stored_bytes(*weight.shape) for weight in coded.values())
         apart |= coded.keys()
     stored = model.state_dict().keys()
     buffers = [buffer for name, buffer in model.named_buffers() if name in stored]

@@ -1,13 +1,8 @@
 """Bytes of a decoder's cache of keys and values."""
 
-from typing import TYPE_CHECKING
-
-from effcomp.record.probe import probe
+from effcomp.core.batches import Batch
+from effcomp.record.probe import MeasuredModel, probe
 from effcomp.record.quantity import MIB, Quantity
-
-if TYPE_CHECKING:
-    from effcomp.core.batches import Batch
-    from effcomp.runtimes.base import Loaded
 
 
 @probe(
@@ -21,7 +16,7 @@ if TYPE_CHECKING:
         column=True,
     )
 )
-def kv_cache_bytes(model: "Loaded", context: "Batch | None") -> float | None:
+def kv_cache_bytes(model: MeasuredModel, context: Batch | None) -> float | None:
     """Return the bytes of keys and values of one text as long as those of `speed.generation` (prompt and written
     tokens), as the runtime holds them. CUDA graphs reserve more than the text needs, and all of it counts."""
     if context is None:
