@@ -34,7 +34,7 @@ Sizes = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Budget:
-    """What the weights may take, and the grids that a layer can have."""
+    """Limit of the bytes of the weights, and the grids that a layer can have."""
 
     unit: str
     """bits: of a weight of the linear layers on average; weights_bytes: of the file."""
