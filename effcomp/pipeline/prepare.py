@@ -29,6 +29,9 @@ def prepare(components: Components) -> Run:
     if components.finetune.trains and (seen := trained_on(splits)):
         total = len(splits.test)
         log.warning("%d of %d test examples stand in the training data too; they make quality look better", seen, total)
+    if splits.label_names and len(found := set(splits.test.labels)) == 1:
+        name = splits.label_names[found.pop()]
+        log.warning("every test example has the label %r: a model that always answers it makes no mistake", name)
     store, model = Store(components.store), components.model
     head = HEADS[components.task.problem, model.kind]
     run = Run(components, store, components.device.resolved(), head, splits)

@@ -7,6 +7,7 @@ import pytest
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.pipeline.checks import check_gpu_memory, count_parameters
+from effcomp.pipeline.prepare import prepare
 from tests.conftest import compose_parts
 
 BILLIONS = 10**9
@@ -29,3 +30,12 @@ def test_what_cannot_fit_is_refused(finetune: str, memory: float, reason: str) -
     with pytest.raises(UserError, match=reason):
         check_gpu_memory("bitnet", way, int(2.4 * BILLIONS), int(memory * BILLIONS))
     check_gpu_memory("bitnet", way, int(2.4 * BILLIONS), int((memory + 1) * BILLIONS))
+
+
+def test_a_test_of_one_label_is_said(tiny_bert: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, last in (("train", "bad"), ("test", "good")):
+        (tmp_path / f"{name}.csv").write_text(f"text,label\na film,good\nno film,{last}\n")
+    table = ["task=table", "task.text=[text]", "task.label=label", "task.max_length=16", f"task.data_dir={tmp_path}"]
+    files = ["task.train_files=[train.csv]", "task.test_files=[test.csv]"]
+    prepare(compose_parts(*table, *files, f"model.path={tiny_bert}", f"store={tmp_path}/store", "tracking=none"))
+    assert "every test example has the label 'good'" in caplog.text
