@@ -72,7 +72,7 @@ def open_parent(folder: Path, tracking: MlflowTracking) -> str | None:
     if not file.exists():
         return None
     sweep = json.loads(file.read_text())
-    if sweep["parent_run"] is None or sweep["uri"] != tracking.uri:
+    if sweep["parent_run"] is None or sweep["uri"] != tracking.uri or not tracking.has(sweep["parent_run"]):
         sweep |= {"parent_run": tracking.start_sweep(sweep["name"]), "uri": tracking.uri}
         write_at_once(file, json.dumps(sweep))
     parent: str = sweep["parent_run"]

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.packages import require
 from effcomp.core.store import text_hash
 from effcomp.record import Record, label
+from effcomp.tracking.abandoned import PROCESS_TAG, close_abandoned, give_up, process_name
 from effcomp.tracking.base import ServerUnreachable, Summary, Tracking
 from effcomp.tracking.database import (
     EXPERIMENT,
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from effcomp.record.result import Result
 
 log = logging.getLogger(__name__)
-
-PROCESS_TAG = "process"
 
 
 class MlflowTracking(Tracking):
@@ -218,6 +216,12 @@ class MlflowTracking(Tracking):
                     client.set_tag(run.info.run_id, PARENT_TAG, parent)
         return bool(found)
 
+    def has(self, run_id: str) -> bool:
+        """Return True if a run of this id is there: someone may have emptied the store."""
+        with self.reached():
+            client, experiment = self.open_experiment()
+            return bool(client.search_runs([experiment.experiment_id], f"attributes.run_id = '{run_id}'"))
+
     def end_sweep(self, parent: str | None, summary: Summary | None, failed: bool) -> None:
         from effcomp.tracking.contents import log_summary
 
@@ -264,33 +268,3 @@ def link(client: "MlflowClient", run: "Run", parent: str | None) -> str | None:
     wanted = f"source_run_id = '{run.info.run_id}'"
     models = client.search_logged_models([run.info.experiment_id], filter_string=wanted)
     return str(models[0].model_id) if models else None
-
-
-def give_up(client: "MlflowClient", experiment: str, run_id: str) -> None:
-    """End a run as failed, and the model that it had begun to log."""
-    from mlflow.entities import LoggedModelStatus
-
-    client.set_terminated(run_id, status="FAILED")
-    for model in client.search_logged_models([experiment], filter_string=f"source_run_id = '{run_id}'"):
-        if model.status == LoggedModelStatus.PENDING:
-            client.finalize_logged_model(model.model_id, LoggedModelStatus.FAILED)
-
-
-def process_name(pid: int) -> str:
-    """Return a unique name of this process across machines: machine, number, start."""
-    import psutil
-
-    return f"{socket.gethostname()} {pid} {psutil.Process(pid).create_time():.2f}"
-
-
-def close_abandoned(client: "MlflowClient", experiment: str) -> None:
-    """Close as failed the runs that processes of this machine left open which are no more: they were killed."""
-    import psutil
-
-    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
-        host, pid, _ = run.data.tags.get(PROCESS_TAG, "? 0 0").rsplit(" ", 2)
-        if host != socket.gethostname():
-            continue
-        if not psutil.pid_exists(int(pid)) or process_name(int(pid)) != run.data.tags[PROCESS_TAG]:
-            log.info("closing a run in MLflow that a killed process left open: %s", run.info.run_name)
-            give_up(client, experiment, run.info.run_id)

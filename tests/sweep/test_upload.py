@@ -1,5 +1,6 @@
 """Runs that are kept on disk, sent to a real MLflow server."""
 
+import json
 import shutil
 import socket
 import subprocess
@@ -67,6 +68,8 @@ def sweep(tmp_path: Path) -> Path:
 
 
 def test_a_sweep_is_sent_once_with_its_parent_and_its_report(server: MlflowTracking, sweep: Path) -> None:
+    gone = json.dumps({"name": "quant=none,nf4", "parent_run": "0" * 32, "uri": server.uri})
+    (sweep / SWEEP_FILE).write_text(gone)  # its store was emptied since
     first, second = upload(sweep, server, every=True), upload(sweep, server, every=True)
     assert (first.sent, first.there_already, first.without_model) == (2, 0, 2)
     assert (second.sent, second.there_already) == (0, 2)

@@ -17,10 +17,11 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import text_hash
 from effcomp.record import Record
 from effcomp.record.result import RAW_FILE, Result
+from effcomp.tracking.abandoned import PROCESS_TAG, process_name
 from effcomp.tracking.base import ServerUnreachable, Summary
 from effcomp.tracking.database import MODEL_TRAINING
 from effcomp.tracking.metrics import metrics
-from effcomp.tracking.mlflow_runs import PROCESS_TAG, MlflowTracking, opened, process_name
+from effcomp.tracking.mlflow_runs import MlflowTracking, opened
 from effcomp.tracking.names import NOTE_TAG, PARENT_TAG, RECORD_TAG
 from effcomp.tracking.reader import logged
 from tests.conftest import DATA, MOVIES, SMALL, compose_parts, records, run_parts
