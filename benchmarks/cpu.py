@@ -1,12 +1,19 @@
-"""cpu.md from the records beside it:  python benchmarks/cpu.py >benchmarks/cpu.md"""
+"""cpu.md from the records beside it:  python benchmarks/cpu.py >benchmarks/cpu.md
 
+python benchmarks/cpu.py class prints the class of this machine's processor.
+"""
+
+import sys
 from pathlib import Path
 
 from tables import page
 
-from effcomp.record import Record
+from effcomp.core.machine import cpu_info
+from effcomp.record import Record, VersusBaseline
+from effcomp.report.page.render import circumstances
 from effcomp.report.rows import rows
 from effcomp.report.sources import find_records
+from effcomp.report.table.comparison import compare, to_markdown
 
 HERE = Path(__file__).resolve().parent
 INTRODUCTION = """# Compression on a processor
@@ -41,6 +48,34 @@ between tokens that one scale for a call (`int8_dynamic` in PyTorch) ruins it, w
 or for 32 values (OpenVINO) does not.
 """,
 }
+CLASSES = {
+    "amx_int8": "amx",
+    "avx512_vnni": "avx512_vnni",
+    "avx512f": "avx512",
+    "avx_vnni": "avx_vnni",
+    "avx2": "avx2",
+    "i8mm": "i8mm",
+    "asimddp": "dotprod",
+    "asimd": "neon",
+}
+"""Classes of processors by the flag that tells them, the most capable first."""
+COLUMNS = (
+    "configuration",
+    "accuracy difference, points",
+    "verdict",
+    "speed-up, batch 1",
+    "speed-up, batch 32",
+    "artifact, MiB",
+    "notes",
+)
+"""Columns of the tables of classes."""
+LOSSES = (0.3, 1.0)
+"""Losses of accuracy, in points, for which the fastest configuration is named."""
+BY_CLASS = """## By class of processor: MiniLM on Rotten Tomatoes
+
+`benchmarks/cpu.sh - - class` fine-tunes MiniLM on Rotten Tomatoes (1,500 test sentences) and measures, on whatever
+machine runs it, what may pay there; each class of processors has a table. Pruned: half of the heads and neurons of each
+layer, recovered for 2 epochs. The tables above are of the class avx512_vnni."""
 FASTEST = 3
 OPERATORS = 4
 
@@ -70,9 +105,41 @@ def rates(record: Record) -> str:
     return f"{products} G operations/s; memory {found['bytes_per_s'] / 1e9:.0f} GB/s"
 
 
+def processor_class() -> str:
+    """Return the class of this machine's processor."""
+    _, flags = cpu_info()
+    return next(name for flag, name in CLASSES.items() if flag in flags)
+
+
+def of_class(file: Path) -> str:
+    """Return the section of one class: its table, and the fastest configurations within each loss."""
+    records = sorted(find_records(file), key=lambda record: -speedup(record, 1))
+    shown = [f"### {file.stem.removeprefix('class_')}\n", to_markdown(compare(records).texts()[list(COLUMNS)])]
+    named = rows(records)
+    for loss in LOSSES:
+        within = [row for row in named if points_lost(row.record) <= loss]
+        best = [max(within, key=lambda row: speedup(row.record, size)).name for size in (1, 32)]
+        shown.append(f"- At most {loss:g} points lost on average: {best[0]} at batch 1, {best[1]} at batch 32.")
+    return "\n".join([*shown, "", circumstances(records)])
+
+
+def points_lost(record: Record) -> float:
+    assert isinstance(record.versus_baseline, VersusBaseline), "Rotten Tomatoes has classes"
+    return -100 * record.versus_baseline.accuracy_difference.value
+
+
+def speedup(record: Record, batch_size: int) -> float:
+    return record.speed.by_batch_size[batch_size].speedup.value
+
+
 def main() -> None:
+    if sys.argv[1:] == ["class"]:
+        print(processor_class())
+        return
     records = find_records(HERE / "cpu" / "minilm_sst2.jsonl")
+    classes = [of_class(file) for file in sorted((HERE / "cpu").glob("class_*.jsonl"))]
     print(page(INTRODUCTION, TABLES, HERE / "cpu"), end="")
+    print("\n\n".join([BY_CLASS, *classes]), end="\n\n")
     print(f"""## Where the time goes (MiniLM)
 
 Plain products of 2048 x 2048 matrices with the same two threads: {rates(records[0])}. The floor of a call is its
