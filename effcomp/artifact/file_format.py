@@ -14,7 +14,7 @@ from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 POSITIONS = "positions"
 """Input of a graph that predicts the next token: the positions whose logits it computes, (positions,) int64. A server
@@ -42,6 +42,7 @@ class Source:
 
     model: "PreTrainedModel"
     """In float32 and in eval mode."""
+    tokenizer: "PreTrainedTokenizerBase | None"
     head: Head
     columns: tuple[str, ...]
     """Names of the model's inputs: input_ids, attention_mask, ..."""

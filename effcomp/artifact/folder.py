@@ -127,7 +127,7 @@ def source_of(trained: Trained, examples: list[Batch]) -> Source:
     columns = COLUMNS
     if tokenizer is not None and head == "sequence_classification":  # some also say which sentence a token is of
         columns = tuple(tokenizer.model_input_names)
-    return Source(model, head, columns, references)
+    return Source(model, tokenizer, head, columns, references)
 
 
 def import_libraries(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """model.gguf, for llama.cpp.
 
-The file has no vocabulary: token ids go in and logits come out, and the tokenizer lies beside it as in every artifact.
+Token ids go in and logits come out; the tokenizer lies beside the file as in every artifact. A decoder's file has its
+vocabulary too, for llama.cpp's own programs.
 A classifier's last layers are not llama.cpp's: they stay float32, in head.safetensors.
 """
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from effcomp.artifact.file_format import FileFormat, Source
 from effcomp.artifact.gguf_tensors import GgufArchitecture, check, named, settings, shapes, tensors
+from effcomp.artifact.gguf_vocabulary import add_vocabulary
 from effcomp.core.batches import Batch
 from effcomp.core.errors import UserError
 from effcomp.models.heads import Head
@@ -52,7 +54,7 @@ class GgufFile(FileFormat):
             shutil.copyfile(wanted, folder / WEIGHTS_FILE)
         else:
             importance = mean_squares(model, architecture, samples) if samples else {}
-            write_gguf(model, architecture, wanted, importance, folder / WEIGHTS_FILE)
+            write_gguf(source, architecture, wanted, importance, folder / WEIGHTS_FILE)
         if source.head == "sequence_classification":
             layers = tuple(layer for layer, _ in architecture.classifier)
             state = {
@@ -92,22 +94,24 @@ def check_made_from(file: Path, model: "PreTrainedModel", architecture: GgufArch
 
 
 def write_gguf(
-    model: "PreTrainedModel",
+    source: Source,
     architecture: GgufArchitecture,
     of_type: GgufType,
     importance: ImportanceMatrix,
     file: Path,
 ) -> None:
-    """Write a float32 model as one GGUF file. importance: see `mean_squares`; {} without one."""
+    """Write a model as one GGUF file. importance: see `mean_squares`; {} without one."""
     from gguf import GGMLQuantizationType, GGUFWriter
 
     from effcomp.quant.ggml import quantize
 
+    model = source.model
     arch, found = settings(model.config, architecture)
     made = GGUFWriter(file, arch)
     for verb, value in found.items():
         getattr(made, f"add_{verb}")(value)
-    made.add_tokenizer_model("no_vocab")
+    decodes = source.head == "causal_lm"
+    add_vocabulary(made, source.tokenizer if decodes else None, model.config.vocab_size)
     made.add_quantization_version(GGML_QUANT_VERSION)
     all_tensors = dict(tensors(model, architecture))
     tied, kinds = "output.weight" not in all_tensors, Counter[str]()
