@@ -5,6 +5,7 @@ python benchmarks/cpu.py class prints the class of this machine's processor.
 
 import sys
 from pathlib import Path
+from textwrap import fill
 
 from tables import page
 
@@ -14,6 +15,7 @@ from effcomp.report.page.render import circumstances
 from effcomp.report.rows import rows
 from effcomp.report.sources import find_records
 from effcomp.report.table.comparison import compare, to_markdown
+from effcomp.report.table.terminal import LINE
 
 HERE = Path(__file__).resolve().parent
 INTRODUCTION = """# Compression on a processor
@@ -119,7 +121,8 @@ def of_class(file: Path) -> str:
     for loss in LOSSES:
         within = [row for row in named if points_lost(row.record) <= loss]
         best = [max(within, key=lambda row: speedup(row.record, size)).name for size in (1, 32)]
-        shown.append(f"- At most {loss:g} points lost on average: {best[0]} at batch 1, {best[1]} at batch 32.")
+        sentence = f"- At most {loss:.1f} points lost on average: {best[0]} at batch 1, {best[1]} at batch 32."
+        shown.append(fill(sentence, LINE, subsequent_indent="  "))
     return "\n".join([*shown, "", circumstances(records)])
 
 
