@@ -26,26 +26,32 @@ def prepare(components: Components) -> Run:
         splits = splits.fold(components.folds, components.fold)
     if components.test_slice is not None:
         splits = replace(splits, test=sliced(splits.test, components.test_slice))
-    if components.finetune.trains and (seen := trained_on(splits)):
-        total = len(splits.test)
-        log.warning("%d of %d test examples stand in the training data too; they make quality look better", seen, total)
-    if splits.label_names and len(found := set(splits.test.labels)) == 1:
-        name = splits.label_names[found.pop()]
-        log.warning("every test example has the label %r: a model that always answers it makes no mistake", name)
     store, model = Store(components.store), components.model
     head = HEADS[components.task.problem, model.kind]
     run = Run(components, store, components.device.resolved(), head, splits)
     check_fit(run)
+    if components.finetune.trains:
+        warn_of_repeated(splits)
+    warn_of_one_label(splits)
     if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
         return replace(run, splits=splits.with_labels(model.labels_order(splits.label_names, store)))
     return run
 
 
-def trained_on(splits: Splits) -> int:
-    """Return the number of test examples whose texts are those of a training example."""
+def warn_of_repeated(splits: Splits) -> None:
+    """Log a warning where texts of test examples are those of a training example."""
     train, test = (zip_longest(part.texts, part.pairs) for part in (splits.train, splits.test))
     known = set(train)
-    return sum(example in known for example in test)
+    if seen := sum(example in known for example in test):
+        total = len(splits.test)
+        log.warning("%d of %d test examples stand in the training data too; they make quality look better", seen, total)
+
+
+def warn_of_one_label(splits: Splits) -> None:
+    """Log a warning where all test examples have the same label."""
+    if splits.label_names and len(found := set(splits.test.labels)) == 1:
+        name = splits.label_names[found.pop()]
+        log.warning("every test example has the label %r: a model that always answers it makes no mistake", name)
 
 
 def sliced(test: Examples, ends: tuple[float, float]) -> Examples:
