@@ -22,20 +22,23 @@ IDS = ("bos", "eos", "pad", "unk")
 
 
 def add_vocabulary(made: "GGUFWriter", tokenizer: "PreTrainedTokenizerBase | None", size: int) -> None:
-    """Add the tokenizer of a decoder to a GGUF file, or a note that the file has none where llama.cpp does not split
-    texts as it does.
+    """Add the tokenizer of a decoder to a GGUF file, or a note that the file has none: without a tokenizer, or where
+    llama.cpp does not split texts as it does, which is logged.
 
     Args:
         size: number of rows of the embedding table; rows without a token are named [PAD0], ...
     """
-    split = None if tokenizer is None else split_of(tokenizer)
-    if tokenizer is None or split is None or len(tokenizer) > size:
+    if tokenizer is None:
+        made.add_tokenizer_model("no_vocab")
+        return
+    backend = json.loads(tokenizer.backend_tokenizer.to_str()) if tokenizer.is_fast else None
+    split = None if backend is None else split_of(backend)
+    if backend is None or split is None or len(tokenizer) > size:
         log.info("the GGUF file has no vocabulary: llama.cpp does not split texts as this tokenizer does")
         made.add_tokenizer_model("no_vocab")
         return
     from gguf import TokenType
 
-    backend = json.loads(tokenizer.backend_tokenizer.to_str())
     names, types = [f"[PAD{row}]" for row in range(size)], [TokenType.UNUSED] * size
     for token, row in tokenizer.get_vocab().items():
         names[row], types[row] = token, TokenType.NORMAL
@@ -52,11 +55,12 @@ def add_vocabulary(made: "GGUFWriter", tokenizer: "PreTrainedTokenizerBase | Non
     made.add_add_bos_token(tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id])
 
 
-def split_of(tokenizer: "PreTrainedTokenizerBase") -> str | None:
-    """Return llama.cpp's name of the way in which a byte-level BPE tokenizer splits texts; None where it has none."""
-    if not tokenizer.is_fast:
-        return None
-    backend: dict[str, Any] = json.loads(tokenizer.backend_tokenizer.to_str())
+def split_of(backend: dict[str, Any]) -> str | None:
+    """Return llama.cpp's name of the way in which a byte-level BPE tokenizer splits texts; None where it has none.
+
+    Args:
+        backend: the contents of tokenizer.json.
+    """
     if backend["model"]["type"] != "BPE" or backend["normalizer"] not in (None, {"type": "NFC"}):
         return None
     whole = backend["pre_tokenizer"] or {}
