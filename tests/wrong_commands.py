@@ -136,6 +136,7 @@ RUNS: dict[str, Words] = {
     f"{GSM8K} task.data_dir=DATA/gsm8k task.max_length=512": "at most 128 tokens; give so many or fewer",
     f"{OFF} quant=int8_static runtime=onnxruntime quant.samples=99999": "the task has 7030 training examples",
     f"{OFF} quant=int4 quant.rounding=gptq quant.samples=99999": "the task has 7030 training examples",
+    f"{OFF} runtime=llama_cpp quant=gguf quant.type=q9": ("quant.type=q9: input should be 'f32'", "or 'tq1_0'"),
     f"{OFF} quant=mixed quant.samples=99999": "the task has 7030 training examples",
     f"{WRITING} task.max_length=16": ("task.max_length=16: a prompt has", "give as many, or shorter prompts"),
     f"{WRITING} runtime=onnxruntime finetune=none task.max_length=50 model.path=BROKEN/no_cache": (

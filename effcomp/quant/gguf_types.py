@@ -12,7 +12,7 @@ Eight = Literal["f32", "f16", "bf16", "q8_0"]
 Six = Literal["q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0"]
 Four = Literal["q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_xs", "iq4_nl"]
 Three = Literal["q3_k_l", "q3_k_m", "q3_k_s", "q2_k", "tq2_0", "tq1_0"]
-GgufType = Eight | Six | Four | Three
+GgufType = Literal[Eight, Six, Four, Three]
 FLOATS = {"F32", "F16", "BF16"}
 
 
