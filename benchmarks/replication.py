@@ -1,20 +1,25 @@
 """Measured again, does the new value lie in the interval of the first measurement?
 
     python benchmarks/replication.py                                 (some five hours; best on a quiet machine)
+    python benchmarks/replication.py bench=quick                     (three quarters of an hour)
+    python benchmarks/replication.py --neighbour bench=quick         (beside a process that uses half a core)
+    python benchmarks/replication.py --device cuda --times 6 bench=quick           (an NVIDIA GPU; twenty minutes)
     python benchmarks/replication.py --times 2 --configurations 2 bench=quick      (a trial)
 
 Measures CONFIGURATIONS over three runtimes in rounds: each round measures every configuration once, so that repeats of
-one lie as far apart as the rounds take, or --pause minutes more. Each measurement is appended to
-multirun/replication.ndjson at once; the same command goes on from there. Further words are overrides of effcomp. When
-all rounds are measured it writes replication.json beside this file: for each number and configuration, the share of
-later values that lie in the first interval.
+one lie as far apart as the rounds take, or --pause minutes more. Each measurement is appended to a file in multirun/ at
+once; the same command goes on from there. Further words are overrides of effcomp. When all rounds are measured it
+writes them to replication.json beside this file, under cpu, cpu_neighbour or cuda: for each number and configuration,
+the share of later values that lie in the first interval.
 """
 
 import argparse
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,20 +28,41 @@ import effcomp
 from effcomp.core.interval import Interval
 from effcomp.record import Record
 
-BASE = ["model=minilm", "task=rotten_tomatoes", "task.test_size=1000", "finetune.train_samples=3000", "device=cpu"]
-CONFIGURATIONS = [
-    *(["quant=none", f"runtime={name}"] for name in ("onnxruntime", "openvino")),
-    *(["quant=int8_dynamic", f"runtime={name}"] for name in ("torch", "onnxruntime", "openvino")),
-    *(["quant=bf16", f"runtime={name}"] for name in ("torch", "openvino")),
-    *([f"quant={name}", "runtime=torch"] for name in ("nf4", "int4")),
-]
-LINES = Path("multirun/replication.ndjson")
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "replication.json"
+BASE = {
+    "cpu": ["model=minilm", "task=rotten_tomatoes", "task.test_size=1000", "finetune.train_samples=3000"],
+    "cuda": ["model=distilbert", "model.weights=random", "task=sst2", f"task.data_dir={HERE.parent}/tests/data/sst2"],
+}
+CONFIGURATIONS = {
+    "cpu": [
+        *(["quant=none", f"runtime={name}"] for name in ("onnxruntime", "openvino")),
+        *(["quant=int8_dynamic", f"runtime={name}"] for name in ("torch", "onnxruntime", "openvino")),
+        *(["quant=bf16", f"runtime={name}"] for name in ("torch", "openvino")),
+        *([f"quant={name}", "runtime=torch"] for name in ("nf4", "int4")),
+    ],
+    "cuda": [
+        *([f"quant={name}", "runtime=torch"] for name in ("bf16", "nf4")),
+        ["quant=bf16", "runtime=compile"],
+        *([f"quant={name}", "runtime=cuda_graphs"] for name in ("none", "bf16", "int8_bnb", "int4")),
+    ],
+}
+HALF_A_CORE = """
+import time
+while True:
+    end = time.monotonic() + 0.05
+    while time.monotonic() < end:
+        pass
+    time.sleep(0.05)
+"""
+"""Program that uses half a core."""
 
 
 def numbers(record: Record) -> Iterator[tuple[str, Any]]:
     """Yield the numbers that a repeat is compared by, with their names."""
     for size, speed in record.speed.by_batch_size.items():
         yield f"speedup, batch {size}", speed.speedup
+        yield f"speedup over the recorded baseline, batch {size}", speed.recorded_speedup
         yield f"latency p50, batch {size}", speed.latency_p50_ms
         yield f"latency p99, batch {size}", speed.latency_p99_ms
     yield "peak memory", record.cost.memory.peak_rss_bytes
@@ -45,7 +71,7 @@ def numbers(record: Record) -> Iterator[tuple[str, Any]]:
 
 def measured(name: str, overrides: list[str]) -> dict[str, Any]:
     """Measure a configuration again, and return its numbers with the conditions."""
-    record = effcomp.run([*BASE, *overrides, "tracking=none", "remeasure=true"]).record
+    record = effcomp.run([*overrides, "tracking=none", "remeasure=true"]).record
     found = {key: value for key, value in numbers(record) if isinstance(value, Interval)}
     noise = record.truth.conditions.noise if record.truth.conditions is not None else []
     return {
@@ -55,6 +81,16 @@ def measured(name: str, overrides: list[str]) -> dict[str, Any]:
         "noise": noise,
         "numbers": {key: value.model_dump() for key, value in found.items()},
     }
+
+
+@contextmanager
+def neighbour() -> Iterator[None]:
+    """Keep half a core busy."""
+    process = subprocess.Popen([sys.executable, "-c", HALF_A_CORE])
+    try:
+        yield
+    finally:
+        process.kill()
 
 
 def share_inside(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -78,20 +114,27 @@ def share_inside(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=10, help="measurements of each configuration")
-    parser.add_argument("--configurations", type=int, default=len(CONFIGURATIONS), help="measure the first ones alone")
+    parser.add_argument("--times", type=int, default=10, help="measurements of each configuration; 1: none to compare")
+    parser.add_argument("--configurations", type=int, help="measure the first ones alone")
+    parser.add_argument("--device", choices=list(BASE), default="cpu")
+    parser.add_argument("--neighbour", action="store_true", help="measure beside a process that uses half a core")
     parser.add_argument("--pause", type=float, default=0, help="minutes to wait between rounds")
     given, overrides = parser.parse_known_args()
-    chosen = {" ".join(words): words for words in CONFIGURATIONS[: given.configurations]}
-    rows = [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.exists() else []
-    LINES.parent.mkdir(exist_ok=True)
-    for turn in range(len(rows), given.times * len(chosen)):
-        if turn and turn % len(chosen) == 0:
-            time.sleep(60 * given.pause)
-        name = list(chosen)[turn % len(chosen)]
-        rows.append(measured(name, [*chosen[name], *overrides]))
-        with LINES.open("a") as stream:
-            stream.write(json.dumps(rows[-1]) + "\n")
+    where = given.device + ("_neighbour" if given.neighbour else "")
+    chosen = {" ".join(words): words for words in CONFIGURATIONS[given.device][: given.configurations]}
+    file = Path("multirun") / f"replication_{where}.ndjson"
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    file.parent.mkdir(exist_ok=True)
+    with neighbour() if given.neighbour else nullcontext():
+        for turn in range(len(rows), given.times * len(chosen)):
+            if turn and turn % len(chosen) == 0:
+                time.sleep(60 * given.pause)
+            name = list(chosen)[turn % len(chosen)]
+            rows.append(measured(name, [*BASE[given.device], f"device={given.device}", *chosen[name], *overrides]))
+            with file.open("a") as stream:
+                stream.write(json.dumps(rows[-1]) + "\n")
+    if given.times == 1:
+        return
     result = {
         "command": " ".join(["python benchmarks/replication.py", *sys.argv[1:]]),
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -100,7 +143,8 @@ def main() -> None:
         "measurements": len(rows),
         "share_of_later_values_in_the_first_interval": share_inside(rows),
     }
-    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps(results | {where: result}, indent=1) + "\n")
     print(json.dumps({key: one["share"] for key, one in share_inside(rows).items()}))
 
 

@@ -54,6 +54,10 @@ class BetweenPairs(BaseModel):
         return math.exp(float(t.isf(0.025 / looks, self.degrees)) * self.deviation / math.sqrt(pairs))
 
 
+LAUNCHED_PRIOR = BetweenPairs(deviation=0.2, degrees=4)
+"""As PRIOR, for numbers that wait for the processor to launch a GPU's kernels one by one: the six measurements of a
+configuration in benchmarks/replication.json deviate by 0.15 to 0.27 at batch 1, those of recorded calls by 0.05 or
+less."""
 PRIOR = BetweenPairs(deviation=0.036, degrees=4)
 """Deviation that a single pair is given before this machine has shown its own: the larger of those measured on other
 machines (benchmarks/h100.md; benchmarks/same_model_twice.json has 0.008), with the weight of five pairs. Pooling it

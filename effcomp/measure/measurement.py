@@ -1,7 +1,7 @@
 """Measurements of a variant besides its times, and the rows of the Record."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -67,8 +67,8 @@ class MachineFacts(NamedTuple):
     """Measures the machine's rates in a worker; called after the worker's own memory was read."""
     patience: Patience
     """Waiting for a quiet machine before each pair."""
-    between: Mapping[str, BetweenPairs]
-    """Known deviations between pairs, by the name of the number (`effcomp.pipeline.between`)."""
+    between: Callable[[str], BetweenPairs | None]
+    """Known deviation between pairs, by the name of the number (`effcomp.pipeline.between`)."""
 
 
 def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFacts, seed: int) -> Measured:
@@ -111,10 +111,11 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
         conditions=conditions(pair.device, timed, facts.patience),
         trace=timed[-1].trace,
         raw={
-            f"pair_{number}.{name}.{side}": getattr(times, side)
+            f"pair_{number}.{name}.{side}": found
             for number, one in enumerate(timed, start=1)
             for name, times in one.times.items()
-            for side in ("baseline", "variant")
+            for side in ("baseline", "variant", "recorded")
+            if (found := getattr(times, side)) is not None
         },
     )
 

@@ -1,5 +1,6 @@
 """Pair of a baseline and a variant in two fresh processes, measured against each other."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
@@ -22,6 +23,8 @@ from effcomp.measure.client import Side, Worker, template
 from effcomp.measure.repeats import Repeats
 from effcomp.runtimes.base import Runtime
 
+log = logging.getLogger(__name__)
+
 STABLE = 0.1
 MOST_WARMUPS = 20
 
@@ -34,6 +37,8 @@ class Pair:
     variant: Worker
     number: int
     """Number of blocks before this one; it seeds the draw of the timed examples."""
+    recorded: bool
+    """True if the baseline's calls are recorded as CUDA graphs too."""
 
     def __init__(
         self,
@@ -79,8 +84,16 @@ class Pair:
             for side in self.order(0):  # one after the other, with nothing else at work
                 workers[side].load()
             self.baseline, self.variant = workers
+            self.recorded = self.device.kind == "cuda" and self.records_baseline()
             self._open = stack.pop_all()
         return self
+
+    def records_baseline(self) -> bool:
+        """Record the baseline as CUDA graphs; tell whether it can be."""
+        answer = self.baseline.ask("record")
+        if "reason" in answer:
+            log.warning("the recorded baseline is not measured: %s", answer["reason"])
+        return "reason" not in answer
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -110,6 +123,8 @@ class PairedTimes:
     """Mean number of tokens of the longest sequence of the variant's batches."""
     gpu: NDArray[np.float64] | None
     """Times of the variant between CUDA events, in milliseconds; None on a CPU."""
+    recorded: NDArray[np.float64] | None = None
+    """Times of the baseline's calls as CUDA graphs, measured right after both; None where they are not recorded."""
 
 
 def measure_batch(
@@ -133,7 +148,7 @@ def measure_batch(
         return max(float(np.median(answer["ns"])) / 1e6 for answer in asked)
 
     calls = max(1, round(bench.turn_ms / warm_up(slower_ms, bench)))
-    baseline_ns, variant_ns, gpu_ns, tokens, widths = [], [], [], [], []
+    baseline_ns, variant_ns, recorded_ns, gpu_ns, tokens, widths = [], [], [], [], [], []
     began, number, done = time.monotonic(), 0, 0.0
     while number < bench.turns or time.monotonic() < began + bench.seconds:
         batches = draw(calls, number)
@@ -143,6 +158,8 @@ def measure_batch(
         baseline, variant = in_turn(pair, number, repeats, "turn", [{"batches": batches}] * 2)
         baseline_ns.append(baseline["ns"])
         variant_ns.append(variant["ns"])
+        if pair.recorded:
+            recorded_ns.append(pair.baseline.ask("turn", batches=batches, recorded=True)["ns"])
         gpu_ns.append(variant["gpu_ns"])
         number += 1
         of_time = (time.monotonic() - began) / bench.seconds if bench.seconds else 1.0
@@ -154,6 +171,7 @@ def measure_batch(
         mean_tokens=float(np.mean(tokens)),
         mean_width=float(np.mean(widths)),
         gpu=np.array(gpu_ns) / 1e6 if gpu_ns[0] else None,
+        recorded=np.array(recorded_ns) / 1e6 if recorded_ns else None,
     )
 
 

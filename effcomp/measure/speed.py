@@ -1,6 +1,6 @@
 """Rows of the Record about speed, from the times of all pairs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,12 +18,14 @@ R = TypeVar("R", bound=Row)
 class OverPairs:
     """Numbers over the pairs of one measurement."""
 
-    def __init__(self, timed: Sequence[Timed], known: Mapping[str, BetweenPairs], looks: int, seed: int) -> None:
+    def __init__(
+        self, timed: Sequence[Timed], known: Callable[[str], BetweenPairs | None], looks: int, seed: int
+    ) -> None:
         """Estimate every number in each pair.
 
         Args:
-            known: deviation between other pairs, by the name of the number, for a single pair. A name that it lacks has
-                PRIOR.
+            known: deviation between other pairs, by the name of the number, for a single pair; None where it is not
+                known. Numbers of speed always have one.
             looks: number of looks that the intervals are corrected for.
         """
         estimates, self.known, self.looks = [one.estimates(seed) for one in timed], known, looks
@@ -31,7 +33,7 @@ class OverPairs:
 
     def interval(self, name: str) -> Interval:
         """Return the number with its interval over pairs."""
-        return pairs_interval(self.by_name[name], self.known.get(name, PRIOR), self.looks)
+        return pairs_interval(self.by_name[name], self.deviation(name), self.looks)
 
     def intervals(self, row: str) -> dict[str, Interval]:
         """Return all numbers of a row of the Record (`batch_32`, `generation`), by their fields."""
@@ -40,24 +42,29 @@ class OverPairs:
 
     def number(self, name: str, values: Sequence[float]) -> Number:
         """Return a number that has no turns, given its value in each pair (`over_pairs`)."""
-        return over_pairs(values, self.known.get(name), self.looks)
+        return over_pairs(values, self.known(name) if len(values) == 1 else None, self.looks)
 
     def row(self, name: str) -> Pairs:
         """Return the number in each pair, and the deviation between pairs that its interval uses."""
-        values = self.by_name[name]
-        between = BetweenPairs.of([one.value for one in values]) if len(values) > 1 else self.known.get(name, PRIOR)
-        return Pairs(values=values, between=between)
+        return Pairs(values=self.by_name[name], between=self.deviation(name))
+
+    def deviation(self, name: str) -> BetweenPairs:
+        """Return the deviation of a number of speed between these pairs or, for a single one, between others."""
+        values = [one.value for one in self.by_name[name]]
+        return BetweenPairs.of(values) if len(values) > 1 else self.known(name) or PRIOR
 
 
 def batch_speed(pairs: Sequence[PairedTimes], batch_size: int, over: OverPairs) -> BatchSpeed:
     """Compute percentiles, throughput and the paired speed-up of one batch size."""
     gpu = [times.gpu.ravel() for times in pairs if times.gpu is not None]
+    recorded = [times.recorded.ravel() for times in pairs if times.recorded is not None]
     row = f"batch_{batch_size}"
     return BatchSpeed(
         calls=sum(times.variant.size for times in pairs),
         latency_p50_pairs=over.row(f"{row}.latency_p50_ms"),
         baseline_latency_p50_ms=float(np.median(np.concatenate([times.baseline.ravel() for times in pairs]))),
         speedup_pairs=over.row(f"{row}.speedup"),
+        recorded_baseline_latency_p50_ms=float(np.median(np.concatenate(recorded))) if recorded else None,
         gpu_time_p50_ms=float(np.median(np.concatenate(gpu))) if gpu else None,
         **over.intervals(row),
     )

@@ -60,6 +60,8 @@ class Timed:
                 "throughput_tokens_per_s": per_second(mean, times.mean_tokens),
                 "speedup": ratio_interval(times.baseline, times.variant),
             }
+            if times.recorded is not None:
+                numbers["recorded_speedup"] = ratio_interval(times.recorded, times.variant)
             for rank in PERCENTILES:
                 numbers[f"latency_p{rank}_ms"] = over_turns(times.variant, partial(percentile_of, rank=rank), seed)
             found |= {f"batch_{size}.{name}": number for name, number in numbers.items()}

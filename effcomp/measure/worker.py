@@ -49,6 +49,8 @@ class WorkerCommands:
     timed: Ragged
     """Token ids for the timed calls: those of the test, or cut to one length."""
     model: Loaded
+    recorded: Loaded
+    """The model in CUDA graphs, after `record`."""
     capability: str
 
     def start(
@@ -104,14 +106,30 @@ class WorkerCommands:
             return {"not_finite": self.model.first_not_finite(first)}
         return answer
 
-    def turn(self, batches: list[list[int]]) -> dict[str, Any]:
+    def record(self) -> dict[str, Any]:
+        """Let `turn` have the model's calls recorded as CUDA graphs too, with nothing compiled; return `reason` where
+        they cannot be."""
+        from effcomp.runtimes.cuda_graphs import recorded
+
+        try:
+            self.recorded = recorded(self.model)
+            self.recorded(self.timed.batch([0]))
+        except Exception as error:  # whatever an architecture does that a graph cannot hold
+            return {"reason": f"{type(error).__name__}: {first_line(error)}"}
+        return {}
+
+    def turn(self, batches: list[list[int]], recorded: bool = False) -> dict[str, Any]:
         """Time a call for each batch, after one untimed call of a single row that wakes threads and caches: the other
-        process has used the processor in between."""
-        prepared = [self.timed.batch(indices) for indices in batches]
-        self.model.prepare(prepared)
-        self.model(self.timed.batch(batches[0][:1]))
+        process has used the processor in between.
+
+        Args:
+            recorded: call the graphs of `record`.
+        """
+        prepared, model = [self.timed.batch(indices) for indices in batches], self.recorded if recorded else self.model
+        model.prepare(prepared)
+        model(self.timed.batch(batches[0][:1]))
         waited = waited_ns()
-        times = [self.model.timed(batch) for batch in prepared]
+        times = [model.timed(batch) for batch in prepared]
         wall_ns = [wall for wall, _ in times]
         gpu_ns = [gpu for _, gpu in times if gpu is not None]
         return {"ns": wall_ns, "gpu_ns": gpu_ns, "waited_share": waited_share(waited, wall_ns)}

@@ -1,12 +1,13 @@
 """Deviation between pairs of fresh processes on this machine, which the interval of a single pair needs."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from effcomp.core import machine
 from effcomp.core.interval import Interval
-from effcomp.core.pairs import PRIOR, BetweenPairs
+from effcomp.core.pairs import LAUNCHED_PRIOR, PRIOR, BetweenPairs
 from effcomp.record import Record, Row
 from effcomp.record.result import stored_results
 
@@ -17,21 +18,38 @@ WITHOUT_PRIOR = ("memory.", "load.", "energy.")
 """Numbers of which other machines say nothing."""
 
 
-def between_pairs(run: "Run") -> dict[str, BetweenPairs]:
-    """Return the deviations between pairs of the stored measurements on this machine, with this runtime and number of
-    threads, by the name of the number: its row and field in the Record (`batch_32.speedup`, `load.load_time_ms`).
+def between_pairs(run: "Run") -> Callable[[str], BetweenPairs | None]:
+    """Return a function that knows the deviation between pairs of a number by its name: its row and field in the Record
+    (`batch_32.speedup`, `load.load_time_ms`).
 
-    Those of speed are pooled with PRIOR. No measurement is made for it: every configuration that is measured with two
-    or more pairs adds its own. Another model may deviate by more or less.
+    It pools those of the stored measurements on this machine, with this runtime and number of threads; those of speed
+    with a prior. No measurement is made for it: every configuration that is measured with two or more pairs adds its
+    own. Another model may deviate by more or less. None: nothing is known.
     """
-    found: dict[str, list[BetweenPairs]] = defaultdict(list)
-    setting = (machine.device_name(run.device), run.device.threads, run.components.runtime.name)
-    for _, record in stored_results(run.store.root):
-        if (record.truth.machine.device, record.truth.machine.threads, record.choices["runtime"]) == setting:
-            for name, deviation in deviations(record):
-                found[name].append(deviation)
-    priors = {name: [] if name.startswith(WITHOUT_PRIOR) else [PRIOR] for name in found}
-    return {name: BetweenPairs.pooled([*priors[name], *measured]) for name, measured in found.items()}
+
+    @cache
+    def measured() -> dict[str, list[BetweenPairs]]:
+        found = defaultdict[str, list[BetweenPairs]](list)
+        setting = (machine.device_name(run.device), run.device.threads, run.components.runtime.name)
+        for _, record in stored_results(run.store.root):
+            if (record.truth.machine.device, record.truth.machine.threads, record.choices["runtime"]) == setting:
+                for name, deviation in deviations(record):
+                    found[name].append(deviation)
+        return found
+
+    def known(name: str) -> BetweenPairs | None:
+        found = [*measured()[name], *([] if name.startswith(WITHOUT_PRIOR) else [prior(run, name)])]
+        return BetweenPairs.pooled(found) if found else None
+
+    return known
+
+
+def prior(run: "Run", name: str) -> BetweenPairs:
+    """Return the deviation between pairs that is assumed of a number of speed: on a GPU it depends on whether a side of
+    it waits for the processor to launch its kernels."""
+    against_eager = name.endswith("speedup") and not name.endswith("recorded_speedup")
+    launched = run.device.kind == "cuda" and (against_eager or not run.components.runtime.records)
+    return LAUNCHED_PRIOR if launched else PRIOR
 
 
 def deviations(record: Record) -> Iterator[tuple[str, BetweenPairs]]:

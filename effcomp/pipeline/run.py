@@ -195,7 +195,7 @@ def measure_and_answer(
         facts = MachineFacts(
             rates_of=lambda worker: machine_rates(run, worker),
             patience=patience,
-            between=between_pairs(run) if parts.bench.pairs == 1 else {},
+            between=between_pairs(run),
         )
         last = False
         while not last:

@@ -177,6 +177,14 @@ class BatchSpeed(Row):
     geometric mean over pairs."""
     speedup_pairs: Pairs | None = None
     """Speed-up in each pair; None in older records."""
+    recorded_baseline_latency_p50_ms: float | None = None
+    """Median of the float32 baseline whose calls are recorded as CUDA graphs, with nothing compiled, on the same
+    batches; None on a CPU, and where they cannot be recorded."""
+    recorded_speedup: Annotated[
+        Interval | None, Quantity("over the recorded baseline, batch {key}", "x", better="higher", column=True)
+    ] = None
+    """Time of the recorded baseline over time of this artifact. An eager baseline waits for the processor to launch its
+    kernels, a recorded one does not."""
     gpu_time_p50_ms: float | None = None
     """Between the GPU's own events; None on a CPU."""
     floor: Floor | None = None

@@ -94,6 +94,8 @@ class Runtime(Component):
     """Least compute capability of a GPU."""
     generates: ClassVar[bool] = False
     """True where decoders can be asked for one token after another."""
+    records: ClassVar[bool] = False
+    """True where a call is one launch: the GPU does not wait for the processor."""
     compiles: ClassVar[bool] = False
     """True where the first call compiles the model."""
 

@@ -17,7 +17,7 @@ from effcomp.core.device import Device
 from effcomp.models.heads import Head
 from effcomp.runtimes.base import Loaded
 from effcomp.runtimes.decoding import Decoded, never
-from effcomp.runtimes.torch import Compiled, CompiledModel
+from effcomp.runtimes.torch import Compiled, CompiledModel, TorchModel
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +34,7 @@ class CudaGraphs(Compiled):
 
     id: ClassVar[str] = "runtime/cuda_graphs"
     devices: ClassVar[tuple[str, ...]] = ("cuda",)
+    records: ClassVar[bool] = True
     capability: ClassVar[tuple[int, int]] = (8, 0)  # bfloat16
 
     def prepared(self, model: "nn.Module") -> "nn.Module":
@@ -92,6 +93,13 @@ class Recorded:
         torch.cuda.current_stream().synchronize()
         found: NDArray[np.float32] = self.answer.numpy().copy()
         return found
+
+
+def recorded(model: Loaded) -> "GraphedModel":
+    """Return a loaded eager model on a GPU with its calls recorded as they are: nothing is compiled or changed."""
+    assert isinstance(model, TorchModel), "only PyTorch's calls are recorded"
+    padding = getattr(model.forward.config, "pad_token_id", None) or 0
+    return GraphedModel(model.forward, model.head, model.place, padding)
 
 
 def bucket(width: int) -> int:

@@ -79,7 +79,7 @@ def test_the_energy_of_a_sample_is_that_above_idle(folder: Path, torch_template:
 
 
 def test_energy_has_an_interval_over_pairs_and_a_reason_stays_one() -> None:
-    over = OverPairs([timed(START), timed(START)], {}, looks=1, seed=0)
+    over = OverPairs([timed(START), timed(START)], lambda name: None, looks=1, seed=0)
     rows = [Energy(energy_per_sample_j=joules, counter="NVML", peak_power_w=100 * joules) for joules in (2.0, 2.2)]
     found = energy_over_pairs(rows, over)
     assert isinstance(found.energy_per_sample_j, Interval)

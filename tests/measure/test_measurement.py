@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import gmean
 
 from effcomp.core.interval import Interval
-from effcomp.core.pairs import PRIOR, BetweenPairs, over_pairs, pairs_interval
+from effcomp.core.pairs import LAUNCHED_PRIOR, PRIOR, BetweenPairs, over_pairs, pairs_interval
 from effcomp.core.statistics import ratio_interval
 from effcomp.measure.stopping import LOOKS
-from effcomp.pipeline.between import between_pairs
+from effcomp.pipeline.between import between_pairs, prior
 from effcomp.pipeline.compose import Components
 from effcomp.pipeline.prepare import prepare
 from effcomp.record import Stopping
@@ -103,17 +103,34 @@ def test_the_stored_pairs_of_this_machine_and_runtime_are_pooled_for_a_single_pa
     assert speed.speedup_pairs is not None and speed.latency_p50_pairs is not None
     assert isinstance(memory.pss_bytes, Interval) and isinstance(load.load_time_ms, Interval)
     same = prepare(encoder_parts)
-    found = between_pairs(same)
+    known = between_pairs(same)
     for name, expected in (
         ("batch_1.speedup", [PRIOR, speed.speedup_pairs.between]),
         ("batch_1.latency_p50_ms", [PRIOR, speed.latency_p50_pairs.between]),
         ("memory.pss_bytes", [BetweenPairs.from_interval(memory.pss_bytes, LOOKS)]),
         ("load.load_time_ms", [BetweenPairs.from_interval(load.load_time_ms, LOOKS)]),
     ):
-        assert found[name].model_dump() == pytest.approx(BetweenPairs.pooled(expected).model_dump())
-    assert {"batch_4.latency_p99_ms", "batch_1.throughput_tokens_per_s"} <= found.keys()
-    other = replace(same, device=same.device.model_copy(update={"threads": 1000}))
-    assert between_pairs(other) == {}
+        found = known(name)
+        assert found is not None
+        assert found.model_dump() == pytest.approx(BetweenPairs.pooled(expected).model_dump())
+    other = between_pairs(replace(same, device=same.device.model_copy(update={"threads": 1000})))
+    for name in ("batch_4.latency_p99_ms", "batch_1.throughput_tokens_per_s"):
+        known_here, assumed = known(name), other(name)
+        assert known_here is not None and assumed == PRIOR != known_here
+    assert other("memory.pss_bytes") is None
+
+
+def test_what_waits_for_launches_on_a_gpu_is_assumed_to_deviate_more(encoder_parts: Components) -> None:
+    run = prepare(encoder_parts)
+    gpu = run.device.model_copy(update={"kind": "cuda"})
+    eager, recorded = (
+        replace(run, device=gpu, components=replace(encoder_parts, runtime=compose_parts(f"runtime={name}").runtime))
+        for name in ("torch", "cuda_graphs")
+    )
+    assert prior(recorded, "batch_1.latency_p50_ms") == prior(recorded, "batch_1.recorded_speedup") == PRIOR
+    assert prior(recorded, "batch_1.speedup") == prior(eager, "batch_1.recorded_speedup") == LAUNCHED_PRIOR
+    assert prior(eager, "generation.decode_ms_per_token") == LAUNCHED_PRIOR
+    assert prior(run, "batch_1.speedup") == PRIOR
 
 
 def test_a_fixed_length_is_what_was_timed(encoder: Result) -> None:

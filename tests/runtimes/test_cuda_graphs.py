@@ -12,7 +12,7 @@ from effcomp.core.device import Device
 from effcomp.models.base import load_checkpoint
 from effcomp.models.heads import Head
 from effcomp.quant.lowering import lowerings
-from effcomp.runtimes.cuda_graphs import GraphedModel, bucket
+from effcomp.runtimes.cuda_graphs import GraphedModel, bucket, recorded
 from effcomp.runtimes.torch import TorchModel
 from tests.conftest import compose_parts
 
@@ -86,6 +86,29 @@ def test_it_says_what_the_eager_runtime_says(
     assert {key[1:] for key in graphed.recorded} == {(1, 8), (3, 64)}
     graphed.prepare([batch(2, 9)])
     assert {key[1:] for key in graphed.recorded} == {(1, 8), (3, 64), (2, 16)}
+
+
+@pytest.mark.parametrize(
+    ("folder", "head"),
+    [
+        marked("tiny_bert", "sequence_classification"),
+        marked("tiny_gpt2", "sequence_classification"),
+        marked("tiny_gpt2", "causal_lm"),
+        marked("tiny_llama", "causal_lm"),
+    ],
+)
+def test_a_baseline_is_recorded_as_it_is(
+    folder: str, head: Head, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    eager, _ = loaded(request.getfixturevalue(folder), head, "none", tmp_path / "float32")
+    texts = [batch(1, 7), batch(3, 33), batch(1, 7)]
+    if head == "causal_lm":
+        texts = [text | {"attention_mask": np.ones_like(text["input_ids"])} for text in texts]
+    before = [eager(text) for text in texts]
+    graphs = recorded(eager)
+    for text, expected in zip(texts, before, strict=True):
+        assert np.allclose(graphs(text), expected, rtol=1e-3, atol=1e-5)
+        assert np.array_equal(eager(text), expected)
 
 
 @pytest.mark.parametrize(
