@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from effcomp.artifact.description import read_description
 from effcomp.core.component import from_spec
-from effcomp.core.store import text_hash
+from effcomp.core.store import Store, text_hash
 from effcomp.quant.base import Quant
 from effcomp.record import NotMeasured, Quality, Record, model_called, settings
 from effcomp.record.baseline import is_baseline
@@ -168,7 +168,7 @@ def log_model(client: "MlflowClient", run_id: str, experiment: str, record: Reco
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
 
-    from effcomp.tracking.served import save_served
+    from effcomp.tracking.served import own_sources, save_served
 
     settings_of_runtime = dict(record.config["runtime"])
     runtime = from_spec({"id": settings_of_runtime.pop("id"), "fields": settings_of_runtime}, Runtime)
@@ -182,7 +182,9 @@ def log_model(client: "MlflowClient", run_id: str, experiment: str, record: Reco
         save_served(artifact, runtime, quant.packages, described, folder)
         client.log_model_artifacts(model.model_id, str(folder))
     if model.artifact_location.startswith("file:"):
-        share_files(artifact, local_path(model.artifact_location) / "data" / artifact.name)
+        folder, sources = local_path(model.artifact_location), own_sources(Store(artifact.parents[1]))
+        share_files(artifact, folder / "data" / artifact.name)
+        share_files(sources, folder / "code" / sources.name)
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     model_id: str = model.model_id

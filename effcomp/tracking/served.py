@@ -4,15 +4,17 @@ MLflow finds `_load_pyfunc` by this module's name, which stands in the model's o
 `mlflow.pyfunc.load_model(URI).predict(table)`, or `mlflow models serve`.
 """
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from effcomp.core.checksum import contents_sha256
 from effcomp.core.component import from_spec
 from effcomp.core.errors import UserError
 from effcomp.core.packages import PACKAGE, distribution_of
 from effcomp.core.private.mlflow import without_package_map
-from effcomp.core.store import find_fault
+from effcomp.core.store import Store, find_fault, text_hash
 from effcomp.runtimes.base import Runtime
 from effcomp.runtimes.predictor import Predictor
 from effcomp.tasks.signature import Signature, read_signature
@@ -64,11 +66,23 @@ def _load_pyfunc(path: str, model_config: dict[str, Any]) -> ServedModel:
     return ServedModel(Path(path), from_spec(model_config["runtime"], Runtime))
 
 
+def own_sources(store: Store) -> Path:
+    """Return effcomp's own sources as an entry of the store, whose files all logged models share."""
+    files = sorted(file for file in PACKAGE.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    contents = text_hash("".join(f"{file.relative_to(PACKAGE)} {contents_sha256(file)}\n" for file in files))
+
+    def copy(folder: Path) -> None:
+        shutil.copytree(PACKAGE, folder / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+
+    return store.get("sources", {"contents": contents}, copy).path / PACKAGE.name
+
+
 def save_served(artifact: Path, runtime: Runtime, packages: Sequence[str], model: "Model", folder: Path) -> None:
     """Write an artifact as an MLflow model: its files, its signature with an example, what it needs to be loaded, and
     effcomp's own sources, because no package index has them.
 
     Args:
+        artifact: an entry of a store.
         packages: libraries of the number format.
         model: MLflow's description, with the ids of the run and the model.
         folder: made by this.
@@ -83,7 +97,7 @@ def save_served(artifact: Path, runtime: Runtime, packages: Sequence[str], model
             folder,
             loader_module="effcomp.tracking.served",
             data_path=str(artifact),
-            code_paths=[str(PACKAGE)],
+            code_paths=[str(own_sources(Store(artifact.parents[1])))],
             model_config={"runtime": runtime.spec()},
             pip_requirements=[f"{one.name}=={one.version.partition('+')[0]}" for one in needed if one is not None],
             mlflow_model=model,

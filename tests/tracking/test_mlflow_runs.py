@@ -143,6 +143,9 @@ def test_an_artifact_is_logged_as_a_model_that_answers_as_it_does(
     assert not [file for file in files if file.suffix in {".pkl", ".pickle", ".pt"}], "nothing is pickled"
     (weights,) = [file for file in files if file.suffix == ".safetensors"]
     assert weights.samefile(parts.store / "artifact" / result.record.truth.artifact / weights.name), "stored once"
+    sources = {file for file in files if "/code/effcomp/" in str(file)}
+    assert sources
+    assert {file.stat().st_nlink for file in sources} == {2}, "shared by all models, beside the store's own"
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tracking.database}")
     served = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
