@@ -110,8 +110,9 @@ def main() -> None:
     except Exception as error:
         if SweepCallback.sweep is None or isinstance(error, HydraException):  # the command does not compose
             refuse(explain(error))
-        print(f"error: {told(error, SweepCallback.sweep.folder)}", file=sys.stderr)  # the launcher's own
-        SweepCallback.finish()
+        line = told(error, SweepCallback.sweep.folder)  # the launcher's own
+        print(f"error: {line}", file=sys.stderr)
+        SweepCallback.finish(line)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept and will not be computed again", file=sys.stderr)

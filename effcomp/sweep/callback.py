@@ -119,15 +119,20 @@ class SweepCallback(Callback):
         self.finish()
 
     @classmethod
-    def finish(cls) -> None:
-        """Report on the configurations that finished, also where the launcher itself has failed."""
+    def finish(cls, said: str = "") -> None:
+        """Report on the configurations that finished, also where the launcher itself has failed.
+
+        Args:
+            said: the line that tells the launcher's failure, which the report may meet again (a full disk).
+        """
         sweep = cls.sweep
         assert sweep is not None, "a sweep that did not begin does not end"
         try:
             cls.exit_code = finish(sweep, cls.answer)
             cls.sweep = None
         except Exception as error:
-            print(f"error: {told(error, sweep.folder)}", file=sys.stderr)
+            if (line := told(error, sweep.folder)) != said:
+                print(f"error: {line}", file=sys.stderr)
             cls.exit_code = 1
 
     @classmethod

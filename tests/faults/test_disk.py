@@ -72,7 +72,8 @@ def test_a_sweep_whose_own_folder_is_full_ends_with_one_line_and_its_measurement
     with mounted(sweeps, "-t", "tmpfs", "-o", "size=60k", "tmpfs"):
         ran = ground.run(stored)
         assert ran.code == 1
-        assert "No space left on device" in ran.stderr
+        errors = [line for line in ran.stderr.splitlines() if line.startswith("error: ")]
+        assert ["No space left on device" in line for line in errors] == [True]
         assert "Traceback" not in ran.stderr
     ran = ground.run(stored)
     assert ran.code == 0, ran.stderr
