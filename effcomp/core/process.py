@@ -106,10 +106,7 @@ class Process:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            code = self.process.wait()
-            cause = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-            hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-            raise ProcessFailed(f"{self.called} was {cause}{hint} during '{command}'")
+            raise ProcessFailed(f"{self.called} {way_of_ending(self.process.wait())} during '{command}'")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise ProcessFailed(answer["error"], answer["traceback"])
@@ -137,6 +134,14 @@ class Process:
         if kind is not None:  # it may be busy for minutes, and nobody waits for its answer
             self.process.kill()
         self.close()
+
+
+def way_of_ending(code: int) -> str:
+    """Return in words how a process ended: by a signal where its exit code is negative."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+    return f"was killed by signal {-code}{hint}"
 
 
 def serve(server: object) -> None:

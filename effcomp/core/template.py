@@ -28,7 +28,7 @@ import numpy as np
 
 from effcomp.core.closing import Closing
 from effcomp.core.garbage import no_garbage
-from effcomp.core.process import PATIENCE_S, ProcessFailed, environment_with
+from effcomp.core.process import PATIENCE_S, ProcessFailed, environment_with, way_of_ending
 
 MESSAGE_BYTES = 2**16
 STDERR = 2
@@ -47,7 +47,7 @@ class Forked:
         """Ask the template at the other end of the socket for a process, and wait for its number.
 
         Raises:
-            ProcessFailed: the template has ended.
+            EOFError: the template has ended.
         """
         (standard_input, to_it), (from_it, standard_output), (reports, report) = os.pipe(), os.pipe(), os.pipe()
         self.stdin, self.stdout, self.reports = os.fdopen(to_it, "w"), os.fdopen(from_it), os.fdopen(reports, "rb", 0)
@@ -58,7 +58,7 @@ class Forked:
             os.close(file)
         number, self.returncode = self.reports.readline(), None
         if not number:
-            raise ProcessFailed("the template of the measured processes has ended; its message is above")
+            raise EOFError("the template has ended")
         self.pid = int(number)
 
     def wait(self, timeout: float | None = None) -> int:
@@ -115,7 +115,12 @@ class Template(Closing):
         Raises:
             ProcessFailed: the template could not import its modules, or was killed.
         """
-        return Forked(self.control, environment)
+        try:
+            return Forked(self.control, environment)
+        except EOFError:
+            code = self.process.wait(PATIENCE_S)
+        way_on = "its message is above" if code >= 0 else "run the same command again"
+        raise ProcessFailed(f"the template of the measured processes {way_of_ending(code)}; {way_on}")
 
     def close(self) -> None:
         self.control.close()

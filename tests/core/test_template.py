@@ -79,6 +79,9 @@ def test_a_process_whose_template_was_killed_can_be_ended(folder: Path) -> None:
     with Template("served", (), {"COMMON": "1"}) as template:
         process = Process(template.fork({}), "it")
         template.process.kill()
+        template.process.wait()
+        with pytest.raises(ProcessFailed, match=r"was killed by signal 9 \(out of memory\?\); run the same command"):
+            template.fork({})
         assert process.ask("add")["state"] == 1
         process.process.kill()
         process.close()
