@@ -90,6 +90,7 @@ def break_data(folder: Path) -> None:
         "empty_dev": {"train.tsv": train, "dev.tsv": b""},
         "no_dev": {"train.tsv": train},
         "no_gz": {"train.tsv.gz": train, "dev.tsv": dev},
+        "parquet": {"train.tsv": train, "dev.tsv": b"PAR1\x15\x04\x15\0"},
         "utf16": {"train.tsv": train, "dev.tsv": dev.decode().encode("utf-16")},
     }
     rest = (DATA / "gsm8k" / "test.jsonl").read_bytes()

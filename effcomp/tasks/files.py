@@ -7,7 +7,7 @@ import logging
 import re
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import isfinite
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +29,8 @@ NUMBER = re.compile(r"[-+.\d]*")
 PACKED = {
     b"\x1f\x8b": "a gzip file; name it with .gz",
     b"PK": "a zip file or a workbook; save it as CSV",
+    b"ARROW1": "a feather file; save it as CSV",
+    b"SQLite format 3": "a SQLite database; save its table as CSV",
     b"\xd0\xcf\x11\xe0": "a workbook; save it as CSV",
     b"PAR1": "a parquet file; save it as CSV",
     b"BZh": "a bzip2 file; unpack it",
@@ -65,10 +67,11 @@ def opened(file: Path, newline: str, encoding: str = UTF8) -> Iterator[IO[str]]:
 
 
 def lines(stream: IO[str]) -> Iterator[str]:
-    """Yield the lines of a file; raise UnicodeError for a NUL byte, as UTF-16 and files that a crash cut have."""
+    """Yield the lines of a file; raise UnicodeError for a NUL byte, as UTF-16, files that a crash cut and others that
+    are no text have."""
     for line in stream:
         if "\0" in line:
-            raise UnicodeError("byte 0x00 is no text; save the file as UTF-8")
+            raise UnicodeError("byte 0x00 is no text; save the file as text in UTF-8")
         yield line
 
 
@@ -82,7 +85,7 @@ def read_text(file: Path, encoding: str = UTF8) -> str:
         with opened(file, newline="\n", encoding=encoding) as stream:
             return "".join(lines(stream)).replace("\r\n", "\n")
     except DAMAGED as error:
-        raise UserError(f"{file}: {fault(error)}") from error
+        raise UserError(f"{file}: {fault(file, error)}") from error
 
 
 def read_rows(
@@ -118,14 +121,22 @@ def read_rows(
             yield number, row
     except DAMAGED as error:
         place = f"after row {number}" if number else "in the first rows"
-        raise UserError(f"{file}, {place}: {fault(error)}") from error
+        raise UserError(f"{file}, {place}: {fault(file, error)}") from error
 
 
-def fault(error: Exception) -> str:
+def kind_of(file: Path) -> str | None:
+    """Return the kind of a file that is no UTF-8, with the fix; None where its first bytes are none that are known."""
+    with suppress(*DAMAGED), gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+        beginning = stream.read(16)
+        return next((kind for start, kind in PACKED.items() if beginning.startswith(start)), None)
+    return None
+
+
+def fault(file: Path, error: Exception) -> str:
     """Return what is wrong, and the fix."""
+    if isinstance(error, UnicodeError) and (kind := kind_of(file)):
+        return f"it is {kind}"
     if isinstance(error, UnicodeDecodeError):
-        if packed := [kind for start, kind in PACKED.items() if error.object.startswith(start)]:
-            return f"it is {packed[0]}"
         return f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
     if isinstance(error, EOFError):
         return "the .gz file is cut off; fetch it again"

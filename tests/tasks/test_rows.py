@@ -171,7 +171,7 @@ def test_one_file_is_split_by_a_share_or_by_a_column(tmp_path: Path) -> None:
 REFUSED = {
     "header twice": ("text,label,label\na,0,1\n", "the column label stands there twice"),
     "header again": ("text,label\na,0\ntext,label\nb,1\n", "row 3: the header stands there again; remove it"),
-    "NUL": ("text,label\na,0\nb\0,1\n", "after row 2: byte 0x00 is no text; save the file as UTF-8"),
+    "NUL": ("text,label\na,0\nb\0,1\n", "after row 2: byte 0x00 is no text; save the file as text in UTF-8"),
     "more cells": ("text,label\na long, long film,0\n", "row 2: 3 cells, and there are 2 columns; quote a cell"),
     "quote that ends with the file": ('text,label\na,0\n"b,1\nc,0\n', "after row 2: a quote opens a cell and never"),
     "quote that ends in another row": ('text,label\n"a,0\nb,1\n"c" d,0\n', "text follows the quote that closes"),
