@@ -51,6 +51,8 @@ RUNS: dict[str, Words] = {
     # the command itself
     "quant": ("quant", "missing EQUAL"),
     "quant=none,bf16": ("quant=none,bf16", "add -m"),
+    "quant=none,": "it ends with a comma; remove the comma, or write another value",
+    "task.text=[subject": "its [ is never closed; close it",
     "quant=[none,nf4]": ("quant=[none,nf4]", "write -m quant=none,nf4"),
     "seed=[1,2]": ("seed=[1, 2]", "write -m seed=1,2"),
     "experiment=demo": ("experiment", "+experiment=NAME"),
@@ -154,6 +156,7 @@ RUNS: dict[str, Words] = {
     "model=gpt2 model.weights=random model.architecture.n_embd=wide": ("model.architecture", "expected int"),
     # models
     f"{CLASSIFY} model.path=/nonexistent": SAVED,
+    "model.path=": "the path is empty; give one, or leave the setting out",
     f"{CLASSIFY} model.path=BROKEN/no_config": SAVED,
     f"{CLASSIFY} model.path=BROKEN/config_not_json": SAVED,
     f"{CLASSIFY} model.path=BROKEN/config_a_list": SAVED,
@@ -210,6 +213,7 @@ RUNS: dict[str, Words] = {
     f"{SST2} task.data_dir=BROKEN/sst2/empty_dev": ("BROKEN/sst2/empty_dev/dev.tsv", "fetch it again"),
     f"{SST2} task.data_dir=BROKEN/sst2/no_dev": "has no dev.tsv (or dev.tsv.gz)",
     f"{SST2} task.data_dir=BROKEN/sst2/no_gz": ("BROKEN/sst2/no_gz/train.tsv.gz", "or name it without .gz"),
+    f"{SST2} task.data_dir=BROKEN/sst2/parquet": ("BROKEN/sst2/parquet/dev.tsv", "a parquet file; save it as CSV"),
     f"{SST2} task.data_dir=BROKEN/sst2/utf16": ("BROKEN/sst2/utf16/dev.tsv", "it is UTF-16; save it as UTF-8"),
     f"{GSM8K} task.data_dir=BROKEN/gsm8k/not_json": ("train.jsonl, row 2", "give a JSON object on each line"),
     f"{GSM8K} task.data_dir=BROKEN/gsm8k/no_answer": ("the column answer", "each row needs it"),

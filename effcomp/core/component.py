@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from effcomp.core.class_paths import id_of
 from effcomp.core.code_key import code_key, package_sources
@@ -44,6 +44,15 @@ class Component(BaseModel):
 
     name: str
     """Name of the choice, as typed on the command line."""
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def refuse_empty_path(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse an empty path, which pathlib reads as the working folder."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if value == "" and Path in (kind, *get_args(kind)):
+            raise ValueError("the path is empty; give one, or leave the setting out")
+        return value
 
     @field_validator("*", mode="after")
     @classmethod

@@ -38,10 +38,24 @@ def explain(error: Exception) -> str:
         return f"{key}: {suggestion(key, CONF) or f'there is no such setting {HELP}'}"
     if isinstance(error, OverrideParseException) and "=" in error.override:
         key, _, value = error.override.partition("=")
-        sign = found.group(1).strip() if (found := SIGN.search(str(error))) else "a character of it"
-        return f"{key}={value}: Hydra reads {sign} as a sign of its own; quote the value: '{key}=\"{value}\"'"
+        return f"{key}={value}: {unfinished(value) or of_its_own(key, value, str(error))}"
     reason = str(error).partition("To append to your config")[0].partition("See https")[0].strip()
     return f"{reason} {HELP}"
+
+
+def unfinished(value: str) -> str | None:
+    """Return the message for a value that ends with a comma or in an open bracket; None for any other."""
+    if value.endswith(","):
+        return "it ends with a comma; remove the comma, or write another value after it"
+    if unclosed := [opening for opening, closing in ("[]", "{}", "()") if value.count(opening) > value.count(closing)]:
+        return f"its {unclosed[0]} is never closed; close it, or quote the value where the bracket belongs to it"
+    return None
+
+
+def of_its_own(key: str, value: str, reason: str) -> str:
+    """Return the message for a character that has a meaning in Hydra's grammar, which `reason` may quote."""
+    sign = found.group(1).strip() if (found := SIGN.search(reason)) else "a character of it"
+    return f"Hydra reads {sign} as a sign of its own; quote the value: '{key}=\"{value}\"'"
 
 
 def asked(missing: str) -> tuple[str, str]:
