@@ -18,7 +18,7 @@ from effcomp.models.base import load_checkpoint
 from effcomp.pipeline.layer_costs import target_costs
 from effcomp.pipeline.tokens import few
 from effcomp.prune.base import PruneAndRecover
-from effcomp.record import model_called
+from effcomp.record import model_called, task_called
 
 if TYPE_CHECKING:
     from effcomp.pipeline.stage import Run
@@ -51,7 +51,8 @@ def checkpoint(run: "Run") -> Entry:
         built = model.build(run.head, run.splits.label_names, seed, run.store, as_it_is=not finetune.trains)
         if finetune.trains:
             reference_answers(built.eval(), few(run.baseline()))  # refuses a model that fails
-            log.info("fine-tuning %s on %s (%s, %s)", model_called(parts.config), task.name, finetune.name, precision)
+            called = model_called(parts.config), task_called(parts.config)
+            log.info("fine-tuning %s on %s (%s, %s)", *called, finetune.name, precision)
         setup = TrainingSetup(
             built,
             run.head,

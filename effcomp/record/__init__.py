@@ -165,7 +165,7 @@ def numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
 def label(config: dict[str, Any]) -> str:
     """Return a configuration in one word, to name a run: `minilm-rotten_tomatoes-nf4-structured-0.5-openvino`."""
     choices = config["choices"]
-    names = [model_called(config), choices["task"], choices["quant"]]
+    names = [model_called(config), task_called(config), choices["quant"]]
     for prune in prunings(config):
         names.append(f"{prune['name']}-{prune.get('ratio') or prune.get('target') or ''}".rstrip("-"))
         if (recovery := prune["recovery"]["name"]) != "none":
@@ -191,6 +191,14 @@ def model_called(config: dict[str, Any]) -> str:
     if model.get("path"):
         return Path(model["path"]).resolve().name
     return str(model["repository"]) if config["choices"]["model"] == "hub" else str(config["choices"]["model"])
+
+
+def task_called(config: dict[str, Any]) -> str:
+    """Return the task's own name: the file of a table, the repository of the Hub, or else the choice."""
+    task, choice = config["task"], str(config["choices"]["task"])
+    if choice == "table":
+        return "+".join(Path(file).name.partition(".")[0] for file in task["train_files"])
+    return str(task["repository"]) if choice == "hub_table" else choice
 
 
 def flattened(key: str, value: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from effcomp.core.interval import Interval
-from effcomp.record import Record, model_called, prunings, settings
+from effcomp.record import Record, model_called, prunings, settings, task_called
 from effcomp.record.baseline import is_baseline
 
 BASELINE_NAME = "none (baseline)"
@@ -80,7 +80,7 @@ def distinctions(configs: list[dict[str, Any]]) -> list[list[str]]:
 
 
 def model_and_task(record: Record) -> str:
-    return f"{model_called(record.config)} on {record.choices['task']}"
+    return f"{model_called(record.config)} on {task_called(record.config)}"
 
 
 def subject(records: Sequence[Record]) -> str:

@@ -5,6 +5,7 @@
 
 import json
 import logging
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
     folders = [folder for folder in run_folders(source) if (folder / SERIES_FILE).exists()]
     if not folders:
         raise UserError(f"{source} holds no run to upload: give the folder of a run or a sweep, say multirun/DATE/TIME")
-    parents, done = dict[Path, str | None](), Uploaded()
+    parents, ended_ms, done = dict[Path, str | None](), defaultdict[Path, int](int), Uploaded()
     for folder in folders:
         try:
             result = Result.read(folder)
@@ -52,7 +53,8 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
             continue
         sweep = folder.parent
         if sweep not in parents:
-            parents[sweep] = open_parent(sweep, tracking)
+            parents[sweep] = open_parent(sweep, tracking, result.started_ms)
+        ended_ms[sweep] = max(ended_ms[sweep], result.ended_ms)
         if tracking.find((folder / RECORD_FILE).read_text(), parents[sweep]):
             done.there_already += 1
             continue
@@ -62,18 +64,22 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
         log.info("sent %s", folder)
     for sweep, parent in parents.items():
         outcomes = [json.loads(file.read_text())["status"] for file in sweep.glob(f"*/{OUTCOME_FILE}")]
-        tracking.end_sweep(parent, summary_of(sweep), "failed" in outcomes)
+        tracking.end_sweep(parent, summary_of(sweep), "failed" in outcomes, ended_ms[sweep])
     return done
 
 
-def open_parent(folder: Path, tracking: MlflowTracking) -> str | None:
-    """Return the sweep's parent run on the server, made where there is none; None for a folder that is no sweep's."""
+def open_parent(folder: Path, tracking: MlflowTracking, started_ms: int) -> str | None:
+    """Return the sweep's parent run on the server, made where there is none; None for a folder that is no sweep's.
+
+    Args:
+        started_ms: time of the start of the sweep's first run.
+    """
     file = folder / SWEEP_FILE
     if not file.exists():
         return None
     sweep = json.loads(file.read_text())
     if sweep["parent_run"] is None or sweep["uri"] != tracking.uri or not tracking.has(sweep["parent_run"]):
-        sweep |= {"parent_run": tracking.start_sweep(sweep["name"]), "uri": tracking.uri}
+        sweep |= {"parent_run": tracking.start_sweep(sweep["name"], started_ms), "uri": tracking.uri}
         write_at_once(file, json.dumps(sweep))
     parent: str = sweep["parent_run"]
     return parent

@@ -50,8 +50,11 @@ class Tracking(Component):
         """Raise UserError when runs cannot be logged; makes the database where there is none."""
 
     @abstractmethod
-    def start_sweep(self, name: str) -> str | None:
+    def start_sweep(self, name: str, started_ms: int | None = None) -> str | None:
         """Open the parent run of a sweep; its id, or None when nothing is tracked.
+
+        Args:
+            started_ms: time of its start; None for now.
 
         Raises:
             ServerUnreachable: the server does not answer.
@@ -80,8 +83,11 @@ class Tracking(Component):
         """
 
     @abstractmethod
-    def end_sweep(self, parent: str | None, summary: Summary | None, failed: bool) -> None:
-        """Close the parent run, with the sweep's report where there is one.
+    def end_sweep(self, parent: str | None, summary: Summary | None, failed: bool, ended_ms: int | None = None) -> None:
+        """Close the parent run, with the sweep's report where there is one. One that was closed keeps its end.
+
+        Args:
+            ended_ms: time of its end; None for now.
 
         Raises:
             ServerUnreachable: the server does not answer.
@@ -103,7 +109,7 @@ class NoTracking(Tracking):
     def prepare(self) -> None:
         return
 
-    def start_sweep(self, name: str) -> str | None:
+    def start_sweep(self, name: str, started_ms: int | None = None) -> str | None:
         return None
 
     def log(
@@ -114,7 +120,7 @@ class NoTracking(Tracking):
     def log_failure(self, name: str, reason: str, parent: str | None) -> None:
         return
 
-    def end_sweep(self, parent: str | None, summary: Summary | None, failed: bool) -> None:
+    def end_sweep(self, parent: str | None, summary: Summary | None, failed: bool, ended_ms: int | None = None) -> None:
         return
 
     def how_to_open(self) -> str:

@@ -13,7 +13,7 @@ from effcomp.artifact.description import read_description
 from effcomp.core.component import from_spec
 from effcomp.core.store import Store, text_hash
 from effcomp.quant.base import Quant
-from effcomp.record import NotMeasured, Quality, Record, model_called, settings
+from effcomp.record import NotMeasured, Quality, Record, model_called, settings, task_called
 from effcomp.record.baseline import is_baseline
 from effcomp.record.result import Result
 from effcomp.runtimes.base import Runtime
@@ -63,7 +63,7 @@ def log_input(client: "MlflowClient", run_id: str, record: Record) -> None:
     data = record.truth.data
     profile = {"train_examples": data.train_examples, "test_examples": data.test_examples}
     dataset = Dataset(
-        name=record.choices["task"],
+        name=task_called(record.config),
         digest=data.fingerprint[:LONGEST_DIGEST],
         source_type="effcomp",
         source=json.dumps(record.config["task"], ensure_ascii=False),
@@ -173,7 +173,7 @@ def log_model(client: "MlflowClient", run_id: str, experiment: str, record: Reco
     settings_of_runtime = dict(record.config["runtime"])
     runtime = from_spec({"id": settings_of_runtime.pop("id"), "fields": settings_of_runtime}, Runtime)
     quant = from_spec(read_description(artifact).quant, Quant)
-    called = record.choices | {"model": model_called(record.config)}
+    called = record.choices | {"model": model_called(record.config), "task": task_called(record.config)}
     name = "-".join(called[group] for group in ("model", "task", "quant", "prune", "runtime"))
     model = client.create_logged_model(experiment, name=model_name(name), source_run_id=run_id, tags=called)
     described = Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location)

@@ -147,12 +147,13 @@ class MlflowTracking(Tracking):
                 experiment = client.get_experiment(number)
         return client, experiment
 
-    def start_sweep(self, name: str) -> str | None:
+    def start_sweep(self, name: str, started_ms: int | None = None) -> str | None:
         with self.reached():
             client, experiment = self.open_experiment()
             close_abandoned(client, experiment.experiment_id)
             tags = self.own_tags() | {"kind": "sweep"}
-            return str(client.create_run(experiment.experiment_id, run_name=name[:LONGEST], tags=tags).info.run_id)
+            run = client.create_run(experiment.experiment_id, started_ms, tags, name[:LONGEST])
+            return str(run.info.run_id)
 
     def own_tags(self) -> dict[str, str]:
         """Return the tags of every run of this process."""
@@ -222,7 +223,7 @@ class MlflowTracking(Tracking):
             client, experiment = self.open_experiment()
             return bool(client.search_runs([experiment.experiment_id], f"attributes.run_id = '{run_id}'"))
 
-    def end_sweep(self, parent: str | None, summary: Summary | None, failed: bool) -> None:
+    def end_sweep(self, parent: str | None, summary: Summary | None, failed: bool, ended_ms: int | None = None) -> None:
         from effcomp.tracking.contents import log_summary
 
         if parent is None:
@@ -231,7 +232,8 @@ class MlflowTracking(Tracking):
             client, _ = self.open_experiment()
             if summary is not None:
                 log_summary(client, parent, summary)
-            client.set_terminated(parent, status="FAILED" if failed else "FINISHED")
+            ended_ms = client.get_run(parent).info.end_time or ended_ms
+            client.set_terminated(parent, status="FAILED" if failed else "FINISHED", end_time=ended_ms)
 
     def how_to_open(self) -> str:
         if self.database is None:

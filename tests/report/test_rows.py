@@ -1,12 +1,12 @@
-"""Names of records: the model's own, whatever the choice of the group is called."""
+"""Names of records: the model's and the task's own, whatever the choice of the group is called."""
 
 from pathlib import Path
 
 import pytest
 
 from effcomp.core.interval import Interval
-from effcomp.record import label, model_called
-from effcomp.report.rows import rows, spread
+from effcomp.record import label, model_called, task_called
+from effcomp.report.rows import rows, spread, subject
 from tests.conftest import records
 
 
@@ -23,6 +23,22 @@ def test_a_run_is_named_by_the_models_own_name(model: dict[str, str], choice: st
     config = record.config | {"model": model, "choices": record.choices | {"model": choice}}
     assert model_called(config) == called
     assert label(config).startswith(f"{called}-")
+
+
+@pytest.mark.parametrize(
+    ("task", "choice", "called"),
+    [
+        ({"train_files": ["data/tickets.csv.gz", "more.csv"]}, "table", "tickets+more"),
+        ({"repository": "org/name"}, "hub_table", "org/name"),
+        ({"train_files": ["train.tsv"]}, "sst2", "sst2"),
+    ],
+)
+def test_a_run_is_named_by_its_own_table(task: dict[str, str], choice: str, called: str) -> None:
+    (record,) = records("nf4")
+    config = record.config | {"task": task, "choices": record.choices | {"task": choice}}
+    assert task_called(config) == called
+    assert f"-{called}-" in label(config)
+    assert subject([record.model_copy(update={"config": config})]).endswith(f" on {called}")
 
 
 def test_a_folder_that_is_the_current_one_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

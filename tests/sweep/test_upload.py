@@ -80,6 +80,7 @@ def test_a_sweep_is_sent_once_with_its_parent_and_its_report(server: MlflowTrack
     children = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     assert {run.data.tags["quant"] for run in children} == {"none", "nf4"}
     assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {(run.info.start_time, run.info.end_time) for run in runs} == {(1000, 3000)}, "measured then, not sent"
     assert [file.path for file in client.list_artifacts(parent.info.run_id, "results")] == ["results/index.html"]
     sent = client.download_artifacts(children[0].info.run_id, "record.json")
     assert Record.read(Path(sent)).metrics() in [record.metrics() for record in records("none", "nf4")]

@@ -222,6 +222,9 @@ def test_a_repeated_sweep_links_to_the_runs_that_are_there(tmp_path: Path) -> No
     first = tracking.start_sweep("first")
     tracking.log(result, None, {}, first)
     tracking.end_sweep(first, None, failed=False)
+    ended = tracking.open_experiment()[0].get_run(first).info.end_time
+    tracking.end_sweep(first, None, failed=False, ended_ms=ended + 1000)  # effcomp upload of a finished sweep
+    assert tracking.open_experiment()[0].get_run(first).info.end_time == ended
     again = tracking.start_sweep("again")
     tracking.log(result, None, {}, again)
     results = tmp_path / "results"
