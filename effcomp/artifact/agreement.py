@@ -4,7 +4,6 @@ Weights that are loaded by other rules than the checkpoint's (tied where they di
 that an engine executes differently, would otherwise be measured without a word.
 """
 
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from effcomp.core.batches import Batch
 from effcomp.core.errors import UserError
+from effcomp.models.answers import answer, logits_of
 from effcomp.models.folder import first_line
 
 if TYPE_CHECKING:
@@ -43,31 +43,14 @@ def refusing(who: str, model: "PreTrainedModel") -> Iterator[None]:
         raise UserError(f"{reason}; choose another runtime") from error
 
 
-def logits_of(model: "PreTrainedModel", batch: Batch) -> NDArray[np.float32]:
-    """Return the logits of a batch as transformers computes them on the CPU."""
-    import torch
-
-    with torch.no_grad():
-        found: NDArray[np.float32] = model(
-            **{name: torch.from_numpy(ids) for name, ids in batch.items()}
-        ).logits.numpy()
-    return found
-
-
 def reference_answers(model: "PreTrainedModel", examples: list[Batch]) -> list[ReferenceAnswer]:
     """Ask a float32 model in eval mode on the CPU.
 
     Raises:
         UserError: its code in transformers or torch fails. An exception of effcomp's own layers is a defect of effcomp.
     """
-    try:
-        return [ReferenceAnswer(batch, logits_of(model, batch)) for batch in examples]
-    except Exception as error:
-        frame, _ = list(traceback.walk_tb(error.__traceback__))[-1]
-        if isinstance(error, MemoryError) or frame.f_globals["__name__"].startswith("effcomp."):
-            raise
-        reason = f"this checkpoint of {model.config.model_type} fails in transformers ({first_line(error)})"
-        raise UserError(f"{reason}; give one that answers there") from error
+    whose = f"this checkpoint of {model.config.model_type}"
+    return [ReferenceAnswer(batch, answer(model, batch, whose)) for batch in examples]
 
 
 def check_padding(model: "PreTrainedModel", references: list[ReferenceAnswer]) -> None:

@@ -13,13 +13,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from effcomp.artifact.agreement import check_agreement, check_padding, logits_of, reference_answers
+from effcomp.artifact.agreement import check_agreement, check_padding, reference_answers
 from effcomp.artifact.calibration import Stopwatch
 from effcomp.artifact.description import ARTIFACT_FILE, SCHEMA, Description, read_description, skeleton
 from effcomp.artifact.file_format import FileFormat, Source
 from effcomp.artifact.safetensors import Safetensors, weights_file
 from effcomp.core.batches import Batch
 from effcomp.core.component import Component, from_spec
+from effcomp.models.answers import logits_of
 from effcomp.models.heads import Head, model_class
 from effcomp.models.linear import unify_linear
 from effcomp.quant.base import Quant

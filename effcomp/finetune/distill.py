@@ -12,6 +12,7 @@ from effcomp.core.progress import Progress
 from effcomp.core.store import folder_sha256
 from effcomp.finetune.base import TrainingRow, TrainingSetup
 from effcomp.finetune.full import FullFinetune
+from effcomp.models.answers import answer
 from effcomp.models.base import check_another, labels_order, load_checkpoint
 from effcomp.models.folder import check_folder
 from effcomp.models.heads import Head
@@ -123,8 +124,9 @@ class DistillFinetune(FullFinetune):
             teacher, tokenizer = self.load(setup)
             labels = tuple(setup.model.config.id2label[i] for i in range(setup.model.config.num_labels))
             order = labels_order(teacher.config, labels, f"finetune.teacher={self.teacher}: its labels", WAY_ON)
-            wanted = classify(teacher, encode(examples, tokenizer, setup.max_length), setup.device)[:, order].tolist()
-            for row, logits in zip(rows, wanted, strict=True):
+            wanted = classify(teacher, encode(examples, tokenizer, setup.max_length), setup.device)[:, order]
+            check_finite(wanted, f"finetune.teacher={self.teacher}")
+            for row, logits in zip(rows, wanted.tolist(), strict=True):
                 row["teacher_logits"] = logits
         return rows
 
@@ -150,11 +152,25 @@ class DistillFinetune(FullFinetune):
         )
 
     def load(self, setup: TrainingSetup) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-        """Load the teacher and its tokenizer."""
+        """Load the teacher and its tokenizer.
+
+        Raises:
+            UserError: it does not answer the first training text, or with NaN or infinity.
+        """
         assert self.teacher is not None, "check() refuses it"
         teacher, tokenizer = load_checkpoint(self.teacher, setup.head)
         assert tokenizer is not None, "check() refuses it"
+        first, whose = encode(setup.examples.take([0]), tokenizer, setup.max_length), f"finetune.teacher={self.teacher}"
+        check_finite(answer(teacher.eval(), first.batch([0]), whose), whose)
         return teacher, tokenizer
+
+
+def check_finite(logits: "NDArray[np.float32]", whose: str) -> None:
+    """Raise UserError where logits hold NaN or infinity."""
+    import numpy as np
+
+    if not np.isfinite(logits).all():
+        raise UserError(f"{whose} answers with NaN or infinity; give a teacher that works in float32")
 
 
 def classify(teacher: "PreTrainedModel", tokens: Ragged, device: Device) -> "NDArray[np.float32]":

@@ -135,6 +135,28 @@ def test_a_teacher_is_checked_as_the_model_is(small: list[str], tmp_path: Path) 
         taught.finetune.check_task(replace(splits, label_names=("bad", "good")), HEAD, 128)
 
 
+@pytest.mark.parametrize(
+    ("fails", "words"),
+    [
+        (True, r"fails in transformers \(.+\); give a model that answers there"),
+        (False, "answers with NaN or infinity; give a teacher that works in float32"),
+    ],
+)
+def test_a_teacher_that_fails_or_gives_nan_is_refused(
+    fails: bool, words: str, small: list[str], teacher: Path, tmp_path: Path
+) -> None:
+    model, tokenizer = load_checkpoint(teacher, HEAD)
+    if fails:  # no sentence has a type
+        model.config.type_vocab_size = 0
+        model.bert.embeddings.token_type_embeddings = torch.nn.Embedding(0, model.config.hidden_size)
+    else:
+        model.classifier.weight.data *= 1e38
+    model.save_pretrained(tmp_path / "failing")
+    tokenizer.save_pretrained(tmp_path / "failing")
+    with pytest.raises(UserError, match=rf"finetune\.teacher={tmp_path}/failing {words}"):
+        distilled(small, tmp_path / "failing", 1.0, tmp_path / "student")
+
+
 @pytest.mark.parametrize("lost", [(), (0,)])
 def test_hidden_states_follow_those_of_the_teacher(
     lost: tuple[int, ...], small: list[str], teacher: Path, tmp_path: Path
