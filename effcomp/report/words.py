@@ -63,8 +63,8 @@ def change(record: Record) -> str:
 def doubts(row: NamedRecord) -> list[str]:
     """Return why a row's numbers should be read with care, each reason in a sentence."""
     truth, found = row.record.truth, []
-    if truth.conditions is not None:
-        found += [f"{row.name}: noisy: {reason}" for reason in truth.conditions.noise]
+    if truth.conditions is not None and truth.conditions.noise:
+        found.append(f"{row.name}: noisy: {'; '.join(truth.conditions.noise)}")
     if any(speed.floor is not None and speed.floor.rates_exceeded for speed in row.record.speed.by_batch_size.values()):
         found.append(f"{row.name}: faster than the measured rates of this machine allow; its floor is its own time")
     if truth.kernels.expected_ran is False:

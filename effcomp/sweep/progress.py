@@ -14,7 +14,7 @@ from effcomp.core.progress import duration
 from effcomp.record import RECORD_FILE, Record
 from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE, in_order
 
-WIDTHS = (9, 36, 9, 24, 9, 12)
+WIDTHS = (9, 40, 8, 22, 8, 12)
 ALIGNED = "<<>>>>"
 HEADINGS = ("", "configuration", "quality", "speed-up", "MiB", "verdict")
 

@@ -70,6 +70,8 @@ def test_the_table_grows_by_a_row_for_each_configuration(sweep: Path, capsys: py
     assert first.startswith("1 of 12  quant=int8_dynamic ")
     assert second.endswith("failed")
     assert max(map(len, (headings, first, second))) <= 100
+    say_end(sweep, end(sweep, 3, at=2045), ["quant=int8_dynamic", "runtime=onnxruntime"])
+    assert "  quant=int8_dynamic runtime=onnxruntime " in capsys.readouterr().err, "the usual two stay whole"
     say_end(sweep, end(sweep, 2, at=2060), ["quant=int8_dynamic", "prune=none", "runtime=torch", "test_slice=[0,0.5]"])
     assert capsys.readouterr().err.startswith("3 of 12  int8_dynamic none torch [0,0.5] ")
     assert len(first) >= first.index("x ") > headings.index("speed-up"), "cells stand under their headings"

@@ -49,6 +49,7 @@ def draw(axes: Axes, label: str, curve: Curve, colour: str) -> None:
         points = [(row["step"], row[key]) for row in curve if key in row]
         if points:
             words = ", ".join(part for part in (label, what) if part)
+            style = style if len(points) > 1 else "o"  # a line through one point has no length
             axes.plot(*zip(*points, strict=True), style, color=colour, markersize=4, label=wrapped(words, 34))
 
 

@@ -45,6 +45,12 @@ OTHER: dict[str, Any] = {
 }
 BASELINE: dict[str, Any] = {"marker": "D", "color": INK, "markersize": 7, "zorder": 3}
 
+KINDS = (
+    (FRONT, "on the front: none is shown to beat it"),
+    (OTHER, "another is shown to beat it"),
+    (BASELINE, "float32 baseline"),
+)
+
 
 def tradeoff_figure(found: Sequence[Tradeoff], about: str) -> Figure:
     """Draw quality against a cost, both with intervals.
@@ -60,11 +66,12 @@ def tradeoff_figure(found: Sequence[Tradeoff], about: str) -> Figure:
     }
     key = [wrapped(name, KEY_WIDTH) for name in numbered]
     figure, all_axes = grid(len(found), key)
-    drawn = []
+    drawn, used = [], []
     for one, axes in zip(found, all_axes, strict=False):
         front = {one.rows[index].name for index in one.front}
         for row, (x, y) in zip(one.rows, one.points, strict=True):
             style = BASELINE if is_baseline(row.record) else FRONT if row.name in front else OTHER
+            used.append(style)
             axes.errorbar(
                 [x.value], [y.value],
                 xerr=whiskers(x), yerr=whiskers(y), alpha=1 if style is FRONT else 0.7, elinewidth=0.8, **style,
@@ -77,19 +84,18 @@ def tradeoff_figure(found: Sequence[Tradeoff], about: str) -> Figure:
         drawn.append((axes, [(x.value, y.value) for x, y in one.points], [labels[row.name] for row in one.rows]))
     for axes in all_axes:  # those of the grid that are left over
         axes.set_axis_off()
-    signs = [
-        sign(FRONT),
-        sign(OTHER),
-        sign(BASELINE),
-        *(sign({"marker": f"${labels[name]}$", "color": INK, "markeredgewidth": 0}) for name in numbered),
+    kinds = [(style, words) for style, words in KINDS if style in used]
+    kinds += [
+        ({"marker": f"${labels[name]}$", "color": INK, "markeredgewidth": 0}, words)
+        for name, words in zip(numbered, key, strict=True)
     ]
-    words = ["on the front: none is shown to beat it", "another is shown to beat it", "float32 baseline", *key]
-    figure.legend(signs, words, fontsize=7, loc="outside right center", frameon=False, ncols=key_columns(key))
+    signs, texts = zip(*((sign(style), words) for style, words in kinds), strict=True)
+    figure.legend(signs, texts, fontsize=7, loc="outside right center", frameon=False, ncols=key_columns(key))
     titled(figure, f"Quality against {found[0].x.quantity.label}, with 95 % intervals: {about}")
     figure.draw_without_rendering()  # the layout says where the points are
     figure.set_layout_engine("none")
-    for axes, points, texts in drawn:
-        write_beside(axes, points, texts)
+    for axes, points, names_beside in drawn:
+        write_beside(axes, points, names_beside)
     return figure
 
 

@@ -242,6 +242,6 @@ def circumstances(records: list[Record]) -> str:
         + "; "
         + joined(f"{t.data.test_examples} test examples" for t in truths)
         + "; "
-        + joined(", ".join(f"{name} {version}" for name, version in t.software.libraries.items()) for t in truths)
+        + ", ".join(dict.fromkeys(" ".join(found) for t in truths for found in t.software.libraries.items()))
         + "."
     )
