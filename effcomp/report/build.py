@@ -19,14 +19,13 @@ from effcomp.report.figures.layers import layer_figure
 from effcomp.report.figures.tradeoff import throughput_figure, tradeoff_figure
 from effcomp.report.page.render import Contents, page
 from effcomp.report.rows import NamedRecord, subject
-from effcomp.report.sources import RecordWithCurves, find, is_uri
+from effcomp.report.sources import REPORT_FOLDER, RecordWithCurves, find, is_uri
 from effcomp.report.table.comparison import Comparison, compare, to_markdown
 from effcomp.report.table.further import further_tables
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FOLDER = "results"
 CONFUSIONS = "confusion_matrices"
 LONGEST_STEM = 100
 
@@ -61,9 +60,9 @@ def target_of(sources: Sequence[str]) -> Path:
     several.
     """
     if len(sources) > 1 or is_uri(sources[0]):
-        return Path(FOLDER)
+        return Path(REPORT_FOLDER)
     source = Path(sources[0])
-    return source / FOLDER if source.is_dir() else source.with_name(f"{source.stem}_{FOLDER}")
+    return source / REPORT_FOLDER if source.is_dir() else source.with_name(f"{source.stem}_{REPORT_FOLDER}")
 
 
 def write(found: list[RecordWithCurves], target: Path, left_out: list[str], goal: Goal | None) -> Report:

@@ -12,6 +12,9 @@ from effcomp.record import RECORD_FILE, Record
 from effcomp.record.baseline import is_baseline
 from effcomp.record.result import SERIES_FILE, RecordText, run_folders
 
+REPORT_FOLDER = "results"
+"""Folder of a report, in the folder that its records come from."""
+
 Curve = list[dict[str, float]]
 """Training curve: {"step", "loss", "learning_rate"} or {"step", "eval_loss"} for each time it was logged."""
 

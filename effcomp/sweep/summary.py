@@ -5,6 +5,7 @@ from pathlib import Path
 
 from effcomp.core.store import text_hash
 from effcomp.record import RECORD_FILE, Record
+from effcomp.report.sources import REPORT_FOLDER
 from effcomp.sweep.folder import ANSWER_TEXT, in_order
 from effcomp.tracking.base import Summary
 from effcomp.tracking.metrics import HEADLINES, best, named
@@ -15,13 +16,12 @@ COLUMNS = ("accuracy", "perplexity", "accuracy difference", "verdict", "speed-up
 
 def summary_of(folder: Path) -> Summary | None:
     """Return the summary of a sweep's folder; None where it has no report."""
-    from effcomp.report.build import FOLDER
+    results, files = folder / REPORT_FOLDER, in_order(folder, RECORD_FILE)
+    if not results.is_dir() or not files:
+        return None
     from effcomp.report.rows import subject
     from effcomp.report.table.comparison import compare, to_markdown
 
-    results, files = folder / FOLDER, in_order(folder, RECORD_FILE)
-    if not results.is_dir() or not files:
-        return None
     comparison = compare([Record.read(file) for file in files])
     records = [row.record for row in comparison.rows]
     texts = comparison.texts()

@@ -5,6 +5,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -201,3 +203,10 @@ def test_a_sweep_ended_by_ctrl_c_leaves_no_process_and_its_run_is_closed(tiny: l
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("effcomp").experiment_id])
     assert {run.info.status for run in runs if run.data.tags["kind"] == "sweep"} == {"FINISHED", "FAILED"}
+
+
+def test_a_sweep_without_a_report_is_closed_without_the_import_that_an_interrupt_may_have_cut(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from effcomp.sweep.summary import summary_of"
+    code += "; assert summary_of(Path(sys.argv[1])) is None; print('matplotlib' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
