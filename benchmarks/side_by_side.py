@@ -1,14 +1,15 @@
 """Do others find the same numbers as effcomp for the same weights, shapes and threads, within 5 %?
 
     python benchmarks/side_by_side.py benchmark_app                  (OpenVINO's own, from the same package; 5 minutes)
-    python benchmarks/side_by_side.py lm_eval --peer PYTHON          (needs `pip install lm_eval==0.4.13` there)
+    python benchmarks/side_by_side.py lm_eval --rounds 1 --peer PYTHON --data DATA
+        (needs `pip install lm_eval==0.4.13` there; DATA holds sst2/ and wikitext2/; 6 minutes)
     python benchmarks/side_by_side.py >benchmarks/side_by_side.md    (the page of all results; measures nothing)
 
 effcomp and the other measure one after the other, --rounds times, each in fresh processes; nothing else should be at
 work. Further words are overrides of effcomp. side_by_side.json beside this file keeps for each comparison the numbers
 of each round, and the geometric mean of effcomp / other with its interval over rounds. lm_eval needs an environment
 of its own, as does optimum-benchmark, whose comparison is optimum_benchmark/compare.py. llama.cpp called by itself is
-in writing/: its server does not load effcomp's GGUF, which has no vocabulary.
+in writing/.
 """
 
 import argparse
@@ -28,14 +29,16 @@ import numpy as np
 
 from effcomp.core import machine
 from effcomp.core.device import Device
+from effcomp.core.interval import Interval
 from effcomp.core.pairs import pairs_interval
+from effcomp.pipeline.compose import build, composed
 from effcomp.record.quantity import exact
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "side_by_side.json"
 WITHIN = 0.05
 LENGTH, BATCH_SIZES = 128, (1, 8)
-TEXTS = 40
+TEXTS, ARTICLES = 40, 5
 Numbers = dict[str, float]
 
 
@@ -44,6 +47,8 @@ class Asked(NamedTuple):
     threads: int
     peer: str
     """Python of the other's environment."""
+    data: Path
+    """Folder of the published data sets."""
     overrides: tuple[str, ...]
 
 
@@ -112,16 +117,58 @@ def benchmark_app(asked: Asked) -> tuple[Numbers, Numbers]:
 
 
 def lm_eval(asked: Asked) -> tuple[Numbers, Numbers]:
-    """Compare the bits per byte of SmolLM2 in float32 on news with those of lm-evaluation-harness."""
-    from effcomp.pipeline.compose import build, composed
+    """Compare quality with that of lm-evaluation-harness: the accuracy of MiniLM on SST-2, and the bits per byte of
+    SmolLM2 on news and on WikiText-2, all in float32."""
+    task = ("task=sst2", f"task.data_dir={asked.data / 'sst2'}")
+    ours, theirs = classified(asked, ["model=minilm", *task, "finetune.train_samples=2000", "finetune.epochs=1"])
+    for name, words in {
+        "news": ["task=bbc_news_lm", f"task.test_size={TEXTS}"],
+        "WikiText-2": ["task=wikitext2", f"task.data_dir={first_articles(asked)}"],
+    }.items():
+        mine, other = scored(asked, ["model=smollm2", *words, "finetune=none"])
+        ours[f"bits per byte, {name}"], theirs[f"bits per byte, {name}"] = mine, other
+    return ours, theirs
 
-    model = ["model=smollm2", "task=bbc_news_lm", f"task.test_size={TEXTS}", "finetune=none"]
-    found = record(asked, *model, "bench=quick", "bench.new_tokens=0", "bench.batch_sizes=[1]")
-    parts, texts = build(composed([*model, *asked.overrides])), asked.scratch / "texts.jsonl"
-    texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in parts.task.load().test.texts))
-    words = [str(texts), "--length", str(parts.task.max_length), "--threads", str(asked.threads)]
-    said = last_line(asked, "lm_eval_peer.py", str(artifact(asked, found)), *words)
-    return {"bits per byte": found["quality"]["bits_per_byte"]["value"]}, {"bits per byte": said["bits_per_byte"]}
+
+def first_articles(asked: Asked) -> Path:
+    """Write WikiText-2 with the first articles of its test alone; return the folder."""
+    folder = asked.scratch / "wikitext2"
+    folder.mkdir(exist_ok=True)
+    whole = build(composed(["task=wikitext2", f"task.data_dir={asked.data / 'wikitext2'}"])).task.load()
+    for name, texts in (("wiki.train.tokens", whole.train.texts[:1]), ("wiki.test.raw", whole.test.texts[:ARTICLES])):
+        (folder / name).write_text("".join(f" {line} \n" for text in texts for line in text.split("\n")))
+    return folder
+
+
+def classified(asked: Asked, words: list[str]) -> tuple[Numbers, Numbers]:
+    """Return the accuracy of a classifier by both."""
+    found = record(asked, *words, "bench=quick", "bench.batch_sizes=[1]", "bench.quiet_wait_s=0")
+    test = test_of(asked, words)
+    rows = [{"text": text, "label": label} for text, label in zip(test.texts, test.labels, strict=True)]
+    said = last_line(asked, "lm_eval_peer.py", str(artifact(asked, found)), *written(asked, rows), "--classifier")
+    return {"accuracy": found["quality"]["accuracy"]["value"]}, {"accuracy": said["acc"]}
+
+
+def scored(asked: Asked, words: list[str]) -> tuple[float, float]:
+    """Return the bits per byte of a language model by both."""
+    found = record(asked, *words, "bench=quick", "bench.new_tokens=0", "bench.batch_sizes=[1]", "bench.quiet_wait_s=0")
+    rows = [{"text": text} for text in test_of(asked, words).texts]
+    length = build(composed([*words, *asked.overrides])).task.max_length
+    length_words = ["--length", str(length), "--threads", str(asked.threads)]
+    said = last_line(asked, "lm_eval_peer.py", str(artifact(asked, found)), *written(asked, rows), *length_words)
+    return found["quality"]["bits_per_byte"]["value"], said["bits_per_byte"]
+
+
+def test_of(asked: Asked, words: list[str]) -> Any:
+    """Return the test split of a configuration."""
+    return build(composed([*words, *asked.overrides])).task.load().test
+
+
+def written(asked: Asked, rows: list[dict[str, Any]]) -> list[str]:
+    """Write examples for the other; return the file."""
+    file = asked.scratch / "examples.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return [str(file)]
 
 
 COMPARISONS: dict[str, Callable[[Asked], tuple[Numbers, Numbers]]] = {
@@ -152,8 +199,13 @@ def measured(name: str, rounds: int, asked: Asked) -> dict[str, Any]:
         "load_average": os.getloadavg()[1],
         "libraries": machine.library_versions() | {"openvino": version("openvino"), "xllamacpp": version("xllamacpp")},
         "rounds": found,
-        "ratio": {key: pairs_interval(list(map(exact, ratio))).model_dump() for key, ratio in ratios.items()},
+        "ratio": {key: over_rounds(ratio).model_dump() for key, ratio in ratios.items()},
     }
+
+
+def over_rounds(ratios: list[float]) -> Interval:
+    """Return the ratio with its interval over rounds; of one round the ratio alone: answers do not change."""
+    return pairs_interval(list(map(exact, ratios))) if len(ratios) > 1 else exact(ratios[0])
 
 
 def page(results: dict[str, Any]) -> str:
@@ -188,12 +240,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="?", choices=list(COMPARISONS))
     parser.add_argument("--peer", default=sys.executable, help="the Python of the other's environment")
+    parser.add_argument("--data", type=Path, default=Path(), help="the folder of the published data sets")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     given, overrides = parser.parse_known_args()
     if given.name is not None:
         with tempfile.TemporaryDirectory() as scratch:
-            asked = Asked(Path(scratch), given.threads, given.peer, tuple(overrides))
+            asked = Asked(Path(scratch), given.threads, given.peer, given.data.resolve(), tuple(overrides))
             found = measured(given.name, given.rounds, asked)
         results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
         RESULTS.write_text(json.dumps(results | {given.name: found}, indent=1) + "\n")
