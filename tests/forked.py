@@ -3,8 +3,9 @@
 It answers lines of JSON on standard input, the arguments of `answer`, with lines of JSON. A forked process has its own
 folder, environment, standard output and exit code, and is as fresh as one that Python starts, but for the imports. What
 those took is in the answer. Seconds are the processor's, which another process on this machine does not change. The
-first process that a sweep starts for its configurations is forked as well, for it imports the same; all others that a
-command starts (the next one after a failure, the measured ones) are Python's own.
+first process that a sweep starts for its configurations is forked as well, for it imports the same, and so are the
+templates of measured processes (tests/forked_templates.py); all others that a command starts (the next one after a
+failure, those that measure another runtime) are Python's own.
 """
 
 import atexit
@@ -27,7 +28,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+from effcomp.core.device import ALLOCATOR, WAITING
 from effcomp.core.process import start
+from tests.forked_templates import TEMPLATE, Templates
 
 JOB = "effcomp.sweep.job"
 ROOT = Path(__file__).resolve().parent.parent
@@ -71,7 +74,7 @@ class Forks:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.forked"],
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | WAITING | ALLOCATOR,  # read when a process starts
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -113,11 +116,13 @@ def main() -> None:
     gc.freeze()  # what is imported is not looked through for garbage by every forked process
     imported_s = time.process_time()
     assert threading.active_count() == 1, "with threads, a fork is not what a fresh process is"
+    vars(import_module(TEMPLATE))["start"] = Templates().start
     for line in sys.stdin:
         print(json.dumps({"imported_s": imported_s, **answer(**json.loads(line))}), flush=True)
 
 
 def import_all() -> None:
+    import accelerate  # noqa: F401
     import matplotlib.image  # noqa: F401
     import mlflow.pyfunc  # noqa: F401
     import sklearn.model_selection  # noqa: F401
@@ -132,6 +137,7 @@ def import_all() -> None:
     import effcomp.evaluate.classification
     import effcomp.finetune.distill
     import effcomp.finetune.trainer
+    import effcomp.measure.worker
     import effcomp.models.packaged
     import effcomp.pipeline.compose
     import effcomp.pipeline.run

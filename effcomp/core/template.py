@@ -88,6 +88,12 @@ class Forked:
             os.kill(self.pid, signal.SIGKILL)
 
 
+def start(modules: list[str], its_end: socket.socket, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """Start the process of a template, whose standard input is its end of the socket."""
+    command = [sys.executable, "-m", "effcomp.core.template", *modules]
+    return subprocess.Popen(command, stdin=its_end.fileno(), stdout=subprocess.DEVNULL, env=environment)
+
+
 class Template(Closing):
     """Client of a template. Use it as a context manager: the template ends with the block, after its processes."""
 
@@ -102,12 +108,7 @@ class Template(Closing):
         self.libraries = libraries
         self.control, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its_end:
-            self.process: subprocess.Popen[bytes] = subprocess.Popen(
-                [sys.executable, "-m", "effcomp.core.template", module, *libraries],
-                stdin=its_end.fileno(),
-                stdout=subprocess.DEVNULL,
-                env=environment_with(environment),
-            )
+            self.process = start([module, *libraries], its_end, environment_with(environment))
 
     def fork(self, environment: dict[str, str]) -> Forked:
         """Return a new process of the template, with these variables beside the template's.
