@@ -181,7 +181,7 @@ RUNS: dict[str, Words] = {
     f"{CLASSIFY} model.path=BROKEN/length_in_quotes": "has model_max_length '128', no number; give the number alone",
     f"{CLASSIFY} model.path=models/caf\udce9": (r"models/caf\udce9", "is a byte that is not UTF-8; give the file or"),
     f"{CLASSIFY} model.path=BROKEN/other_tokenizer": "give the model its own tokenizer",
-    f"{CLASSIFY} finetune=none model.path=BERT": "give a checkpoint with a trained head or finetune=full",
+    f"{CLASSIFY} finetune=none model.path=BERT": "a trained head, or train one first (finetune=full)",
     f"{CLASSIFY} finetune=distill finetune.teacher=BROKEN/cut_off": ("BROKEN/cut_off", "save or fetch the model again"),
     f"{OFF} task=wikitext2 task.data_dir=DATA/wikitext2 model=gpt2 model.path=BERT": "use model=minilm",
     f"{OFF} task=wikitext2 task.data_dir=DATA/wikitext2 model.path=GPT2": "use model=gpt2",

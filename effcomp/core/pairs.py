@@ -46,6 +46,10 @@ class BetweenPairs(BaseModel):
         variance = sum(one.degrees * one.deviation**2 for one in found) / degrees
         return cls(deviation=math.sqrt(variance), degrees=degrees)
 
+    def times(self, factor: float) -> "BetweenPairs":
+        """Return the deviation of a number that varies by this factor more."""
+        return self.model_copy(update={"deviation": self.deviation * factor})
+
     def margin(self, pairs: int, looks: int = 1) -> float:
         """Return the factor from the geometric mean of this many pairs to either bound of its interval, of the level
         1 - 0.05 / looks."""
@@ -54,15 +58,19 @@ class BetweenPairs(BaseModel):
         return math.exp(float(t.isf(0.025 / looks, self.degrees)) * self.deviation / math.sqrt(pairs))
 
 
-LAUNCHED_PRIOR = BetweenPairs(deviation=0.2, degrees=4)
-"""As PRIOR, for numbers that wait for the processor to launch a GPU's kernels one by one: the six measurements of a
-configuration in benchmarks/replication.json deviate by 0.15 to 0.27 at batch 1, those of recorded calls by 0.05 or
-less."""
 PRIOR = BetweenPairs(deviation=0.036, degrees=4)
 """Deviation that a single pair is given before this machine has shown its own: the larger of those measured on other
 machines (benchmarks/h100.md; benchmarks/same_model_twice.json has 0.008), with the weight of five pairs. Pooling it
 with measured deviations is the conjugate update of a variance (Gelman et al. 2013, "Bayesian Data Analysis", section
 2.6)."""
+NOISY_PRIOR = BetweenPairs(deviation=0.1, degrees=4)
+"""As PRIOR, on a machine that was not quiet: those of benchmarks/replication.json deviate by 0.08 to 0.1 where other
+virtual machines take 3 to 7 % of the processor."""
+LAUNCHED_PRIOR = BetweenPairs(deviation=0.2, degrees=4)
+"""As PRIOR, for numbers that wait for the processor to launch a GPU's kernels one by one: the six measurements of a
+configuration there deviate by 0.15 to 0.27 at batch 1, those of recorded calls by 0.05 or less."""
+TAIL = 2.0
+"""A 95th or 99th percentile deviates by about so many times a median's deviation (there, 1.6 to 3)."""
 
 
 def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR, looks: int = 1) -> Interval:

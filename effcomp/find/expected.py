@@ -9,7 +9,7 @@ from effcomp.core.store import Store
 from effcomp.find.plan import Plan
 from effcomp.find.search import LOOK_BENCH
 from effcomp.pipeline.compose import Components
-from effcomp.record import model_called
+from effcomp.record import model_called, task_called
 from effcomp.record.result import SERIES_FILE, stored_results
 
 
@@ -33,11 +33,11 @@ def expected(plan: Plan, base: Components, finalists: int) -> list[str]:
 
 def seconds_of(base: Components, bench: str) -> float | None:
     """Return the median time of the runs in the store with this bench; None where there is none."""
-    wanted = (model_called(base.config), base.task.name, bench, machine.device_name(base.device.resolved()))
+    subject = (model_called(base.config), task_called(base.config), machine.device_name(base.device.resolved()))
     found = []
     for folder, record in stored_results(Store(base.store).root):
-        choices = record.choices
-        if wanted == (model_called(record.config), choices["task"], choices["bench"], record.truth.machine.device):
+        measured = (model_called(record.config), task_called(record.config), record.truth.machine.device)
+        if measured == subject and record.choices["bench"] == bench:
             series = json.loads((folder / SERIES_FILE).read_text())
             found.append((series["ended_ms"] - series["started_ms"]) / 1e3)
     return median(found) if found else None

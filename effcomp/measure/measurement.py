@@ -67,8 +67,9 @@ class MachineFacts(NamedTuple):
     """Measures the machine's rates in a worker; called after the worker's own memory was read."""
     patience: Patience
     """Waiting for a quiet machine before each pair."""
-    between: Callable[[str], BetweenPairs | None]
-    """Known deviation between pairs, by the name of the number (`effcomp.pipeline.between`)."""
+    between: Callable[[str, bool], BetweenPairs | None]
+    """Known deviation between pairs, by the name of the number and whether the machine was noisy
+    (`effcomp.pipeline.between`)."""
 
 
 def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFacts, seed: int) -> Measured:
@@ -78,7 +79,8 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
         pair: the last pair, still open.
         timed: times of all pairs.
     """
-    over = OverPairs(timed, facts.between, looks(bench), seed)
+    found = conditions(pair.device, timed, facts.patience)
+    over = OverPairs(timed, lambda name: facts.between(name, bool(found.noise)), looks(bench), seed)
     speeds = {size: batch_speed([one.batches[size] for one in timed], size, over) for size in bench.batch_sizes}
     generations = [one.generation for one in timed if one.generation is not None]
     ran_scenarios = scenarios(pair.variant, bench, seed)
@@ -108,7 +110,7 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
         probes=pair.variant.ask("probe", tokens=written),
         machine=machine_of(pair, rates),
         kernels=kernels,
-        conditions=conditions(pair.device, timed, facts.patience),
+        conditions=found,
         trace=timed[-1].trace,
         raw={
             f"pair_{number}.{name}.{side}": found

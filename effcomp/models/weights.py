@@ -70,7 +70,7 @@ def check_loaded(model: "PreTrainedModel", loaded: dict[str, Any], head: Head, w
     if missing and as_it_is:
         raise UserError(
             f"{whose} has no weights for {', '.join(missing)}, and nothing trains it (finetune=none, or a teacher): "
-            "give a checkpoint with a trained head or finetune=full"
+            "give a checkpoint with a trained head, or train one first (finetune=full)"
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from effcomp.core import machine
 from effcomp.core.interval import Interval
-from effcomp.core.pairs import LAUNCHED_PRIOR, PRIOR, BetweenPairs
+from effcomp.core.pairs import LAUNCHED_PRIOR, NOISY_PRIOR, PRIOR, TAIL, BetweenPairs
 from effcomp.record import Record, Row
 from effcomp.record.result import stored_results
 
@@ -18,38 +18,42 @@ WITHOUT_PRIOR = ("memory.", "load.", "energy.")
 """Numbers of which other machines say nothing."""
 
 
-def between_pairs(run: "Run") -> Callable[[str], BetweenPairs | None]:
-    """Return a function that knows the deviation between pairs of a number by its name: its row and field in the Record
-    (`batch_32.speedup`, `load.load_time_ms`).
+def between_pairs(run: "Run") -> Callable[[str, bool], BetweenPairs | None]:
+    """Return a function that knows the deviation between pairs of a number, by its name (its row and field in the
+    Record: `batch_32.speedup`, `load.load_time_ms`) and whether the machine was noisy.
 
-    It pools those of the stored measurements on this machine, with this runtime and number of threads; those of speed
-    with a prior. No measurement is made for it: every configuration that is measured with two or more pairs adds its
-    own. Another model may deviate by more or less. None: nothing is known.
+    It pools those of the stored measurements on this machine, as quiet or as noisy, with this runtime and number of
+    threads; those of speed with a prior. No measurement is made for it: every configuration that is measured with two
+    or more pairs adds its own. Another model may deviate by more or less. None: nothing is known.
     """
 
     @cache
-    def measured() -> dict[str, list[BetweenPairs]]:
-        found = defaultdict[str, list[BetweenPairs]](list)
+    def measured() -> dict[tuple[str, bool], list[BetweenPairs]]:
+        found = defaultdict[tuple[str, bool], list[BetweenPairs]](list)
         setting = (machine.device_name(run.device), run.device.threads, run.components.runtime.name)
         for _, record in stored_results(run.store.root):
             if (record.truth.machine.device, record.truth.machine.threads, record.choices["runtime"]) == setting:
+                conditions = record.truth.conditions
+                noisy = conditions is not None and bool(conditions.noise)
                 for name, deviation in deviations(record):
-                    found[name].append(deviation)
+                    found[name, noisy].append(deviation)
         return found
 
-    def known(name: str) -> BetweenPairs | None:
-        found = [*measured()[name], *([] if name.startswith(WITHOUT_PRIOR) else [prior(run, name)])]
+    def known(name: str, noisy: bool) -> BetweenPairs | None:
+        assumed = [] if name.startswith(WITHOUT_PRIOR) else [prior(run, name, noisy)]
+        found = [*measured()[name, noisy], *assumed]
         return BetweenPairs.pooled(found) if found else None
 
     return known
 
 
-def prior(run: "Run", name: str) -> BetweenPairs:
+def prior(run: "Run", name: str, noisy: bool) -> BetweenPairs:
     """Return the deviation between pairs that is assumed of a number of speed: on a GPU it depends on whether a side of
     it waits for the processor to launch its kernels."""
     against_eager = name.endswith("speedup") and not name.endswith("recorded_speedup")
     launched = run.device.kind == "cuda" and (against_eager or not run.components.runtime.records)
-    return LAUNCHED_PRIOR if launched else PRIOR
+    assumed = LAUNCHED_PRIOR if launched else NOISY_PRIOR if noisy else PRIOR
+    return assumed.times(TAIL) if name.endswith(("_p95_ms", "_p99_ms")) else assumed
 
 
 def deviations(record: Record) -> Iterator[tuple[str, BetweenPairs]]:

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import gmean
 
 from effcomp.core.interval import Interval
-from effcomp.core.pairs import LAUNCHED_PRIOR, PRIOR, BetweenPairs, over_pairs, pairs_interval
+from effcomp.core.pairs import LAUNCHED_PRIOR, NOISY_PRIOR, PRIOR, TAIL, BetweenPairs, over_pairs, pairs_interval
 from effcomp.core.statistics import ratio_interval
 from effcomp.measure.stopping import LOOKS
 from effcomp.pipeline.between import between_pairs, prior
@@ -85,14 +85,14 @@ def test_a_precision_that_is_reached_at_the_first_look_adds_no_pair(encoder: Res
 
 
 def test_one_pair_has_the_prior_where_the_store_has_no_other(decoder: Result) -> None:
-    row = decoder.record.speed.by_batch_size[4].speedup_pairs
-    assert row is not None
-    assert row.between == PRIOR
+    row, conditions = decoder.record.speed.by_batch_size[4].speedup_pairs, decoder.record.truth.conditions
+    assert row is not None and conditions is not None
+    assert row.between == (NOISY_PRIOR if conditions.noise else PRIOR)
     (alone,) = row.values
     numbers = decoder.record.speed.by_batch_size[4]
     for number in (numbers.latency_p90_ms, numbers.latency_p99_ms, numbers.throughput_tokens_per_s):
         assert isinstance(number, Interval) and number.low < number.value < number.high
-    assert decoder.record.speed.by_batch_size[4].speedup == pairs_interval([alone], PRIOR)
+    assert decoder.record.speed.by_batch_size[4].speedup == pairs_interval([alone], row.between)
 
 
 def test_the_stored_pairs_of_this_machine_and_runtime_are_pooled_for_a_single_pair(
@@ -102,22 +102,30 @@ def test_the_stored_pairs_of_this_machine_and_runtime_are_pooled_for_a_single_pa
     memory, load = encoder.record.cost.memory, encoder.record.cost.load
     assert speed.speedup_pairs is not None and speed.latency_p50_pairs is not None
     assert isinstance(memory.pss_bytes, Interval) and isinstance(load.load_time_ms, Interval)
-    same = prepare(encoder_parts)
-    known = between_pairs(same)
+    assert encoder.record.truth.conditions is not None
+    same, noisy = prepare(encoder_parts), bool(encoder.record.truth.conditions.noise)
+    known, before = between_pairs(same), NOISY_PRIOR if noisy else PRIOR
     for name, expected in (
-        ("batch_1.speedup", [PRIOR, speed.speedup_pairs.between]),
-        ("batch_1.latency_p50_ms", [PRIOR, speed.latency_p50_pairs.between]),
+        ("batch_1.speedup", [before, speed.speedup_pairs.between]),
+        ("batch_1.latency_p50_ms", [before, speed.latency_p50_pairs.between]),
         ("memory.pss_bytes", [BetweenPairs.from_interval(memory.pss_bytes, LOOKS)]),
         ("load.load_time_ms", [BetweenPairs.from_interval(load.load_time_ms, LOOKS)]),
     ):
-        found = known(name)
+        found = known(name, noisy)
         assert found is not None
         assert found.model_dump() == pytest.approx(BetweenPairs.pooled(expected).model_dump())
     other = between_pairs(replace(same, device=same.device.model_copy(update={"threads": 1000})))
     for name in ("batch_4.latency_p99_ms", "batch_1.throughput_tokens_per_s"):
-        known_here, assumed = known(name), other(name)
-        assert known_here is not None and assumed == PRIOR != known_here
-    assert other("memory.pss_bytes") is None
+        assert known(name, noisy) != known(name, not noisy) == other(name, not noisy) == prior(same, name, not noisy)
+    assert other("memory.pss_bytes", noisy) is None
+
+
+def test_a_noisy_machine_and_a_high_percentile_are_assumed_to_deviate_more(encoder_parts: Components) -> None:
+    run = prepare(encoder_parts)
+    assert prior(run, "batch_1.speedup", False) == PRIOR
+    assert prior(run, "batch_1.speedup", True) == NOISY_PRIOR
+    assert prior(run, "batch_1.latency_p99_ms", True) == NOISY_PRIOR.times(TAIL)
+    assert prior(run, "batch_1.latency_p90_ms", False) == PRIOR
 
 
 def test_what_waits_for_launches_on_a_gpu_is_assumed_to_deviate_more(encoder_parts: Components) -> None:
@@ -127,10 +135,11 @@ def test_what_waits_for_launches_on_a_gpu_is_assumed_to_deviate_more(encoder_par
         replace(run, device=gpu, components=replace(encoder_parts, runtime=compose_parts(f"runtime={name}").runtime))
         for name in ("torch", "cuda_graphs")
     )
-    assert prior(recorded, "batch_1.latency_p50_ms") == prior(recorded, "batch_1.recorded_speedup") == PRIOR
-    assert prior(recorded, "batch_1.speedup") == prior(eager, "batch_1.recorded_speedup") == LAUNCHED_PRIOR
-    assert prior(eager, "generation.decode_ms_per_token") == LAUNCHED_PRIOR
-    assert prior(run, "batch_1.speedup") == PRIOR
+    assert (
+        prior(recorded, "batch_1.latency_p50_ms", False) == prior(recorded, "batch_1.recorded_speedup", False) == PRIOR
+    )
+    assert prior(recorded, "batch_1.speedup", True) == prior(eager, "batch_1.recorded_speedup", False) == LAUNCHED_PRIOR
+    assert prior(eager, "generation.decode_ms_per_token", False) == LAUNCHED_PRIOR
 
 
 def test_a_fixed_length_is_what_was_timed(encoder: Result) -> None:
