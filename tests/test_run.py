@@ -54,7 +54,7 @@ WRONG = {
     "quant=nosuch": ", ".join(sorted(file.stem for file in (ROOT / "conf/quant").glob("*.yaml"))),
     "quant=null": "must be a string",
     "~prune": "prune is missing",
-    "finetune=none": "nothing trains it (finetune=none, or a teacher): give a checkpoint with a trained head or",
+    "finetune=none": "nothing trains it (finetune=none, or a teacher): give a checkpoint with a trained head, or train",
     "model=bitnet task=xnli quant=nf4": "use model.path=FOLDER",
     "task=sst2": "use task.data_dir=FOLDER with train.tsv, dev.tsv",
     "task=xnli task.languages=[en,xx]": "xx is none of",

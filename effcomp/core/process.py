@@ -198,7 +198,7 @@ def read(lines: queue.SimpleQueue[str | None], done: threading.Event) -> None:
     if done.wait(GRACE_S):
         return
     os.kill(os.getpid(), signal.SIGINT)
-    time.sleep(PATIENCE_S / 2)
+    time.sleep(PATIENCE_S - GRACE_S)
     os._exit(1)
 
 

@@ -9,7 +9,7 @@ import pytest
 from effcomp.core.store import find_fault
 from tests.faults.conftest import Undisturbed
 
-KINDS = {"tokens", "checkpoint", "artifact", "machine", "outputs", "result"}
+KINDS = {"tokens", "checkpoint", "artifact", "machine", "outputs", "result", "sources"}
 
 
 def spoil(file: Path) -> None:
