@@ -24,6 +24,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from busy_neighbour import HALF_A_CORE
+
 import effcomp
 from effcomp.core.interval import Interval
 from effcomp.record import Record
@@ -47,15 +49,6 @@ CONFIGURATIONS = {
         *([f"quant={name}", "runtime=cuda_graphs"] for name in ("none", "bf16", "int8_bnb", "int4")),
     ],
 }
-HALF_A_CORE = """
-import time
-while True:
-    end = time.monotonic() + 0.05
-    while time.monotonic() < end:
-        pass
-    time.sleep(0.05)
-"""
-"""Program that uses half a core."""
 
 
 def numbers(record: Record) -> Iterator[tuple[str, Any]]:

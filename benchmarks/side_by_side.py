@@ -143,7 +143,7 @@ def first_articles(asked: Asked) -> Path:
 def classified(asked: Asked, words: list[str]) -> tuple[Numbers, Numbers]:
     """Return the accuracy of a classifier by both."""
     found = record(asked, *words, "bench=quick", "bench.batch_sizes=[1]", "bench.quiet_wait_s=0")
-    test = test_of(asked, words)
+    test = build(composed([*words, *asked.overrides])).task.load().test
     rows = [{"text": text, "label": label} for text, label in zip(test.texts, test.labels, strict=True)]
     said = last_line(asked, "lm_eval_peer.py", str(artifact(asked, found)), *written(asked, rows), "--classifier")
     return {"accuracy": found["quality"]["accuracy"]["value"]}, {"accuracy": said["acc"]}
@@ -152,16 +152,11 @@ def classified(asked: Asked, words: list[str]) -> tuple[Numbers, Numbers]:
 def scored(asked: Asked, words: list[str]) -> tuple[float, float]:
     """Return the bits per byte of a language model by both."""
     found = record(asked, *words, "bench=quick", "bench.new_tokens=0", "bench.batch_sizes=[1]", "bench.quiet_wait_s=0")
-    rows = [{"text": text} for text in test_of(asked, words).texts]
-    length = build(composed([*words, *asked.overrides])).task.max_length
-    length_words = ["--length", str(length), "--threads", str(asked.threads)]
+    task = build(composed([*words, *asked.overrides])).task
+    rows = [{"text": text} for text in task.load().test.texts]
+    length_words = ["--length", str(task.max_length), "--threads", str(asked.threads)]
     said = last_line(asked, "lm_eval_peer.py", str(artifact(asked, found)), *written(asked, rows), *length_words)
     return found["quality"]["bits_per_byte"]["value"], said["bits_per_byte"]
-
-
-def test_of(asked: Asked, words: list[str]) -> Any:
-    """Return the test split of a configuration."""
-    return build(composed([*words, *asked.overrides])).task.load().test
 
 
 def written(asked: Asked, rows: list[dict[str, Any]]) -> list[str]:

@@ -71,7 +71,7 @@ def batch(rows: int, length: int) -> Batch:
 
 def graphed(model: nn.Module) -> GraphedModel:
     model.config.use_cache = False
-    return GraphedModel(CudaGraphs(name="cuda_graphs").prepared(model), HEAD, PLACE, 0)
+    return GraphedModel(CudaGraphs(name="cuda_graphs").prepared(model), HEAD, PLACE)
 
 
 def weights_bytes(model: nn.Module) -> int:

@@ -110,7 +110,7 @@ def rows(rates: dict[str, float]) -> Iterator[dict[str, Any]]:
         if name == "gpt2":
             models["torch"] = TorchModel(built(name), "causal_lm", PLACE)
         model.config.use_cache = False
-        models["cuda_graphs"] = GraphedModel(CudaGraphs(name="cuda_graphs").prepared(model), "causal_lm", PLACE, 0)
+        models["cuda_graphs"] = GraphedModel(CudaGraphs(name="cuda_graphs").prepared(model), "causal_lm", PLACE)
         for shape in shapes:
             times = in_turn(models, prompts(*shape, vocabulary))
             for runtime, own in times.items():

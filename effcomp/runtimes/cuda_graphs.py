@@ -65,8 +65,7 @@ class CudaGraphs(Compiled):
 
         model = load_artifact(artifact, self.name).to(device.torch_name)
         model.config.use_cache = False
-        padding = getattr(model.config, "pad_token_id", None) or 0
-        return GraphedModel(self.prepared(model), read_description(artifact).head, device.torch_name, padding)
+        return GraphedModel(self.prepared(model), read_description(artifact).head, device.torch_name)
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,7 @@ class Recorded:
 def recorded(model: Loaded) -> "GraphedModel":
     """Return a loaded eager model on a GPU with its calls recorded as they are: nothing is compiled or changed."""
     assert isinstance(model, TorchModel), "only PyTorch's calls are recorded"
-    padding = getattr(model.forward.config, "pad_token_id", None) or 0
-    return GraphedModel(model.forward, model.head, model.place, padding)
+    return GraphedModel(model.forward, model.head, model.place)
 
 
 def bucket(width: int) -> int:
@@ -110,12 +108,13 @@ def bucket(width: int) -> int:
 class GraphedModel(CompiledModel):
     keeps_cache: ClassVar[bool] = False
 
-    def __init__(self, forward: Any, head: Head, place: str, padding: int) -> None:
-        """Take the padding token, which fills a sequence up to its bucket; the attention mask excludes it."""
+    def __init__(self, forward: Any, head: Head, place: str) -> None:
+        """Take the padding token of the model's config, which fills a sequence up to its bucket; the attention mask
+        excludes it."""
         import torch
 
         super().__init__(forward, head, place)
-        self.padding = padding
+        self.padding = getattr(forward.config, "pad_token_id", None) or 0
         self.recorded: dict[tuple[tuple[str, ...], int, int], Recorded] = {}
         self.pool = torch.cuda.graph_pool_handle()
         self.decoders: RecordedDecoders | None = None
