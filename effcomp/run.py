@@ -13,6 +13,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 
 from effcomp import __version__
 from effcomp.core.callable_module import CallableModule
@@ -77,6 +78,13 @@ def say_end(folder: Path, model_id: str | None) -> None:
     print(f"\n{ending(record)}\n\n{ways_on(record, folder, model_id)}", file=sys.stderr)
 
 
+def settings(*, _root_: "DictConfig") -> str:
+    """Return the settings of the composed config with their meanings, for the template of --help."""
+    from effcomp.pipeline.explanation import explain_config
+
+    return explain_config(_root_).replace("$", "$$")
+
+
 def remove(folder: Path, cwd: Path) -> None:
     """Remove Hydra's files of a refused run, and the folders below cwd that are then empty; a folder with other files
     stays."""
@@ -93,6 +101,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a traceback and exit with 1; we answer in one line
     quieten()
     collect_seldom()
+    OmegaConf.register_new_resolver("effcomp_settings", settings, replace=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is closed
     if "--version" in sys.argv:  # else Hydra would say its own
         print(f"effcomp {__version__}")

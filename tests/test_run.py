@@ -128,3 +128,12 @@ def test_help_shows_groups_choices_and_examples(tmp_path: Path) -> None:
         choices = sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
         assert f"{group}: {', '.join(choices)}" in said
     assert ran.stdout.count("\n  python -m effcomp.run") == 4
+
+
+def test_help_explains_each_setting_of_the_configuration_that_is_asked_for(tmp_path: Path) -> None:
+    ran = run_effcomp("quant=nf4", "prune=structured", "--help", cwd=tmp_path, root=ROOT)
+    lines = ran.stdout.splitlines()
+    assert any(line.startswith("  quant.block_size=64  Weights that share a scale") for line in lines)
+    assert any(line.startswith("  prune.recovery.epochs=") for line in lines)
+    assert any(line.startswith("  seed=0  Seed of the training order") for line in lines)
+    assert "tracking.uri=${oc.env:MLFLOW_TRACKING_URI," in ran.stdout

@@ -12,9 +12,8 @@ from textwrap import fill
 from effcomp.core.command_line import Parser, refusing
 from effcomp.core.errors import UserError
 from effcomp.pipeline.compose import GROUPS
-from effcomp.pipeline.settings import Setting, choice_names, describe_choice, find_settings, own_settings
-
-WIDTH = 100
+from effcomp.pipeline.explanation import WIDTH, entry, line, shown
+from effcomp.pipeline.settings import Setting, describe_choices, find_settings, own_settings
 
 
 def main() -> None:
@@ -34,11 +33,9 @@ def meaning_of(word: str) -> str:
     """
     group, _, choice = word.partition("=")
     if word in GROUPS:
-        return "\n".join(entry(f"{word}={name}", describe_choice(word, name).meaning) for name in choice_names(word))
-    if group in GROUPS and choice in choice_names(group):
-        found = describe_choice(group, choice)
-        settings = [entry(f"{one.key}={shown(one.default)}", f"{one.meaning} ({one.values})") for one in found.settings]
-        return "\n".join([found.meaning, *settings])
+        return "\n".join(entry(f"{word}={name}", choice.meaning) for name, choice in describe_choices(word).items())
+    if group in GROUPS and (found := describe_choices(group).get(choice)):
+        return "\n".join([found.meaning, *map(line, found.settings)])
     if settings_found := find_settings(word):
         by_text: dict[str, dict[str, list[str]]] = {}
         for where, setting in settings_found:
@@ -46,7 +43,7 @@ def meaning_of(word: str) -> str:
             places += [where.partition("=")[2]] if where else []
         return "\n\n".join(f"{text}\n{defaults(group, places)}" for text, places in by_text.items())
     near = [name for name in GROUPS if name == word.partition(".")[0]]
-    keys = [one.key for name in near for each in choice_names(name) for one in describe_choice(name, each).settings]
+    keys = [one.key for name in near for each in describe_choices(name).values() for one in each.settings]
     known = [*GROUPS, *(one.key for one in own_settings()), *keys]
     meant = [f"did you mean {name}?" for name in get_close_matches(word, known, n=1)]
     raise UserError(" ".join([f"effcomp help {word}: there is no such setting, choice or group;", *meant]).rstrip(";"))
@@ -61,13 +58,3 @@ def defaults(word: str, places: dict[str, list[str]]) -> str:
     group = word.partition(".")[0]
     each = [f"{value} ({group}={', '.join(names)})" if names else value for value, names in places.items()]
     return fill(f"Default: {'; '.join(each)}", WIDTH)
-
-
-def entry(name: str, meaning: str) -> str:
-    return fill(f"  {name}  {meaning}", WIDTH, subsequent_indent=" " * 6)
-
-
-def shown(default: object) -> str:
-    """Return a default as it is typed."""
-    words = {None: "null", True: "true", False: "false"}
-    return words[default] if default is None or isinstance(default, bool) else str(default)

@@ -4,7 +4,7 @@ from typing import Any
 
 from effcomp.core.packages import CONF
 from effcomp.pipeline.compose import GROUPS
-from effcomp.pipeline.settings import Choice, Setting, choice_names, comment, describe_choice, own_settings
+from effcomp.pipeline.settings import Choice, Setting, choice_names, comment, describe_choices, own_settings
 
 INTRODUCTION = """# Groups, choices and settings
 
@@ -38,7 +38,7 @@ def outside() -> str:
 
 def section(group: str) -> str:
     """Return a group: its choices, then the settings, each with the choices that have it."""
-    choices = [describe_choice(group, name) for name in choice_names(group)]
+    choices = list(describe_choices(group).values())
     lines = [f"## {group}", "", "| choice | meaning |", "|---|---|"]
     lines += [f"| `{choice.name}` | {cell(choice.meaning)} |" for choice in choices]
     return "\n".join([*lines, "", shared(choices)])

@@ -64,10 +64,17 @@ def choice_names(group: str) -> list[str]:
 
 
 @cache
-def describe_choice(group: str, name: str) -> Choice:
-    """Return a choice of one of GROUPS with all of its settings, those of nested components included."""
-    config: Any = OmegaConf.to_container(composed([f"{group}={name}"])[group])
-    return Choice(group, name, comment(CONF / group / f"{name}.yaml"), tuple(settings_of(group, config)))
+def describe_choices(group: str) -> dict[str, Choice]:
+    """Return the choices of one of GROUPS by name, with all settings, those of nested components included.
+
+    Hydra composes all of them at once, each under its name: a composition for each would take seconds.
+    """
+    names = choice_names(group)
+    configs: Any = OmegaConf.to_container(composed([f"+{group}@choices.{name}={name}" for name in names])["choices"])
+    return {
+        name: Choice(group, name, comment(CONF / group / f"{name}.yaml"), tuple(settings_of(group, configs[name])))
+        for name in names
+    }
 
 
 def settings_of(path: str, component: dict[str, Any]) -> Iterator[Setting]:
@@ -87,7 +94,11 @@ def settings_of(path: str, component: dict[str, Any]) -> Iterator[Setting]:
 
 def own_settings() -> list[Setting]:
     """Return the settings that stand in no group."""
-    config = composed([])
+    return own_settings_of(OmegaConf.to_container(composed([])))
+
+
+def own_settings_of(config: Any) -> list[Setting]:
+    """Return the settings that stand in no group, with the values of a composed config."""
     return [Setting(key, values, config[key], meaning) for key, (values, meaning) in OWN.items()]
 
 
@@ -96,8 +107,8 @@ def find_settings(key: str) -> list[tuple[str, Setting]]:
     group = key.partition(".")[0]
     if group not in GROUPS:
         return [("", setting) for setting in own_settings() if setting.key == key]
-    choices = [describe_choice(group, name) for name in choice_names(group)]
-    return [(f"{group}={one.name}", setting) for one in choices for setting in one.settings if setting.key == key]
+    choices = describe_choices(group)
+    return [(f"{group}={name}", one) for name, choice in choices.items() for one in choice.settings if one.key == key]
 
 
 def comment(file: Path) -> str:

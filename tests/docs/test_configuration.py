@@ -6,7 +6,7 @@ import yaml
 from effcomp.core.packages import CONF
 from effcomp.docs.configuration import page
 from effcomp.pipeline.compose import GROUPS
-from effcomp.pipeline.settings import OWN, choice_names, describe_choice
+from effcomp.pipeline.settings import OWN, choice_names, describe_choices
 from tests.conftest import ROOT
 
 CHOICES = [(group, name) for group in GROUPS for name in choice_names(group)]
@@ -26,7 +26,7 @@ def test_the_page_names_every_choice() -> None:
 
 @pytest.mark.parametrize(("group", "name"), CHOICES)
 def test_every_choice_and_every_setting_has_a_meaning(group: str, name: str) -> None:
-    choice = describe_choice(group, name)
+    choice = describe_choices(group)[name]
     assert choice.meaning, "a comment at the top of the file"
     assert [one.key for one in choice.settings if not one.meaning] == [], "a docstring below the field"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from effcomp.pipeline.settings import comment, describe_choice, find_settings, values_of
+from effcomp.pipeline.settings import comment, describe_choices, find_settings, values_of
 
 
 class Some(BaseModel):
@@ -53,7 +53,7 @@ def test_an_unknown_key_is_found_nowhere() -> None:
 
 
 def test_settings_of_a_nested_component_have_its_path() -> None:
-    keys = [one.key for one in describe_choice("prune", "structured").settings]
+    keys = [one.key for one in describe_choices("prune")["structured"].settings]
     assert {"prune.ratio", "prune.recovery.epochs"} <= set(keys)
 
 
