@@ -1,6 +1,8 @@
 """Models of two layers, 64 wide, with random weights and the words of the test data, as transformers saves them."""
 
 import csv
+import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -150,4 +152,12 @@ def tiny_distilbert(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -
     )
     DistilBertForMaskedLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+def changed(source: Path, folder: Path, **fields: Any) -> Path:
+    """Return a copy of a model folder with other fields in config.json."""
+    shutil.copytree(source, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | fields))
     return folder

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from effcomp.artifact.description import read_description
 from effcomp.core.component import from_spec
-from effcomp.core.store import Store, text_hash
+from effcomp.core.store import text_hash
 from effcomp.quant.base import Quant
 from effcomp.record import NotMeasured, Quality, Record, model_called, settings, task_called
 from effcomp.record.baseline import is_baseline
@@ -168,7 +168,7 @@ def log_model(client: "MlflowClient", run_id: str, experiment: str, record: Reco
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
     from mlflow.models import Model
 
-    from effcomp.tracking.served import own_sources, save_served
+    from effcomp.tracking.served import save_served
 
     settings_of_runtime = dict(record.config["runtime"])
     runtime = from_spec({"id": settings_of_runtime.pop("id"), "fields": settings_of_runtime}, Runtime)
@@ -179,10 +179,10 @@ def log_model(client: "MlflowClient", run_id: str, experiment: str, record: Reco
     described = Model(run_id=run_id, model_id=model.model_id, artifact_path=model.artifact_location)
     with tempfile.TemporaryDirectory(prefix="effcomp-") as scratch:
         folder = Path(scratch) / "model"
-        save_served(artifact, runtime, quant.packages, described, folder)
+        sources = save_served(artifact, runtime, quant.packages, described, folder)
         client.log_model_artifacts(model.model_id, str(folder))
     if model.artifact_location.startswith("file:"):
-        folder, sources = local_path(model.artifact_location), own_sources(Store(artifact.parents[1]))
+        folder = local_path(model.artifact_location)
         share_files(artifact, folder / "data" / artifact.name)
         share_files(sources, folder / "code" / sources.name)
     client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)

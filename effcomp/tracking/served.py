@@ -77,7 +77,7 @@ def own_sources(store: Store) -> Path:
     return store.get("sources", {"contents": contents}, copy).path / PACKAGE.name
 
 
-def save_served(artifact: Path, runtime: Runtime, packages: Sequence[str], model: "Model", folder: Path) -> None:
+def save_served(artifact: Path, runtime: Runtime, packages: Sequence[str], model: "Model", folder: Path) -> Path:
     """Write an artifact as an MLflow model: its files, its signature with an example, what it needs to be loaded, and
     effcomp's own sources, because no package index has them.
 
@@ -86,24 +86,28 @@ def save_served(artifact: Path, runtime: Runtime, packages: Sequence[str], model
         packages: libraries of the number format.
         model: MLflow's description, with the ids of the run and the model.
         folder: made by this.
+
+    Returns:
+        The folder of the sources in the store, which the model holds a copy of.
     """
     import pandas as pd
     from mlflow.pyfunc import save_model
 
-    signature = read_signature(artifact)
+    signature, sources = read_signature(artifact), own_sources(Store(artifact.parents[1]))
     needed = [distribution_of(package) for package in sorted({*LIBRARIES, *runtime.packages, *packages})]
     with without_package_map():
         save_model(
             folder,
             loader_module="effcomp.tracking.served",
             data_path=str(artifact),
-            code_paths=[str(own_sources(Store(artifact.parents[1])))],
+            code_paths=[str(sources)],
             model_config={"runtime": runtime.spec()},
             pip_requirements=[f"{one.name}=={one.version.partition('+')[0]}" for one in needed if one is not None],
             mlflow_model=model,
             signature=model_signature(signature, artifact) if signature is not None else None,
             input_example=pd.DataFrame([dict.fromkeys(signature.columns, EXAMPLE)]) if signature is not None else None,
         )
+    return sources
 
 
 def model_signature(signature: Signature, artifact: Path) -> "ModelSignature":
