@@ -12,8 +12,12 @@ IN_WORDS = {"gptq": "gptq", "awq": "gemm", "compressed-tensors": "dense"}
 
 
 def weight_format(quantization: dict[str, Any]) -> str:
-    """Return the format of the codes; older libraries call it checkpoint_format (GPTQ) or version (AWQ)."""
-    named = (quantization.get(key) for key in ("checkpoint_format", "version", "format"))
+    """Return the format of the codes; older libraries call it checkpoint_format (GPTQ) or version (AWQ).
+
+    The version of compressed-tensors is that of the library.
+    """
+    older = {"gptq": "checkpoint_format", "awq": "version"}.get(quantization["quant_method"], "format")
+    named = (quantization.get(key) for key in (older, "format"))
     default = IN_WORDS.get(quantization["quant_method"], "")
     return next((name.lower() for name in named if isinstance(name, str)), default)
 

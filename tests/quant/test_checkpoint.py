@@ -91,6 +91,7 @@ IN_WORDS = {
         {
             "quant_method": "compressed-tensors",
             "format": "pack-quantized",
+            "version": "0.20.1",  # of the library
             "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "int"}, "input_activations": None}},
         },
     ),
