@@ -1,9 +1,14 @@
 """Progress of a stage on standard error: a bar on a terminal, a line each ten seconds elsewhere, with the time left."""
 
+import os
 import sys
 import time
+from typing import TYPE_CHECKING, Any
 
 from effcomp.core.closing import Closing
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 LINE_S = 10.0
 """Time between two lines where no bar can be drawn."""
@@ -19,17 +24,10 @@ class Progress(Closing):
             what: name of the stage: `fine-tuning`.
             total: amount of work, in any unit.
         """
-        from tqdm import tqdm
-
         self.what, self.total, self.done, self.detail = what, total, 0.0, ""
         self.began = self.said = time.monotonic()
-        self.bar = tqdm(
-            total=total,
-            desc=what,
-            leave=False,
-            disable=not sys.stderr.isatty(),
-            bar_format="{desc}: {percentage:3.0f} % |{bar:30}| {remaining} left{postfix}",
-        )
+        style = "{desc}: {percentage:3.0f} % |{bar:30}| {remaining} left{postfix}"
+        self.bar = draw_bar(total=total, desc=what, bar_format=style)
 
     def to(self, done: float, detail: str = "") -> None:
         """Show that so much of the work is done.
@@ -57,6 +55,22 @@ class Progress(Closing):
 
     def close(self) -> None:
         self.bar.close()
+
+
+def draw_bar(**what: Any) -> "tqdm[Any]":
+    """Return a bar on the terminal of standard error; elsewhere a bar that draws nothing.
+
+    A terminal that reports no size (that of a CI, say) is taken for one of 80 x 24.
+
+    Args:
+        what: arguments of tqdm: amount, name, format.
+    """
+    from tqdm import tqdm
+
+    if not sys.stderr.isatty():
+        return tqdm(**what, disable=True)
+    terminal = os.get_terminal_size(sys.stderr.fileno())
+    return tqdm(**what, leave=False, ncols=(terminal.columns or 80) - 1, nrows=terminal.lines or 24)
 
 
 def duration(seconds: float) -> str:

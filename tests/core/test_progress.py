@@ -1,5 +1,12 @@
 """Progress in a file: whole lines with the share that is done and the time left."""
 
+import fcntl
+import os
+import pty
+import select
+import struct
+import termios
+
 import pytest
 
 from effcomp.core import progress
@@ -21,6 +28,26 @@ def test_more_work_than_was_announced_is_all_of_it() -> None:
     with Progress("timing", 2) as stage:
         stage.add(3)
         assert stage.line(elapsed_s=5) == "timing: 100 %, 0 s left"
+
+
+@pytest.mark.parametrize("columns", [0, 60])
+def test_a_terminal_gets_a_bar_in_one_line_whatever_width_it_reports(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 0, columns, 0, 0))
+    with os.fdopen(end, "w") as stderr:
+        monkeypatch.setattr("sys.stderr", stderr)
+        with Progress("fine-tuning", 10) as stage:
+            stage.to(5, "loss 0.42")
+            stage.bar.refresh()
+        stderr.flush()
+        assert select.select([terminal], [], [], 5)[0], "nothing was drawn"
+        drawn = os.read(terminal, 10_000).decode()
+    os.close(terminal)
+    assert "fine-tuning:  50 % |" in drawn
+    assert "\n" not in drawn
+    assert max(map(len, drawn.split("\r"))) < (columns or 80)
 
 
 def test_a_file_gets_lines_and_not_more_often_than_asked(

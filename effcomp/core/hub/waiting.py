@@ -5,7 +5,6 @@ a signal ends the program at once instead of after the client's own retries.
 """
 
 import logging
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -13,6 +12,8 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tqdm import tqdm
+
+from effcomp.core.progress import draw_bar
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +42,7 @@ class DownloadProgress:
     def __init__(self, what: str, total_bytes: int) -> None:
         self.what, self.total_bytes, self.bytes = what, total_bytes, 0
         self.seen = self.said = time.monotonic()
-        self.bar = tqdm(
-            total=total_bytes, unit="B", unit_scale=True, desc=what, disable=not sys.stderr.isatty(), leave=False
-        )
+        self.bar = draw_bar(total=total_bytes, unit="B", unit_scale=True, desc=what)
 
     def count(self, received: int) -> None:
         """Add bytes; called in the thread of the download."""
