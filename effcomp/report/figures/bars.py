@@ -1,11 +1,13 @@
 """Figures for a paper or a page, one line per configuration: units on the axes, intervals as bars, nothing cut off."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from textwrap import fill
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from effcomp.core.interval import Interval
 from effcomp.record import Record
@@ -61,7 +63,15 @@ def whiskers(interval: Interval) -> list[list[float]]:
 
 
 def wrapped(words: str, width: int = LONGEST_NAME) -> str:
-    return fill(words, width, break_long_words=True)
+    """Return words in lines as matplotlib draws them literally: no dollar begins a formula, no character is a box."""
+    return fill("".join(map(drawable, words)), width, break_long_words=True).replace("$", r"\$")
+
+
+@cache
+def drawable(character: str) -> str:
+    """Return the character, or its code (U+826F) where the font of the figures lacks it."""
+    known = character.isspace() or get_font(findfont(FontProperties())).get_char_index(ord(character))
+    return character if known else f"U+{ord(character):04X}"
 
 
 def colours_of(rows: Sequence[NamedRecord]) -> list[str]:

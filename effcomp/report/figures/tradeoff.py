@@ -62,7 +62,7 @@ def tradeoff_figure(found: Sequence[Tradeoff], about: str) -> Figure:
     names = dict.fromkeys(row.name for one in found for row in one.rows)
     numbered = [name for name in names if name not in fronts[:MOST_NAMES]]
     labels = {name: str(number) for number, name in enumerate(numbered, 1)} | {
-        name: name for name in fronts[:MOST_NAMES]
+        name: wrapped(name) for name in fronts[:MOST_NAMES]
     }
     key = [wrapped(name, KEY_WIDTH) for name in numbered]
     figure, all_axes = grid(len(found), key)
@@ -80,7 +80,7 @@ def tradeoff_figure(found: Sequence[Tradeoff], about: str) -> Figure:
         scaled(axes, "y", one.y, [y for _, y in one.points])
         axes.grid(alpha=0.25)
         if len(found) > 1:
-            axes.set_title(subject([row.record for row in one.rows]), fontsize=9)
+            axes.set_title(wrapped(subject([row.record for row in one.rows])), fontsize=9)
         drawn.append((axes, [(x.value, y.value) for x, y in one.points], [labels[row.name] for row in one.rows]))
     for axes in all_axes:  # those of the grid that are left over
         axes.set_axis_off()
