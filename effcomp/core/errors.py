@@ -1,6 +1,7 @@
 """Errors that a user can cause and correct."""
 
 import errno
+import os
 from typing import ClassVar
 
 
@@ -54,8 +55,14 @@ class Diverged(UserError):
 
 
 EXIT_CODE = 2
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def lacks_room(error: BaseException) -> bool:
-    """Tell whether the system refused to write because the disk, or the user's share of it, is full."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    """Tell whether the system refused to write because the disk, or the user's share of it, is full.
+
+    Libraries in Rust raise errors of their own, which hold the system's words.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    return any(os.strerror(number) in str(error) for number in FULL)

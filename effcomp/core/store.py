@@ -106,8 +106,8 @@ class Store:
 
 
 def is_full(error: BaseException, folder: Path) -> bool:
-    """Tell whether a build failed for lack of room. Libraries in C++ and Rust raise errors without the system's
-    number: after theirs the disk itself is looked at.
+    """Tell whether a build failed for lack of room. Libraries in C++ raise errors without the system's number or words:
+    after theirs the disk itself is looked at.
     """
     if isinstance(error, UserError) or not isinstance(error, Exception):
         return False

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from effcomp.core.errors import DiskFull, UserError
 from effcomp.core.failure import told
@@ -26,17 +27,27 @@ def write_tensor(folder: Path) -> None:
     torch.save(torch.zeros(50_000), folder / "weights")
 
 
+def write_safetensors(folder: Path) -> None:
+    """Fail before anything is written, so that the disk has room afterwards."""
+    save_file({"weights": torch.zeros(1_000_000)}, folder / "weights")
+
+
 @pytest.mark.parametrize(
-    ("write", "reason"), [(write_bytes, r"\[Errno 28\] No space left on device"), (write_tensor, ".*unexpected pos.*")]
+    ("write", "reason", "size"),
+    [
+        (write_bytes, r"\[Errno 28\] No space left on device", "100k"),
+        (write_tensor, ".*unexpected pos.*", "100k"),
+        (write_safetensors, r".*No space left on device \(os error 28\)", "3m"),
+    ],
 )
 def test_an_entry_that_the_disk_is_too_small_for_is_said_and_leaves_nothing(
-    write: Callable[[Path], None], reason: str, tmp_path: Path
+    write: Callable[[Path], None], reason: str, size: str, tmp_path: Path
 ) -> None:
-    with mounted(tmp_path, "-t", "tmpfs", "-o", "size=100k", "tmpfs"):
+    with mounted(tmp_path, "-t", "tmpfs", "-o", f"size={size}", "tmpfs"):
         with pytest.raises(DiskFull, match=rf"^store={tmp_path}: the disk is full \({reason}\); make room and run the"):
             Store(tmp_path).get("kind", {}, write)
         assert not [path for path in (tmp_path / "kind").iterdir() if path.is_dir()]
-        subprocess.run(["mount", "-o", "remount,size=1m", str(tmp_path)], check=True)
+        subprocess.run(["mount", "-o", "remount,size=5m", str(tmp_path)], check=True)
         assert Store(tmp_path).get("kind", {}, write).created
 
 

@@ -44,7 +44,7 @@ def refusal(error: Exception, what: str, page: str, ways_on: str) -> UserError:
     if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
         return UserError(f"{what} cannot be fetched ({reason}): {ways_on}")
     if isinstance(error, OfflineModeIsEnabled):
-        return HubUnreachable(f"{what} is not cached, and HF_HUB_OFFLINE is set: unset it, or {ways_on}")
+        return HubUnreachable(f"{what} is not cached, and HF_HUB_OFFLINE is set (unset it to download): {ways_on}")
     if lacks_room(error):
         return UserError(f"{what} does not fit on the disk ({reason}): free some, or set HF_HOME to a larger one")
     if isinstance(error, OSError) and error.errno in {errno.EACCES, errno.EROFS, errno.ENOTDIR}:
