@@ -77,8 +77,8 @@ def log_input(client: "MlflowClient", run_id: str, record: Record) -> None:
 
 
 def log_summary(client: "MlflowClient", run_id: str, summary: Summary) -> None:
-    """Log the report of a sweep: its files, best values, the front as an image, and a description; and the speeds of
-    its configurations by the one reference of its table."""
+    """Log the report of a sweep: its files, best values, the front as an image, the data of its configurations and a
+    description; and the speeds of its configurations by the one reference of its table."""
     import numpy as np
     from matplotlib.image import imread
 
@@ -90,6 +90,9 @@ def log_summary(client: "MlflowClient", run_id: str, summary: Summary) -> None:
     if summary.front is not None:
         pixels = (imread(summary.front.with_suffix(".png"))[..., :3] * 255).round().astype(np.uint8)
         client.log_image(run_id, pixels, key="front", step=0)
+    linked = [client.get_run(tag.removeprefix(LINK_TAG)) for tag in run.data.tags if tag.startswith(LINK_TAG)]
+    data = {one.dataset.digest: one for each in (*children, *linked) for one in each.inputs.dataset_inputs}
+    client.log_inputs(run_id, list(data.values()))
     for child in children:
         log_changed(client, child, summary.headlines.get(child.data.tags.get(RECORD_TAG, ""), {}))
     client.set_tag(run_id, NOTE_TAG, described(run, children, summary)[:LONGEST_TAG])

@@ -240,6 +240,8 @@ def test_a_repeated_sweep_links_to_the_runs_that_are_there(tmp_path: Path) -> No
     assert run.data.tags[PARENT_TAG] == first
     parent = client.get_run(again)
     assert parent.data.metrics == {"best/accuracy": 0.9}
+    assert [one.dataset for one in parent.inputs.dataset_inputs] == [one.dataset for one in run.inputs.dataset_inputs]
+    assert len(parent.inputs.dataset_inputs) == 1
     note = parent.data.tags[NOTE_TAG]
     assert note.startswith("| a table |")
     here = f"#/experiments/{experiment.experiment_id}/runs"
