@@ -1,6 +1,7 @@
 """Preparation of a Run from components: resolve the device, load the data, check both against the model."""
 
 import logging
+from collections import Counter
 from dataclasses import replace
 from itertools import zip_longest
 
@@ -32,6 +33,7 @@ def prepare(components: Components) -> Run:
     check_fit(run)
     if components.finetune.trains:
         warn_of_repeated(splits)
+        warn_of_unlearned(splits)
     warn_of_one_label(splits)
     if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
         return replace(run, splits=splits.with_labels(model.labels_order(splits.label_names, store)))
@@ -45,6 +47,14 @@ def warn_of_repeated(splits: Splits) -> None:
     if seen := sum(example in known for example in test):
         total = len(splits.test)
         log.warning("%d of %d test examples stand in the training data too; they make quality look better", seen, total)
+
+
+def warn_of_unlearned(splits: Splits) -> None:
+    """Log a warning for each label that test examples have and no training example has."""
+    counts = Counter(splits.test.labels)
+    for label in sorted(set(counts) - set(splits.train.labels)):
+        of_all, name = f"{counts[label]} of {len(splits.test)} test examples", splits.label_names[label]
+        log.warning("%s have the label %r, which no training example has: it is not learned", of_all, name)
 
 
 def warn_of_one_label(splits: Splits) -> None:

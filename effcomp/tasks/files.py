@@ -34,6 +34,7 @@ PACKED = {
     b"\xd0\xcf\x11\xe0": "a workbook; save it as CSV",
     b"PAR1": "a parquet file; save it as CSV",
     b"BZh": "a bzip2 file; unpack it",
+    b"\x28\xb5\x2f\xfd": "a zstd file; unpack it",
     b"\xfd7zXZ": "an xz file; unpack it",
     b"\xff\xfe": "UTF-16; save it as UTF-8",
     b"\xfe\xff": "UTF-16; save it as UTF-8",
@@ -272,7 +273,7 @@ class ObjectPairs(list[tuple[str, Any]]):
 
 
 def text_of(file: Path, number: int, name: str, value: object) -> str:
-    """Return a JSON value as text.
+    """Return a JSON value as text, a truth value as it stands there (`true`).
 
     Raises:
         UserError: it is a list, an object, NaN or infinity, or text with half a character.
@@ -282,7 +283,7 @@ def text_of(file: Path, number: int, name: str, value: object) -> str:
         raise UserError(f"{file}, row {number}: {name} is {kind}; give text")
     if isinstance(value, float) and not isfinite(value):
         raise UserError(f"{file}, row {number}: {name} is {value}, no text; remove the row, or give its text")
-    text = str(value)
+    text = json.dumps(value) if isinstance(value, bool) else str(value)
     try:
         text.encode()
     except UnicodeEncodeError as error:

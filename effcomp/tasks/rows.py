@@ -55,7 +55,8 @@ def found_labels(trained: list[Numbered], tested: list[Numbered], column: str) -
     rows = trained + tested
     counts = Counter(row[column].strip() for _, _, row in rows)
     check_found(counts, f"{rows[0].file}: the column {column}")
-    first = Counter(row[column].strip() for _, number, row in rows if number == 1)
+    unnamed = [one for one in rows if one.number == 1 and ".jsonl" not in one.file.name.lower()]
+    first = Counter(row[column].strip() for _, _, row in unnamed)
     learned = {row[column].strip() for _, _, row in trained}
     for file, number, row in rows:
         label = row[column].strip()

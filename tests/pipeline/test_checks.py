@@ -32,10 +32,19 @@ def test_what_cannot_fit_is_refused(finetune: str, memory: float, reason: str) -
     check_gpu_memory("bitnet", way, int(2.4 * BILLIONS), int((memory + 1) * BILLIONS))
 
 
-def test_a_test_of_one_label_is_said(tiny_bert: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for name, last in (("train", "bad"), ("test", "good")):
+@pytest.mark.parametrize(
+    ("trained", "tested", "words"),
+    [
+        ("bad", "good", "every test example has the label 'good'"),
+        ("good", "bad", "1 of 2 test examples have the label 'bad', which no training example has"),
+    ],
+)
+def test_a_test_of_one_label_and_a_label_of_the_test_alone_are_said(
+    trained: str, tested: str, words: str, tiny_bert: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, last in (("train", trained), ("test", tested)):
         (tmp_path / f"{name}.csv").write_text(f"text,label\na film,good\nno film,{last}\n")
     table = ["task=table", "task.text=[text]", "task.label=label", "task.max_length=16", f"task.data_dir={tmp_path}"]
-    files = ["task.train_files=[train.csv]", "task.test_files=[test.csv]"]
+    files = ["task.train_files=[train.csv]", "task.test_files=[test.csv]", "task.labels={good:good,bad:bad}"]
     prepare(compose_parts(*table, *files, f"model.path={tiny_bert}", f"store={tmp_path}/store", "tracking=none"))
-    assert "every test example has the label 'good'" in caplog.text
+    assert words in caplog.text

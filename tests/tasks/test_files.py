@@ -50,6 +50,7 @@ FAULTS = {
     "cut.tsv.gz": (gzip.compress(b"good\t0\n" * 2000)[:40], "cut off"),
     "gzip.csv": (gzip.compress(b"good,0\n"), "it is a gzip file; name it with .gz"),
     "workbook.csv": (b"PK\x03\x04\xff", "save it as CSV"),
+    "packed.csv": (b"\x28\xb5\x2f\xfdabc", "it is a zstd file; unpack it"),
     "parquet.csv": (b"PAR1\x15\0", "it is a parquet file; save it as CSV"),
     "zipped.tsv.gz": (gzip.compress(b"SQLite format 3\0"), "it is a SQLite database"),
     "other.csv": ("good,0\n".encode("utf-16"), "it is UTF-16; save it as UTF-8"),

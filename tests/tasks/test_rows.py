@@ -120,6 +120,13 @@ def test_labels_that_are_truth_values_may_be_listed_in_one_way(spelt: str, tmp_p
     assert read(load(tmp_path, rows, labels={False: "good", True: "bad"})) == NAMED
 
 
+def test_truth_values_of_json_are_labels_as_they_stand_there_and_its_first_row_is_no_header(tmp_path: Path) -> None:
+    rows = '{"text": "a", "label": true}\n{"text": "b", "label": false}\n'
+    assert read(load(tmp_path, rows, "rows.jsonl")) == [("a", "true"), ("b", "false")]
+    for listed in ({False: "bad", True: "good"}, {"false": "bad", "true": "good"}):
+        assert read(load(tmp_path, rows, "rows.jsonl", labels=listed)) == [("a", "good"), ("b", "bad")]
+
+
 def test_a_label_that_is_part_of_the_text_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"task\.label=label: the text has this column too, and so its answer"):
         load(tmp_path, csv_text(), text=["text", "label"])
