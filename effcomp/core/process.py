@@ -161,6 +161,7 @@ def serve(server: object) -> None:
                 answer = {"error": in_one_line(error), "traceback": traceback.format_exc()}
             answers.write(json.dumps(answer) + "\n")
     except (KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches it too, and who started it says so
+        done.set()
         sys.exit(130)
     done.set()
     gc.freeze()  # the last collection would visit all that the libraries define, for a second

@@ -128,7 +128,7 @@ class SweepCallback(Callback):
         sweep = cls.sweep
         assert sweep is not None, "a sweep that did not begin does not end"
         try:
-            cls.exit_code = finish(sweep, cls.answer)
+            cls.exit_code = finish(sweep, cls.answer, failure_said=bool(said))
             cls.sweep = None
         except Exception as error:
             if (line := told(error, sweep.folder)) != said:
@@ -211,11 +211,12 @@ def common_to_all(overrides: list[str]) -> list[str]:
     return [f"{override.get_key_element()}={override.get_value_element_as_str()}" for override in same]
 
 
-def finish(sweep: Sweep, answer: PrintedAnswer | None) -> int:
+def finish(sweep: Sweep, answer: PrintedAnswer | None, *, failure_said: bool) -> int:
     """Write and print the report of a sweep, close its parent run; return the exit code of the command.
 
     Args:
         answer: what a search has found; None of a sweep that is no search.
+        failure_said: the launcher has failed, and its error is printed.
     """
     from effcomp.pipeline.again import ways_on_from_sweep
     from effcomp.report.build import write_report
@@ -239,9 +240,9 @@ def finish(sweep: Sweep, answer: PrintedAnswer | None) -> int:
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
     close_parent(sweep, outcomes, failed or report is None)
-    if report is None:
+    if report is None and not failure_said:
         print("error: no configuration came through", file=sys.stderr)
-    else:
+    if report is not None:
         print(f"page      {os.path.relpath(report.page)}", file=sys.stderr)
         print(f"figures   {os.path.relpath(report.folder)}/*.png", file=sys.stderr)
         print(f"records   {os.path.relpath(sweep.folder)}/*/{RECORD_FILE}", file=sys.stderr)

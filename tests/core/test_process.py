@@ -28,11 +28,14 @@ class Commands:
 serve(Commands())
 """
 SLOW_TO_END = """
-import atexit, time
+import atexit, os, signal, time
 from effcomp.core.process import GRACE_S, serve
 class Commands:
     def work(self):
         return {}
+    def interrupt(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
 def end():
     time.sleep(GRACE_S + 0.5)
     open("ended", "w").close()
@@ -85,9 +88,13 @@ def test_it_leaves_its_work_and_ends_when_who_started_it_is_killed(folder: Path,
     assert (folder / "cleaned").exists(), "it unwinds: temporary folders are removed, its own processes end"
 
 
-def test_its_end_is_not_disturbed_after_its_work(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("command", "code"), [("work", 0), ("interrupt", 130)])
+def test_its_end_is_not_disturbed_after_its_work_or_an_interrupt(
+    command: str, code: int, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with Process(start("slow_to_end", {}), "the slow one") as process:
         process.ask("work")
-    assert process.process.returncode == 0
+        process.send(command)
+    assert process.process.returncode == code
     assert (folder / "ended").exists()
     assert capfd.readouterr().err == ""
