@@ -105,7 +105,7 @@ class Template(Closing):
             libraries: modules to import besides.
             environment: added to this process's own.
         """
-        self.libraries = libraries
+        self.libraries, self.has_forked = libraries, False
         self.control, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its_end:
             self.process = start([module, *libraries], its_end, environment_with(environment))
@@ -117,14 +117,19 @@ class Template(Closing):
             ProcessFailed: the template could not import its modules, or was killed.
         """
         try:
-            return Forked(self.control, environment)
+            forked = Forked(self.control, environment)
         except EOFError:
             code = self.process.wait(PATIENCE_S)
+        else:
+            self.has_forked = True
+            return forked
         way_on = "its message is above" if code >= 0 else "run the same command again"
         raise ProcessFailed(f"the template of the measured processes {way_of_ending(code)}; {way_on}")
 
     def close(self) -> None:
         self.control.close()
+        if not self.has_forked:  # it may import for seconds yet, and has no process to wait for
+            self.process.kill()
         try:
             self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:

@@ -45,6 +45,15 @@ def folder(importable: Path) -> Path:
     return importable
 
 
+def test_a_template_that_imports_yet_is_not_waited_for(folder: Path) -> None:
+    (folder / "slow_to_import.py").write_text("import time\ntime.sleep(60)\n")
+    began = time.monotonic()
+    with Template("slow_to_import", (), {}) as template:
+        pass
+    assert template.process.returncode == -signal.SIGKILL
+    assert time.monotonic() - began < 5
+
+
 def test_each_process_has_its_own_state_environment_and_answers(folder: Path) -> None:
     with Template("served", (), {"COMMON": "1"}) as template:
         with (
