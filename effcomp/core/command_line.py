@@ -1,6 +1,7 @@
 """Parsing of arguments for all commands, and refusal of a user's error in one line."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +25,14 @@ def refuse(message: str) -> NoReturn:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Refuse the command when the block raises UserError."""
+    """Refuse the command when the block raises UserError; end it in one line on Ctrl-C and SIGTERM."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except UserError as error:
         refuse(str(error))
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
