@@ -10,7 +10,7 @@ from importlib import import_module
 
 from effcomp import __version__
 from effcomp.command.commands import COMMANDS
-from effcomp.core.command_line import refuse, refusing
+from effcomp.core.command_line import interruptible, refuse
 from effcomp.core.garbage import collect_seldom
 
 
@@ -28,7 +28,7 @@ def main() -> None:
         command = COMMANDS[word]
         collect_seldom()
         sys.argv = [f"effcomp {word}", *command.adds, *sys.argv[2:]]
-        with refusing():  # from its imports on
+        with interruptible():  # from its imports on
             import_module(command.module).main()
 
 

@@ -25,12 +25,19 @@ def refuse(message: str) -> NoReturn:
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Refuse the command when the block raises UserError; end it in one line on Ctrl-C and SIGTERM."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Refuse the command when the block raises UserError."""
     try:
         yield
     except UserError as error:
         refuse(str(error))
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """End the command in one line when Ctrl-C or SIGTERM interrupts the block."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
     except KeyboardInterrupt:
         print("interrupted: run the same command again", file=sys.stderr)
         sys.exit(130)

@@ -12,14 +12,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effcomp.core.command_line import Parser, refusing
+from effcomp.core.command_line import Parser, interruptible, refusing
 
 if TYPE_CHECKING:
     from effcomp.report.choose.recommend import Recommendation
 
 
 def main() -> None:
-    with refusing():
+    with interruptible(), refusing():
         report(parser().parse_args())
 
 
