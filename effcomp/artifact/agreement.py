@@ -91,7 +91,8 @@ def check_agreement(
             found, wanted = (logits[batch["attention_mask"] == 1] for logits in (found, wanted))
         if not np.isfinite(wanted).all():
             raise UserError(
-                "the checkpoint answers with NaN or infinity in float32; give a model that works in float32"
+                "the checkpoint answers with NaN or infinity in float32; give a model that works in float32, "
+                "or a smaller finetune.learning_rate where the run trained it"
             )
         if not np.isfinite(found).all():
             raise UserError(f"{who} computes NaN or infinity where this checkpoint does not; choose another runtime")

@@ -1,6 +1,7 @@
 """Parsing of arguments for all commands, and refusal of a user's error in one line."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -34,12 +35,16 @@ def refusing() -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """End the command in one line when Ctrl-C or SIGTERM interrupts the block."""
+    """End the command in one line when Ctrl-C or SIGTERM interrupts the block, and silently, with a shell's code of
+    SIGPIPE, when the reader of its output has gone (`| head`)."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
         print("interrupted: run the same command again", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes
+        sys.exit(128 + signal.SIGPIPE)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -16,7 +16,7 @@ from effcomp.report.choose.recommend import compared, recommend
 from effcomp.report.objectives import OBJECTIVES
 from effcomp.report.rows import rows
 from effcomp.report.sources import find_records
-from effcomp.report.table.terminal import print_recommendation, print_table
+from effcomp.report.table.terminal import TEXT, print_recommendation, print_table
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -83,6 +83,7 @@ def test_the_recommendation_is_that_of_the_records_in_benchmarks() -> None:
     goal = parse_goal(["max_accuracy_drop=0.5", "minimize=latency_p50_ms"])
     found = rows(find_records(ROOT / "benchmarks/cpu/minilm_sst2.jsonl"))
     print_recommendation(recommend(found, goal, compared(found, goal)), drawn)
+    assert max(map(len, drawn.getvalue().splitlines())) <= TEXT
     assert drawn.getvalue().strip() in (ROOT / "docs/recommend.md").read_text()
 
 

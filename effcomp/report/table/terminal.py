@@ -63,8 +63,10 @@ def print_comparison(
 
 def print_recommendation(recommendation: Recommendation, stream: TextIO) -> None:
     """Print the best configuration, and a line for each of the next."""
-    level = "" if recommendation.level is None else f"\n({recommendation.level})"
-    print(f"\nrecommended for {recommendation.asked}{level}\n", file=stream)
+    print("\n" + fill(f"recommended for {recommendation.asked}", TEXT), file=stream)
+    if recommendation.level is not None:
+        print(fill(f"({recommendation.level})", TEXT), file=stream)
+    print(file=stream)
     for mark, line in [
         ("best" if recommendation.winners else "none", recommendation.best),
         *(("*", line) for line in recommendation.front),
