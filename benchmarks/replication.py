@@ -6,8 +6,10 @@
     python benchmarks/replication.py --device cuda --times 6 bench=quick           (an NVIDIA GPU; twenty minutes)
     python benchmarks/replication.py --times 2 --configurations 2 bench=quick      (a trial)
 
-Measures CONFIGURATIONS over three runtimes in rounds: each round measures every configuration once, so that repeats of
-one lie as far apart as the rounds take, or --pause minutes more. Each measurement is appended to a file in multirun/ at
+First it measures a configuration of each runtime with three pairs, so that the store knows how much pairs deviate on
+this machine: a single pair then has intervals of memory and load time too. Then it measures CONFIGURATIONS over three
+runtimes in rounds: each round measures every configuration once, so that repeats of one lie as far apart as the rounds
+take, or --pause minutes more. Each measurement is appended to a file in multirun/ at
 once; the same command goes on from there. Further words are overrides of effcomp. When all rounds are measured it
 writes them to replication.json beside this file, under cpu, cpu_neighbour or cuda: for each number and configuration,
 the share of later values that lie in the first interval.
@@ -76,6 +78,15 @@ def measured(name: str, overrides: list[str]) -> dict[str, Any]:
     }
 
 
+def know_the_machine(configurations: list[list[str]], overrides: list[str]) -> None:
+    """Measure the first configuration of each runtime with three pairs, whose deviation the store keeps."""
+    first: dict[str, list[str]] = {}
+    for words in configurations:
+        first.setdefault(words[-1], words)
+    for words in first.values():
+        effcomp.run([*words, *overrides, "tracking=none", "remeasure=true", "bench.pairs=3"])
+
+
 @contextmanager
 def neighbour() -> Iterator[None]:
     """Keep half a core busy."""
@@ -118,12 +129,15 @@ def main() -> None:
     file = Path("multirun") / f"replication_{where}.ndjson"
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     file.parent.mkdir(exist_ok=True)
+    shared = [*BASE[given.device], f"device={given.device}", *overrides]
     with neighbour() if given.neighbour else nullcontext():
+        if not rows:
+            know_the_machine(list(chosen.values()), shared)
         for turn in range(len(rows), given.times * len(chosen)):
             if turn and turn % len(chosen) == 0:
                 time.sleep(60 * given.pause)
             name = list(chosen)[turn % len(chosen)]
-            rows.append(measured(name, [*BASE[given.device], f"device={given.device}", *chosen[name], *overrides]))
+            rows.append(measured(name, [*chosen[name], *shared]))
             with file.open("a") as stream:
                 stream.write(json.dumps(rows[-1]) + "\n")
     if given.times == 1:

@@ -151,7 +151,15 @@ def classified(asked: Asked, words: list[str]) -> tuple[Numbers, Numbers]:
 
 def scored(asked: Asked, words: list[str]) -> tuple[float, float]:
     """Return the bits per byte of a language model by both."""
-    found = record(asked, *words, "bench=quick", "bench.new_tokens=0", "bench.batch_sizes=[1]", "bench.quiet_wait_s=0")
+    found = record(
+        asked,
+        *words,
+        "bench=quick",
+        "bench.new_tokens=0",
+        "bench.turns=6",
+        "bench.batch_sizes=[1]",
+        "bench.quiet_wait_s=0",
+    )
     task = build(composed([*words, *asked.overrides])).task
     rows = [{"text": text} for text in task.load().test.texts]
     length_words = ["--length", str(task.max_length), "--threads", str(asked.threads)]

@@ -2,6 +2,11 @@
 
 A process keeps for life what it was given at its start (the location of its memory, the cores of its threads), so all
 turns of a pair share an error that more turns do not average out.
+
+An interval says where the same measurement, made again, would lie. It is a prediction interval for the mean of as many
+pairs (Meeker, Hahn and Escobar 2017, "Statistical Intervals", section 4.7), wider by the square root of 2 than the
+confidence interval of the true value, because the later measurement has an error of its own. With a known deviation it
+is the repeatability limit of ISO 5725-6, 2.8 standard deviations.
 """
 
 import math
@@ -12,6 +17,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from effcomp.core.interval import Interval
+
+AND_A_REPEAT = 2
+"""Number of means whose errors part a measurement and its repeat."""
 
 
 class BetweenPairs(BaseModel):
@@ -36,7 +44,8 @@ class BetweenPairs(BaseModel):
 
         assert interval.degrees is not None, "it was drawn over pairs"
         quantile = float(t.isf(0.025 / looks, interval.degrees))
-        spread = math.log(interval.high / interval.value) * math.sqrt(interval.degrees + 1)
+        pairs = interval.degrees + 1
+        spread = math.log(interval.high / interval.value) / math.sqrt(AND_A_REPEAT / pairs)
         return cls(deviation=spread / quantile, degrees=interval.degrees)
 
     @classmethod
@@ -51,11 +60,11 @@ class BetweenPairs(BaseModel):
         return self.model_copy(update={"deviation": self.deviation * factor})
 
     def margin(self, pairs: int, looks: int = 1) -> float:
-        """Return the factor from the geometric mean of this many pairs to either bound of its interval, of the level
-        1 - 0.05 / looks."""
+        """Return the factor from the geometric mean of this many pairs to either bound of the interval of the level
+        1 - 0.05 / looks for the geometric mean of as many others."""
         from scipy.stats import t
 
-        return math.exp(float(t.isf(0.025 / looks, self.degrees)) * self.deviation / math.sqrt(pairs))
+        return math.exp(float(t.isf(0.025 / looks, self.degrees)) * self.deviation * math.sqrt(AND_A_REPEAT / pairs))
 
 
 PRIOR = BetweenPairs(deviation=0.036, degrees=4)
@@ -74,18 +83,18 @@ TAIL = 2.0
 
 
 def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR, looks: int = 1) -> Interval:
-    """Return a ratio or a time over pairs of processes: the geometric mean of the pairs' values, with the t interval of
-    its logarithm.
+    """Return a ratio or a time over pairs of processes: the geometric mean of the pairs' values, with the interval in
+    which that of as many later pairs lies.
 
     In the random-effects model a pair's value is the true one, plus the error of the pair, plus the mean error of its
-    turns. The variance between the values includes both errors, and the t interval over pairs is exact where they are
-    normal (Kalibera and Jones 2013, "Rigorous Benchmarking in Reasonable Time"). A two-level bootstrap does not need
-    normal errors, but many pairs: resamples of three have two thirds of the variance.
+    turns (Kalibera and Jones 2013, "Rigorous Benchmarking in Reasonable Time"). The variance between the values
+    includes both errors, and the t interval of their logarithms over pairs is exact where they are normal. A two-level
+    bootstrap does not need normal errors, but many pairs: resamples of three have two thirds of the variance.
 
     Args:
         pairs: each pair's value, above 0, with its interval over turns.
         known: deviation between other pairs, which a single pair needs: its interval is the wider one of that over its
-            turns and the t interval with the known deviation. Several pairs show their own deviation.
+            turns and that of the known deviation. Several pairs show their own deviation.
         looks: number of looks that the interval is corrected for (`effcomp.measure.stopping`).
     """
     values = [pair.value for pair in pairs]
@@ -101,8 +110,8 @@ def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR, looks
 def over_pairs(values: Sequence[float], known: BetweenPairs | None = None, looks: int = 1) -> Interval | float:
     """Return a number over pairs with its interval (`pairs_interval`).
 
-    Where a pair has a value of 0 or less, which has no logarithm, it is the t interval of the mean. A single pair needs
-    the known deviation between pairs; without it the number is plain.
+    Where a pair has a value of 0 or less, which has no logarithm, it is that of the arithmetic mean. A single pair
+    needs the known deviation between pairs; without it the number is plain.
     """
     if min(values) > 0 and (len(values) > 1 or known is not None):
         return pairs_interval([Interval(value=value, low=value, high=value) for value in values], known or PRIOR, looks)
@@ -111,5 +120,6 @@ def over_pairs(values: Sequence[float], known: BetweenPairs | None = None, looks
         return mean
     from scipy.stats import t
 
-    half = float(t.isf(0.025 / looks, len(values) - 1) * np.std(values, ddof=1)) / math.sqrt(len(values))
+    quantile = float(t.isf(0.025 / looks, len(values) - 1))
+    half = quantile * float(np.std(values, ddof=1)) * math.sqrt(AND_A_REPEAT / len(values))
     return Interval(value=mean, low=max(mean - half, min(0.0, *values)), high=mean + half)

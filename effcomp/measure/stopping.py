@@ -2,7 +2,7 @@
 
 A rule that looks at an interval and stops when it likes what it sees makes the last interval optimistic. Here the looks
 are fixed beforehand: after bench.pairs, twice, three times, and at most LOOKS times as many pairs. Every interval over
-pairs then has the level 1 - 0.05 / LOOKS. By Bonferroni's inequality those of all looks hold the truth together in 95 %
+pairs then has the level 1 - 0.05 / LOOKS. By Bonferroni's inequality those of all looks hold a repeat together in 95 %
 of measurements, and with them the one that is reported, whatever made the measurement stop. The bounds of Pocock (1977,
 "Group sequential methods in the design and analysis of clinical trials") and of O'Brien and Fleming (1979, "A Multiple
 Testing Procedure for Clinical Trials") are a little narrower, but they assume a known variance, which three pairs do

@@ -10,6 +10,7 @@ from effcomp.core.interval import Interval
 from effcomp.core.pairs import LAUNCHED_PRIOR, NOISY_PRIOR, PRIOR, TAIL, BetweenPairs
 from effcomp.record import Record, Row
 from effcomp.record.result import stored_results
+from effcomp.record.upgrade import HOLDS_A_REPEAT_SINCE
 
 if TYPE_CHECKING:
     from effcomp.pipeline.stage import Run
@@ -57,9 +58,10 @@ def prior(run: "Run", name: str, noisy: bool) -> BetweenPairs:
 
 
 def deviations(record: Record) -> Iterator[tuple[str, BetweenPairs]]:
-    """Yield the deviation between pairs of every number of a record with two or more pairs."""
+    """Yield the deviation between pairs of every number of a record with two or more pairs, and with intervals of the
+    current kind."""
     first = next(iter(record.speed.by_batch_size.values())).speedup_pairs
-    if first is None or len(first.values) == 1:
+    if record.schema_version < HOLDS_A_REPEAT_SINCE or first is None or len(first.values) == 1:
         return
     looks = record.speed.stopping.looks if record.speed.stopping is not None else 1
     rows: dict[str, Row | None] = {f"batch_{size}": row for size, row in record.speed.by_batch_size.items()}

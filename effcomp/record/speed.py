@@ -202,7 +202,7 @@ class Stopping(Row):
     """True if the interval is as narrow; False if the largest number of pairs was measured before it was."""
     looks: int
     """Looks at the interval, at most. All intervals over pairs have the level 1 - 0.05 / looks, so that the reported
-    ones hold the truth in 95 % of measurements."""
+    ones hold a repeat in 95 % of measurements."""
 
 
 class Predicted(Row):

@@ -4,9 +4,12 @@ from typing import Any
 
 from effcomp.core.class_paths import with_ids
 
-SCHEMA = 5
-READABLE = (1, 2, 3, 4, SCHEMA)
+SCHEMA = 6
+READABLE = (1, 2, 3, 4, 5, SCHEMA)
 """Schemas that can be read. A field that a later schema added is None in a record of an earlier one."""
+HOLDS_A_REPEAT_SINCE = 6
+"""Up to schema 5, an interval over pairs held the true value, not that of a repeat, and was narrower by the square root
+of 2. Records keep the intervals that they were written with."""
 NESTED_SINCE = 5
 """Up to schema 4, `cost` and `truth` were flat, and the config named components by class path."""
 GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -47,7 +50,7 @@ RENAMED = {
 
 
 def upgrade(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON fields of a record in the shape of the current schema.
+    """Return the JSON fields of a record in the shape of the current schema, which is that of NESTED_SINCE.
 
     Args:
         fields: the fields of a record of one of the READABLE schemas. A field that does not belong to its schema stays
@@ -60,7 +63,7 @@ def upgrade(fields: dict[str, Any]) -> dict[str, Any]:
         for section, groups in GROUPS.items()
         if isinstance(fields.get(section), dict)
     }
-    return fields | nested | {"schema": SCHEMA, "config": with_ids(fields.get("config"))}
+    return fields | nested | {"schema": NESTED_SINCE, "config": with_ids(fields.get("config"))}
 
 
 def nest(flat: dict[str, Any], groups: dict[str, tuple[str, ...]]) -> dict[str, Any]:
