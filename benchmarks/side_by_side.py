@@ -150,7 +150,10 @@ def classified(asked: Asked, words: list[str]) -> tuple[Numbers, Numbers]:
 
 
 def scored(asked: Asked, words: list[str]) -> tuple[float, float]:
-    """Return the bits per byte of a language model by both."""
+    """Return the bits per byte of a language model by both, of all texts as one: effcomp cuts them into blocks so, and
+    the harness would begin each text without what stands before it."""
+    from transformers import AutoTokenizer
+
     found = record(
         asked,
         *words,
@@ -161,7 +164,8 @@ def scored(asked: Asked, words: list[str]) -> tuple[float, float]:
         "bench.quiet_wait_s=0",
     )
     task = build(composed([*words, *asked.overrides])).task
-    rows = [{"text": text} for text in task.load().test.texts]
+    tokenizer = AutoTokenizer.from_pretrained(artifact(asked, found))
+    rows = [{"text": tokenizer.eos_token.join(task.load().test.texts)}]
     length_words = ["--length", str(task.max_length), "--threads", str(asked.threads)]
     said = last_line(asked, "lm_eval_peer.py", str(artifact(asked, found)), *written(asked, rows), *length_words)
     return found["quality"]["bits_per_byte"]["value"], said["bits_per_byte"]

@@ -221,7 +221,8 @@ def labels_order(config: "PretrainedConfig", labels: tuple[str, ...], whose: str
         way_on: the fix, for the message.
 
     Raises:
-        UserError: the classes are not these labels, or the head does not choose one of several.
+        UserError: the classes are not these labels, id2label and label2id number the same names in different ways, or
+            the head does not choose one of several.
     """
     found = [str(config.id2label[i]) for i in sorted(config.id2label)]
     if config.problem_type in {"multi_label_classification", "regression"}:
@@ -230,6 +231,12 @@ def labels_order(config: "PretrainedConfig", labels: tuple[str, ...], whose: str
     if found == [f"LABEL_{i}" for i in range(len(labels))]:
         log.warning("%s have default names: LABEL_0 ... are taken for %s by position", whose, ", ".join(labels))
         return list(range(len(labels)))
+    for index, name in enumerate(found):
+        other = config.label2id.get(name, index) if set(config.label2id) == set(found) else index
+        if other != index:
+            raise UserError(
+                f"{whose}: {name} is class {index} in id2label and {other} in label2id of its config; correct one"
+            )
     places = {name.casefold(): index for index, name in enumerate(found)}
     if sorted(name.casefold() for name in found) != sorted(name.casefold() for name in labels):
         raise UserError(f"{whose} are {', '.join(found)}, those of the task {', '.join(labels)}; {way_on}")

@@ -161,6 +161,16 @@ def test_labels_that_are_numbers_in_the_config_are_names(classifier: Path, tmp_p
     assert model(numbered).labels_order(("0", "1"), store) == [1, 0]
 
 
+def test_two_numberings_of_the_labels_that_contradict_each_other_are_refused(
+    classifier: Path, tmp_path: Path, store: Store
+) -> None:
+    other = changed(classifier, tmp_path / "other", label2id={"Positive": 1, "Negative": 0})
+    with pytest.raises(UserError, match="Positive is class 0 in id2label and 1 in label2id of its config"):
+        model(other).labels_order(LABELS, store)
+    stale = changed(classifier, tmp_path / "stale", label2id={"LABEL_0": 0, "LABEL_1": 1})
+    assert model(stale).labels_order(LABELS, store) == [1, 0], "only one of the two names the labels"
+
+
 def test_default_names_are_taken_by_position_after_saying_so(
     tiny_bert: Path, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -146,5 +146,6 @@ def test_a_command_fetches_model_and_table_and_writes_a_record_with_their_commit
     assert (config["model"]["revision"], config["task"]["revision"]) == (model, hub.commit("datasets", NAME))
     assert (config["task"]["test"], quality["examples"]) == ("test", 20)
     assert "20 of 20 test examples stand in the training data too" in ran.stderr, "both splits are one file here"
+    assert "HTTP Request" not in ran.stderr, "httpx logs each one, with signed addresses"
     (written,) = tmp_path.glob("multirun/*/*/record.json")
     assert json.loads(written.read_text()) == ran.record
