@@ -50,15 +50,20 @@ def print_comparison(
     rows, shown = comparison.rows, comparison.shown
     title = subject([row.record for row in rows]) + scope(len(shown), len(rows))
     frame = replace(comparison, rows=shown).texts()
-    fitting = frame if all_columns else fitted(frame)
-    print_frame(title, fitting, stream)
-    if left := ", ".join(heading.partition(",")[0] for heading in frame.columns if heading not in fitting.columns):
-        print(f"{fill(f'with --all-columns also: {left}', TEXT)}\n", file=stream)
+    print_fitting(title, frame, frame if all_columns else fitted(frame), stream)
     for sentence in drifts([row.record for row in rows]):
         print(f"{fill(sentence, TEXT)}\n", file=stream)
     for caption, frame in further:
         more = f" (the first {MOST_SHOWN} of {len(frame):,})" if len(frame) > MOST_SHOWN else ""
-        print_frame(caption + more, frame.head(MOST_SHOWN), stream)
+        head = frame.head(MOST_SHOWN)
+        print_fitting(caption + more, head, head if all_columns else fitted(head, first=3), stream)
+
+
+def print_fitting(title: str, frame: "pd.DataFrame", fitting: "pd.DataFrame", stream: TextIO) -> None:
+    """Print the columns of a table that fit, and the names of the others."""
+    print_frame(title, fitting, stream)
+    if left := ", ".join(heading.partition(",")[0] for heading in frame.columns if heading not in fitting.columns):
+        print(f"{fill(f'with --all-columns also: {left}', TEXT)}\n", file=stream)
 
 
 def print_recommendation(recommendation: Recommendation, stream: TextIO) -> None:
@@ -75,12 +80,13 @@ def print_recommendation(recommendation: Recommendation, stream: TextIO) -> None
         print(fill(line, TEXT, initial_indent=f"{mark:6}", subsequent_indent=" " * 6), file=stream)
 
 
-def fitted(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Leave out columns that LINE characters have no room for: preferred ones are taken first, then from the left."""
+def fitted(frame: "pd.DataFrame", first: int = 2) -> "pd.DataFrame":
+    """Leave out columns that LINE characters have no room for: after the first ones preferred ones are taken, then from
+    the left."""
     headings = list(frame.columns)
     ranks = [next((rank for rank, start in enumerate(PREFERRED) if name.startswith(start)), None) for name in headings]
-    order = sorted(range(2, len(headings)), key=lambda at: (ranks[at] is None, ranks[at] or 0, at))
-    kept = headings[:2]
+    order = sorted(range(first, len(headings)), key=lambda at: (ranks[at] is None, ranks[at] or 0, at))
+    kept = headings[:first]
     for at in order:
         wider = [name for name in headings if name in kept or name == headings[at]]
         if max(map(len, drawn(frame[wider]))) <= LINE:

@@ -30,3 +30,15 @@ def test_the_table_is_as_wide_as_a_line_and_names_what_it_leaves_out(name: str) 
     assert "with --all-columns" not in whole
     assert max(map(len, whole.splitlines())) > LINE
     assert "+load" in whole and "+load" not in table
+
+
+def test_the_means_over_repeats_are_as_wide_as_a_line() -> None:
+    records = find_records(ROOT / "benchmarks/demo.jsonl")
+    text = io.StringIO()
+    repeated = [
+        record.model_copy(update={"config": {**record.config, "seed": seed}}) for record in records for seed in (0, 1)
+    ]
+    print_table(repeated, text)
+    means = text.getvalue().partition("means over repeats")[2]
+    assert max(map(len, means.splitlines())) <= LINE
+    assert "accuracy" in means and "with --all-columns also" in means
