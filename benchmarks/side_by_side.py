@@ -2,7 +2,7 @@
 
     python benchmarks/side_by_side.py benchmark_app                  (OpenVINO's own, from the same package; 5 minutes)
     python benchmarks/side_by_side.py lm_eval --rounds 1 --peer PYTHON --data DATA
-        (needs `pip install lm_eval==0.4.13` there; DATA holds sst2/ and wikitext2/; 6 minutes)
+        (needs `pip install lm_eval==0.4.13` there; DATA holds sst2/ and wikitext2/; 10 minutes)
     python benchmarks/side_by_side.py >benchmarks/side_by_side.md    (the page of all results; measures nothing)
 
 effcomp and the other measure one after the other, --rounds times, each in fresh processes; nothing else should be at
