@@ -34,15 +34,17 @@ class Checkpoint(Quant):
     """Quantized checkpoint, measured as it is against the float model that it was made from.
 
     `model` names the float model, whose tokenizer and baseline count. runtime=torch reads a folder as save_pretrained
-    writes it, runtime=llama_cpp a GGUF file. The libraries of gptq, awq and compressed-tensors are not needed.
+    writes it, and on a GPU runtime=cuda_graphs, except bitsandbytes' (torch there too); runtime=llama_cpp reads a GGUF
+    file. The libraries of gptq, awq and compressed-tensors are not needed.
 
     bitsandbytes        4 or 8 bits, on its own kernels
-    gptq                2, 3, 4 or 8 bits, activation order included; on a CPU
-    awq                 4 bits, version gemm; on a CPU
-    compressed-tensors  pack-quantized, 4 or 8 bits; on a CPU
+    gptq                2, 3, 4 or 8 bits, activation order included
+    awq                 4 bits, version gemm
+    compressed-tensors  pack-quantized, 4 or 8 bits
 
-    The last three are stored exactly. Layers of 4 bits in groups of 32, 64, 128 or 256 run on quant=int4's kernel, with
-    scales in bfloat16; others are dequantized to bfloat16 at load.
+    The last three are stored exactly. On a CPU layers of 4 bits in groups of 32, 64, 128 or 256 run on quant=int4's
+    kernel, with scales in bfloat16; on a GPU layers of 2 or 4 bits run on its kernels there. Others are dequantized to
+    bfloat16 at load.
     """
 
     id: ClassVar[str] = "quant/checkpoint"
@@ -221,6 +223,21 @@ def checkpoint_to_torch(quant: Checkpoint) -> TensorLowering | None:
         encode=encode,
         decode=decode,
         move=move_int8,
+    )
+
+
+def decode_fused(quant: Checkpoint, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+    from effcomp.quant.stored_groups import load_fused_groups
+
+    return load_fused_groups(skeleton, tensors)
+
+
+@lowers(Checkpoint, "cuda_graphs")
+def checkpoint_to_cuda_graphs(quant: Checkpoint) -> TensorLowering | None:
+    if quant.path is None or quant.is_gguf or quant.method not in (*IN_WORDS, None):
+        return None
+    return TensorLowering(
+        applies_to=("linear",), compute_dtype="bfloat16", tolerance=0.50, encode=encode, decode=decode_fused
     )
 
 

@@ -18,6 +18,7 @@ from effcomp.pipeline.checks import check
 from effcomp.prune.base import NoPrune
 from effcomp.quant.bnb import quiet
 from effcomp.quant.checkpoint import Checkpoint, encode
+from effcomp.quant.fused_linear import FusedLinear
 from effcomp.quant.tensors import linear_layers
 from tests.conftest import compose_parts
 from tests.quant.packing import Known, awq, compressed_tensors, gptq, random_layer
@@ -126,12 +127,15 @@ def test_codes_in_words_stand_for_the_published_weights(name: str, classifier: P
     (tmp_path / "theirs" / "config.json").write_text(json.dumps(config))
     model = artifact_of(checkpoint(tmp_path / "theirs"), classifier, tmp_path / "artifact")
     shutil.rmtree(tmp_path / "theirs")
+    on_cpu, on_gpu = (load_artifact(tmp_path / "artifact", runtime) for runtime in ("torch", "cuda_graphs"))
+    assert any(isinstance(layer, FusedLinear) for layer in on_gpu.modules()) == (bits in {2, 4})
     with torch.no_grad():
-        ours, published, floats = (
+        ours, fused, published, floats = (
             one(input_ids=IDS, output_hidden_states=True).hidden_states[-1].float()
-            for one in (load_artifact(tmp_path / "artifact"), theirs, model)
+            for one in (on_cpu, on_gpu, theirs, model)
         )
     assert (ours - published).abs().mean() < 0.02
+    assert (fused - published).abs().mean() < 0.02
     assert (ours - floats).abs().mean() > 0.2
 
 
