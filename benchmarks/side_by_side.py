@@ -30,7 +30,7 @@ import numpy as np
 from effcomp.core import machine
 from effcomp.core.device import Device
 from effcomp.core.interval import Interval
-from effcomp.core.pairs import pairs_interval
+from effcomp.core.pairs import AND_A_REPEAT, pairs_interval
 from effcomp.pipeline.compose import build, composed
 from effcomp.record.quantity import exact
 
@@ -211,8 +211,13 @@ def measured(name: str, rounds: int, asked: Asked) -> dict[str, Any]:
 
 
 def over_rounds(ratios: list[float]) -> Interval:
-    """Return the ratio with its interval over rounds; of one round the ratio alone: answers do not change."""
-    return pairs_interval(list(map(exact, ratios))) if len(ratios) > 1 else exact(ratios[0])
+    """Return the ratio with the confidence interval of the true one over rounds; of one round the ratio alone: answers
+    do not change."""
+    if len(ratios) == 1:
+        return exact(ratios[0])
+    found = pairs_interval(list(map(exact, ratios)))  # of a repeat
+    low, high = (found.value * (end / found.value) ** AND_A_REPEAT**-0.5 for end in (found.low, found.high))
+    return found.model_copy(update={"low": low, "high": high})
 
 
 def page(results: dict[str, Any]) -> str:
@@ -221,8 +226,8 @@ def page(results: dict[str, Any]) -> str:
         "# Side by side",
         "",
         "The same weights, shapes and threads, measured by effcomp and by another program in turn: means over rounds,",
-        "and the geometric mean of effcomp / other with its 95 % interval. *Agrees*: it lies within 5 % of 1;",
-        "*differs*: it lies outside; *undecided*: too few rounds, or too much other work, to say.",
+        "and the geometric mean of effcomp / other with its 95 % confidence interval. *Agrees*: it lies within 5 % of",
+        "1; *differs*: it lies outside; *undecided*: too few rounds, or too much other work, to say.",
         "",
         "| other | number | effcomp | other | ratio | within 5 % | rounds, load of the machine, date |",
         "|---|---|---|---|---|---|---|",

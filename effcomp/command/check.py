@@ -19,6 +19,7 @@ from effcomp.core.command_line import Parser, refusing
 from effcomp.core.errors import UserError
 from effcomp.record import RECORD_FILE, Record, label
 from effcomp.report.choose.limits import LIMITS, Bound, Loss, parse_limits
+from effcomp.report.choose.multiplicity import widened
 from effcomp.report.sources import find_records
 
 EXIT_CODES = {"kept": 0, "broken": 1, "undecided": 3}
@@ -43,7 +44,7 @@ def main() -> None:
             if limit.measured(before) is None:
                 raise UserError(f"--require {typed}: {label(before.config)} has no such number; ask for another")
         record = measure_again(before, given.overrides)
-    verdict, answer = judge(record, limits)
+    verdict, answer = judge(widened(record, 1), limits)
     print(json.dumps({"verdict": verdict, "limits": answer}))
     said = [f"  {typed}: {one['verdict']}: {one['reason'] or one['measured']}" for typed, one in answer.items()]
     print("\n".join([f"{label(record.config)} {SENTENCES[verdict]}", *said]), file=sys.stderr)

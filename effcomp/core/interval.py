@@ -1,7 +1,8 @@
 """A measured number with its 95 % interval.
 
 For a score, which the same model gets again on the same examples, it holds the score on other examples from the same
-source. For speed and cost it holds the number that the same measurement would give again (`effcomp.core.pairs`).
+source. For speed and cost it holds the number that the same measurement would give again (`effcomp.core.pairs`); in
+records before schema 6, and for the values of single pairs over their turns, it holds the true value.
 """
 
 from typing import Annotated

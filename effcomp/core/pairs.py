@@ -77,7 +77,9 @@ NOISY_PRIOR = BetweenPairs(deviation=0.1, degrees=4)
 virtual machines take 3 to 7 % of the processor."""
 LAUNCHED_PRIOR = BetweenPairs(deviation=0.2, degrees=4)
 """As PRIOR, for numbers that wait for the processor to launch a GPU's kernels one by one: the six measurements of a
-configuration there deviate by 0.15 to 0.27 at batch 1, those of recorded calls by 0.05 or less."""
+configuration there deviate by 0.13 to 0.28 at batch 1."""
+RECORDED_PRIOR = BetweenPairs(deviation=0.06, degrees=4)
+"""As PRIOR, for calls that a GPU replays from a record: there, 0.05 to 0.065."""
 TAIL = 2.0
 """A 95th or 99th percentile deviates by about so many times a median's deviation (there, 1.6 to 3)."""
 
@@ -94,7 +96,7 @@ def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR, looks
     Args:
         pairs: each pair's value, above 0, with its interval over turns.
         known: deviation between other pairs, which a single pair needs: its interval is the wider one of that over its
-            turns and that of the known deviation. Several pairs show their own deviation.
+            turns, widened for those of a repeat, and that of the known deviation. Several pairs show their own.
         looks: number of looks that the interval is corrected for (`effcomp.measure.stopping`).
     """
     values = [pair.value for pair in pairs]
@@ -103,7 +105,9 @@ def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR, looks
         margin = between.margin(len(pairs), looks)
         return Interval(value=value, low=value / margin, high=value * margin, degrees=between.degrees)
     (alone,), margin = pairs, known.margin(1)
-    low, high = min(alone.low, alone.value / margin), max(alone.high, alone.value * margin)
+    reach = math.sqrt(AND_A_REPEAT)  # a repeat has other turns too
+    low = alone.value * min((alone.low / alone.value) ** reach, 1 / margin)
+    high = alone.value * max((alone.high / alone.value) ** reach, margin)
     return Interval(value=alone.value, low=low, high=high, degrees=known.degrees)
 
 

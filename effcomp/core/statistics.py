@@ -190,8 +190,8 @@ def repeated_interval(values: Floats, test_over_train: float) -> Interval:
 
     Args:
         values: at least 2.
-        test_over_train: test examples over training examples of a fold; 0 for seeds, whose interval says what
-            another seed would change and nothing about other examples.
+        test_over_train: test examples over training examples of a fold; 0 for seeds, whose interval holds
+            the mean over all seeds and says nothing about other examples.
     """
     from scipy.stats import t
 

@@ -9,7 +9,7 @@ from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.limits import Bound, Loss
-from effcomp.report.choose.multiplicity import quantile
+from effcomp.report.choose.multiplicity import GEOMETRIC, quantile
 from effcomp.report.objectives import OBJECTIVES
 
 NORMAL = NormalDist()
@@ -47,14 +47,21 @@ def loss_chance(limit: Loss, record: Record, tests: int, ratio: float) -> float:
 
 
 def bound_chance(limit: Bound, record: Record, tests: int) -> float:
-    value = OBJECTIVES[limit.objective].value(record)
+    objective = OBJECTIVES[limit.objective]
+    value = objective.value(record)
     if value is None:
         return 0.0
     sign = 1 if limit.side == "max" else -1
-    return confirmed(value.scaled(sign), sign * limit.limit, tests, 1.0)
+    if objective.field.section not in GEOMETRIC:
+        return confirmed(value.scaled(sign), sign * limit.limit, tests, 1.0)
+    if value.low <= 0 or limit.limit <= 0:
+        return confirmed(value.scaled(sign), sign * limit.limit, tests, 1.0, holds_a_repeat=True)
+    low, middle, high = map(math.log, (value.low, value.value, value.high))
+    seen = Interval(value=middle, low=low, high=high, degrees=value.degrees).scaled(sign)
+    return confirmed(seen, sign * math.log(limit.limit), tests, 1.0, holds_a_repeat=True)
 
 
-def confirmed(seen: Interval, limit: float, tests: int, ratio: float) -> float:
+def confirmed(seen: Interval, limit: float, tests: int, ratio: float, holds_a_repeat: bool = False) -> float:
     """Return the probability that the whole interval of a second, independent sample lies below a limit.
 
     The true value is normal around the middle of what was seen; so is the middle of the second interval around the
@@ -64,11 +71,12 @@ def confirmed(seen: Interval, limit: float, tests: int, ratio: float) -> float:
         seen: 95 % interval of the first sample.
         tests: number of finalists that the second interval is corrected for.
         ratio: size of the first sample over that of the second.
+        holds_a_repeat: the interval has the error of a second sample of the same size in it already (speed and cost).
     """
     first = (seen.high - seen.low) / 2 / quantile(0.05, seen.degrees)
     second = first * math.sqrt(ratio)
     room = limit - (seen.high + seen.low) / 2 - quantile(0.05 / tests, seen.degrees) * second
-    spread = math.hypot(first, second)
+    spread = first if holds_a_repeat else math.hypot(first, second)
     return float(room >= 0) if spread == 0 else NORMAL.cdf(room / spread)
 
 

@@ -13,9 +13,10 @@ from effcomp.core.store import folder_sha256
 from effcomp.finetune.base import TrainingRow, TrainingSetup
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.answers import answer
-from effcomp.models.base import check_another, labels_order, load_checkpoint
+from effcomp.models.base import check_another, load_checkpoint
 from effcomp.models.folder import check_folder
 from effcomp.models.heads import Head
+from effcomp.models.labels import labels_order
 from effcomp.models.vocabulary import keep_tokens
 from effcomp.models.weights import check_weights
 from effcomp.tasks.base import Examples, Splits, encode

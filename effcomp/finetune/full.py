@@ -13,7 +13,7 @@ from effcomp.core.machine import multiplies
 from effcomp.finetune.base import Finetune, TrainingRow, TrainingSetup
 from effcomp.finetune.distributed import train_in_processes
 from effcomp.models.heads import Head
-from effcomp.tasks.base import Examples, Splits, at_least_one, stratified_split, subset
+from effcomp.tasks.base import Examples, Splits, stratified_split, subset, token_columns
 from effcomp.tasks.encoding import blocks
 
 if TYPE_CHECKING:
@@ -239,10 +239,7 @@ def training_rows(setup: TrainingSetup, examples: Examples) -> list[TrainingRow]
     """Return the Trainer's data set: a row for each example, or for each block of the documents."""
     tokenizer = the_tokenizer(setup)
     if setup.head == "sequence_classification":
-        encoded = tokenizer(
-            list(examples.texts), list(examples.pairs) or None, truncation=True, max_length=setup.max_length
-        )
-        columns = at_least_one({name: encoded[name] for name in tokenizer.model_input_names}, tokenizer)
+        columns = token_columns(examples, tokenizer, setup.max_length)
         return [
             {**{name: rows[i] for name, rows in columns.items()}, "labels": label}
             for i, label in enumerate(examples.labels)

@@ -1,6 +1,5 @@
 """Base class of sources of pretrained weights, and the models built from them."""
 
-import logging
 from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -19,13 +18,13 @@ from effcomp.models.folder import (
     refuse_quantized,
 )
 from effcomp.models.heads import Head, Kind, longest_sequence, model_class
+from effcomp.models.labels import labels_order
 from effcomp.models.reconcile import load_tokenizer, load_weights, settle_pad_id
 from effcomp.models.weights import check_weights
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-log = logging.getLogger(__name__)
 
 WEIGHTS = {".safetensors", ".bin", ".gguf", ".h5", ".onnx"}
 WAYS_ON = "use model.path=FOLDER, an installed model (model=minilm or model=smollm2), or model.weights=random"
@@ -209,38 +208,6 @@ def check_another(folder: Path, setting: str, head: Head, max_length: int, calle
         reason = f"task.max_length={max_length}: {setting}={folder} reads at most {longest} tokens"
         raise UserError(f"{reason}; give at most {longest}, or another {called}")
     return config
-
-
-def labels_order(config: "PretrainedConfig", labels: tuple[str, ...], whose: str, way_on: str) -> list[int]:
-    """Return the index of the config's class for each label, matched by name, whatever the order and the case.
-
-    Default names (LABEL_0, LABEL_1, ...) are matched by position, which is logged.
-
-    Args:
-        whose: the subject of the message: `finetune=none: the labels of this model`.
-        way_on: the fix, for the message.
-
-    Raises:
-        UserError: the classes are not these labels, id2label and label2id number the same names in different ways, or
-            the head does not choose one of several.
-    """
-    found = [str(config.id2label[i]) for i in sorted(config.id2label)]
-    if config.problem_type in {"multi_label_classification", "regression"}:
-        problem = config.problem_type.replace("_", " ")
-        raise UserError(f"{whose} are those of a {problem} (problem_type), the task's one of several; {way_on}")
-    if found == [f"LABEL_{i}" for i in range(len(labels))]:
-        log.warning("%s have default names: LABEL_0 ... are taken for %s by position", whose, ", ".join(labels))
-        return list(range(len(labels)))
-    for index, name in enumerate(found):
-        other = config.label2id.get(name, index) if set(config.label2id) == set(found) else index
-        if other != index:
-            raise UserError(
-                f"{whose}: {name} is class {index} in id2label and {other} in label2id of its config; correct one"
-            )
-    places = {name.casefold(): index for index, name in enumerate(found)}
-    if sorted(name.casefold() for name in found) != sorted(name.casefold() for name in labels):
-        raise UserError(f"{whose} are {', '.join(found)}, those of the task {', '.join(labels)}; {way_on}")
-    return [places[name.casefold()] for name in labels]
 
 
 def float_config(folder: Path) -> "PretrainedConfig":

@@ -4,15 +4,19 @@ The functions take the setting that names the folder (`model.path`), for their m
 """
 
 import json
+import logging
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effcomp.core.errors import UserError
-from effcomp.models.heads import Head, model_class
+from effcomp.models.heads import POSITIONS_AFTER_PAD, Head, model_class
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
 
 CONFIG_FILE, ADAPTER_FILE = "config.json", "adapter_config.json"
 WAY_ON = "give a folder written by save_pretrained"
@@ -45,7 +49,16 @@ def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[Pretrai
     if weights:
         check_tensors(folder, setting)
     config = load_config(folder, setting, fields["model_type"])
+    if fields.get("auto_map"):
+        warn_of_own_code(f"{setting}={folder}", fields["model_type"])
     return config, load_tokenizer(folder, setting, config)
+
+
+@cache
+def warn_of_own_code(whose: str, model_type: str) -> None:
+    """Warn once that code which comes with a model does not run."""
+    reason = f"its {CONFIG_FILE} names code of its own (auto_map), which is not run"
+    log.warning("%s: %s; what is measured is the %s of transformers", whose, reason, model_type)
 
 
 MEASURED_AS_THEY_ARE = ("bitsandbytes", "gptq", "awq", "compressed-tensors")
@@ -226,6 +239,9 @@ def load_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "P
     if (largest := max(tokenizer.get_vocab().values())) >= vocabulary:
         reason = f"its tokenizer has the id {largest}, the model {vocabulary} tokens"
         raise UserError(f"{setting}={folder}: {reason}; give the model its own tokenizer")
+    if config.model_type in POSITIONS_AFTER_PAD and config.pad_token_id not in tokenizer.get_vocab().values():
+        reason = f"its {CONFIG_FILE} has the pad_token_id {config.pad_token_id}, which its tokenizer does not have"
+        raise UserError(f"{setting}={folder}: {reason}; write the tokenizer's, after which positions are counted")
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is None:
         raise UserError(f"{setting}={folder}: its tokenizer has neither pad_token nor eos_token; name one there")
     return tokenizer

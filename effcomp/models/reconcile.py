@@ -8,8 +8,8 @@
 | attention mask | the tokenizer, the architecture | always given: without it padding would be read |
 | tied weights | config.json, the weights | the weights: two matrices that differ are not tied |
 | positions | config.json, the architecture | the positions of the config, less those that the architecture reserves (`heads.longest_sequence`) |
-| problem_type | config.json, the task | the task's: one label of several; a head for another problem is refused with finetune=none (`base.labels_order`) |
-| numbers of the labels | id2label, label2id | refused with finetune=none where both number the same names, and differ (`base.labels_order`) |
+| problem_type | config.json, the task | the task's: one label of several; a head for another problem is refused with finetune=none (`labels.labels_order`) |
+| numbers of the labels | id2label, label2id | refused with finetune=none where both number the same names, and differ (`labels.labels_order`) |
 | number of layers | config.json, the weights | refused where they differ (`weights.check_loaded`) |
 """  # noqa: E501  # a table
 

@@ -97,6 +97,7 @@ def keep_tokens(model: "PreTrainedModel", before: "PreTrainedTokenizerBase", aft
     The ids in the config become the new ones, or None for a token that is gone.
     """
     import torch
+    from transformers import GenerationConfig
 
     whole, vocabulary = before.get_vocab(), after.get_vocab()
     old = [whole[token] for token in sorted(vocabulary, key=lambda token: vocabulary[token])]
@@ -110,6 +111,9 @@ def keep_tokens(model: "PreTrainedModel", before: "PreTrainedTokenizerBase", aft
     model.get_input_embeddings().padding_idx = ids.get(pad)
     renumber_config(model.config, ids)
     if model.can_generate():
+        # Its other fields say how to sample; once an id has changed, transformers refuses to write some of them.
+        named = {name: value for name, value in vars(model.generation_config).items() if name.endswith("token_id")}
+        model.generation_config = GenerationConfig(**named)
         renumber_config(model.generation_config, ids)
 
 

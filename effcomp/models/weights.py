@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 NUMBER = re.compile(r"\.\d+\.")
 """Number of a layer in the name of a tensor."""
-LAYER = re.compile(r"(.*?)\.\d+\.")
-"""Place of the layers in the name of a tensor: `encoder.layer`."""
 
 
 def check_weights(folder: Path, whose: str, head: Head, config: "PretrainedConfig", *, as_it_is: bool) -> None:
@@ -60,7 +58,9 @@ def check_loaded(model: "PreTrainedModel", loaded: dict[str, Any], head: Head, w
         if as_it_is or head != "sequence_classification" or name.startswith(body):
             shapes = f"{name} is {tuple(stored)} in the weights and {tuple(wanted)} in its {CONFIG_FILE}"
             raise UserError(f"{whose}: {shapes}; give weights and config of one model")
-    check_left_over(loaded["unexpected_keys"], {name.removeprefix(body) for name in model.state_dict()}, body, whose)
+    check_left_over(
+        loaded["unexpected_keys"], [name for name in model.state_dict() if name.startswith(body)], body, whose
+    )
     missing = sorted(loaded["missing_keys"])
     if inside := [name for name in missing if name.startswith(body) and "pooler" not in name.split(".")]:
         raise UserError(f"{whose} has no weights for {inside[0]}: {SAVE_AGAIN}")
@@ -75,21 +75,23 @@ def check_loaded(model: "PreTrainedModel", loaded: dict[str, Any], head: Head, w
 
 
 def check_left_over(left_over: Iterable[str], names: Iterable[str], body: str, whose: str) -> None:
-    """Raise UserError for a weight in the layers that the model does not read: it answers differently without it.
-    Buffers (masks, frequencies of rotary positions) are made from the config, and other heads are not in the layers.
+    """Raise UserError for a weight or a bias of the body that the model does not read: it answers differently without
+    it. Buffers (masks, frequencies of rotary positions) are made from the config, and other heads are not in the body.
 
     Args:
         left_over: names of the tensors that transformers has not read.
-        names: those of the model's own, without the prefix of its body.
-        body: that prefix, with its point.
+        names: those of the model's own body.
+        body: their prefix, with its point.
     """
-    known = {NUMBER.sub(".0.", name) for name in names}
-    layers = {found[1] for name in known if (found := LAYER.match(name))}
+    known = {NUMBER.sub(".0.", name.removeprefix(body)) for name in names}
+    children = {name.partition(".")[0] for name in known}
     for name in sorted(left_over):
-        inner = name.removeprefix(body)
-        if NUMBER.search(name) and NUMBER.sub(".0.", inner) in known:
+        inner = NUMBER.sub(".0.", name.removeprefix(body))
+        if NUMBER.search(name) and inner in known:
             reason = f"its weights hold {name}, a layer more than its {CONFIG_FILE} has"
             raise UserError(f"{whose}: {reason}; give weights and config of one model")
-        if (found := LAYER.match(inner)) and found[1] in layers and name.endswith(".weight"):
+        layer, _, kind = inner.rpartition(".")
+        of_body = inner.partition(".")[0] in children
+        if of_body and (kind == "weight" or (kind == "bias" and f"{layer}.weight" in known)):
             reason = f"its weights hold {name}, which transformers does not read"
             raise UserError(f"{whose}: {reason}, so it would answer differently; give another model")

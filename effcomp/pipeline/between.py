@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from effcomp.core import machine
 from effcomp.core.interval import Interval
-from effcomp.core.pairs import LAUNCHED_PRIOR, NOISY_PRIOR, PRIOR, TAIL, BetweenPairs
+from effcomp.core.pairs import LAUNCHED_PRIOR, NOISY_PRIOR, PRIOR, RECORDED_PRIOR, TAIL, BetweenPairs
 from effcomp.record import Record, Row
 from effcomp.record.result import stored_results
 from effcomp.record.upgrade import HOLDS_A_REPEAT_SINCE
@@ -52,8 +52,11 @@ def prior(run: "Run", name: str, noisy: bool) -> BetweenPairs:
     """Return the deviation between pairs that is assumed of a number of speed: on a GPU it depends on whether a side of
     it waits for the processor to launch its kernels."""
     against_eager = name.endswith("speedup") and not name.endswith("recorded_speedup")
-    launched = run.device.kind == "cuda" and (against_eager or not run.components.runtime.records)
-    assumed = LAUNCHED_PRIOR if launched else NOISY_PRIOR if noisy else PRIOR
+    if run.device.kind == "cuda":
+        launched = against_eager or not run.components.runtime.records
+        assumed = LAUNCHED_PRIOR if launched else NOISY_PRIOR if noisy else RECORDED_PRIOR
+    else:
+        assumed = NOISY_PRIOR if noisy else PRIOR
     return assumed.times(TAIL) if name.endswith(("_p95_ms", "_p99_ms")) else assumed
 
 

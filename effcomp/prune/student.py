@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from effcomp.core.errors import UserError
 from effcomp.core.store import folder_sha256
 from effcomp.finetune.base import TrainingCurve, TrainingSetup
-from effcomp.models.base import Model, check_another, float_config, labels_order, load_checkpoint
+from effcomp.models.base import Model, check_another, float_config, load_checkpoint
 from effcomp.models.folder import check_folder
 from effcomp.models.heads import Head
+from effcomp.models.labels import labels_order
 from effcomp.models.reconcile import load_tokenizer
 from effcomp.models.weights import check_weights
 from effcomp.prune.base import PruneAndRecover

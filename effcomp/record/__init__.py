@@ -1,7 +1,8 @@
 """The Record: every number of a run, typed, with its unit in its name.
 
 Its JSON is {"schema", "config", "quality", "versus_baseline", "speed", "cost", "truth"}. A number with
-an interval is {"value", "low", "high"}, 95 % unless its name says otherwise. docs/record.md describes each field.
+an interval is {"value", "low", "high"}, 95 % unless its name says otherwise (effcomp.core.interval). docs/record.md
+describes each field.
 """
 
 import json

@@ -20,7 +20,7 @@ class Pairs(Row):
     """Number in each pair of fresh processes; the pairs were measured one after another."""
 
     values: Annotated[list[Interval], Field(min_length=1)]
-    """Value of each pair, with its interval over the turns of that pair."""
+    """Value of each pair, with the confidence interval over its turns."""
     between: BetweenPairs
     """Deviation between pairs: of these or, for a single pair, of earlier measurements on this machine."""
 
@@ -202,7 +202,7 @@ class Stopping(Row):
     """True if the interval is as narrow; False if the largest number of pairs was measured before it was."""
     looks: int
     """Looks at the interval, at most. All intervals over pairs have the level 1 - 0.05 / looks, so that the reported
-    ones hold a repeat in 95 % of measurements."""
+    ones hold a repeat of as many pairs in 95 % of measurements."""
 
 
 class Predicted(Row):

@@ -35,10 +35,19 @@ NEW_TOKENS = 64
 """Written after a prompt where the model was not measured on a task that says how many."""
 
 
+LABEL = "label"
+"""Name of a classifier's answer."""
+
+
+def chance_names(labels: Sequence[str]) -> list[str]:
+    """Return the names of the labels' probabilities: their own, unless a label is named as the answer is."""
+    return [name if name != LABEL else f"probability of {name}" for name in labels]
+
+
 class Predictor:
     """An artifact folder, loaded by a runtime. Call it with texts; it returns a dictionary for each:
 
-    - classifiers: `label`, and the probability of each label under its name;
+    - classifiers: `label`, and the probability of each label under its name (`chance_names`);
     - decoders measured by their loss: `loss` (nats a token) and `tokens`, the number of predicted tokens;
     - decoders measured by what they write: `text`, and `tokens`, the number of written tokens.
     """
@@ -134,7 +143,8 @@ class Predictor:
         def answers(indices: Any) -> list[Answer]:
             chances = softmax(self.model(encoded.batch(indices)), axis=1)
             return [
-                {"label": labels[int(row.argmax())], **dict(zip(labels, row.tolist(), strict=True))} for row in chances
+                {LABEL: labels[int(row.argmax())], **dict(zip(chance_names(labels), row.tolist(), strict=True))}
+                for row in chances
             ]
 
         return self.in_batches(encoded, answers)

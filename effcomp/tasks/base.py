@@ -182,29 +182,29 @@ def second_texts(pairs: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> 
 
 
 def encode(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Ragged:
-    """Return the token ids of each text (and its pair), cut to max_length, with the padding that the model expects.
+    """Return the columns of `token_columns` with the padding that the model expects."""
+    padding = {
+        "input_ids": tokenizer.pad_token_id or 0,
+        "attention_mask": 0,
+        "token_type_ids": tokenizer.pad_token_type_id,
+    }
+    columns = token_columns(examples, tokenizer, max_length)
+    return pack(columns, padding, left=tokenizer.padding_side == "left")
+
+
+def token_columns(
+    examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int
+) -> dict[str, list[list[int]]]:
+    """Return the token ids of each text (and its pair), cut to max_length, and the masks beside them.
 
     A text that leaves no token is its end-of-text token: a model needs one to answer. The second text of a pair
     follows as `second_texts` says.
     """
     pairs = second_texts(examples.pairs, tokenizer) or None
     encoded = tokenizer(list(examples.texts), pairs, truncation=True, max_length=max_length)
-    padding = {
-        "input_ids": tokenizer.pad_token_id or 0,
-        "attention_mask": 0,
-        "token_type_ids": tokenizer.pad_token_type_id,
-    }
-    columns: dict[str, list[list[int]]] = {name: encoded[name] for name in tokenizer.model_input_names}
-    return pack(at_least_one(columns, tokenizer), padding, left=tokenizer.padding_side == "left")
-
-
-def at_least_one(
-    columns: dict[str, list[list[int]]], tokenizer: "PreTrainedTokenizerBase"
-) -> dict[str, list[list[int]]]:
-    """Return the columns of encoded texts with one token, the end-of-text token, in each text that has none."""
     token = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.pad_token_id
     one = {"input_ids": token, "attention_mask": 1, "token_type_ids": 0}
-    return {name: [row or [one[name]] for row in rows] for name, rows in columns.items()}
+    return {name: [row or [one[name]] for row in encoded[name]] for name in tokenizer.model_input_names}
 
 
 def distinct(examples: Examples) -> tuple[list[list[int]], list[int]]:

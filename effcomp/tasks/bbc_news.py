@@ -12,7 +12,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.packages import package_folder
 from effcomp.models.heads import Problem
 from effcomp.tasks.base import Examples, FileRows, Splits, Task, stratified_split
-from effcomp.tasks.files import read_text
+from effcomp.tasks.files import UTF8, read_text
 
 ENCODINGS = {"sports/199.txt": "latin-1"}
 """Encoding of the one file that is not UTF-8: it has a pound sign."""
@@ -46,7 +46,7 @@ class BbcNews(Task):
     def load(self) -> Splits:
         files = [(topic, file) for topic in self.topics for file in sorted((self.folder() / topic).glob("*.txt"))]
         texts = tuple(
-            " ".join(read_text(file, ENCODINGS.get(f"{topic}/{file.name}", "utf-8")).split()) for topic, file in files
+            " ".join(read_text(file, ENCODINGS.get(f"{topic}/{file.name}", UTF8)).split()) for topic, file in files
         )
         labels = tuple(self.topics.index(topic) for topic, _ in files)
         source = f"task.test_size={self.test_size}: {self.folder()}"

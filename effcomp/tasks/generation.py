@@ -127,6 +127,9 @@ class Continuation(GenerationTask):
         """
         end = self.prompt_words + self.reference_words
         documents = [words for text in self.source.load().test.texts if len(words := text.split()) >= end]
+        if not documents:
+            wanted = f"task.prompt_words={self.prompt_words} and task.reference_words={self.reference_words}"
+            raise UserError(f"{wanted}: no document of the test has {end} words; give fewer")
         return Examples(
             tuple(" ".join(words[: self.prompt_words]) for words in documents),
             references=tuple(" ".join(words[self.prompt_words : end]) for words in documents),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from effcomp.core.errors import UserError
+from effcomp.models.labels import finder
 from effcomp.tasks.base import Examples
 
 
@@ -85,20 +86,20 @@ def read_examples(data: Any, columns: Columns, order: dict[str, int], where: str
     """Return the examples of a split.
 
     Args:
-        order: the class of each label, by its text; upper and lower case are not told apart.
+        order: the class of each label, by its text (`finder`).
 
     Raises:
         UserError: a column is missing, or a row is no text with one of these labels.
     """
     columns.check(data, where)
-    classes = {label.casefold(): number for label, number in order.items()}
-    labels = read_labels(data, columns, where)
-    for number, label in enumerate(labels):
-        if label.casefold() not in classes:
+    find, classes = finder(order), list[int]()
+    for number, label in enumerate(read_labels(data, columns, where)):
+        if (found := find(label)) is None:
             raise UserError(f"{where}, row {number}: the label {label!r} is none of {', '.join(order)}")
+        classes.append(found)
     texts = zip(*(read_texts(data, column, where) for column in columns.text), strict=True)
     return Examples(
         tuple(" ".join(part.strip() for part in parts) for parts in texts),
-        tuple(classes[label.casefold()] for label in labels),
+        tuple(classes),
         tuple(text.strip() for text in read_texts(data, columns.pair, where)) if columns.pair else (),
     )

@@ -12,7 +12,7 @@ from effcomp.models.heads import Problem
 from effcomp.tasks.base import Splits, Task
 from effcomp.tasks.hub_data import Layout, find_layout, read_split
 from effcomp.tasks.hub_examples import Columns, check_column, class_names, read_examples, read_labels
-from effcomp.tasks.labels import check_alike, check_distinct, check_found, check_unread
+from effcomp.tasks.labels import check_alike, check_distinct, check_found, check_unread, in_order
 from effcomp.tasks.signature import Signature
 
 log = logging.getLogger(__name__)
@@ -96,16 +96,8 @@ class HubTable(Task):
         labels = read_labels(data, columns, where)
         check_found(Counter(labels), f"{where}: the column {self.label}")
         check_alike(labels, f"{where}: the column {self.label}")
-        return distinct_labels(labels)
+        return in_order(labels)
 
     def read(self, split: str) -> tuple[Any, str]:
         """Return a split, and its name for messages."""
         return read_split(self.layout, split), f"split {split} of {self.repository}"
-
-
-def distinct_labels(labels: list[str]) -> list[str]:
-    """Return the distinct labels in order: by number where all are whole numbers."""
-    found = set(labels)
-    if all(label.lstrip("-").isdecimal() for label in found):
-        return sorted(found, key=int)
-    return sorted(found)

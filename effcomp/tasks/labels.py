@@ -49,6 +49,12 @@ def check_alike(labels: Collection[str], where: str) -> None:
         raise UserError(f"{reason}, as if written in two ways; write them alike, or list them in task.labels")
 
 
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Return the distinct labels in order: by number where all are numbers, else by name."""
+    found = set(labels)
+    return sorted(found, key=(lambda label: (float(label), label)) if all(map(is_number, found)) else None)
+
+
 def is_number(label: str) -> bool:
     with suppress(ValueError):
         return isfinite(float(label))

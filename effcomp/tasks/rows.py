@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Examples, FileRows
-from effcomp.tasks.files import TableRow, find_file, read_rows
-from effcomp.tasks.labels import check_alike, check_found
+from effcomp.tasks.files import TableRow, find_file, read_rows, shown_delimiter
+from effcomp.tasks.labels import check_alike, check_found, in_order
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class ReadSettings(NamedTuple):
 
 
 def found_labels(trained: list[Numbered], tested: list[Numbered], column: str) -> dict[str, str]:
-    """Return the labels in the data, in sorted order, each under its own name.
+    """Return the labels in the data, in order (`in_order`), each under its own name.
 
     Raises:
         UserError: they are no classes, one cannot be learned, or a first row is a header with other names.
@@ -67,7 +67,9 @@ def found_labels(trained: list[Numbered], tested: list[Numbered], column: str) -
             reason = f"no training row has the label {label!r}"
             raise UserError(f"{file}, row {number}: {reason}; give it some, or list the labels in task.labels")
     check_alike(counts, f"{rows[0].file}: the column {column}")
-    labels = {label: label.strip() for label in sorted({row[column] for _, _, row in rows}, key=str.strip)}
+    place = {name: index for index, name in enumerate(in_order(counts))}
+    written = sorted({row[column] for _, _, row in rows}, key=lambda label: place[label.strip()])
+    labels = {label: label.strip() for label in written}
     log.info("labels found in the column %s: %s", column, ", ".join(dict.fromkeys(labels.values())))
     return labels
 
@@ -75,8 +77,13 @@ def found_labels(trained: list[Numbered], tested: list[Numbered], column: str) -
 def check_labels(rows: list[Numbered], column: str, labels: dict[str, str]) -> None:
     """Raise UserError for labels that are not listed, all at once, and for rows that an open quote has swallowed."""
     unknown = [one for one in rows if one.row[column] not in labels]
+    delimiters: dict[Path, str] = {}
     for file, number, row in rows:
-        if swallowed(row, column, labels):
+        if not any("\n" in cell for cell in row.values()):
+            continue
+        if file not in delimiters:
+            delimiters[file] = shown_delimiter(file, list(row))
+        if swallowed(row, column, labels, delimiters[file]):
             reason = "a quoted cell holds lines that are rows of their own"
             raise UserError(f"{file}, row {number}: {reason}; close the quote, or double it")
     if unknown:
@@ -86,13 +93,16 @@ def check_labels(rows: list[Numbered], column: str, labels: dict[str, str]) -> N
         raise UserError(f"{file}, row {number}: {what} none of {', '.join(labels)}")
 
 
-def swallowed(row: TableRow, column: str, labels: dict[str, str]) -> bool:
-    """Tell whether a cell holds a line that is a whole row with a known label."""
+def swallowed(row: TableRow, column: str, labels: dict[str, str], delimiter: str) -> bool:
+    """Tell whether a cell of several lines holds one that is a whole row with a known label. The last line of a cell is
+    whole in the last column alone."""
     names = list(row)
     for place, cell in enumerate(row.values()):
-        for position, line in enumerate(cell.split("\n")[:-1]):
-            before = [""] * place if position == 0 else []
-            cells = before + next(csv.reader([line.rstrip("\r")]), [])
+        first, *others = [next(csv.reader([line.rstrip("\r")], delimiter=delimiter), []) for line in cell.split("\n")]
+        if not others:
+            continue
+        whole = others if place == len(names) - 1 else others[:-1]
+        for cells in ([""] * place + first, *whole):
             if len(cells) == len(names) > 1 and cells[names.index(column)] in labels:
                 return True
     return False

@@ -143,6 +143,10 @@ class TableTask(PublishedTask):
         return read_examples(data, columns, order, where)
 
 
+LANGUAGE = "{language}"
+"""Place of the language in the name of a test file."""
+
+
 class CrossLingualTask(TableTask):
     """Classification trained in one language and tested in several: results for each language, and their mean.
 
@@ -161,6 +165,11 @@ class CrossLingualTask(TableTask):
     """Languages that the data set has."""
 
     def check(self) -> None:
+        self.check_settings()
+        if len(self.languages) > 1 and (whole := [name for name in self.test_files if LANGUAGE not in name]):
+            raise UserError(
+                f"task.test_files: {whole[0]} is one file for all languages; give each its own, by {LANGUAGE}"
+            )
         for language in self.languages:
             if language not in self.known_languages:
                 raise UserError(f"task.languages: {language} is none of {', '.join(self.known_languages)}")
@@ -174,7 +183,7 @@ class CrossLingualTask(TableTask):
             find_file(self.data_dir, name, "task.data_dir")
 
     def tests(self, language: str) -> list[str]:
-        return [name.format(language=language) for name in self.test_files]
+        return [name.replace(LANGUAGE, language) for name in self.test_files]
 
     def load(self) -> Splits:
         rows: tuple[FileRows, ...] = ()

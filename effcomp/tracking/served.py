@@ -16,7 +16,7 @@ from effcomp.core.packages import PACKAGE, distribution_of
 from effcomp.core.private.mlflow import without_package_map
 from effcomp.core.store import Store, find_fault, text_hash
 from effcomp.runtimes.base import Runtime
-from effcomp.runtimes.predictor import Predictor
+from effcomp.runtimes.predictor import LABEL, Predictor, chance_names
 from effcomp.tasks.signature import Signature, read_signature
 
 if TYPE_CHECKING:
@@ -118,7 +118,8 @@ def model_signature(signature: Signature, artifact: Path) -> "ModelSignature":
 
     if signature.problem == "classification":
         names = AutoConfig.from_pretrained(artifact).id2label  # the file leaves default names out
-        outputs = [ColSpec("string", "label"), *(ColSpec("double", names[index]) for index in sorted(names))]
+        chances = chance_names([names[index] for index in sorted(names)])
+        outputs = [ColSpec("string", LABEL), *(ColSpec("double", name) for name in chances)]
     elif signature.problem == "generation":
         outputs = [ColSpec("string", "text"), ColSpec("long", "tokens")]
     else:

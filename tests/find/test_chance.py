@@ -1,11 +1,14 @@
 """Chances: what a look at few examples says about a confirmation, and which candidates it pays to confirm."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
 from effcomp.core.interval import NORMAL_975, Interval
-from effcomp.find.chance import Prospect, cannot_win, confirmed, most_promising
+from effcomp.find.chance import Prospect, cannot_win, chance, confirmed, most_promising
 from effcomp.report.choose.goal import parse_goal
+from tests.conftest import altered, records
 
 FASTEST = parse_goal(["minimize=latency_p50_ms"])
 SMALLEST_LOSS = parse_goal(["maximize=accuracy"])
@@ -30,6 +33,25 @@ def test_the_chance_is_the_share_of_second_samples_whose_interval_keeps_the_limi
     second = generator.normal(true, deviation * ratio**0.5)
     kept = float((second + AMONG_THREE * deviation * ratio**0.5 <= limit).mean())
     assert confirmed(around(0.1, NORMAL_975 * deviation), limit, 3, ratio) == pytest.approx(kept, abs=0.01)
+
+
+def test_the_chance_of_a_number_whose_interval_holds_a_repeat_counts_its_error_once() -> None:
+    generator, deviation, limit = np.random.default_rng(0), 0.2, 0.9
+    true = generator.normal(0.1, deviation, 200_000)
+    second = generator.normal(true, deviation)
+    kept = float((second + AMONG_THREE * 2**0.5 * deviation <= limit).mean())
+    seen = around(0.1, NORMAL_975 * 2**0.5 * deviation)
+    assert confirmed(seen, limit, 3, 1.0, holds_a_repeat=True) == pytest.approx(kept, abs=0.01)
+
+
+def test_a_limit_of_speed_is_judged_by_its_logarithm() -> None:
+    (record,) = records("nf4")
+    wide = record.speed.speedup.model_copy(update={"value": 2.0, "low": 1.0, "high": 4.0, "degrees": None})
+    changed = altered(record, {"speed.speedup": wide})
+    goal = parse_goal(["minimize=latency_p50_ms", "min_speedup=2"])
+    just, far = (chance(changed, goal, tests, 1.0) for tests in (1, 20))
+    assert just == pytest.approx(NormalDist().cdf(-NORMAL_975), rel=1e-3)
+    assert far < just
 
 
 def test_an_exact_number_is_kept_or_not() -> None:

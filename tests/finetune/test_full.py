@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from effcomp.core.errors import Diverged, UserError
-from effcomp.finetune.base import read_curve
-from effcomp.finetune.full import FullFinetune
+from effcomp.finetune.base import TrainingSetup, read_curve
+from effcomp.finetune.full import FullFinetune, training_rows
 from effcomp.models.base import load_checkpoint
-from effcomp.tasks.base import Examples, Splits, stratified_split
+from effcomp.tasks.base import Examples, Splits, encode, stratified_split
 from tests.conftest import MOVIES, compose_parts, run_effcomp, start_effcomp
 from tests.training import train
 
@@ -45,6 +45,17 @@ def test_the_same_seed_gives_the_same_weights(tiny_bert: Path, tmp_path: Path) -
         train(compose_parts(*small(tiny_bert), f"seed={seed}", "finetune.epochs=1"), HEAD, tmp_path / str(run))
         weights.append((tmp_path / str(run) / "model.safetensors").read_bytes())
     assert weights[0] == weights[1] != weights[2]
+
+
+@pytest.mark.parametrize("fixture", ["tiny_bert", "tiny_gpt2"])
+def test_a_pair_is_trained_on_as_it_is_tested(fixture: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    model, tokenizer = load_checkpoint(request.getfixturevalue(fixture), HEAD)
+    pair = Examples(("a warm film",), (0,), ("it is cold",))
+    device = compose_parts("task=xnli").device.resolved()
+    setup = TrainingSetup(model, HEAD, tokenizer, pair, 16, device, 0, tmp_path)
+    (row,), tested = training_rows(setup, pair), encode(pair, tokenizer, 16).batch([0])
+    assert row["input_ids"] == tested["input_ids"][0].tolist()
+    assert row["attention_mask"] == tested["attention_mask"][0].tolist()
 
 
 def test_more_samples_than_there_are_is_refused(tiny_bert: Path) -> None:

@@ -1,6 +1,7 @@
 """A folder that does not hold the model that its config.json describes is refused, with the fault and the fix."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -57,19 +58,28 @@ def test_a_folder_without_a_model_of_its_own_is_refused_with_what_it_holds(tiny_
         model(tmp_path / "adapter").check(HEAD, as_it_is=False)
 
 
-@pytest.mark.parametrize("part", ["query.lora_A", "distance_embedding"])
-def test_a_weight_in_the_layers_that_transformers_does_not_read_is_refused(
-    part: str, tiny_bert: Path, tmp_path: Path
+LEFT_OVER = [
+    "encoder.layer.0.attention.self.query.lora_A.weight",
+    "encoder.layer.0.attention.self.distance_embedding.weight",
+    "encoder.rel_embeddings.weight",
+    "embeddings.word_embeddings.bias",
+]
+
+
+@pytest.mark.parametrize("name", LEFT_OVER)
+def test_a_weight_or_bias_of_the_body_that_transformers_does_not_read_is_refused(
+    name: str, tiny_bert: Path, tmp_path: Path
 ) -> None:
     from safetensors.torch import load_file, save_file
 
     folder = changed(tiny_bert, tmp_path / "bert")
     weights = load_file(folder / "model.safetensors")
-    weights |= {"rotary.0.inv_freq": torch.ones(2), "encoder.layer.0.mask": torch.ones(2)}  # buffers
+    others = ("rotary.0.inv_freq", "encoder.layer.0.mask", "encoder.layer.0.attention.bias", "cls.predictions.bias")
+    weights |= {other: torch.ones(2) for other in others}  # buffers, and another head
     save_file(weights, folder / "model.safetensors")
     model(folder).check(HEAD, as_it_is=False)
-    save_file(weights | {f"encoder.layer.0.attention.self.{part}.weight": torch.ones(2)}, folder / "model.safetensors")
-    with pytest.raises(UserError, match=rf"{part}\.weight, which transformers does not read"):
+    save_file(weights | {name: torch.ones(2)}, folder / "model.safetensors")
+    with pytest.raises(UserError, match=f"{re.escape(name)}, which transformers does not read"):
         model(folder).check(HEAD, as_it_is=False)
 
 
@@ -107,6 +117,15 @@ def test_a_token_without_an_embedding_is_refused(tiny_bert: Path, tmp_path: Path
     file.write_text(json.dumps(fields))
     with pytest.raises(UserError, match="its tokenizer has the id 999, the model 68 tokens; give the model its own"):
         model(file.parent).check(HEAD, as_it_is=False)
+
+
+def test_code_that_comes_with_a_model_is_said_not_to_run(
+    tiny_bert: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = changed(tiny_bert, tmp_path / "own", auto_map={"AutoModel": "modeling_own.Own"})
+    for _ in range(2):
+        model(folder).check(HEAD, as_it_is=False)
+    assert caplog.text.count("code of its own (auto_map), which is not run; what is measured is the bert") == 1
 
 
 def test_weights_in_a_pickle_are_named(tiny_bert: Path, tmp_path: Path) -> None:

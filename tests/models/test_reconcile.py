@@ -102,6 +102,10 @@ def test_positions_that_follow_the_pad_id_are_counted_and_padded_with_it(tiny_be
     built(torch.full((1, longest), 7))
     with pytest.raises((IndexError, RuntimeError)):
         built(torch.full((1, longest + 1), 7))
+    for number in (None, -1, 10**6):
+        other = changed(tmp_path, tmp_path.parent / f"pad {number}", pad_token_id=number)
+        with pytest.raises(UserError, match=f"has the pad_token_id {number}, which its tokenizer does not have"):
+            model(other).check(HEAD, as_it_is=False)
     published = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}
     assert longest_sequence(published) == 512
 
@@ -159,6 +163,13 @@ def test_a_models_own_labels_are_matched_by_name_whatever_their_order(classifier
 def test_labels_that_are_numbers_in_the_config_are_names(classifier: Path, tmp_path: Path, store: Store) -> None:
     numbered = changed(classifier, tmp_path / "numbered", id2label={"0": 1, "1": 0})
     assert model(numbered).labels_order(("0", "1"), store) == [1, 0]
+
+
+def test_labels_that_differ_in_case_alone_are_told_apart(classifier: Path, tmp_path: Path, store: Store) -> None:
+    other = changed(classifier, tmp_path / "other", id2label={"0": "us", "1": "US"}, label2id={"us": 0, "US": 1})
+    assert model(other).labels_order(("US", "us"), store) == [1, 0]
+    with pytest.raises(UserError, match="are us, US, those of the task Us, us"):
+        model(other).labels_order(("Us", "us"), store)
 
 
 def test_two_numberings_of_the_labels_that_contradict_each_other_are_refused(

@@ -1,5 +1,6 @@
 """A loaded artifact answers texts as it was measured, with every runtime."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from effcomp.core.errors import UserError
+from effcomp.core.store import MANIFEST
 from effcomp.runtimes.predictor import Predictor, runtime_of
 from effcomp.tasks.signature import Signature, read_signature
 from tests.small_artifacts import write_small
@@ -75,6 +77,15 @@ def test_pairs_are_asked_for_where_the_task_has_pairs(classifier: Path) -> None:
     assert predictor([("a film", "fine")]) != predictor([("fine", "a film")])
     with pytest.raises(UserError, match="this model reads pairs of texts"):
         predictor(["a film"])
+
+
+def test_a_class_that_is_named_as_the_answer_does_not_replace_it(classifier: Path) -> None:
+    config = classifier / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"id2label": {"0": "label", "1": "other"}}))
+    (classifier / MANIFEST).unlink(missing_ok=True)
+    (answer,) = Predictor(classifier)(["a great film"])
+    assert answer["label"] in {"label", "other"}
+    assert answer["probability of label"] + answer["other"] == pytest.approx(1)
 
 
 def test_many_texts_are_answered_in_their_order(classifier: Path) -> None:

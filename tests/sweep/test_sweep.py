@@ -138,7 +138,7 @@ def test_folds_are_averaged_in_the_report(tiny: list[str], tmp_path: Path) -> No
     truths = [Record.from_json(line).truth for line in ran.stdout.splitlines()]
     assert truths[0].data.test_examples == truths[1].data.train_examples
     assert truths[0].data.fingerprint != truths[1].data.fingerprint
-    assert "means over repeats" in ran.stderr
+    assert "means over seeds or folds" in ran.stderr
     (means,) = tmp_path.glob("multirun/*/*/results/further_tables.md")
     assert "| 2 folds |" in means.read_text()
     assert "Means over repeats" in (means.parent / "index.html").read_text()

@@ -49,8 +49,11 @@ def test_a_continuation_follows_its_prompt_in_the_document() -> None:
 
 def test_too_few_long_documents_are_refused() -> None:
     overrides = ["task=continuation", "task@task.source=wikitext2", f"task.data_dir={DATA}/wikitext2"]
-    with pytest.raises(UserError, match=r"task.test_size=3: the data has 0 prompts"):
-        task(*overrides, "task.prompt_words=100000", "task.test_size=3").load()
+    with pytest.raises(UserError, match=r"task.test_size=300: the data has \d+ prompts"):
+        task(*overrides, "task.prompt_words=5", "task.test_size=300").load()
+    for size in ("null", "3"):
+        with pytest.raises(UserError, match=r"task\.prompt_words=100000 and .* of the test has 100\d+ words"):
+            task(*overrides, "task.prompt_words=100000", f"task.test_size={size}").load()
 
 
 def test_a_prompt_begins_as_a_text_and_an_empty_one_is_that_beginning(tiny_gpt2: Path) -> None:

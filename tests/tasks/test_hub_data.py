@@ -8,6 +8,7 @@ import pytest
 
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Task
+from effcomp.tasks.hub_examples import Columns, read_examples
 from tests.conftest import ROOT, SMALL, compose_parts, run_effcomp
 from tests.hub_server import Fault, HubServer
 
@@ -93,6 +94,13 @@ def test_a_table_has_the_names_of_its_classes(hub: HubServer, tmp_path: Path) ->
 def test_whole_numbers_with_a_point_are_classes(hub: HubServer, tmp_path: Path) -> None:
     splits = table(hub, {"text": TEXTS, "label": [1.0, 0.0, 1.0]}, {}, tmp_path).load()
     assert (splits.label_names, splits.train.labels) == (("0", "1"), (1, 0, 1))
+
+
+def test_labels_that_differ_in_case_alone_are_two(hub: HubServer, tmp_path: Path) -> None:
+    named = table(hub, {"text": TEXTS, "label": ["us", "US", "us"]}, {}, tmp_path)
+    listed = Columns(["text"], None, "label", "task")
+    examples = read_examples(named.read("train")[0], listed, {"us": 0, "US": 1}, "split train")
+    assert examples.labels == (0, 1, 0)
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,11 @@ REFUSED = {
     "more cells": ("text,label\na long, long film,0\n", "row 2: 3 cells, and there are 2 columns; quote a cell"),
     "quote that ends with the file": ('text,label\na,0\n"b,1\nc,0\n', "after row 2: a quote opens a cell and never"),
     "quote that ends in another row": ('text,label\n"a,0\nb,1\n"c" d,0\n', "text follows the quote that closes"),
+    "rows inside a quote, semicolons": ('text;label\n"a;0\nb;1\nc";1\n', "holds lines that are rows of their own"),
+    "a row inside a quote, label first": (
+        'label,text\n1,"a film\n0,screen"\n',
+        "lines that are rows of their own",
+    ),
     "rows inside a quote": ('text,label\n"a,0\nb,1\nc",1\n', "holds lines that are rows of their own"),
 }
 
@@ -197,6 +202,11 @@ def test_an_ambiguous_table_is_refused(name: str, tmp_path: Path) -> None:
 def test_blank_lines_are_no_rows(tmp_path: Path) -> None:
     content = "\n" + csv_text().replace("\n", "\n\n")
     assert read(load(tmp_path, content, **LISTED)) == NAMED
+
+
+def test_labels_that_are_numbers_are_sorted_as_numbers(tmp_path: Path) -> None:
+    content = "text,label\n" + "".join(f"film {i},{i % 12}\n" for i in range(36))
+    assert load(tmp_path, content).label_names == tuple(map(str, range(12)))
 
 
 def test_labels_in_sorted_order_are_sorted_without_their_spaces(tmp_path: Path) -> None:

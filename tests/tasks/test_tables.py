@@ -45,6 +45,17 @@ def test_bbc_news_has_its_five_topics_and_one_split_for_both_tasks() -> None:
     assert text.test.labels == ()
 
 
+def test_a_byte_order_mark_is_no_part_of_an_article(tmp_path: Path) -> None:
+    for topic in ("business", "tech"):
+        (tmp_path / topic).mkdir()
+        for number in range(20):
+            (tmp_path / topic / f"{number}.txt").write_text(f"{topic} {number}", "utf-8-sig" if number % 2 else "utf-8")
+    splits = task(
+        "task=bbc_news", f"task.data_dir={tmp_path}", "task.topics=[business,tech]", "task.test_size=8"
+    ).load()
+    assert all(text.startswith(("business", "tech")) for text in splits.train.texts + splits.test.texts)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -63,6 +74,22 @@ def test_an_unknown_label_and_an_empty_split_are_refused(content: str, words: st
 def test_a_language_that_xnli_has_not_is_refused() -> None:
     with pytest.raises(UserError, match=r"task\.languages: xx is none of ar, bg"):
         task("task=xnli", "task.languages=[en,xx]").check()
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        (
+            "task.test_files=[test.es.tsv]",
+            r"test\.es\.tsv is one file for all languages; give each its own, by {language}",
+        ),
+        ("task.test_files=['test.{lang}.tsv']", r"test\.{lang}\.tsv is one file for all languages"),
+        ("task.text=[premise,label]", "task.label=label: the text has this column too, and so its answer"),
+    ],
+)
+def test_a_cross_lingual_test_that_is_none_is_refused(override: str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        task("task=xnli", f"task.data_dir={DATA}/xnli", "task.languages=[es,en]", override).check()
 
 
 @pytest.mark.parametrize(

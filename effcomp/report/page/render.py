@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 FOLDS_NOTE = """<p class="note">Over folds the interval is widened for the training examples that they share (Nadeau and
-Bengio 2003); over seeds it says what another seed would change, and nothing about other examples.</p>"""
+Bengio 2003); over seeds it holds the mean over all seeds, and says nothing about other examples.</p>"""
 OWN_TIMES_NOTE = " Latencies on cuda_graphs are compared as they are: the ratio's noise is the baseline's there."
 NOISE_NOTE = "The baseline is measured against itself too, which shows the noise."
 

@@ -13,7 +13,7 @@ from effcomp.report.rows import NamedRecord, rows, spread
 from effcomp.report.table.columns import Column, columns
 
 REPEATS = ("seed", "fold")
-MEANS = "means over repeats, with 95 % t intervals"
+MEANS = "means over seeds or folds, with their 95 % confidence intervals"
 
 
 def repeats_table(records: list[Record]) -> pd.DataFrame | None:

@@ -39,6 +39,6 @@ def test_the_means_over_repeats_are_as_wide_as_a_line() -> None:
         record.model_copy(update={"config": {**record.config, "seed": seed}}) for record in records for seed in (0, 1)
     ]
     print_table(repeated, text)
-    means = text.getvalue().partition("means over repeats")[2]
+    means = text.getvalue().partition("means over seeds or folds")[2]
     assert max(map(len, means.splitlines())) <= LINE
     assert "accuracy" in means and "with --all-columns also" in means
