@@ -107,7 +107,7 @@ def share_inside(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for name in dict.fromkeys(row["configuration"] for row in rows):
         first, *later = [row["numbers"] for row in rows if row["configuration"] == name]
         for key, interval in first.items():
-            values = [row[key]["value"] for row in later]
+            values = [row[key]["value"] for row in later if key in row]  # of memory one pair may have no interval
             inside = sum(interval["low"] <= value <= interval["high"] for value in values)
             total = found.setdefault(key, {"inside": 0, "of": 0, "by_configuration": {}})
             total["inside"] += inside

@@ -83,7 +83,14 @@ def sweep(overrides: Sequence[str]) -> "list[Result]":
     from effcomp.record.result import Result, run_folders
 
     folder, reasons = new_folder(), []
-    command = [sys.executable, "-m", "effcomp.run", "-m", *overrides, f"hydra.sweep.dir={folder.absolute()}"]
+    command = [
+        sys.executable,
+        "-m",
+        "effcomp.run",
+        "-m",
+        *overrides,
+        f"hydra.sweep.dir=${{hydra.runtime.cwd}}/{folder}",
+    ]
     with subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,

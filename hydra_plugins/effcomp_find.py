@@ -6,6 +6,7 @@ the search is imported where it begins.
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 SEARCHED = ("quant", "prune", "runtime")
 """Groups whose choices are searched: those that are typed, or else all."""
 EFFORTS = ("compress", "train")
+
+
+OF_CONFIRMATIONS = ("bench=", "bench.pairs=", "bench.precision=")
+"""Beginnings of words that are for the confirmations alone."""
 
 
 class Find(LaunchingSweeper):
@@ -60,7 +65,9 @@ class Find(LaunchingSweeper):
         from effcomp.find.expected import expected
         from effcomp.find.figure import search_figure
         from effcomp.find.plan import BASELINE, described, make_plan, scenarios
-        from effcomp.find.search import FINALISTS, Search
+        from effcomp.find.search import CONFIRMED, FINALISTS, Search, parts
+        from effcomp.pipeline.compose import pin
+        from effcomp.pipeline.prepare import prepare
         from effcomp.report.choose.goal import parse_goal
 
         assert self.config is not None, "Hydra calls setup first"
@@ -73,14 +80,14 @@ class Find(LaunchingSweeper):
             fixed.append(f"bench.scenarios=[{','.join(needed)}]")
         base = self.components(fixed, *BASELINE.overrides)
         plan = make_plan(base, self.space(fixed, names), goal)
-        said = "\n".join(
-            [f"goal: {goal.text}", *described(plan), *expected(plan, base, FINALISTS[len(goal.objectives)])]
-        )
+        for part in (*parts(plan.test_examples), CONFIRMED):
+            prepare(replace(pin(base), test_slice=part))  # a part that is too small is refused here
+        finalists = FINALISTS[len(goal.objectives)]
+        said = "\n".join([f"goal: {goal.text}", *described(plan), *expected(plan, base, finalists)])
         if self.dry_run:
             print(said)
             sys.exit(0)
         print(said, file=sys.stderr)
-        finalists = FINALISTS[len(goal.objectives)]
         most = plan.looks_at_most(finalists) + finalists
         SweepCallback.begin(self.config, most, f"find {goal.text}")
         found = Search(goal, lambda trial: self.measure(fixed, trial), seconds).run(plan)
@@ -150,7 +157,7 @@ class Find(LaunchingSweeper):
         from effcomp.find.search import LOOK_BENCH
 
         assert self.launcher is not None, "Hydra calls setup first"
-        shared = fixed if trial.final else [word for word in fixed if not word.startswith("bench=")]
+        shared = fixed if trial.final else [word for word in fixed if not word.startswith(OF_CONFIRMATIONS)]
         bench = () if trial.final else (f"bench={LOOK_BENCH}",)
         job = (*shared, *bench, *trial.candidate.overrides, trial.test_slice)
         (returned,) = self.launcher.launch([job], initial_job_idx=self.launched)

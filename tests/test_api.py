@@ -166,3 +166,11 @@ def test_a_configuration_is_measured_again_and_checked_against_limits(artifact: 
     assert verdicts == {"max_artifact_bytes=1": "broken", "max_peak_rss_bytes=1e12": "kept"}
     assert "int8_dynamic breaks a limit" in ran.stderr
     assert len(list(folder.glob("multirun/*-*/*"))) == before + 1, "it was measured again"
+
+
+def test_a_sweep_runs_in_a_folder_of_any_name(tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = tmp_path / "é (copy), 1"
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    with pytest.raises(UserError, match="quant=nosuch"):
+        effcomp.sweep([*tiny, "quant=none,nosuch"])

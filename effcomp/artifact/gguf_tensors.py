@@ -90,6 +90,8 @@ def unlike(config: "PretrainedConfig", architecture: GgufArchitecture) -> Iterat
     yield f"{scaling} rotary scaling", scaling != "default"
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
     yield f"attention to a window of {window} tokens", window is not None
+    yield "attention scaled by the number of its layer", bool(getattr(config, "scale_attn_by_inverse_layer_idx", False))
+    yield "unscaled attention", not getattr(config, "scale_attn_weights", True)
     yield "cross-attention", bool(getattr(config, "add_cross_attention", False))
 
 

@@ -70,6 +70,7 @@ class Onnx(FileFormat):
             names, empty = {entry.name for entry in session.get_inputs()}, cache_inputs(session)
             calibration = [with_empty_cache(empty, one) for one in calibration_inputs(samples, source.head, names)]
         writer(quant, OnnxLowering).rewrite(quant, folder / GRAPH_FILE, calibration)
+        remove_unread(folder)
 
     def files(self, folder: Path) -> list[Path]:
         return sorted(folder.glob(f"{GRAPH_FILE}*"))
@@ -83,7 +84,19 @@ class Onnx(FileFormat):
             for name in node.input:
                 consumers.setdefault(name, set()).add(node.op_type)
         tables = [tensor for tensor in graph.initializer if consumers.get(tensor.name) == {"Gather"}]
-        return self.weights_bytes(folder) - sum(int(tensor.ByteSize()) for tensor in tables)
+        outside = (int(one.value) for tensor in tables for one in tensor.external_data if one.key == "length")
+        return self.weights_bytes(folder) - sum(int(tensor.ByteSize()) for tensor in tables) - sum(outside)
+
+
+def remove_unread(folder: Path) -> None:
+    """Remove the files of weights that the graph has moved into itself."""
+    import onnx
+
+    graph = onnx.load(folder / GRAPH_FILE, load_external_data=False).graph
+    read = {one.value for tensor in graph.initializer for one in tensor.external_data if one.key == "location"}
+    for file in folder.glob(f"{GRAPH_FILE}.*"):
+        if file.name not in read:
+            file.unlink()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 effcomp check multirun/DATE/TIME --require max_accuracy_drop=0.5 min_speedup=2
 effcomp check record.json --require max_artifact_bytes=3e7 --with task.data_dir=data device.threads=1
 
-Exit code: 0 every limit is kept, 1 one is broken, 3 the measurement cannot tell, 2 the command is wrong. A limit is
+Exit code: 0 every limit is kept, 1 one is broken, 3 the measurement cannot tell, 2 the command is wrong,
+4 the measurement failed. A limit is
 kept when the whole 95 % interval lies within it, and broken when all of it lies beyond it. Standard output has one
 line of JSON. All limits have to hold at once, so none needs a correction for their number (intersection-union test:
 Berger 1982, "Multiparameter hypothesis testing and acceptance sampling").
@@ -17,11 +18,13 @@ from pathlib import Path
 from effcomp.artifact.description import ARTIFACT_FILE
 from effcomp.core.command_line import Parser, refusing
 from effcomp.core.errors import UserError
+from effcomp.core.failure import told
 from effcomp.record import RECORD_FILE, Record, label
 from effcomp.report.choose.limits import LIMITS, Bound, Loss, parse_limits
 from effcomp.report.choose.multiplicity import widened
 from effcomp.report.sources import find_records
 
+FAILED = 4
 EXIT_CODES = {"kept": 0, "broken": 1, "undecided": 3}
 SENTENCES = {
     "kept": "keeps every limit",
@@ -43,7 +46,13 @@ def main() -> None:
         for typed, limit in limits.items():
             if limit.measured(before) is None:
                 raise UserError(f"--require {typed}: {label(before.config)} has no such number; ask for another")
-        record = measure_again(before, given.overrides)
+        try:
+            record = measure_again(before, given.overrides)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a measurement dies of is no verdict
+            print(f"error: nothing was decided: {told(error, Path('multirun'))}", file=sys.stderr)
+            sys.exit(FAILED)
     verdict, answer = judge(widened(record, 1), limits)
     print(json.dumps({"verdict": verdict, "limits": answer}))
     said = [f"  {typed}: {one['verdict']}: {one['reason'] or one['measured']}" for typed, one in answer.items()]

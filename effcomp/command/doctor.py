@@ -142,9 +142,7 @@ def obstacle(lowered: Lowering, runtime: Runtime, kind: str, flags: tuple[str, .
         if gpu is None:
             return NO_GPU
         return f"needs a GPU of compute capability {needs[0]}.{needs[1]}" if gpu.capability < needs else None
-    lacking = processors.emulation(
-        lowered.compute_dtype if lowered.fixed_dtype else None, lowered.expected_kernels, flags
-    )
+    lacking = lowered.lacks(flags)
     if lacking is None:
         return None
     return f"this processor has no {lacking}: sweeps leave it out, unless device.emulated=true"

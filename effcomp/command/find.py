@@ -40,14 +40,14 @@ def translated(words: list[str]) -> list[str]:
     goal = [word for word in words if is_goal(word)]
     others = [word for word in words if word not in goal]
     wanted = [f'hydra.sweeper.goal="{" ".join(goal)}"'] if goal else []
-    return wanted + [
-        "hydra.sweeper.dry_run=true"
-        if word == DRY_RUN
-        else f"hydra.sweeper.{word}"
-        if word.partition("=")[0] in OWN
-        else word
-        for word in others
-    ]
+    return [*wanted, *map(as_override, others)]
+
+
+def as_override(word: str) -> str:
+    """Return a word as the sweeper's setting where it is one, else as it is."""
+    if word == DRY_RUN:
+        return "hydra.sweeper.dry_run=true"
+    return f"hydra.sweeper.{word}" if word.partition("=")[0] in OWN else word
 
 
 def is_goal(word: str) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from effcomp.core.packages import CONF
 from effcomp.pipeline.compose import GROUPS
+from effcomp.pipeline.explanation import shown as typed
 from effcomp.pipeline.settings import Choice, Setting, choice_names, comment, describe_choices, own_settings
 
 INTRODUCTION = """# Groups, choices and settings
@@ -84,8 +85,7 @@ def shown(default: Any) -> str:
         return "in the file"
     if isinstance(default, list):
         return f"`[{', '.join(map(str, default))}]`"
-    words = {None: "null", True: "true", False: "false"}
-    return f"`{words[default] if default is None or isinstance(default, bool) else default}`"
+    return f"`{typed(default)}`"
 
 
 def cell(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from effcomp.core import statistics
+from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.measure.generated_texts import Written
 from effcomp.metrics.agreement import agreement
@@ -47,7 +48,9 @@ def judge_texts(
         Outputs(list(test.texts), one.texts(asked.tokenizer, task.stop), references, one.losses_and_counts, readers)
         for one in (baseline, variant)
     )
-    (old, _), (new, missing) = scored(before, names), scored(after, names)
+    (old, old_missing), (new, missing) = scored(before, names), scored(after, names)
+    if reason := (dict(missing) | dict(old_missing)).get(task.headline):
+        raise UserError(f"task.headline={task.headline} has no value here: {reason}; choose another headline")
     headline, old_headline = new[task.headline], old[task.headline]
     quality = GenerationQuality(
         examples=len(test),

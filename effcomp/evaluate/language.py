@@ -1,6 +1,7 @@
 """Scores of a language model from the losses of its blocks, alone and against its baseline."""
 
 import math
+import sys
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from effcomp.core.interval import Interval
 from effcomp.record import LanguageQuality, LanguageVersus
 from effcomp.tasks.encoding import TextSize
 
+LARGEST_EXPONENT = math.log(sys.float_info.max)
 Losses = NDArray[np.float64]
 """Losses of blocks, (blocks, 2): the sum in nats, and the number of predicted tokens."""
 
@@ -27,7 +29,7 @@ def score_blocks(losses: Losses, size: TextSize | None, seed: int) -> LanguageQu
         tokens=tokens,
         loss=loss,
         perplexity=transformed(loss, 1.0),
-        word_perplexity=transformed(loss, tokens / size.words) if size else None,
+        word_perplexity=per_word(loss, tokens / size.words) if size else None,
         bits_per_byte=loss.scaled(tokens / size.utf8_bytes / math.log(2)) if size else None,
     )
 
@@ -41,6 +43,12 @@ def compare_blocks(baseline: Losses, variant: Losses, margin: float, seed: int) 
         margin=margin,
         verdict=statistics.verdict(difference.scaled(-1), margin),
     )
+
+
+def per_word(loss: Interval, tokens: float) -> Interval | None:
+    """Return the perplexity of a word of so many tokens; None where no number holds it: texts without spaces are one
+    word."""
+    return transformed(loss, tokens) if loss.high * tokens < LARGEST_EXPONENT else None
 
 
 def transformed(interval: Interval, factor: float) -> Interval:

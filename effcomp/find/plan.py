@@ -77,9 +77,9 @@ class Plan:
     rounded: dict[Candidate, list[Candidate]] = field(default_factory=dict)
     """Candidates with codes fitted to training examples, for those that nearly keep the limits; empty as above."""
 
-    def pruned(self, probe: Candidate, pairs: list[Candidate]) -> list[Candidate]:
+    def pruned(self, probe: Candidate, unpruned: list[Candidate]) -> list[Candidate]:
         """Return the candidates that combine a probe's pruning with these formats and runtimes."""
-        combined = [replace(pair, prune=probe.prune, settings=pair.settings + probe.settings) for pair in pairs]
+        combined = [replace(one, prune=probe.prune, settings=one.settings + probe.settings) for one in unpruned]
         return [one for one in combined if one != probe]
 
     def looks_at_most(self, finalists: int) -> int:
@@ -127,16 +127,16 @@ def make_plan(base: Components, space: Space, goal: Goal) -> Plan:
     check(base)
     run = prepare(base)
     left_out: dict[str, str] = {}
-    pairs, probes = pairs_of(run, space, goal, left_out), probes_of(run, space, left_out)
-    if not pairs and not probes:
+    unpruned, probes = unpruned_of(run, space, goal, left_out), probes_of(run, space, left_out)
+    if not unpruned and not probes:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise UserError(f"no candidate runs here: {reasons or 'the baseline is none'}; give other choices")
     recovered = recovered_of(run, space, probes, left_out)
-    rounded = rounded_of(run, space, pairs, left_out)
-    return Plan(pairs, probes, left_out, len(run.splits.test), recovered, rounded)
+    rounded = rounded_of(run, space, unpruned, left_out)
+    return Plan(unpruned, probes, left_out, len(run.splits.test), recovered, rounded)
 
 
-def pairs_of(run: Run, space: Space, goal: Goal, left_out: dict[str, str]) -> list[Candidate]:
+def unpruned_of(run: Run, space: Space, goal: Goal, left_out: dict[str, str]) -> list[Candidate]:
     """Return every number format on every runtime that runs here, the cheapest products first; add the others to
     `left_out`."""
     base, found = run.components, []
@@ -189,26 +189,26 @@ def recovered_of(
 
 
 def rounded_of(
-    run: Run, space: Space, pairs: list[Candidate], left_out: dict[str, str]
+    run: Run, space: Space, unpruned: list[Candidate], left_out: dict[str, str]
 ) -> dict[Candidate, list[Candidate]]:
     """Return each candidate whose codes can be fitted to training examples, with each method that runs here."""
     found: dict[Candidate, list[Candidate]] = {}
     lacking: dict[tuple[Candidate, str], list[str]] = {}
     slow = run.head == "causal_lm" and run.device.kind == "cpu"
-    for pair in pairs:
-        quant = space.quants[pair.quant]
+    for one in unpruned:
+        quant = space.quants[one.quant]
         if space.recovery is None or not isinstance(quant, Grouped) or quant.rounding != "nearest":
             continue
         for method in CALIBRATED:
             fitted = quant.model_copy(update={"rounding": method})
-            reason = obstacle(run, replace(run.components, quant=fitted, runtime=space.runtimes[pair.runtime]))
+            reason = obstacle(run, replace(run.components, quant=fitted, runtime=space.runtimes[one.runtime]))
             if reason is None and method == "learned" and slow:
                 reason = HOURS
             if reason is not None:
-                lacking.setdefault((pair, reason), []).append(method)
+                lacking.setdefault((one, reason), []).append(method)
             else:
-                found.setdefault(pair, []).append(replace(pair, settings=(f"quant.rounding={method}",)))
-    left_out |= {f"{pair.name}, {', '.join(methods)}": reason for (pair, reason), methods in lacking.items()}
+                found.setdefault(one, []).append(replace(one, settings=(f"quant.rounding={method}",)))
+    left_out |= {f"{one.name}, {', '.join(methods)}": reason for (one, reason), methods in lacking.items()}
     return found
 
 

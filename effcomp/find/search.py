@@ -137,6 +137,8 @@ class Search:
         for candidate in candidates:
             reason = self.hopeless(candidate)
             if reason is None and len(self.durations) > 1 and self.over(reserve=FINAL_LOOKS):
+                if candidate in self.found.looks:
+                    continue  # its look at fewer examples counts
                 reason = "the time was used up before a look at it"
             if reason is None:
                 record = self.timed(Trial(candidate, part, final=False))
@@ -193,16 +195,21 @@ class Search:
         if seen is None or candidate.prune != "none" or self.goal.objectives != ("latency_p50_ms",):
             return None
         speed, rates = next(iter(seen.speed.by_batch_size.values())), seen.truth.machine.rates or {}
-        if speed.floor is None or candidate.compute_dtype not in rates:
+        if speed.floor is None or candidate.compute_dtype not in rates or candidate.compute_dtype in self.refuted():
             return None
         floor_ms = 1e3 * speed.floor.operations / rates[candidate.compute_dtype]
-        prospects = list(self.prospects(self.alive()).values())
+        prospects = list(self.prospects([one for one in self.alive() if one != candidate]).values())
         if not cannot_win([floor_ms], self.goal, prospects):
             return None
         (best,) = min(bad_ends(one, self.goal) for one in prospects)
         return (
             f"its {candidate.compute_dtype} products take {floor_ms:.2f} ms at least, and another takes {best:.2f} ms"
         )
+
+    def refuted(self) -> set[str]:
+        """Return the types of products whose measured rate a look has exceeded."""
+        floors = {one: next(iter(look.speed.by_batch_size.values())).floor for one, look in self.found.looks.items()}
+        return {one.compute_dtype for one, floor in floors.items() if floor is not None and floor.rates_exceeded}
 
     def alive(self) -> list[Candidate]:
         return [one for one in self.found.looks if one not in self.found.dropped]

@@ -128,8 +128,8 @@ class NoFinetune(Finetune):
     """Setting of the other choices; null with `none`, in a product of choices."""
 
     def check(self) -> None:
-        for setting in ("epochs", "batch_size", "learning_rate", "train_samples"):
-            if (value := getattr(self, setting)) is not None:
+        for setting, value in self:
+            if setting != "name" and value is not None:
                 raise UserError(f"finetune.{setting}={value}: finetune=none trains nothing; choose finetune=full, say")
 
     def check_task(self, splits: Splits, head: Head, max_length: int) -> None:

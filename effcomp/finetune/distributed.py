@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from effcomp.core.component import foreign_modules
@@ -56,6 +57,7 @@ def train_in_processes(
         "max_length": setup.max_length,
         "seed": setup.seed,
         "scratch": str(setup.scratch),
+        "first": asdict(setup.examples.take([0])),
         "rows": rows,
         "held_back": held_back,
     }

@@ -159,10 +159,10 @@ class FullFinetune(Finetune):
             rows: the training examples, as `rows` returns them.
             held_back: rows whose loss decides early stopping; None without it.
         """
-        from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
+        from transformers import TrainingArguments, set_seed
 
         from effcomp.core.private.trainer import use_one_gpu
-        from effcomp.finetune.trainer import KeepZeros
+        from effcomp.finetune.trainer import KeepZeros, Patience
 
         arguments = TrainingArguments(
             output_dir=str(setup.scratch),
@@ -205,7 +205,7 @@ class FullFinetune(Finetune):
             eval_dataset=held_back,
             data_collator=collator(setup),
             callbacks=[
-                *([EarlyStoppingCallback(self.patience)] if self.patience is not None else []),
+                *([Patience(self.patience)] if self.patience is not None else []),
                 *([KeepZeros(masks)] if masks else []),
                 *setup.callbacks,
             ],

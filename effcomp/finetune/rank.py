@@ -51,7 +51,7 @@ def train(folder: Path, first: bool) -> None:
         model,
         given["head"],
         tokenizer,
-        Examples(()),  # its rows are made
+        Examples(**{name: tuple(column) for name, column in given["first"].items()}),  # which a teacher answers
         given["max_length"],
         from_spec(given["device"], Device),
         given["seed"],

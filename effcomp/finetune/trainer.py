@@ -11,7 +11,7 @@ from accelerate.data_loader import DataLoaderShard
 from torch.nn import functional
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import PreTrainedModel, TrainerCallback
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback, ProgressCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from effcomp.core.batches import IGNORED
@@ -123,10 +123,12 @@ class GroupedTrainer(CheckpointTrainer):
     def evaluation_loop(
         self, dataloader: DataLoader[Any], *_: Any, metric_key_prefix: str, **__: Any
     ) -> EvalLoopOutput:
-        """Return the mean loss over all labels."""
+        """Return the mean loss over all labels; those that a masked model predicts are the same at each look."""
         self.model.eval()
         sums = torch.zeros(2, device=self.args.device)
-        with torch.no_grad():
+        gpus = [self.args.device] if self.args.device.type == "cuda" else []
+        with torch.no_grad(), torch.random.fork_rng(gpus):
+            torch.manual_seed(self.args.seed)
             for inputs in dataloader:
                 sums += torch.stack([self.sum_of_losses(self.model, inputs), self.labels_in(inputs)])
         losses, labels = self.accelerator.reduce(sums).tolist()
@@ -184,6 +186,16 @@ class DistillationTrainer(GroupedTrainer):
         assert theirs is not None, "the teacher of hidden states reads each batch"
         mask = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))
         return loss + self.hidden_loss * nearest_loss(outputs.hidden_states[1:], theirs.hidden_states[1:], mask)
+
+
+class Patience(EarlyStoppingCallback):
+    """Early stopping that a resumed training goes on with."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        super().on_train_begin(args, state, control, **more)
+        losses = [row["eval_loss"] for row in state.log_history if "eval_loss" in row]
+        self.early_stopping_patience_counter = len(losses) - 1 - losses.index(min(losses)) if losses else 0
+        control.should_training_stop = self.early_stopping_patience_counter >= self.early_stopping_patience
 
 
 class KeepZeros(TrainerCallback):

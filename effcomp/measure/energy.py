@@ -104,6 +104,7 @@ def energy_per_sample(worker: Worker, bench: Bench, device: Device, idle: Idle) 
     if isinstance(idle.counter, str):
         return Energy(energy_per_sample_j=f"unavailable: {idle.counter}")
     assert idle.power_w is not None, "where there is a counter the idle power was measured"
+    worker.ask("work", batch_size=max(bench.batch_sizes), seconds=0)  # what it prepares costs no sample
     before = idle.counter.joules()
     with Trace(worker.pid, POWER_INTERVAL_S, device) as trace:
         work = worker.ask("work", batch_size=max(bench.batch_sizes), seconds=bench.energy_seconds / bench.pairs)

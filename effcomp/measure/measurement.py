@@ -88,7 +88,7 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
     rates = facts.rates_of(pair.baseline)
     side = pair.sides[1]
     compute_dtype = lowering(side.quant, side.runtime.name, Lowering).compute_dtype
-    widths = {size: float(np.mean([one.batches[size].mean_width for one in timed])) for size in speeds}
+    widths = {size: float(np.median([one.batches[size].median_width for one in timed])) for size in speeds}
     floors = floor(pair, widths, speeds, compute_dtype, rates)
     speeds = {size: speed.model_copy(update={"floor": floors.get(size)}) for size, speed in speeds.items()}
     first = speeds[bench.batch_sizes[0]]
@@ -151,7 +151,7 @@ def floor(
     which the row records.
 
     Args:
-        widths: mean padded length of a batch in tokens, by batch size.
+        widths: median padded length of a batch in tokens, by batch size.
     """
     shapes = [(size, round(width)) for size, width in widths.items()]
     # The baseline's process has imported PyTorch, which takes seconds in another runtime's.

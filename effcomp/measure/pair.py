@@ -119,8 +119,8 @@ class PairedTimes:
     variant: NDArray[np.float64]
     mean_tokens: float
     """Mean number of tokens of the variant's batches, without padding."""
-    mean_width: float
-    """Mean number of tokens of the longest sequence of the variant's batches."""
+    median_width: float
+    """Median number of tokens of the longest sequence of the variant's batches."""
     gpu: NDArray[np.float64] | None
     """Times of the variant between CUDA events, in milliseconds; None on a CPU."""
     recorded: NDArray[np.float64] | None = None
@@ -154,7 +154,7 @@ def measure_batch(
         batches = draw(calls, number)
         lengths = pair.timed[1].lengths[np.array(batches)]
         tokens.append(lengths.sum(axis=1).mean())
-        widths.append(lengths.max(axis=1).mean())
+        widths.append(lengths.max(axis=1))
         baseline, variant = in_turn(pair, number, repeats, "turn", [{"batches": batches}] * 2)
         baseline_ns.append(baseline["ns"])
         variant_ns.append(variant["ns"])
@@ -169,7 +169,7 @@ def measure_batch(
         baseline=np.array(baseline_ns) / 1e6,
         variant=np.array(variant_ns) / 1e6,
         mean_tokens=float(np.mean(tokens)),
-        mean_width=float(np.mean(widths)),
+        median_width=float(np.median(np.concatenate(widths))),
         gpu=np.array(gpu_ns) / 1e6 if gpu_ns[0] else None,
         recorded=np.array(recorded_ns) / 1e6 if recorded_ns else None,
     )

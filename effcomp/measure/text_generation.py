@@ -30,12 +30,12 @@ def write(
     losses = np.array([loss for batch in decoded for loss in batch.losses])
     prefill_s = sum(batch.step_ns[0] for batch in decoded) / 1e9
     decode_s = sum(sum(batch.step_ns[1:]) for batch in decoded) / 1e9
-    behind_the_first = sum(len(of_one) - 1 for of_one in tokens)
+    after_the_first = sum(len(of_one) - 1 for of_one in tokens)
     return Written(
         tokens=[tokens[index] for index in order],
         losses=losses[order],
         ended=[ended(tokens[index]) for index in order],
         batch_size=batch_size,
         prefill_tokens_per_s=int(prompts.lengths.sum()) / prefill_s,
-        decode_tokens_per_s=behind_the_first / decode_s if behind_the_first else None,
+        decode_tokens_per_s=after_the_first / decode_s if after_the_first else None,
     )

@@ -214,9 +214,9 @@ class WorkerCommands:
         return {"bytes": self.runtime.file_format.bytes_read(self.artifact)}
 
     def machine_rates(self) -> dict[str, Any]:
-        from effcomp.measure import roofline as floor
+        from effcomp.measure import roofline
 
-        return floor.machine_rates(self.device)
+        return roofline.machine_rates(self.device)
 
     def evaluate(self, file: str, batch_size: int) -> dict[str, Any]:
         """Predict every input, in batches of similar length, and write the outputs in the order of the inputs: the

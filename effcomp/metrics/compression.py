@@ -28,6 +28,6 @@ def compression_ratio(texts: Sequence[str]) -> Scores:
     return Scores("compression ratio within texts (DEFLATE)", ratios)
 
 
-@score("compression_ratio")
+@score("compression_ratio", share=False)
 def compression_ratio_of(outputs: Outputs) -> Scores:
     return compression_ratio(outputs.texts)

@@ -96,11 +96,11 @@ def rouge_l(outputs: Outputs) -> Scores:
     return rouge("rougeL", outputs.texts, outputs.listed)
 
 
-@score("bleu", library="sacrebleu", compares=True)
+@score("bleu", library="sacrebleu", compares=True, share=False)
 def bleu_of(outputs: Outputs) -> CorpusScores:
     return bleu(outputs.texts, outputs.listed)
 
 
-@score("chrf", library="sacrebleu", compares=True)
+@score("chrf", library="sacrebleu", compares=True, share=False)
 def chrf_of(outputs: Outputs) -> CorpusScores:
     return chrf(outputs.texts, outputs.listed)

@@ -9,6 +9,7 @@ import numpy as np
 from effcomp.core.statistics import Floats
 from effcomp.metrics.registry import Outputs, score
 from effcomp.metrics.scores import CorpusScores, NoScore, check_pairs
+from effcomp.models.heads import longest_sequence
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -85,8 +86,8 @@ def output_loss(
     written = tokenizer(output, add_special_tokens=False)["input_ids"]
     first = max(len(context), 1)
     tokens = torch.tensor([context + written], device=model.device)
-    longest = model.config.max_position_embeddings
-    if tokens.shape[1] > longest:
+    longest = longest_sequence(model.config.to_dict())
+    if longest is not None and tokens.shape[1] > longest:
         raise NoScore(f"a prompt and its output have {tokens.shape[1]} tokens, the model reads {longest}")
     if tokens.shape[1] <= first:
         return 0.0, 0
@@ -95,11 +96,11 @@ def output_loss(
     return float(torch.nn.functional.cross_entropy(logits.float(), tokens[0, first:], reduction="sum")), len(logits)
 
 
-@score("perplexity_self")
+@score("perplexity_self", share=False)
 def perplexity_self(outputs: Outputs) -> CorpusScores:
     return own_perplexity(outputs.losses)
 
 
-@score("perplexity_judge")
+@score("perplexity_judge", share=False)
 def perplexity_judge(outputs: Outputs) -> CorpusScores:
     return perplexity(outputs.prompts, outputs.texts, *outputs.readers.judge)

@@ -52,6 +52,8 @@ class Metric:
     """True for the similarity to a reference, which may be another model's text."""
     embeds: bool
     """True if it needs the encoder."""
+    share: bool
+    """True for a score between 0 and 1 of which more is better, which a verdict can compare."""
 
 
 METRICS: dict[str, Metric] = {}
@@ -59,7 +61,7 @@ METRICS: dict[str, Metric] = {}
 
 
 def score(
-    name: str, library: str | None = None, compares: bool = False, embeds: bool = False
+    name: str, library: str | None = None, compares: bool = False, embeds: bool = False, share: bool = True
 ) -> Callable[[Callable[[Outputs], AnyScores]], Callable[[Outputs], AnyScores]]:
     """Register the decorated function under this name (see Metric).
 
@@ -70,7 +72,7 @@ def score(
     def register(compute: Callable[[Outputs], AnyScores]) -> Callable[[Outputs], AnyScores]:
         if name in METRICS:
             raise ValueError(f"there is a score {name} already")
-        METRICS[name] = Metric(compute=compute, library=library, compares=compares, embeds=embeds)
+        METRICS[name] = Metric(compute=compute, library=library, compares=compares, embeds=embeds, share=share)
         return compute
 
     return register

@@ -48,10 +48,10 @@ def check_folder(folder: Path, setting: str, *, weights: bool) -> "tuple[Pretrai
     refuse_quantized(fields.get("quantization_config"), f"{setting}={folder}")
     if weights:
         check_tensors(folder, setting)
-    config = load_config(folder, setting, fields["model_type"])
+    config = checked_config(folder, setting, fields["model_type"])
     if fields.get("auto_map"):
         warn_of_own_code(f"{setting}={folder}", fields["model_type"])
-    return config, load_tokenizer(folder, setting, config)
+    return config, checked_tokenizer(folder, setting, config)
 
 
 @cache
@@ -182,7 +182,7 @@ def check_headers(files: list[Path], whose: str, way_on: str, *, packed: bool) -
             raise UserError(f"{file} of {whose} is damaged ({first_line(error)}): {way_on}") from error
 
 
-def load_config(folder: Path, setting: str, model_type: str) -> "PretrainedConfig":
+def checked_config(folder: Path, setting: str, model_type: str) -> "PretrainedConfig":
     from transformers import CONFIG_MAPPING
     from transformers import __version__ as version
 
@@ -215,7 +215,7 @@ def plain_config(folder: Path) -> "PretrainedConfig":
     return config
 
 
-def load_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "PreTrainedTokenizerBase":
+def checked_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "PreTrainedTokenizerBase":
     """Load the tokenizer of a folder. Where there is none, transformers would make up one without words."""
     from transformers import AutoTokenizer
 

@@ -208,10 +208,10 @@ def check_lengths(parts: "Components", head: Head, longest: int | None) -> None:
     asked = {"task.max_length": parts.task.max_length, "bench.fixed_length": parts.bench.fixed_length}
     for setting, length in asked.items():
         if length is not None and length > longest:
-            raise UserError(f"{setting}={length}: this model reads at most {longest} tokens; give so many or fewer")
+            raise UserError(f"{setting}={length}: this model reads at most {longest} tokens; give at most {longest}")
     if head == "causal_lm" and parts.bench.new_tokens > longest - 2:
         reason = f"this model reads at most {longest} tokens, a prompt of 2 or more among them"
-        raise UserError(f"bench.new_tokens={parts.bench.new_tokens}: {reason}; give {longest - 2} or fewer")
+        raise UserError(f"bench.new_tokens={parts.bench.new_tokens}: {reason}; give at most {longest - 2}")
 
 
 def check_counts(parts: "Components", splits: Splits) -> None:
@@ -245,7 +245,7 @@ def check_tokens(run: "Run") -> None:
     sides = (run.baseline(), run) if run.components.prune.remaps_tokens else (run,)
     there = min(int(tokens.inputs(side).lengths.sum()) for side in sides)
     if length is not None and there < length:
-        raise UserError(f"bench.fixed_length={length}: the test has {there} tokens; give so many or fewer")
+        raise UserError(f"bench.fixed_length={length}: the test has {there} tokens; give at most {there}")
 
 
 def check_pad_id(

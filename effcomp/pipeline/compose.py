@@ -14,7 +14,7 @@ from effcomp.core.packages import CONF
 from effcomp.finetune.base import Finetune, NoFinetune
 from effcomp.measure.bench import Bench
 from effcomp.models.base import Model
-from effcomp.prune.base import Prune
+from effcomp.prune.base import NoPrune, Prune
 from effcomp.quant.base import Quant
 from effcomp.runtimes.base import Runtime
 from effcomp.tasks.base import Task
@@ -35,8 +35,8 @@ GROUPS: dict[str, type[Component]] = {
     "bench": Bench,
     "tracking": Tracking,
 }
-OF_OTHERS = {"prune": ("ratio",), "finetune": ("epochs", "batch_size", "learning_rate", "train_samples")}
-"""Settings of a group's other choices that `none` accepts too, in a product of choices."""
+NONE: dict[str, type[Component]] = {"prune": NoPrune, "finetune": NoFinetune}
+"""Choices `none` whose fields are settings of the group's other choices, in a product of choices."""
 P = TypeVar("P", bound=Component)
 OUTSIDE = ("seed", "fold", "folds", "test_slice", "store", "remeasure")
 """Settings outside the groups."""
@@ -113,9 +113,9 @@ def build(config: "DictConfig", in_product: bool = False) -> Components:
     assert isinstance(plain, dict)
     if missing := [name for name in (*GROUPS, *OUTSIDE) if name not in plain]:
         raise UserError(f"{missing[0]} is missing: every group needs a choice")
-    for group, settings in OF_OTHERS.items():
+    for group, none in NONE.items():
         if in_product and plain[group]["name"] == "none":
-            plain[group] |= dict.fromkeys(settings)
+            plain[group] |= dict.fromkeys(none.model_fields.keys() - {"name"})
     parts = {group: build_component(group, kind, plain[group]) for group, kind in GROUPS.items()}
     plain = with_ids(plain, lambda path: locate(path).id)
     plain["choices"] = {group: part.name for group, part in parts.items()}

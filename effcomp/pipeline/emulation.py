@@ -26,9 +26,7 @@ def check_emulated(quant: Quant, runtime: Runtime, device: Device, flags: Collec
     if device.kind != "cpu":
         return
     lowered = lowering(quant, runtime.name, Lowering)
-    lacking = processors.emulation(
-        lowered.compute_dtype if lowered.fixed_dtype else None, lowered.expected_kernels, flags
-    )
+    lacking = lowered.lacks(flags)
     if lacking is None:
         return
     reason = f"quant={quant.name}: this processor has no {lacking}"

@@ -163,7 +163,8 @@ class PruneAndRecover(Prune):
         if not self.recovery.trains:
             return setup, [], 0.0
         start = time.perf_counter()
-        model, curve = self.recovery.taught_by(dense).train(setup)
+        with as_recovery():
+            model, curve = self.recovery.taught_by(dense).train(setup)
         return replace(setup, model=model), curve, time.perf_counter() - start
 
     def write(self, setup: TrainingSetup, dense: Path, folder: Path) -> float:

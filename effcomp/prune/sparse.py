@@ -7,7 +7,7 @@ from pydantic import Field
 from effcomp.core.errors import Skipped, UserError
 from effcomp.models.base import Model
 from effcomp.prune.base import Pruner
-from effcomp.quant.tensors import HEAD_MODULES
+from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -51,11 +51,7 @@ class CalibratedPruner(SparsePruner):
 
 def matrices(model: "nn.Module") -> "dict[str, nn.Module]":
     """Return every nn.Linear and Conv1D by its name, without those of the head."""
-    from torch import nn
     from transformers.pytorch_utils import Conv1D
 
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and not set(HEAD_MODULES) & set(name.split("."))
-    }
+    linear = linear_layers(model, skip=HEAD_MODULES)
+    return {name: one for name, one in model.named_modules() if name in linear or isinstance(one, Conv1D)}

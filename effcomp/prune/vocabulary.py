@@ -141,7 +141,8 @@ class Vocabulary(PruneAndRecover):
         own, curve, seconds = self.recover(own, dense)
         if not isinstance(self.then, PruneAndRecover):
             return own, curve, seconds
-        then, later, more = self.then.prune(replace(own, scratch=setup.scratch), dense)
+        with as_nested():
+            then, later, more = self.then.prune(replace(own, scratch=setup.scratch), dense)
         return then, joined(curve, later), seconds + more
 
 

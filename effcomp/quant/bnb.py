@@ -176,11 +176,7 @@ def load_four_bit_floats(skeleton: "nn.Module", tensors: "dict[str, Tensor]") ->
     return coded
 
 
-def decode_four_bit(quant: FourBit, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-    return decode_four_bit_layers(skeleton, tensors)
-
-
-def decode_four_bit_layers(skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
+def decode_four_bit(quant: Quant, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
     """Put bitsandbytes' layers in the place of those that have codes, in float32 otherwise."""
     import torch
     from bitsandbytes.nn import Linear4bit, Params4bit

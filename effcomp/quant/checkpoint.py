@@ -11,7 +11,7 @@ from effcomp.core.store import folder_sha256
 from effcomp.models.folder import SAVE_AGAIN, check_headers, read_config
 from effcomp.models.linear import unify_linear
 from effcomp.quant.base import Quant
-from effcomp.quant.bnb import Int8Bnb, decode_four_bit_layers, decode_int8, move_int8
+from effcomp.quant.bnb import Int8Bnb, decode_four_bit, decode_int8, move_int8
 from effcomp.quant.gguf import GgufLowering
 from effcomp.quant.lowering import TensorLowering, lowers
 from effcomp.quant.quantization_config import IN_WORDS, READ, is_read, weight_format
@@ -201,7 +201,7 @@ def decode(quant: Checkpoint, skeleton: "nn.Module", tensors: "dict[str, Tensor]
 
         return load_stored_groups(skeleton, tensors)
     if THRESHOLD not in tensors:
-        return decode_four_bit_layers(skeleton, tensors)
+        return decode_four_bit(quant, skeleton, tensors)
     threshold = float(tensors.pop(THRESHOLD))
     floats = {name: one.float() if one.is_floating_point() else one for name, one in tensors.items()}
     return decode_int8(Int8Bnb(name="int8_bnb", threshold=threshold), skeleton, floats)

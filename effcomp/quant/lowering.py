@@ -11,14 +11,14 @@ import what they need when called.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from effcomp.core.batches import Batch
 from effcomp.core.errors import Skipped
-from effcomp.core.processors import ComputeDtype
+from effcomp.core.processors import ComputeDtype, emulation
 from effcomp.quant.base import Quant
 from effcomp.quant.tensors import ParameterGroup
 
@@ -46,6 +46,10 @@ class Lowering(ABC):
     """The products need `compute_dtype`: a processor without instructions for it emulates them."""
     tolerance: float
     """Largest difference of a logit from the float32 model's that the tests accept, as a share of the logits' range."""
+
+    def lacks(self, flags: Collection[str]) -> str | None:
+        """Return what a processor with these flags lacks for it, as a phrase; None where it executes it in hardware."""
+        return emulation(self.compute_dtype if self.fixed_dtype else None, self.expected_kernels, flags)
 
     @property
     @abstractmethod

@@ -99,13 +99,15 @@ def nonzero_scale(scale: "Tensor") -> "Tensor":
 
 
 def linear_layers(model: "nn.Module", skip: tuple[str, ...] = ()) -> "dict[str, nn.Linear]":
-    """Return every nn.Linear by its name, except those inside a module of these names."""
+    """Return every nn.Linear by its name, except those inside a module of these names; with any, without the output
+    layer of a language model too, whatever its name."""
     from torch import nn
 
+    output = model.get_output_embeddings() if skip and hasattr(model, "get_output_embeddings") else None  # type: ignore[operator]
     return {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and not set(skip) & set(name.split("."))
+        if isinstance(module, nn.Linear) and module is not output and not set(skip) & set(name.split("."))
     }
 
 

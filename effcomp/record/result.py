@@ -92,6 +92,7 @@ class Result:
         trace = [Sample(**row | {"gpu": GpuSample(**row["gpu"]) if row["gpu"] else None}) for row in series["trace"]]
         with np.load(folder / RAW_FILE, allow_pickle=False) as stored:
             raw = dict(stored)
-        lines = file.read_text().splitlines() if (file := folder / TEXTS_FILE).exists() else []
+        # str.splitlines would cut a text at U+2028 too, which JSON leaves as it is.
+        lines = file.read_text().split("\n")[:-1] if (file := folder / TEXTS_FILE).exists() else []
         texts = [json.loads(line) for line in lines]
         return cls(Record.read(folder / RECORD_FILE), **series | {"trace": trace}, raw=raw, texts=texts)

@@ -79,6 +79,9 @@ def write(found: list[RecordWithCurves], target: Path, left_out: list[str], goal
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{target} cannot be made: {error.strerror}; give another folder with --out") from error
+    for file in target.iterdir():
+        if OF_A_REPORT.fullmatch(file.name):
+            file.unlink()
     texts = comparison.texts(every_interval=True)
     (target / "comparison_table.md").write_text(to_markdown(texts))
     comparison.values().to_csv(target / "comparison_table.csv", index=False)
@@ -90,6 +93,13 @@ def write(found: list[RecordWithCurves], target: Path, left_out: list[str], goal
     contents = Contents(comparison, texts, further, left_out, drawn, recommendation)
     (target / "index.html").write_text(page(contents))
     return Report(comparison, further, recommendation, target, target / "index.html")
+
+
+OF_A_REPORT = re.compile(
+    r"(performance_comparison|efficiency_comparison|training_curves|throughput_perplexity|quality_\w+|layer_map_\d+)"
+    r"\.(png|pdf|svg)|further_tables\.md"
+)
+"""Files that a report writes where it has data for them: those of an earlier one are taken away."""
 
 
 def draw_figures(found: list[RecordWithCurves], comparison: Comparison, target: Path) -> list[Path]:

@@ -68,7 +68,7 @@ def doubts(row: NamedRecord) -> list[str]:
     if any(speed.floor is not None and speed.floor.rates_exceeded for speed in row.record.speed.by_batch_size.values()):
         found.append(f"{row.name}: faster than the measured rates of this machine allow; its floor is its own time")
     if truth.kernels.expected_ran is False:
-        found.append(f"{row.name}: no operator ran that makes this number format what it is")
+        found.append(f"{row.name}: none of the expected kernels of its number format ran")
     return found
 
 

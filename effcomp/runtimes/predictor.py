@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effcomp.artifact.description import ARTIFACT_FILE, read_description
+from effcomp.artifact.gguf import WEIGHTS_FILE as GGUF_FILE
 from effcomp.artifact.onnx import GRAPH_FILE as ONNX_FILE
 from effcomp.artifact.openvino import GRAPH_FILE as OPENVINO_FILE
 from effcomp.core.batches import IGNORED, LABELS, Ragged, batches_by_length, pack
@@ -28,27 +29,27 @@ if TYPE_CHECKING:
 
 Answer = dict[str, Any]
 Text = str | Sequence[str] | Mapping[Any, Any]
-ENGINES = {ONNX_FILE: "onnxruntime", OPENVINO_FILE: "openvino"}
+ENGINES = {ONNX_FILE: "onnxruntime", OPENVINO_FILE: "openvino", GGUF_FILE: "llama_cpp"}
 """The runtime that reads a file; PyTorch reads the others."""
 BATCH = 32
 NEW_TOKENS = 64
 """Written after a prompt where the model was not measured on a task that says how many."""
 
 
-LABEL = "label"
-"""Name of a classifier's answer."""
+LABEL, ROW = "label", "row"
+"""Columns of a classifier's answer, and of the number of its row (`effcomp predict`)."""
 
 
 def chance_names(labels: Sequence[str]) -> list[str]:
-    """Return the names of the labels' probabilities: their own, unless a label is named as the answer is."""
-    return [name if name != LABEL else f"probability of {name}" for name in labels]
+    """Return the names of the labels' probabilities: their own, unless a label is named as another column is."""
+    return [name if name not in {LABEL, ROW} else f"probability of {name}" for name in labels]
 
 
 class Predictor:
     """An artifact folder, loaded by a runtime. Call it with texts; it returns a dictionary for each:
 
     - classifiers: `label`, and the probability of each label under its name (`chance_names`);
-    - decoders measured by their loss: `loss` (nats a token) and `tokens`, the number of predicted tokens;
+    - decoders measured by their loss: `loss` (nats a token; NaN for an empty text) and `tokens`, the predicted tokens;
     - decoders measured by what they write: `text`, and `tokens`, the number of written tokens.
     """
 
@@ -57,7 +58,7 @@ class Predictor:
 
         Args:
             artifact: a folder of the store (multirun/store/artifact/HASH), or a copy of one.
-            runtime: None: the one whose file format the folder holds (`torch`, `onnxruntime`, `openvino`).
+            runtime: None: the one whose file format the folder holds (`torch`, `onnxruntime`, `openvino`, `llama_cpp`).
             device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
 
         Raises:
@@ -65,7 +66,7 @@ class Predictor:
         """
         from transformers import AutoConfig, AutoTokenizer
 
-        check_folder(artifact)
+        check_artifact(artifact)
         self.runtime = runtime or runtime_of(artifact)
         for package in self.runtime.packages:
             require(package, f"{artifact}, an artifact for {self.runtime.name},")
@@ -162,7 +163,7 @@ class Predictor:
 
         def answers(indices: Any) -> list[Answer]:
             losses = self.model.token_losses(encoded.batch(indices, labels=True)).tolist()
-            return [{"loss": total / tokens if tokens else 0.0, "tokens": int(tokens)} for total, tokens in losses]
+            return [{"loss": total / tokens if tokens else math.nan, "tokens": int(tokens)} for total, tokens in losses]
 
         return self.in_batches(encoded, answers)
 
@@ -202,7 +203,7 @@ def as_text(value: object, where: str) -> str:
     return str(value)
 
 
-def check_folder(artifact: Path) -> None:
+def check_artifact(artifact: Path) -> None:
     """Raise UserError where a folder holds no artifact, or not what was stored in it."""
     if not (artifact / ARTIFACT_FILE).is_file():
         raise UserError(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from effcomp.artifact.architectures import SLIDING
+from effcomp.artifact.cached_graph import layer_kinds
 from effcomp.core.private.transformers import attention_named
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class StaticCache:
     mask: Tensor = field(init=False)
     """The mask of the call, as the model's attention takes it."""
     window_mask: Tensor = field(init=False)
-    """The mask of layers with a window, in a step."""
+    """The mask of layers with a window."""
 
 
 def window_slots(slot: Tensor, window: int) -> Tensor:
@@ -151,6 +153,7 @@ class StaticDecoder:
             slot,
             torch.zeros(rows, 1, 1, slots, dtype=torch.bool, device=place),
         )
+        self.windows = {layer.window for layer in self.cache.layers if layer.window is not None}  # one at most
         self.token = torch.zeros(rows, 1, dtype=torch.int64, device=place)
         self.position = torch.zeros(rows, 1, dtype=torch.int64, device=place)
 
@@ -164,7 +167,10 @@ class StaticDecoder:
         cache.seen[:, 0, 0, :tokens] = real
         causal = torch.ones(tokens, tokens, dtype=torch.bool, device=real.device).tril()
         itself = torch.eye(tokens, dtype=torch.bool, device=real.device)  # a row without any key gives NaN
-        cache.mask = cache.window_mask = self.typed((causal & real[:, None, None, :]) | itself)
+        seen = causal & real[:, None, None, :]
+        cache.mask = cache.window_mask = self.typed(seen | itself)
+        for window in self.windows:
+            cache.window_mask = self.typed(seen & torch.ones_like(causal).triu(1 - window) | itself)
         self.position.copy_(positions[:, -1:])
         return self.chosen(input_ids, positions)
 
@@ -174,11 +180,12 @@ class StaticDecoder:
         cache.slot.add_(1)
         self.position.add_(1)
         cache.seen.index_fill_(3, cache.slot, True)
-        cache.mask = cache.seen
-        windows = {layer.window for layer in cache.layers if layer.window is not None}
-        for window in windows:  # one at most
+        # GPT-Neo's attention of one token takes bool (effcomp.runtimes.one_token).
+        typed = (lambda mask: mask) if self.model.config.model_type == "gpt_neo" else self.typed
+        cache.mask = typed(cache.seen)
+        for window in self.windows:
             recent = window_slots(cache.slot, window)
-            cache.window_mask = cache.seen.index_select(3, recent.clamp(min=0)) & (recent >= 0)
+            cache.window_mask = typed(cache.seen.index_select(3, recent.clamp(min=0)) & (recent >= 0))
         return self.chosen(self.token, self.position)
 
     def chosen(self, input_ids: Tensor, position_ids: Tensor) -> Tensor:
@@ -231,5 +238,6 @@ def probe_shapes(model: "PreTrainedModel") -> list[ShapeProbe]:
 
 def layer_windows(config: Any) -> list[int | None]:
     """Return of each layer how many of the last tokens it attends to; None: all."""
-    kinds = getattr(config, "attention_layers", None) or ["global"] * config.num_hidden_layers  # GPT-Neo's config
-    return [config.window_size if kind == "local" else None for kind in kinds]
+    if (kinds := getattr(config, "attention_layers", None)) is not None:  # GPT-Neo's config
+        return [config.window_size if kind == "local" else None for kind in kinds]
+    return [config.sliding_window if kind == SLIDING else None for kind in layer_kinds(config)]

@@ -73,6 +73,11 @@ class PrintedAnswer:
     exit_code: int
     figure: "Figure"
 
+    def write(self, folder: Path) -> None:
+        (folder / ANSWER_TEXT).write_text(f"{self.text}\n")
+        (folder / ANSWER_FILE).write_text(f"{self.json}\n")
+        self.figure.savefig(folder / SEARCH_FIGURE)
+
 
 class SweepCallback(Callback):
     """Callback of Hydra for sweeps. Hydra turns an exception in a callback into a warning; here it is reported, and the
@@ -231,24 +236,23 @@ def finish(sweep: Sweep, answer: PrintedAnswer | None, *, failure_said: bool) ->
     left_out = [f"{varied(sweep.folder, one['overrides'])}: {one['status']}: {one['reason']}" for one in missing]
     failed = "failed" in statuses
     report = write_report(sweep.folder, left_out) if records else None
-    if report is not None and answer is not None:
-        (report.folder / ANSWER_TEXT).write_text(f"{answer.text}\n")
-        (report.folder / ANSWER_FILE).write_text(f"{answer.json}\n")
-        answer.figure.savefig(report.folder / SEARCH_FIGURE)
     if report is not None:
+        if answer is not None:
+            answer.write(report.folder)
         print_comparison(report.comparison, report.further, sys.stderr)
     for line in left_out:
         print(f"left out: {line}", file=sys.stderr)
     close_parent(sweep, outcomes, failed or report is None)
-    if report is None and not failure_said:
-        print("error: no configuration came through", file=sys.stderr)
     if report is not None:
         print(f"page      {os.path.relpath(report.page)}", file=sys.stderr)
         print(f"figures   {os.path.relpath(report.folder)}/*.png", file=sys.stderr)
         print(f"records   {os.path.relpath(sweep.folder)}/*/{RECORD_FILE}", file=sys.stderr)
         print(sweep.tracking.how_to_open(), file=sys.stderr)
-    if report is not None and answer is None:
-        print(ways_on_from_sweep([Record.read(file) for file in records], sweep.folder, sweep.typed), file=sys.stderr)
+        if answer is None:
+            ways_on = ways_on_from_sweep([Record.read(file) for file in records], sweep.folder, sweep.typed)
+            print(ways_on, file=sys.stderr)
+    elif not failure_said:
+        print("error: no configuration came through", file=sys.stderr)
     if statuses[NOT_LOGGED]:
         later = f"to send them later: effcomp upload {os.path.relpath(sweep.folder)}"
         print(f"error: {statuses[NOT_LOGGED]} measured, kept and not logged; {later}", file=sys.stderr)

@@ -9,6 +9,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.metrics.choice import Score, TextMetrics
 from effcomp.metrics.exact_match import strict_answer
+from effcomp.metrics.registry import METRICS
 from effcomp.models.heads import Problem
 from effcomp.tasks.base import Examples, Splits, Task, subset
 from effcomp.tasks.documents import DocumentsTask
@@ -45,6 +46,9 @@ class GenerationTask(Task):
                 f"task.headline={self.headline} is not computed: it is none of task.metrics.scores "
                 f"({', '.join(self.metrics.scores)})"
             )
+        if not METRICS[self.headline].share:
+            wanted = "a score between 0 and 1 of which more is better"
+            raise UserError(f"task.headline={self.headline}: the verdict needs {wanted}; give rougeL, say")
 
     def signature(self) -> Signature:
         return Signature(self.problem, self.max_length, new_tokens=self.new_tokens, stop=tuple(self.stop))

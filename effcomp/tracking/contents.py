@@ -122,11 +122,11 @@ def described(run: "Run", children: "Sequence[Run]", summary: Summary) -> str:
     page = f"{results}/index.html?{MODEL_TRAINING}"
     comparison = f"#/compare-runs?runs={runs}&experiments={experiments}&{MODEL_TRAINING}"
     files = f"get-artifact?run_uuid={run.info.run_id}&path={summary.results.name}"  # of the server that shows this text
-    parts = [
-        summary.description,
-        *([] if summary.front is None else [f"\n![Pareto front]({files}/{summary.front.name})\n"]),
+    parts = [  # the longest last: a tag has an end
+        *([] if summary.front is None else [f"![Pareto front]({files}/{summary.front.name})\n"]),
         f"- [The page with plots and all numbers]({page})",
-        f"- [The comparison of the configurations]({comparison})",
+        f"- [The comparison of the configurations]({comparison})\n",
+        summary.description,
     ]
     if earlier:
         links = [

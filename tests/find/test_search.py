@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.find.plan import Candidate, Plan
 from effcomp.find.search import CONFIRMED, SCREENED, Search, Trial, parts
-from effcomp.record import Record
+from effcomp.record import Floor, Record
 from effcomp.report.choose.goal import parse_goal
 from tests.conftest import altered, records
 
@@ -96,6 +97,35 @@ def test_what_is_slower_than_a_safe_one_is_not_confirmed() -> None:
     assert measured.confirmed == ["int8_dynamic on torch"]
     assert search.found.dropped[PAIRS[1]] == "slower than one that keeps the limits almost certainly"
     assert search.found.tests == 1
+
+
+def test_a_look_at_fewer_examples_counts_where_the_time_ends_before_the_next() -> None:
+    numbers = Measured(int8_dynamic=(5, -3), bf16=(3, 0.2), nf4=(2.5, 0), int3=(2.8, 0.4), fp4=(2.6, 0.3))
+    search = Search(GOAL, numbers, 1e9)
+    search.over = lambda reserve=0: len(numbers.looked) >= len(PAIRS)  # type: ignore[method-assign]
+    search.run(Plan(PAIRS, [], {}, 5000))
+    assert len(numbers.looked) == len(PAIRS), "the second look has no time left"
+    assert len(numbers.confirmed) == 1
+
+
+def test_a_rate_that_a_look_has_exceeded_drops_nobody() -> None:
+    """bf16 products would take as long as the whole call of another candidate."""
+    measured = Measured(int8_dynamic=(5, -3), bf16=(9, -3), nf4=(1, 0), int3=(1, 0), fp4=(1, 0))
+    floor = {"operations": 10**9, "bytes": 1, "floor_ms": 1.0, "share": 1.0}
+
+    def with_floor(trial: Trial, exceeded: bool) -> Record | str:
+        found = measured(trial)
+        assert isinstance(found, Record)
+        size = next(iter(found.speed.by_batch_size))
+        changes: dict[str, Any] = {"truth.machine.rates": {"bfloat16": 1e11}}
+        rows = dict(found.speed.by_batch_size)
+        rows[size] = rows[size].model_copy(update={"floor": Floor(**floor, rates_exceeded=exceeded)})
+        return altered(found, changes | {"speed.by_batch_size": rows})
+
+    for exceeded in (False, True):
+        search = searched(lambda trial, said=exceeded: with_floor(trial, said), Plan(PAIRS, [], {}, 1500))
+        ruled_out = [one for one, reason in search.found.dropped.items() if "products take" in reason]
+        assert bool(ruled_out) != exceeded
 
 
 def test_a_pruning_that_breaks_a_limit_alone_is_not_combined() -> None:

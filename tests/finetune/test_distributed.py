@@ -95,9 +95,10 @@ def test_a_killed_classifier_leaves_no_process_and_goes_on_to_where_one_process_
     assert_same_training(tmp_path / "one", tmp_path / "two", head)
 
 
-def test_a_language_model_ends_where_one_process_ends(tiny_gpt2: Path, tmp_path: Path) -> None:
+def test_a_language_model_that_is_taught_ends_where_one_process_ends(tiny_gpt2: Path, tmp_path: Path) -> None:
     model = without_dropout(tiny_gpt2, tmp_path / "model")
     overrides = ["model=gpt2", f"model.path={model}", "task=wikitext2", f"task.data_dir={DATA / 'wikitext2'}", *UNEVEN]
+    overrides += ["finetune=distill", f"finetune.teacher={tiny_gpt2}"]
     for name, processes in (("one", 1), ("two", 2)):
         train(compose_parts(*overrides, f"finetune.processes={processes}"), "causal_lm", tmp_path / name)
     assert_same_training(tmp_path / "one", tmp_path / "two", "causal_lm")

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from effcomp.core.errors import Diverged, UserError
 from effcomp.finetune.base import TrainingSetup, read_curve
 from effcomp.finetune.full import FullFinetune, training_rows
+from effcomp.finetune.trainer import Patience
 from effcomp.models.base import load_checkpoint
 from effcomp.tasks.base import Examples, Splits, encode, stratified_split
-from tests.conftest import MOVIES, compose_parts, run_effcomp, start_effcomp
+from tests.conftest import DATA, MOVIES, compose_parts, run_effcomp, start_effcomp
 from tests.training import train
 
 HEAD = "sequence_classification"
@@ -113,6 +115,26 @@ def test_early_stopping_ends_before_the_last_epoch_and_keeps_the_best_weights(ti
         encoded = tokenizer(list(held_back.texts), padding=True, return_tensors="pt")
         loss = model.eval()(**encoded, labels=torch.tensor(held_back.labels)).loss
     assert float(loss) == pytest.approx(min(losses), abs=0.02), "bf16 while training, float32 here"
+
+
+@pytest.mark.parametrize(("losses", "waited"), [([], 0), ([1.0, 0.8, 0.9], 1), ([1.0, 0.8, 0.9, 0.9], 2)])
+def test_early_stopping_goes_on_waiting_where_a_training_goes_on(losses: list[float], waited: int) -> None:
+    arguments = TrainingArguments("unused", load_best_model_at_end=True, eval_strategy="steps", save_strategy="steps")
+    arguments.metric_for_best_model = "eval_loss"
+    patience, state, control = Patience(2), TrainerState(), TrainerControl()
+    state.log_history = [{"eval_loss": loss} for loss in losses]
+    patience.on_train_begin(arguments, state, control)
+    assert patience.early_stopping_patience_counter == waited
+    assert control.should_training_stop == (waited >= 2)
+
+
+def test_a_masked_model_is_judged_by_the_same_masks_at_each_look(tiny_bert: Path, tmp_path: Path) -> None:
+    settings = ("finetune.learning_rate=1e-12", "finetune.precision=fp32", "finetune.patience=50", "finetune.epochs=1")
+    overrides = ("task=wikitext2", f"task.data_dir={DATA}/wikitext2", "finetune.checkpoint_steps=1", *settings)
+    train(compose_parts(f"model.path={tiny_bert}", *overrides), "masked_lm", tmp_path / "checkpoint")
+    losses = [row["eval_loss"] for row in read_curve(tmp_path / "checkpoint") if "eval_loss" in row]
+    assert len(losses) > 1
+    assert losses == pytest.approx([losses[0]] * len(losses), abs=1e-5)
 
 
 def test_a_loss_that_explodes_ends_the_training(tiny_bert: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A model that does not fit the GPU is refused from its config."""
+"""Checks of the GPU's memory, and warnings about labels."""
 
 from pathlib import Path
 

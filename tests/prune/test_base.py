@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from effcomp.core.errors import UserError
+from effcomp.core.errors import Diverged, UserError
 from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
 from effcomp.models.heads import Head
@@ -70,6 +70,12 @@ def test_recovery_lowers_the_loss(choice: str, recovery: str, trained: Path, tmp
     assert read_curve(alone) == []
     if choice == "l1_unstructured":
         assert share_of_zeros(recovered) == pytest.approx(0.74, abs=0.001)
+
+
+def test_a_recovery_that_diverges_names_its_own_setting(trained: Path, tmp_path: Path) -> None:
+    faults = ("finetune@prune.recovery=full", "prune.recovery.learning_rate=1e6", "prune.recovery.epochs=40")
+    with pytest.raises(Diverged, match=r"give a smaller prune\.recovery\.learning_rate"):
+        prune(trained, tmp_path / "pruned", "prune=l1_unstructured", *faults)
 
 
 def test_steps_take_the_share_of_the_cubic_schedule_and_end_at_the_ratio(trained: Path, tmp_path: Path) -> None:

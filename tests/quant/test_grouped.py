@@ -21,12 +21,28 @@ from effcomp.quant.rounding import learned
 from effcomp.quant.rounding.methods import METHODS
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
 from effcomp.runtimes.torch import Torch
+from tests.architectures import write_model
 from tests.conftest import compose_parts
 
 HEAD = "sequence_classification"
 ON_GPU = pytest.param(
     "cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU")]
 )
+
+
+@pytest.mark.parametrize("kind", ["albert", "electra", "modernbert"])
+@pytest.mark.parametrize("name", ["int4", "nf4", "int8_bnb", "mxfp4"])
+def test_a_tied_head_of_any_name_keeps_its_weights(kind: str, name: str, tiny_bert: Path, tmp_path: Path) -> None:
+    write_model(kind, "masked_lm", tiny_bert, tmp_path / "model")
+    model, tokenizer = load_checkpoint(tmp_path / "model", "masked_lm")
+    quant, form = compose_parts(f"quant={name}").quant, Torch(name="torch").file_format
+    (tmp_path / "artifact").mkdir()
+    trained = Trained(model, tokenizer, "masked_lm")
+    write_artifact(trained, Compression(NoPrune(name="none"), quant, form), [], [], tmp_path / "artifact")
+    shapes = [one.shape for one in load_file(weights_file(tmp_path / "artifact")).values()]
+    assert model.get_input_embeddings().weight.shape in shapes
+    loaded = load_artifact(tmp_path / "artifact")
+    assert loaded.get_output_embeddings().weight is loaded.get_input_embeddings().weight
 
 
 @pytest.mark.parametrize("zero_point", ["true", "false"])

@@ -18,7 +18,7 @@ def some_result() -> Result:
         recovery_curve=[],
         trace=[Sample(0.25, 100, 99.0, gpu), Sample(1.5, 200, 98.0)],
         raw={"batch_1.variant": np.array([[1.0, 2.0]])},
-        texts=[{"prompt": "Once", "reference": "upon a time", "baseline": "", "variant": "again,\nand again"}],
+        texts=[{"prompt": "Once", "reference": "upon a time", "baseline": "", "variant": "again,\nand\u2028again\x85"}],
         started_ms=1000,
         ended_ms=3000,
     )

@@ -70,11 +70,16 @@ def test_the_figures_are_pictures_with_ink_and_a_white_margin(sweep: Path) -> No
         assert all((side > 0.99).all() for side in edge), f"{file.name}: something is cut off"
 
 
-def test_nothing_of_an_earlier_report_is_left_among_the_confusion_matrices(sweep: Path) -> None:
-    write_report(sweep, left_out=[])
+def test_nothing_of_an_earlier_report_is_left(sweep: Path) -> None:
+    earlier = write_report(sweep, left_out=[]).folder
+    for name in ("layer_map_9.svg", "further_tables.md", "throughput_perplexity.png", "mine.png"):
+        (earlier / name).touch()
     (sweep / "0/record.json").unlink()
     report = write_report(sweep, left_out=[])
     assert [file.name for file in (report.folder / "confusion_matrices").iterdir()] == ["none_baseline.png"]
+    assert not list(report.folder.glob("layer_map_*")) and not (report.folder / "throughput_perplexity.png").exists()
+    assert not (report.folder / "further_tables.md").exists()
+    assert (report.folder / "mine.png").exists()
 
 
 def test_a_language_model_has_its_figure_of_throughput_and_perplexity(tmp_path: Path) -> None:

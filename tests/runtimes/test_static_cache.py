@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from effcomp.models.base import load_checkpoint
 from effcomp.runtimes.decoding import decode
 from effcomp.runtimes.one_token import use_one_token_attention
 from effcomp.runtimes.static_cache import StaticDecoder, probe_shapes, use_cached_blocks
+from tests.architectures import write_model
 
 NEW_TOKENS = 20
 
@@ -22,7 +24,17 @@ def test_it_writes_what_a_growing_cache_writes(kind: str, window: int, request: 
         torch.manual_seed(0)
         model.config.window_size = window
         model = type(model)(model.config)
-    model.eval()
+    check(model.eval())
+
+
+@pytest.mark.parametrize("kind", ["gptj", "mistral", "gemma3_text"])
+def test_masks_are_added_and_windows_kept_as_the_architecture_does(kind: str, tiny_llama: Path, tmp_path: Path) -> None:
+    write_model(kind, "causal_lm", tiny_llama, tmp_path)
+    model, _ = load_checkpoint(tmp_path, "causal_lm")
+    check(model.eval())
+
+
+def check(model: PreTrainedModel) -> None:
     ids = torch.from_numpy(np.random.default_rng(0).integers(5, 15, (3, 9)))
     mask = torch.ones_like(ids)
     mask[0, :4] = 0

@@ -7,6 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from effcomp.core.errors import UserError
+from effcomp.metrics.registry import METRICS
 from effcomp.tasks.base import Examples
 from effcomp.tasks.encoding import encode_prompts
 from effcomp.tasks.generation import GenerationTask
@@ -28,6 +29,14 @@ def test_gsm8k_is_asked_as_the_harness_asks_it_behind_solved_training_problems()
     assert splits.train.texts[1] in prompt
     assert "\n#### " in splits.test.references[0]
     assert splits.test.references[0] not in prompt
+
+
+@pytest.mark.parametrize("name", [name for name, metric in METRICS.items() if not metric.share])
+def test_a_headline_that_the_verdict_cannot_compare_is_refused(name: str) -> None:
+    overrides = ("task=continuation", "task@task.source=wikitext2", f"task.data_dir={DATA}/wikitext2")
+    asked = task(*overrides, f"task.metrics.scores=[{name}]", f"task.headline={name}")
+    with pytest.raises(UserError, match=f"task.headline={name}: the verdict needs a score between 0 and 1"):
+        asked.check()
 
 
 def test_the_prompts_that_a_size_leaves_are_the_same_at_every_call() -> None:

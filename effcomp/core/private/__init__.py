@@ -1,1 +1,1 @@
-"""Private interfaces of Hydra and transformers, which a new version may change without a word: all of them, here."""
+"""All uses of private interfaces of Hydra, MLflow and transformers, which a new version may change without notice."""

@@ -177,7 +177,8 @@ def candidates(rows: Sequence[NamedRecord], goal: Goal) -> list[RatedRecord]:
         UserError: none has it, or none has a number that is limited.
     """
     records = [row.record for row in rows]
-    limited = {bound.objective: comparable(OBJECTIVES[bound.objective], records) for bound in goal.bounds}
+    names = [bound.objective for bound in goal.bounds]
+    limited = {name: [OBJECTIVES[name].value(record) for record in records] for name in names}
     wanted = {name: measured(OBJECTIVES[name], records) for name in goal.objectives}
     for name, values in (limited | wanted).items():
         if not any(values):

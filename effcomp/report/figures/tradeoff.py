@@ -119,11 +119,11 @@ def key_columns(key: list[str]) -> int:
 
 
 def scaled(axes: Axes, side: str, objective: Objective, values: Iterable[Interval]) -> None:
-    """Label an axis; a logarithmic one where less is better and the values differ much."""
-    axis, kept = getattr(axes, f"{side}axis"), [one.value for one in values if one.value > 0]
+    """Label an axis; a logarithmic one where less is better and the values, all above 0, differ much."""
+    axis, kept = getattr(axes, f"{side}axis"), [one.value for one in values]
     less = objective.direction == "minimize"
     axis.set_label_text(f"{objective.label} ({'less' if less else 'more'} is better)")
-    if less and max(kept, default=0) > LOG_FROM * min(kept, default=1):
+    if less and min(kept, default=0) > 0 and max(kept) > LOG_FROM * min(kept):
         getattr(axes, f"set_{side}scale")("log")
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))

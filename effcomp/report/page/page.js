@@ -140,8 +140,8 @@ function marks(indices, x, y, { name, fill, symbol, places }) {
 // An axis with its unit, the direction of improvement, and room for the labels of the outermost points.
 function axis(objective, indices, arrows) {
   const at = indices.map((index) => points[index].at[objective.key]), less = objective.direction === "minimize";
-  const values = at.map(([value]) => value).filter((value) => value > 0);
-  const log = less && Math.max(...values) > LOG_FROM * Math.min(...values);
+  const values = at.map(([value]) => value);
+  const log = less && Math.min(...values) > 0 && Math.max(...values) > LOG_FROM * Math.min(...values);
   const scale = (value) => (log ? Math.log10(value) : value);
   const ends = at.flat().filter((value) => !log || value > 0).map(scale), [low, high] = [Math.min(...ends), Math.max(...ends)];
   const room = 0.08 * (high - low) || 0.1 * Math.abs(high) || 1;

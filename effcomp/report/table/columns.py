@@ -161,6 +161,7 @@ VERDICT = Column(
     meaning="Non-inferiority to the baseline at bench.noninferiority_margin: the whole interval of the difference lies "
     "on one side of the margin, or the test has too few examples to say.",
 )
+HOLM = "McNemar p, Holm"
 NO_QUALITY = Column("quality", lambda _: "not measured", lambda _: None)
 
 
@@ -175,7 +176,7 @@ def holm_column(records: Sequence[Record]) -> Column:
         return corrected.get(id(row.record))
 
     return Column(
-        "McNemar p, Holm",
+        HOLM,
         lambda row: "-" if (p := p_value(row)) is None else f"{p:.2g}",
         p_value,
         3,

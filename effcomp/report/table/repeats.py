@@ -10,7 +10,7 @@ import pandas as pd
 from effcomp.core.statistics import repeated_interval
 from effcomp.record import Record
 from effcomp.report.rows import NamedRecord, rows, spread
-from effcomp.report.table.columns import Column, columns
+from effcomp.report.table.columns import HOLM, Column, columns
 
 REPEATS = ("seed", "fold")
 MEANS = "means over seeds or folds, with their 95 % confidence intervals"
@@ -25,17 +25,23 @@ def repeats_table(records: list[Record]) -> pd.DataFrame | None:
     table = []
     for first, group in zip(rows([group[0] for group in groups]), groups, strict=True):
         cells = {shown[0].heading: without_repeats(first.name), "over": counted(group)}
-        table.append(cells | {column.heading: cell for column in shown[1:] if (cell := mean(column, group))})
+        table.append(
+            cells
+            | {column.heading: cell for column in shown[1:] if column.heading != HOLM and (cell := mean(column, group))}
+        )
     return pd.DataFrame(table).fillna("-")
 
 
 def grouped(records: list[Record]) -> list[list[Record]]:
-    """Group the records that differ only by seed and fold, in the order of the first of each group."""
-    groups: defaultdict[str, dict[tuple[Any, ...], Record]] = defaultdict(dict)
+    """Group the records of one machine that differ only by seed and fold, in the order of the first of each group."""
+    groups: defaultdict[tuple[Any, ...], dict[tuple[Any, ...], Record]] = defaultdict(dict)
     for record in records:
         kept = {key: value for key, value in record.config.items() if key not in REPEATS}
+        machine = record.truth.machine
         # A repeat that was measured twice counts once, as it was measured last.
-        groups[json.dumps(kept, sort_keys=True)][tuple(map(record.config.get, REPEATS))] = record
+        groups[json.dumps(kept, sort_keys=True), machine.device, machine.threads][
+            tuple(map(record.config.get, REPEATS))
+        ] = record
     return [list(group.values()) for group in groups.values()]
 
 

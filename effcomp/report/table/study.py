@@ -30,7 +30,7 @@ class Measure:
     value: Callable[[Record], Interval | float | None]
     """Reader of the number in the unit of its key in MEASURES; None: not measured."""
     digits: int
-    """Behind the point."""
+    """Digits after the decimal point."""
     meaning: str = ""
     """Definition of our number, where the study's heading leaves it open."""
 

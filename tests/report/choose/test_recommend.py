@@ -9,7 +9,7 @@ from effcomp.report.choose.recommend import ObjectiveValue, RatedRecord, Recomme
 from effcomp.report.objectives import OBJECTIVES
 from effcomp.report.rows import NamedRecord, rows
 from effcomp.report.sources import find_records
-from tests.conftest import ROOT, records
+from tests.conftest import ROOT, altered, records
 
 CPU = ROOT / "benchmarks/cpu"
 
@@ -34,6 +34,26 @@ def test_the_fastest_that_is_shown_to_keep_the_limit_wins() -> None:
 def test_a_wider_limit_lets_a_faster_one_win() -> None:
     found = recommended("minilm_sst2", "max_accuracy_drop=1", "minimize=latency_p50_ms")
     assert found.best.startswith("int8_static on openvino")
+
+
+def test_a_limit_in_milliseconds_is_judged_by_the_time_that_was_measured() -> None:
+    """Beside the median baseline of both, the second would take 6 ms."""
+    (nf4,) = records("nf4")
+
+    def timed(latency_ms: float, speedup: float, name: str) -> NamedRecord:
+        around = {"latency_p50_ms": latency_ms, "speedup": speedup}
+        both = {key: Interval(value=value, low=value / 1.01, high=value * 1.01) for key, value in around.items()}
+        first = next(iter(nf4.speed.by_batch_size))
+        rows = dict(nf4.speed.by_batch_size)
+        rows[first] = rows[first].model_copy(update=both | {"baseline_latency_p50_ms": latency_ms * speedup})
+        speed = {f"speed.{key}": value for key, value in both.items()}
+        return NamedRecord(name, altered(nf4, speed | {"speed.by_batch_size": rows}))
+
+    found = recommend(
+        [timed(5, 4, "first"), timed(8, 5, "second")], parse_goal(["max_latency_p50_ms=7", "maximize=accuracy"])
+    )
+    assert found.best.startswith("first")
+    assert any(line.startswith("second") and "latency" in line for line in found.others)
 
 
 def test_the_order_is_that_of_the_speedups_and_not_of_the_times() -> None:

@@ -1,9 +1,22 @@
 """Figure of quality against a cost."""
 
+import numpy as np
+
 from effcomp.report.choose.fronts import tradeoffs
 from effcomp.report.figures.tradeoff import tradeoff_figure
 from effcomp.report.rows import rows
-from tests.conftest import records
+from effcomp.report.sources import find_records
+from tests.conftest import ROOT, records
+
+
+def test_a_loss_that_does_not_grow_is_drawn_beside_those_that_grow_much() -> None:
+    """The baseline's difference is 0, which a logarithmic axis does not have."""
+    found = rows(find_records(ROOT / "benchmarks/cpu/smollm2_bbc_news.jsonl"))
+    figure = tradeoff_figure(tradeoffs(found, "speedup", ("loss_difference",)), "smollm2")
+    (axes,) = [one for one in figure.axes if one.get_visible() and one.lines]
+    low, high = sorted(axes.get_ylim())
+    drawn = [y for line in axes.lines for y in np.ravel(line.get_ydata())]
+    assert drawn and all(low <= y <= high for y in drawn)
 
 
 def test_the_key_explains_the_marks_that_are_drawn() -> None:

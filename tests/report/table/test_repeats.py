@@ -7,8 +7,9 @@ from scipy.stats import ttest_1samp
 from effcomp.core.interval import Interval
 from effcomp.core.statistics import repeated_interval
 from effcomp.record import Quality, Record
+from effcomp.report.table.columns import HOLM
 from effcomp.report.table.repeats import repeats_table
-from tests.conftest import records
+from tests.conftest import altered, records
 
 
 def repeat(record: Record, accuracy: float, **changes: int) -> Record:
@@ -31,6 +32,13 @@ def test_seeds_are_averaged_for_each_configuration() -> None:
     low, high = ttest_1samp([80, 82, 87], 0).confidence_interval()
     assert frame["accuracy, %"][0] == f"83.0 [{low:.1f}, {high:.1f}]"
     assert frame["accuracy difference, points"][0] == "-", "a baseline has no difference from itself"
+    assert HOLM not in frame, "a mean of p-values says nothing"
+
+
+def test_runs_of_two_machines_are_no_repeats() -> None:
+    none = records("none")[0]
+    other = altered(repeat(none, 0.9, seed=1), {"truth.machine.device": "another processor"})
+    assert repeats_table([repeat(none, 0.8, seed=0), other]) is None
 
 
 def test_a_repeat_that_was_measured_twice_counts_once() -> None:
