@@ -92,7 +92,8 @@ class LanguageQuality(Row):
     ]
     """exp(loss): by the model's own tokens, so not comparable between tokenizers."""
     word_perplexity: Interval | None
-    """exp(loss by white-space separated words); None for masked models."""
+    """exp(loss by white-space separated words); None for masked models, and where no number holds it: texts without
+    spaces are one word."""
     bits_per_byte: Annotated[
         Interval | None, Quantity("bits per byte", digits=3, better="lower", objective=True, column=True)
     ]

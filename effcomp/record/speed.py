@@ -29,7 +29,7 @@ class Floor(Row):
     """The least time that a call can take on this machine (Williams et al. 2009, Roofline)."""
 
     operations: int
-    """Multiplications and additions of a call with a batch of the mean padded length, each counted."""
+    """Multiplications and additions of a call with a batch of the median padded length, each counted."""
     bytes: int
     """Stored weights that a call has to read, without the embedding tables."""
     floor_ms: float
@@ -87,9 +87,9 @@ class Generation(Row):
             headline="decode_ms",
         ),
     ]
-    """The median over all written tokens but the first."""
+    """The mean over a turn's tokens but the first, the median over turns."""
     decode_speedup: Annotated[Interval, Quantity("speed-up, decode", "x", better="higher", column=True)]
-    """Time of the baseline over time of this artifact for the tokens after the first, both called in turn."""
+    """Time of the baseline over time of this artifact for a token after the first, the mean of each turn."""
     decode_pairs: Pairs | None = None
     """`decode_ms_per_token` in each pair; None in older records."""
     decode_speedup_pairs: Pairs | None = None

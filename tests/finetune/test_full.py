@@ -129,7 +129,7 @@ def test_early_stopping_goes_on_waiting_where_a_training_goes_on(losses: list[fl
 
 
 def test_a_masked_model_is_judged_by_the_same_masks_at_each_look(tiny_bert: Path, tmp_path: Path) -> None:
-    settings = ("finetune.learning_rate=1e-12", "finetune.precision=fp32", "finetune.patience=50", "finetune.epochs=1")
+    settings = ("finetune.learning_rate=1e-12", "finetune.precision=fp32", "finetune.patience=50", "finetune.epochs=4")
     overrides = ("task=wikitext2", f"task.data_dir={DATA}/wikitext2", "finetune.checkpoint_steps=1", *settings)
     train(compose_parts(f"model.path={tiny_bert}", *overrides), "masked_lm", tmp_path / "checkpoint")
     losses = [row["eval_loss"] for row in read_curve(tmp_path / "checkpoint") if "eval_loss" in row]
