@@ -17,11 +17,6 @@ def model(*overrides: str) -> Model:
     return compose_parts(*overrides).model
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
-
-
 def test_the_package_gives_a_classifier_with_named_labels(store: Store) -> None:
     built = model().build(HEAD, ("bad", "good"), 0, store, as_it_is=False)
     assert sum(parameter.numel() for parameter in built.parameters()) == 22_713_986

@@ -10,22 +10,11 @@ import torch
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
-from effcomp.models.base import Model
 from effcomp.models.heads import empty_model
-from tests.conftest import compose_parts
+from tests.models.conftest import LABELS, model
 from tests.tiny_models import changed
 
 HEAD = "sequence_classification"
-LABELS = ("negative", "positive")
-
-
-def model(folder: Path) -> Model:
-    return compose_parts(f"model.path={folder}").model
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 def test_fewer_layers_in_the_config_than_in_the_weights_are_refused(tiny_bert: Path, tmp_path: Path) -> None:

@@ -10,23 +10,13 @@ import torch
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
-from effcomp.models.base import Model, load_checkpoint
+from effcomp.models.base import load_checkpoint
 from effcomp.models.heads import longest_sequence
-from tests.conftest import compose_parts
+from tests.models.conftest import LABELS, model
 from tests.small_artifacts import write_small
 from tests.tiny_models import GROUPED, changed, write_decoder
 
 HEAD = "sequence_classification"
-LABELS = ("negative", "positive")
-
-
-def model(folder: Path) -> Model:
-    return compose_parts(f"model.path={folder}").model
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 def test_two_matrices_that_the_config_ties_stay_two_in_checkpoint_and_artifact(tiny_gpt2: Path, tmp_path: Path) -> None:
