@@ -6,7 +6,6 @@ the search is imported where it begins.
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,9 +64,7 @@ class Find(LaunchingSweeper):
         from effcomp.find.expected import expected
         from effcomp.find.figure import search_figure
         from effcomp.find.plan import BASELINE, described, make_plan, scenarios
-        from effcomp.find.search import CONFIRMED, FINALISTS, Search, parts
-        from effcomp.pipeline.compose import pin
-        from effcomp.pipeline.prepare import prepare
+        from effcomp.find.search import FINALISTS, Search
         from effcomp.report.choose.goal import parse_goal
 
         assert self.config is not None, "Hydra calls setup first"
@@ -80,8 +77,6 @@ class Find(LaunchingSweeper):
             fixed.append(f"bench.scenarios=[{','.join(needed)}]")
         base = self.components(fixed, *BASELINE.overrides)
         plan = make_plan(base, self.space(fixed, names), goal)
-        for part in (*parts(plan.test_examples), CONFIRMED):
-            prepare(replace(pin(base), test_slice=part))  # a part that is too small is refused here
         finalists = FINALISTS[len(goal.objectives)]
         said = "\n".join([f"goal: {goal.text}", *described(plan), *expected(plan, base, finalists)])
         if self.dry_run:

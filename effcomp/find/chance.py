@@ -51,14 +51,12 @@ def bound_chance(limit: Bound, record: Record, tests: int) -> float:
     value = objective.value(record)
     if value is None:
         return 0.0
+    of_pairs, bound = objective.field.section in GEOMETRIC, limit.limit
+    if of_pairs and value.low > 0 and bound > 0:
+        low, middle, high, bound = map(math.log, (value.low, value.value, value.high, bound))
+        value = Interval(value=middle, low=low, high=high, degrees=value.degrees)
     sign = 1 if limit.side == "max" else -1
-    if objective.field.section not in GEOMETRIC:
-        return confirmed(value.scaled(sign), sign * limit.limit, tests, 1.0)
-    if value.low <= 0 or limit.limit <= 0:
-        return confirmed(value.scaled(sign), sign * limit.limit, tests, 1.0, holds_a_repeat=True)
-    low, middle, high = map(math.log, (value.low, value.value, value.high))
-    seen = Interval(value=middle, low=low, high=high, degrees=value.degrees).scaled(sign)
-    return confirmed(seen, sign * math.log(limit.limit), tests, 1.0, holds_a_repeat=True)
+    return confirmed(value.scaled(sign), sign * bound, tests, 1.0, holds_a_repeat=of_pairs)
 
 
 def confirmed(seen: Interval, limit: float, tests: int, ratio: float, holds_a_repeat: bool = False) -> float:

@@ -6,10 +6,11 @@ from textwrap import fill
 
 from effcomp.core.errors import UserError
 from effcomp.core.processors import ComputeDtype
+from effcomp.find.parts import CONFIRMED, parts
 from effcomp.finetune.base import Finetune
 from effcomp.pipeline.checks import check, check_fit, count_parameters
 from effcomp.pipeline.compose import Components, pin
-from effcomp.pipeline.prepare import prepare
+from effcomp.pipeline.prepare import prepare, sliced
 from effcomp.pipeline.stage import Run
 from effcomp.prune.base import NoPrune, Prune, PruneAndRecover
 from effcomp.prune.sparse import SparsePruner
@@ -119,13 +120,15 @@ def make_plan(base: Components, space: Space, goal: Goal) -> Plan:
         base: the baseline's components, with the settings that all candidates share.
 
     Raises:
-        UserError: the baseline does not run, or no candidate does.
+        UserError: the baseline does not run, or no candidate does; or a part of the test is too small.
     """
     if not any(isinstance(prune, NoPrune) for prune in space.prunes.values()):
         raise UserError("prune: a search tries the formats without pruning first; add none, prune=none,structured")
     base = pin(base)
     check(base)
     run = prepare(base)
+    for part in (*parts(len(run.splits.test)), CONFIRMED):  # one that is too small is refused before any look
+        check_fit(replace(run, splits=replace(run.splits, test=sliced(run.splits.test, part))))
     left_out: dict[str, str] = {}
     unpruned, probes = unpruned_of(run, space, goal, left_out), probes_of(run, space, left_out)
     if not unpruned and not probes:

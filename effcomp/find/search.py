@@ -14,6 +14,7 @@ from statistics import median
 
 from effcomp.core.errors import UserError
 from effcomp.find.chance import SURE, Prospect, bad_ends, cannot_win, chance, good_ends, most_promising
+from effcomp.find.parts import CONFIRMED, GROWTH, parts
 from effcomp.find.plan import Candidate, Plan
 from effcomp.record import Generation, Record
 from effcomp.report.choose.goal import Goal
@@ -25,12 +26,6 @@ log = logging.getLogger(__name__)
 
 FINALISTS = {1: 3, 2: 5}
 """Most candidates that are confirmed, by the number of objectives: each more widens the intervals of all."""
-SCREENED, CONFIRMED = (0.0, 0.5), (0.5, 1.0)
-"""Slices of the test for the looks and for the confirmation."""
-FIRST_LOOK = 400
-"""Examples of the first look, where the test is so large that more looks than one pay."""
-GROWTH = 4
-"""Factor between the examples of one look and the next, and between the numbers of candidates."""
 LOOK_BENCH = "quick"
 """Bench of the looks; the finalists have the bench of the command."""
 FINAL_LOOKS = 3
@@ -76,15 +71,6 @@ class Findings:
     def broken_by(self, record: Record, goal: Goal) -> str | None:
         """Return the limit that a look rules out for sure: with 95 % for all looks at one candidate."""
         return goal.broken_by(widened(record, self.looks_at_most))
-
-
-def parts(test_examples: int) -> list[tuple[float, float]]:
-    """Return the slices of the looks: one half of the test, after smaller ones where the test is large."""
-    first, size, found = SCREENED[1], float(FIRST_LOOK), []
-    while 2 * size <= first * test_examples:
-        found.append((0.0, size / test_examples))
-        size *= GROWTH
-    return [*found, SCREENED]
 
 
 class Search:

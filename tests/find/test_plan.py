@@ -57,6 +57,15 @@ def test_float32_weights_above_a_limit_of_bytes_are_left_out(tiny: list[str]) ->
     assert plan.left_out["none on onnxruntime"].endswith("bytes, and max_artifact_bytes=100,000")
 
 
+def test_a_test_that_is_too_small_for_its_halves_is_refused(tiny: list[str], tmp_path: Path) -> None:
+    for name, rows in (("train", 8), ("test", 3)):
+        (tmp_path / f"{name}.csv").write_text("text,label\n" + "".join(f"film {i},{i % 2}\n" for i in range(rows)))
+    table = ["task=table", f"task.data_dir={tmp_path}", "task.train_files=[train.csv]", "task.test_files=[test.csv]"]
+    words = [word for word in tiny if not word.startswith("task.")]
+    with pytest.raises(UserError, match=r"test_slice=\[0\.5,1\] has 1 of 3 test examples"):
+        planned([*words, *table, "task.text=[text]", "task.label=label"], ["int8_dynamic"], ["none"], ["torch"])
+
+
 def test_with_training_the_plan_has_fitted_codes_and_recoveries(tiny: list[str]) -> None:
     def of(group: str, *names: str) -> dict:
         return {name: getattr(compose_parts(f"{group}={name}", in_product=True), group) for name in names}

@@ -9,8 +9,9 @@ import pytest
 
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
+from effcomp.find.parts import CONFIRMED, SCREENED, parts
 from effcomp.find.plan import Candidate, Plan
-from effcomp.find.search import CONFIRMED, SCREENED, Search, Trial, parts
+from effcomp.find.search import Search, Trial
 from effcomp.record import Floor, Record
 from effcomp.report.choose.goal import parse_goal
 from tests.conftest import altered, records
@@ -99,11 +100,10 @@ def test_what_is_slower_than_a_safe_one_is_not_confirmed() -> None:
     assert search.found.tests == 1
 
 
-def test_a_look_at_fewer_examples_counts_where_the_time_ends_before_the_next() -> None:
+def test_a_look_at_fewer_examples_counts_where_the_time_ends_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = Measured(int8_dynamic=(5, -3), bf16=(3, 0.2), nf4=(2.5, 0), int3=(2.8, 0.4), fp4=(2.6, 0.3))
-    search = Search(GOAL, numbers, 1e9)
-    search.over = lambda reserve=0: len(numbers.looked) >= len(PAIRS)  # type: ignore[method-assign]
-    search.run(Plan(PAIRS, [], {}, 5000))
+    monkeypatch.setattr(time, "monotonic", lambda: float(len(numbers.trials)))  # a trial takes a second
+    searched(numbers, Plan(PAIRS, [], {}, 5000), seconds=7.5)  # five looks, and three times that of one are kept
     assert len(numbers.looked) == len(PAIRS), "the second look has no time left"
     assert len(numbers.confirmed) == 1
 
