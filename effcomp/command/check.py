@@ -3,11 +3,10 @@
 effcomp check multirun/DATE/TIME --require max_accuracy_drop=0.5 min_speedup=2
 effcomp check record.json --require max_artifact_bytes=3e7 --with task.data_dir=data device.threads=1
 
-Exit code: 0 every limit is kept, 1 one is broken, 3 the measurement cannot tell, 2 the command is wrong,
-4 the measurement failed. A limit is
-kept when the whole 95 % interval lies within it, and broken when all of it lies beyond it. Standard output has one
-line of JSON. All limits have to hold at once, so none needs a correction for their number (intersection-union test:
-Berger 1982, "Multiparameter hypothesis testing and acceptance sampling").
+Exit code: 0 every limit is kept, 1 one is broken, 3 the measurement cannot tell, 2 the command is wrong, 4 the
+measurement failed. A limit is kept when the whole 95 % interval lies within it, and broken when all of it lies beyond
+it. Standard output has one line of JSON. All limits have to hold at once, so none needs a correction for their number
+(intersection-union test: Berger 1982, "Multiparameter hypothesis testing and acceptance sampling").
 """
 
 import argparse

@@ -49,7 +49,7 @@ def judge_texts(
         for one in (baseline, variant)
     )
     (old, old_missing), (new, missing) = scored(before, names), scored(after, names)
-    if reason := (dict(missing) | dict(old_missing)).get(task.headline):
+    if reason := missing.get(task.headline) or old_missing.get(task.headline):
         raise UserError(f"task.headline={task.headline} has no value here: {reason}; choose another headline")
     headline, old_headline = new[task.headline], old[task.headline]
     quality = GenerationQuality(

@@ -33,9 +33,9 @@ def labels_order(config: "PretrainedConfig", labels: tuple[str, ...], whose: str
     if found == [f"LABEL_{i}" for i in range(len(labels))]:
         log.warning("%s have default names: LABEL_0 ... are taken for %s by position", whose, ", ".join(labels))
         return list(range(len(labels)))
+    numbers = config.label2id if set(config.label2id) == set(found) else {}
     for index, name in enumerate(found):
-        other = config.label2id.get(name, index) if set(config.label2id) == set(found) else index
-        if other != index:
+        if (other := numbers.get(name, index)) != index:
             raise UserError(
                 f"{whose}: {name} is class {index} in id2label and {other} in label2id of its config; correct one"
             )

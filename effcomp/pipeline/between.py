@@ -52,11 +52,10 @@ def prior(run: "Run", name: str, noisy: bool) -> BetweenPairs:
     """Return the deviation between pairs that is assumed of a number of speed: on a GPU it depends on whether a side of
     it waits for the processor to launch its kernels."""
     against_eager = name.endswith("speedup") and not name.endswith("recorded_speedup")
-    if run.device.kind == "cuda":
-        launched = against_eager or not run.components.runtime.records
-        assumed = LAUNCHED_PRIOR if launched else NOISY_PRIOR if noisy else RECORDED_PRIOR
-    else:
-        assumed = NOISY_PRIOR if noisy else PRIOR
+    on_gpu = run.device.kind == "cuda"
+    launched = on_gpu and (against_eager or not run.components.runtime.records)
+    quiet = RECORDED_PRIOR if on_gpu else PRIOR
+    assumed = LAUNCHED_PRIOR if launched else NOISY_PRIOR if noisy else quiet
     return assumed.times(TAIL) if name.endswith(("_p95_ms", "_p99_ms")) else assumed
 
 

@@ -104,7 +104,7 @@ def read_rows(
         UserError: a column is missing or stands there twice, a row is short or long, a cell is no text, a quote does
             not close, the text is not UTF-8, or the file is damaged or of another kind.
     """
-    kind, number = Path(file.name.removesuffix(".gz")).suffix.lower(), 0
+    kind, number = ending(file), 0
     if kind not in {".tsv", ".csv", ".jsonl"}:
         raise UserError(f"{file}: rows are read from .tsv, .csv and .jsonl, plain or .gz")
     try:
@@ -123,6 +123,11 @@ def read_rows(
     except DAMAGED as error:
         place = f"after row {number}" if number else "in the first rows"
         raise UserError(f"{file}, {place}: {fault(file, error)}") from error
+
+
+def ending(file: Path) -> str:
+    """Return the ending that names the kind of a table, also where the file is packed: `.csv` of rows.CSV.gz."""
+    return Path(file.name.removesuffix(".gz")).suffix.lower()
 
 
 def kind_of(file: Path) -> str | None:

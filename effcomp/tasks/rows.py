@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Examples, FileRows
-from effcomp.tasks.files import TableRow, find_file, read_rows, shown_delimiter
+from effcomp.tasks.files import TableRow, ending, find_file, read_rows, shown_delimiter
 from effcomp.tasks.labels import check_alike, check_found, in_order
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def found_labels(trained: list[Numbered], tested: list[Numbered], column: str) -
     rows = trained + tested
     counts = Counter(row[column].strip() for _, _, row in rows)
     check_found(counts, f"{rows[0].file}: the column {column}")
-    unnamed = [one for one in rows if one.number == 1 and ".jsonl" not in one.file.name.lower()]
+    unnamed = [one for one in rows if one.number == 1 and ending(one.file) != ".jsonl"]
     first = Counter(row[column].strip() for _, _, row in unnamed)
     learned = {row[column].strip() for _, _, row in trained}
     for file, number, row in rows:

@@ -22,13 +22,11 @@ def repeats_table(records: list[Record]) -> pd.DataFrame | None:
     if not groups:
         return None
     shown = columns([record for group in groups for record in group])
+    numbers = [column for column in shown[1:] if column.heading != HOLM]  # a mean of p-values says nothing
     table = []
     for first, group in zip(rows([group[0] for group in groups]), groups, strict=True):
         cells = {shown[0].heading: without_repeats(first.name), "over": counted(group)}
-        table.append(
-            cells
-            | {column.heading: cell for column in shown[1:] if column.heading != HOLM and (cell := mean(column, group))}
-        )
+        table.append(cells | {column.heading: cell for column in numbers if (cell := mean(column, group))})
     return pd.DataFrame(table).fillna("-")
 
 
@@ -37,11 +35,9 @@ def grouped(records: list[Record]) -> list[list[Record]]:
     groups: defaultdict[tuple[Any, ...], dict[tuple[Any, ...], Record]] = defaultdict(dict)
     for record in records:
         kept = {key: value for key, value in record.config.items() if key not in REPEATS}
-        machine = record.truth.machine
+        machine, repeat = record.truth.machine, tuple(map(record.config.get, REPEATS))
         # A repeat that was measured twice counts once, as it was measured last.
-        groups[json.dumps(kept, sort_keys=True), machine.device, machine.threads][
-            tuple(map(record.config.get, REPEATS))
-        ] = record
+        groups[json.dumps(kept, sort_keys=True), machine.device, machine.threads][repeat] = record
     return [list(group.values()) for group in groups.values()]
 
 
