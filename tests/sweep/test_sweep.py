@@ -141,7 +141,7 @@ def test_folds_are_averaged_in_the_report(tiny: list[str], tmp_path: Path) -> No
     assert "means over seeds or folds" in ran.stderr
     (means,) = tmp_path.glob("multirun/*/*/results/further_tables.md")
     assert "| 2 folds |" in means.read_text()
-    assert "Means over repeats" in (means.parent / "index.html").read_text()
+    assert "Means over seeds or folds" in (means.parent / "index.html").read_text()
 
 
 def job_process(parent: psutil.Process, logged: str, folder: Path) -> psutil.Process:
