@@ -11,6 +11,8 @@ from effcomp.sweep.callback import SweepCallback
 
 
 class Product(ProductSweeper):
+    """Sweeper of every combination of the values that are given."""
+
     def sweep(self, arguments: list[str]) -> None:
         """Compose every configuration, begin the sweep, run them."""
         assert self.hydra_context and self.launcher and self.config is not None, "Hydra calls setup first"

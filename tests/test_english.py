@@ -1,4 +1,4 @@
-"""Docstrings in plain technical English: a function's begins with a verb, and none opens as a riddle."""
+"""Docstrings in plain technical English: a class has one, a function's begins with a verb, none opens as a riddle."""
 
 import ast
 from collections.abc import Iterator
@@ -61,6 +61,15 @@ def test_every_docstring_begins_plainly(folders: tuple[str, ...], verbs: bool) -
 )
 def test_a_riddle_is_found(source: str) -> None:
     assert len(faults(source)) == 1
+
+
+def test_every_class_has_a_docstring() -> None:
+    files = [file for folder in ("effcomp", "hydra_plugins") for file in (ROOT / folder).rglob("*.py")]
+    classes = [
+        (f, node) for f in files for node in ast.walk(ast.parse(f.read_text())) if isinstance(node, ast.ClassDef)
+    ]
+    assert len(classes) > 100
+    assert not [f"{file}:{node.lineno}" for file, node in classes if not ast.get_docstring(node)]
 
 
 def test_a_verb_and_a_noun_pass() -> None:

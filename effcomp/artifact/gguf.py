@@ -41,6 +41,8 @@ ImportanceMatrix = dict[str, NDArray[np.float32]]
 
 
 class GgufFile(FileFormat):
+    """Weights and vocabulary in one GGUF file, for llama.cpp."""
+
     name: ClassVar[str] = "gguf"
     packages: ClassVar[tuple[str, ...]] = ("xllamacpp", "gguf")
 

@@ -22,6 +22,8 @@ Layer = tuple[str, str]
 
 @dataclass(frozen=True)
 class GgufArchitecture:
+    """Architecture of llama.cpp, and the layers of transformers that it computes alike."""
+
     name: str
     """As llama.cpp calls it."""
     activations: tuple[str, ...]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Command:
+    """Subcommand of `effcomp`."""
+
     module: str
     meaning: str
     adds: tuple[str, ...] = ()

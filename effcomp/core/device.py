@@ -20,6 +20,8 @@ that they wait for from moving to their core (benchmarks/busy_neighbour.py measu
 
 
 class Device(Component):
+    """Processor or GPU that a run trains and measures on, with its threads."""
+
     id: ClassVar[str] = "device"
     kind: Literal["auto", "cpu", "cuda"]
     """`auto` takes a CUDA GPU where there is one, else the CPU."""

@@ -29,6 +29,8 @@ ROOM_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Entry:
+    """Folder of the store, found or computed."""
+
     path: Path
     hash: str
     created: bool
@@ -36,6 +38,8 @@ class Entry:
 
 
 class Store:
+    """Folder of stored results: one entry for each kind and hash of what determines it."""
+
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
 

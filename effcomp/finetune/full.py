@@ -25,6 +25,8 @@ POSITIVE = Annotated[float, Field(gt=0)]
 
 
 class FullFinetune(Finetune):
+    """Training of every parameter by AdamW."""
+
     id: ClassVar[str] = "finetune/full"
     bytes_per_parameter: ClassVar[float] = 16  # float32 weights, gradients, and two moments of AdamW
     epochs: POSITIVE

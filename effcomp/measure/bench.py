@@ -11,6 +11,8 @@ COUNT = Annotated[int, Field(ge=1)]
 
 
 class Bench(Component):
+    """Extent of a measurement: batch sizes, pairs, turns and time."""
+
     id: ClassVar[str] = "bench"
     batch_sizes: Annotated[list[COUNT], Field(min_length=1), EACH_ONCE]
     """Batch sizes to time; `speedup` and the latency columns are those of the first."""

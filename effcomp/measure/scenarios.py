@@ -26,6 +26,8 @@ STEPS = 6
 
 @dataclass(frozen=True)
 class SustainedRate:
+    """Rate of requests at which the 99th percentile of latency keeps its bound."""
+
     requests_per_s: float
     """Highest rate that was offered and kept the bound; 0 when even the slowest broke it."""
     p99_ms: float

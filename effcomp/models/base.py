@@ -31,6 +31,9 @@ WAYS_ON = "use model.path=FOLDER, an installed model (model=minilm or model=smol
 
 
 class Model(Component):
+    """Base class of sources of pretrained weights. To add one: a subclass with `source` and `check_source`,
+    conf/model/<name>.yaml, a test."""
+
     kind: Kind
     """Family of the architecture."""
     path: Path | None = None

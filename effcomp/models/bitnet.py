@@ -82,6 +82,8 @@ class BitNetForSequenceClassification(GenericForSequenceClassification, BitNetPr
 
 
 class BitNetForCausalLM(PlainBitNetForCausalLM):
+    """Language model, as transformers has it, with BitLinear in the decoder's blocks."""
+
     def __init__(self, config: BitNetConfig) -> None:
         super().__init__(config)
         use_bitlinear(self)

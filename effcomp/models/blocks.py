@@ -47,6 +47,8 @@ class Units:
 
 @dataclass(frozen=True)
 class Architecture:
+    """Paths of the heads and neurons in the layers of an architecture."""
+
     layers: str
     """The list of the transformer layers, inside the base model."""
     inner: str

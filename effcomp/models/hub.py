@@ -45,6 +45,8 @@ INDEX_FILE = "model.safetensors.index.json"
 
 
 class HubModel(Model):
+    """Model of the Hugging Face Hub, at a pinned commit."""
+
     id: ClassVar[str] = "model/hub"
     repository: Annotated[str, AfterValidator(named)]
     """Repository on the Hugging Face Hub, `ORG/NAME`."""

@@ -14,6 +14,8 @@ from effcomp.models.base import Model
 
 
 class Packaged(Model):
+    """Base class of models whose weights come inside an installed package."""
+
     requirement: str
     """Pinned requirement of the package that brings the weights; leave it, and give a folder of your own as
     model.path."""

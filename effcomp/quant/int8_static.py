@@ -39,6 +39,8 @@ def rewrite_onnx(quant: Int8Static, file: Path, samples: list[Batch]) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 
     class Samples(CalibrationDataReader):
+        """Reader of the calibration samples, one at a time."""
+
         def __init__(self) -> None:
             self.rest: Iterator[Batch] = iter(samples)
 

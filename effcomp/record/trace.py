@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class GpuSample:
+    """State of the GPU at one moment."""
+
     utilisation_percent: float
     temperature_c: float
     power_w: float
@@ -16,6 +18,8 @@ class GpuSample:
 
 @dataclass(frozen=True)
 class Sample:
+    """Memory and load of the measured process at one moment, and its GPU's state."""
+
     seconds: float
     rss_bytes: int
     cpu_percent: float

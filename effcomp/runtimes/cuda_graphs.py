@@ -106,6 +106,8 @@ def bucket(width: int) -> int:
 
 
 class GraphedModel(CompiledModel):
+    """Model whose calls are recorded as CUDA graphs, one for each batch size and bucket of lengths."""
+
     keeps_cache: ClassVar[bool] = False
 
     def __init__(self, forward: Any, head: Head, place: str) -> None:

@@ -27,6 +27,8 @@ BLOCK_CACHES: tuple[CacheType, ...] = ("q8_0", "q4_0")
 
 
 class LlamaCpp(Drafts):
+    """llama.cpp by the package xllamacpp, on the CPU."""
+
     id: ClassVar[str] = "runtime/llama_cpp"
     file_format: ClassVar[FileFormat] = GgufFile()
     packages: ClassVar[tuple[str, ...]] = ("xllamacpp",)

@@ -29,6 +29,8 @@ class Structure(ctypes.Structure):
 
 
 class ModelParams(Structure):
+    """Structure llama_model_params of llama.h."""
+
     _fields_ = [  # ctypes reads this attribute
         *((name, c_void_p) for name in ("devices", "tensor_buft_overrides")),
         *((name, c_int32) for name in ("n_gpu_layers", "split_mode", "load_mode", "lazy_mode", "main_gpu")),
@@ -39,6 +41,8 @@ class ModelParams(Structure):
 
 
 class ContextParams(Structure):
+    """Structure llama_context_params of llama.h."""
+
     _fields_ = [
         *((name, c_uint32) for name in ("n_ctx", "n_batch", "n_ubatch", "n_seq_max", "n_rs_seq")),
         *((name, c_uint32) for name in ("n_outputs_max", "n_outputs_max_per_seq")),

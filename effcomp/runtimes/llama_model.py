@@ -75,6 +75,8 @@ class LlamaModel(Loaded):
 
 
 class Decoder(LlamaModel):
+    """Language model that writes one token after another."""
+
     def size(self, rows: Rows) -> Capacity:
         return Capacity(len(rows), longest(rows), len(rows))
 

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Uploaded:
+    """Counts of an upload's runs."""
+
     sent: int = 0
     there_already: int = 0
     without_model: int = 0

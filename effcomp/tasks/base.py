@@ -69,6 +69,8 @@ class FileRows(NamedTuple):
 
 @dataclass(frozen=True)
 class Splits:
+    """Training and test examples, with the names of their labels."""
+
     train: Examples
     test: Examples
     label_names: tuple[str, ...] = ()
@@ -119,6 +121,9 @@ class Splits:
 
 
 class Task(Component):
+    """Base class of tasks. To add one: conf/task/<name>.yaml (a table needs no class), or a subclass with `check` and
+    `load`."""
+
     problem: ClassVar[Problem]
     max_length: Annotated[int, Field(ge=4)]
     """Maximum number of tokens: longer texts are cut, and documents of language modelling packed into such blocks."""

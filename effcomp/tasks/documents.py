@@ -19,6 +19,8 @@ HEADING = re.compile(r"^ = [^=].* = $")
 
 
 class DocumentsTask(PublishedTask):
+    """Language modelling of documents: the articles of running text, or the rows of a file."""
+
     id: ClassVar[str] = "task/documents"
     problem: ClassVar[Problem] = "language_modelling"
     layout: Literal["articles", "rows"]

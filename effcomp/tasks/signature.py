@@ -18,6 +18,8 @@ SEPARATOR = " "
 
 @dataclass(frozen=True)
 class Signature:
+    """Inputs that a model takes: columns of texts, their maximum length, and for generation what it writes."""
+
     problem: Problem
     max_length: int
     """Maximum number of tokens; a longer text is cut, a longer prompt refused."""

@@ -54,6 +54,8 @@ class DownloadProgress:
         progress = self
 
         class Received(Bar):
+            """Bar that is never drawn, and counts for the progress."""
+
             def __init__(self, *_: Any, **__: Any) -> None:
                 super().__init__(disable=True)
 

@@ -167,6 +167,8 @@ class Loss(ABC):
 
 
 class AccuracyDrop(Loss):
+    """Limit on the loss of accuracy, in points."""
+
     quality, falls_by, unit = "accuracy", "accuracy falls by", "points"
     scale = "points that are lost"
 
@@ -180,6 +182,8 @@ class AccuracyDrop(Loss):
 
 
 class PerplexityIncrease(Loss):
+    """Limit on the rise of perplexity, in percent."""
+
     quality, falls_by, unit = "perplexity", "perplexity rises by", "%"
     scale = "loss that is added, nats"
 
@@ -195,6 +199,8 @@ class PerplexityIncrease(Loss):
 
 
 class HeadlineDrop(Loss):
+    """Limit on the loss of the headline score of written texts, in points."""
+
     quality, falls_by, unit = "headline score of texts", "headline falls by", "points"
     scale = "points that are lost"
 

@@ -49,6 +49,8 @@ class RatedRecord:
 
 @dataclass(frozen=True)
 class Recommendation:
+    """Answer to a goal: the best configurations, and the reason why each other one lost."""
+
     asked: str
     best: str
     """The best configuration in a sentence, or that none keeps the limits; of two objectives the size of the front."""

@@ -37,6 +37,8 @@ class Measure:
 
 @dataclass(frozen=True)
 class Study:
+    """Published study, and the columns of its table."""
+
     title: str
     setting: str
     """Hardware and data of the study, as far as it states them."""

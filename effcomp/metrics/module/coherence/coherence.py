@@ -25,6 +25,8 @@ Returns:
 
 
 class Coherence(evaluate.Metric):
+    """Metric `coherence` for evaluate.load (effcomp.metrics.coherence)."""
+
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
             description=DESCRIPTION,
