@@ -12,12 +12,12 @@ from effcomp.core.errors import UserError
 from effcomp.core.machine import multiplies
 from effcomp.finetune.base import Finetune, TrainingRow, TrainingSetup
 from effcomp.finetune.distributed import train_in_processes
+from effcomp.finetune.rows import collator, training_rows
 from effcomp.models.heads import Head
-from effcomp.tasks.base import Examples, Splits, stratified_split, subset, token_columns
-from effcomp.tasks.encoding import blocks
+from effcomp.tasks.base import Examples, Splits, stratified_split, subset
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer
+    from transformers import PreTrainedModel, Trainer
 
 log = logging.getLogger(__name__)
 
@@ -230,35 +230,3 @@ def last_checkpoint(scratch: Path) -> str | None:
     newest = max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]))
     log.info("going on from %s", newest)
     return str(newest)
-
-
-def the_tokenizer(setup: TrainingSetup) -> "PreTrainedTokenizerBase":
-    assert setup.tokenizer is not None, "an architecture alone is not trained"
-    return setup.tokenizer
-
-
-def training_rows(setup: TrainingSetup, examples: Examples) -> list[TrainingRow]:
-    """Return the Trainer's data set: a row for each example, or for each block of the documents."""
-    tokenizer = the_tokenizer(setup)
-    if setup.head == "sequence_classification":
-        columns = token_columns(examples, tokenizer, setup.max_length)
-        return [
-            {**{name: rows[i] for name, rows in columns.items()}, "labels": label}
-            for i, label in enumerate(examples.labels)
-        ]
-    packed = blocks(examples, tokenizer, setup.max_length, setup.head)
-    if setup.head == "masked_lm":
-        return [{"input_ids": block} for block in packed]
-    return [{"input_ids": block, "labels": block} for block in packed]
-
-
-def collator(setup: TrainingSetup) -> Any:
-    """Return the function that makes a batch of such rows; a masked model's draws new masks at each epoch."""
-    from transformers import DataCollatorForLanguageModeling, DataCollatorForSeq2Seq, DataCollatorWithPadding
-
-    makers = {
-        "sequence_classification": DataCollatorWithPadding,
-        "masked_lm": DataCollatorForLanguageModeling,
-        "causal_lm": DataCollatorForSeq2Seq,
-    }
-    return makers[setup.head](the_tokenizer(setup))

@@ -187,11 +187,10 @@ class Pruner(PruneAndRecover):
     def apply(self, setup: TrainingSetup, ratio: float) -> None:
         """Remove weights from setup.model, in place, until this share of them is removed."""
 
-    @abstractmethod
     def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
         """Return the masks of the weights that must keep their zeros in training, by name: bool, False where the zeros
-        are.
-        """
+        are; none for a method that removes weights by their shapes."""
+        return {}
 
     def prune(self, setup: TrainingSetup, dense: Path) -> tuple[TrainingSetup, TrainingCurve, float]:
         curve, seconds = TrainingCurve(), 0.0

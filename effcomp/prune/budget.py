@@ -1,7 +1,7 @@
 """Structured pruning to a target, by the change of the loss that each part makes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -9,10 +9,6 @@ from effcomp.finetune.base import TrainingCurve, TrainingSetup
 from effcomp.models.blocks import counts
 from effcomp.prune.base import Pruner
 from effcomp.prune.target import TargetPruner, shrink_to
-
-if TYPE_CHECKING:
-    from torch import Tensor
-    from transformers import PreTrainedModel
 
 
 class Budget(TargetPruner, Pruner):
@@ -42,9 +38,9 @@ class Budget(TargetPruner, Pruner):
         return super(Budget, self.model_copy(update={"target": absolute})).prune(setup, dense)
 
     def apply(self, setup: TrainingSetup, ratio: float) -> None:
-        from effcomp.prune.harm import loss_changes
         from effcomp.prune.importance import taylor
         from effcomp.prune.knapsack import best_shapes, changes
+        from effcomp.prune.layer_importance import loss_changes
 
         costs, importance = self.costs(setup), taylor(setup, self.samples)
         present = costs.total(counts(setup.model.config))
@@ -52,6 +48,3 @@ class Budget(TargetPruner, Pruner):
         whole = loss_changes(setup, self.samples)
         layers = [changes(*one, costs.block) for one in zip(importance, whole, strict=True)]
         shrink_to(setup.model, best_shapes(layers, costs, limit), importance)
-
-    def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
-        return {}

@@ -10,8 +10,7 @@ from effcomp.models.base import Model
 from effcomp.prune.base import Pruner
 
 if TYPE_CHECKING:
-    from torch import Tensor
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PretrainedConfig
 
 
 class Depth(Pruner):
@@ -42,15 +41,12 @@ class Depth(Pruner):
 
     def apply(self, setup: TrainingSetup, ratio: float) -> None:
         from effcomp.models.depth import keep_layers  # heavy libraries: imported where the work begins
-        from effcomp.prune.harm import least_influence, least_loss
+        from effcomp.prune.layer_importance import least_influence, least_loss
 
         layers = setup.model.config.num_hidden_layers
         chosen = least_loss if self.importance == "loss" else least_influence
         gone = chosen(setup, self.samples, removed(layers, self.ratio))
         keep_layers(setup.model, [index for index in range(layers) if index not in gone])
-
-    def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
-        return {}
 
 
 def removed(layers: int, ratio: float) -> int:

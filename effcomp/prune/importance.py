@@ -5,17 +5,15 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, set_seed
+from transformers import PreTrainedModel
 
 from effcomp.finetune.base import TrainingSetup
-from effcomp.finetune.full import collator, training_rows
+from effcomp.finetune.rows import drawn_batches
 from effcomp.models.blocks import counts, parts
 from effcomp.models.linear import matrix
-from effcomp.tasks.base import subset
 
 Importance = list[list[Tensor]]
 """Importance of each layer's heads and neurons: [[heads, neurons], ...], each (units,) float32."""
-BATCH = 16
 
 
 def magnitude(model: PreTrainedModel) -> Importance:
@@ -47,21 +45,19 @@ def taylor(setup: TrainingSetup, samples: int) -> Importance:
     Args:
         samples: number of training examples, drawn with the run's seed, or of blocks of documents.
     """
-    examples = subset(setup.examples, min(samples, len(setup.examples)), setup.seed)
-    rows, collate = training_rows(setup, examples)[:samples], collator(setup)
     model = setup.model.to(setup.device.torch_name).eval().requires_grad_(True)  # adapters had left the weights frozen
-    set_seed(setup.seed)  # a masked language model's masks
+    batches = drawn_batches(setup, samples)
     shape = counts(model.config)
     found = [[torch.zeros(total) for total in totals] for totals in shape]
     with readings(model) as read:
-        for start in range(0, len(rows), BATCH):
-            batch = collate(rows[start : start + BATCH]).to(model.device)
+        for batch in batches:
             loss = model(**batch).loss * len(batch["input_ids"])  # the loss is a mean of the batch
             for (i, kind), gradient in zip(read, torch.autograd.grad(loss, list(read.values())), strict=True):
                 change = (read[i, kind].detach() * gradient).unflatten(2, (shape[i][kind], -1)).sum(dim=(1, 3))
                 found[i][kind] += change.abs().sum(dim=0).cpu()
     model.to("cpu")
-    return [[scores / len(rows) for scores in layer] for layer in found]
+    count = sum(len(batch["input_ids"]) for batch in batches)
+    return [[scores / count for scores in layer] for layer in found]
 
 
 @contextmanager

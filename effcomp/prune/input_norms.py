@@ -10,10 +10,9 @@ from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
 from effcomp.finetune.base import TrainingSetup
-from effcomp.finetune.full import training_rows
+from effcomp.finetune.rows import drawn_rows
 from effcomp.models.walk import Walk, by_block, watched
 from effcomp.prune.sparse import matrices
-from effcomp.tasks.base import subset
 
 Norms = dict[str, Tensor]
 """L2 norm of each input of a matrix over all tokens, (inputs,) float32, by the name of its layer."""
@@ -25,8 +24,10 @@ def single_batches(setup: TrainingSetup, samples: int) -> list[Batch]:
     Args:
         samples: maximum number of examples, drawn with the run's seed, or of blocks of documents.
     """
-    rows = training_rows(setup, subset(setup.examples, min(samples, len(setup.examples)), setup.seed))[:samples]
-    return [{name: np.array([ids], dtype=np.int64) for name, ids in row.items() if name != "labels"} for row in rows]
+    return [
+        {name: np.array([ids], dtype=np.int64) for name, ids in row.items() if name != "labels"}
+        for row in drawn_rows(setup, samples)
+    ]
 
 
 def norms_by_block(model: PreTrainedModel, samples: Sequence[Batch]) -> Iterator[Norms]:

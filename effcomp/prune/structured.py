@@ -14,7 +14,7 @@ from effcomp.prune.base import GradualPruner
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PretrainedConfig
 
 
 class Structured(GradualPruner):
@@ -92,9 +92,6 @@ class Structured(GradualPruner):
             sorted(layer.topk(min(size, len(layer))).indices.tolist())
             for layer, size in zip(scores, sizes, strict=True)
         ]
-
-    def masks(self, model: "PreTrainedModel") -> "dict[str, Tensor]":
-        return {}
 
 
 def share(total: int, ratio: float, step: int = 1) -> int:

@@ -9,7 +9,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from effcomp.core.errors import Diverged, UserError
 from effcomp.finetune.base import TrainingSetup, read_curve
-from effcomp.finetune.full import FullFinetune, training_rows
+from effcomp.finetune.full import FullFinetune
+from effcomp.finetune.rows import training_rows
 from effcomp.finetune.trainer import Patience
 from effcomp.models.base import load_checkpoint
 from effcomp.tasks.base import Examples, Splits, encode, stratified_split

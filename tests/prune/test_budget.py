@@ -18,8 +18,8 @@ from effcomp.models.depth import layers_of, set_layers
 from effcomp.models.heads import Head
 from effcomp.models.linear import matrix
 from effcomp.prune.budget import Budget
-from effcomp.prune.harm import loss_changes, ready
 from effcomp.prune.knapsack import Changes, best_shapes, changes
+from effcomp.prune.layer_importance import loss_changes, ready
 from effcomp.record import label
 from tests.conftest import compose_parts
 from tests.prune.test_structured import CASES, CLASSIFIER, setup_for

@@ -14,7 +14,7 @@ from effcomp.models.depth import keep_layers, layers_of
 from effcomp.models.heads import Head
 from effcomp.models.linear import matrix
 from effcomp.prune.depth import Depth
-from effcomp.prune.harm import ready
+from effcomp.prune.layer_importance import ready
 from tests.conftest import compose_parts
 from tests.prune.test_structured import CASES, CLASSIFIER, setup_for
 

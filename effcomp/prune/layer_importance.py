@@ -6,16 +6,13 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity, cross_entropy
-from transformers import PreTrainedModel, set_seed
+from transformers import PreTrainedModel
 from transformers.tokenization_utils_base import BatchEncoding
 
 from effcomp.core.batches import IGNORED
 from effcomp.finetune.base import TrainingSetup
-from effcomp.finetune.full import collator, training_rows
+from effcomp.finetune.rows import drawn_batches
 from effcomp.models.depth import layers_of, set_layers
-from effcomp.tasks.base import subset
-
-BATCH = 16
 
 
 def least_influence(setup: TrainingSetup, samples: int, count: int) -> list[int]:
@@ -27,7 +24,7 @@ def least_influence(setup: TrainingSetup, samples: int, count: int) -> list[int]
     model, batches = ready(setup, samples)
     influence = torch.zeros(len(layers_of(model)), dtype=torch.float64)
     tokens = 0
-    with torch.inference_mode(), watched(model) as seen:
+    with torch.inference_mode(), layers_watched(model) as seen:
         for batch in batches:
             seen.clear()
             model(**batch)
@@ -93,16 +90,13 @@ def ready(setup: TrainingSetup, samples: int) -> tuple[PreTrainedModel, list[Bat
     Args:
         samples: maximum number of examples, drawn with the run's seed, or of blocks of documents.
     """
-    rows = training_rows(setup, subset(setup.examples, min(samples, len(setup.examples)), setup.seed))[:samples]
-    collate, model = collator(setup), setup.model.to(setup.device.torch_name).eval()
+    model = setup.model.to(setup.device.torch_name).eval()
     model.config.use_cache = False
-    set_seed(setup.seed)  # a masked language model's masks
-    batches = [collate(rows[start : start + BATCH]).to(model.device) for start in range(0, len(rows), BATCH)]
-    return model, batches
+    return model, drawn_batches(setup, samples)
 
 
 @contextmanager
-def watched(model: PreTrainedModel) -> Iterator[dict[int, tuple[Tensor, Tensor]]]:
+def layers_watched(model: PreTrainedModel) -> Iterator[dict[int, tuple[Tensor, Tensor]]]:
     """Collect the input and output of each layer in a call, each (batch, tokens, features), by the layer's index."""
     seen: dict[int, tuple[Tensor, Tensor]] = {}
 
