@@ -43,6 +43,8 @@ class TrainingSetup:
     """Pruned weights by name: bool, False where the weight is zero and stays so."""
     callbacks: "tuple[TrainerCallback, ...]" = ()
     """Callbacks of the Trainer that belong to this training."""
+    default_names: tuple[str, ...] = ()
+    """Splits.default_names of the examples."""
     costs: Costs | None = None
     """Measured costs of the shapes of layers, for a pruning whose target they decide; None for any other."""
 

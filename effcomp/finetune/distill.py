@@ -80,7 +80,7 @@ class DistillFinetune(FullFinetune):
         config = check_another(self.teacher, setting, head, max_length, "teacher")
         check_weights(self.teacher, whose, head, config, as_it_is=True)
         if splits.label_names:
-            labels_order(config, splits.label_names, f"{whose}: its labels", WAY_ON)
+            labels_order(config, splits.label_names, f"{whose}: its labels", WAY_ON, splits.default_names)
 
     def check_student(self, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> None:
         from transformers import AutoTokenizer
@@ -124,7 +124,8 @@ class DistillFinetune(FullFinetune):
         if self.teacher is not None and setup.head == "sequence_classification":
             teacher, tokenizer = self.load(setup)
             labels = tuple(setup.model.config.id2label[i] for i in range(setup.model.config.num_labels))
-            order = labels_order(teacher.config, labels, f"finetune.teacher={self.teacher}: its labels", WAY_ON)
+            whose = f"finetune.teacher={self.teacher}: its labels"
+            order = labels_order(teacher.config, labels, whose, WAY_ON, setup.default_names)
             wanted = classify(teacher, encode(examples, tokenizer, setup.max_length), setup.device)[:, order]
             check_finite(wanted, f"finetune.teacher={self.teacher}")
             for row, logits in zip(rows, wanted.tolist(), strict=True):

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def labels_order(config: "PretrainedConfig", labels: tuple[str, ...], whose: str, way_on: str) -> list[int]:
+def labels_order(
+    config: "PretrainedConfig", labels: tuple[str, ...], whose: str, way_on: str, default_names: tuple[str, ...] = ()
+) -> list[int]:
     """Return the index of the config's class for each label, matched by name (`finder`), whatever the order.
 
-    Default names (LABEL_0, LABEL_1, ...) are matched by position, which is logged.
-
     Args:
+        default_names: the labels that the default names LABEL_0, LABEL_1, ... stand for, which is logged; (): `labels`.
         whose: the subject of the message: `finetune=none: the labels of this model`.
         way_on: the fix, for the message.
 
@@ -31,8 +32,9 @@ def labels_order(config: "PretrainedConfig", labels: tuple[str, ...], whose: str
         problem = config.problem_type.replace("_", " ")
         raise UserError(f"{whose} are those of a {problem} (problem_type), the task's one of several; {way_on}")
     if found == [f"LABEL_{i}" for i in range(len(labels))]:
-        log.warning("%s have default names: LABEL_0 ... are taken for %s by position", whose, ", ".join(labels))
-        return list(range(len(labels)))
+        found = list(default_names or labels)
+        log.warning("%s have default names: LABEL_0 ... are taken for %s by position", whose, ", ".join(found))
+        return [found.index(label) for label in labels]
     numbers = config.label2id if set(config.label2id) == set(found) else {}
     for index, name in enumerate(found):
         if (other := numbers.get(name, index)) != index:

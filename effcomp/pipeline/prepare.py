@@ -29,14 +29,15 @@ def prepare(components: Components) -> Run:
         splits = replace(splits, test=sliced(splits.test, components.test_slice))
     store, model = Store(components.store), components.model
     head = HEADS[components.task.problem, model.kind]
+    if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
+        model.check_trained(head, store)
+        splits = splits.with_labels(model.labels_order(splits.label_names, store))
     run = Run(components, store, components.device.resolved(), head, splits)
     check_fit(run)
     if components.finetune.trains:
         warn_of_repeated(splits)
         warn_of_unlearned(splits)
     warn_of_one_label(splits)
-    if splits.label_names and not components.finetune.trains and model.weights == "pretrained":
-        return replace(run, splits=splits.with_labels(model.labels_order(splits.label_names, store)))
     return run
 
 

@@ -90,6 +90,7 @@ def pruned(run: "Run", trained: Entry) -> Entry:
         "checkpoint": trained.hash,
         "prune": prune.key(),
         "costs": None if costs is None else asdict(costs),
+        "default_names": run.splits.default_names,
         "precision": prune.precision_on(run.device),
         "device": run.device.kind,
         "seed": seed,
@@ -101,9 +102,17 @@ def pruned(run: "Run", trained: Entry) -> Entry:
     def build(folder: Path) -> None:
         log.info("pruning: %s, then recovery: %s", prune.name, prune.recovery.name)
         model, tokenizer = load_checkpoint(trained.path, run.head)
-        max_length = run.components.task.max_length
         setup = TrainingSetup(
-            model, run.head, tokenizer, run.splits.train, max_length, run.device, seed, scratch, costs=costs
+            model,
+            run.head,
+            tokenizer,
+            run.splits.train,
+            run.components.task.max_length,
+            run.device,
+            seed,
+            scratch,
+            default_names=run.splits.default_names,
+            costs=costs,
         )
         with device_lock.shared(run.device):
             seconds = prune.write(setup, trained.path, folder)

@@ -60,12 +60,12 @@ class Student(PruneAndRecover):
         whose = f"{SETTING}={self.path}"
         config = check_another(self.folder, SETTING, head, max_length, "student")
         check_weights(self.folder, whose, head, config, as_it_is=not self.recovery.trains)
-        self.check_labels(config, splits.label_names)
+        self.check_labels(config, splits.label_names, splits.default_names)
 
-    def check_labels(self, config: "PretrainedConfig", labels: tuple[str, ...]) -> None:
+    def check_labels(self, config: "PretrainedConfig", labels: tuple[str, ...], default_names: tuple[str, ...]) -> None:
         """Raise UserError for a classifier whose logits stand in another order than these labels, or mean others."""
         whose = f"{SETTING}={self.path}: its labels"
-        if labels and labels_order(config, labels, whose, WAY_ON) != list(range(len(labels))):
+        if labels and labels_order(config, labels, whose, WAY_ON, default_names) != list(range(len(labels))):
             raise UserError(f"{whose} stand in another order than {', '.join(labels)}; order them so in its head")
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
@@ -89,6 +89,6 @@ class Student(PruneAndRecover):
         model, tokenizer = load_checkpoint(self.folder, setup.head)
         if setup.head == "sequence_classification":
             labels = setup.model.config.id2label
-            self.check_labels(model.config, tuple(labels[i] for i in range(len(labels))))
+            self.check_labels(model.config, tuple(labels[i] for i in range(len(labels))), setup.default_names)
             model.config.id2label, model.config.label2id = labels, setup.model.config.label2id
         return self.recover(replace(setup, model=model, tokenizer=tokenizer), dense)

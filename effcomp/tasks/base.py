@@ -78,6 +78,9 @@ class Splits:
     """Numbers of rows of each file that was read; () for data of the Hub."""
     drawn: bool = False
     """True where the test was drawn from the same rows as the training, so that folds are cut from both."""
+    default_names: tuple[str, ...] = ()
+    """Labels that a model's default names (LABEL_0, LABEL_1, ...) stand for, in the task's own order; () for that of
+    `label_names`."""
 
     def with_labels(self, order: list[int]) -> "Splits":
         """Return these splits with label i numbered order[i]."""
@@ -85,7 +88,7 @@ class Splits:
         train, test = (
             replace(part, labels=tuple(order[label] for label in part.labels)) for part in (self.train, self.test)
         )
-        return replace(self, train=train, test=test, label_names=tuple(names))
+        return replace(self, train=train, test=test, label_names=tuple(names), default_names=self.label_names)
 
     def fold(self, folds: int, fold: int) -> "Splits":
         """Return the splits of a cross-validation: one fold of the training examples, or of all where the test is drawn

@@ -8,9 +8,12 @@ import pytest
 from transformers import AutoConfig
 
 from effcomp.core.errors import UserError
+from effcomp.finetune.base import read_curve
 from effcomp.models.base import load_checkpoint
 from effcomp.pipeline.prepare import prepare
+from effcomp.pipeline.stage import Run
 from effcomp.pipeline.tokens import inputs
+from effcomp.pipeline.training import checkpoint, pruned
 from effcomp.prune.student import Student
 from effcomp.record import Quality
 from effcomp.runtimes.predictor import Predictor
@@ -92,6 +95,39 @@ def test_a_student_that_cannot_answer_is_refused(tiny_bert: Path, student: Path,
         prepared(other)
     with pytest.raises(UserError, match=r"task\.max_length=\d+: prune\.path=.* reads at most \d+ tokens"):
         prepared(student, "task.max_length=500")
+
+
+def test_default_names_stand_for_the_labels_in_the_order_of_the_task(tiny_bert: Path, tmp_path: Path) -> None:
+    turned, default = {0: "positive", 1: "negative"}, {0: "LABEL_0", 1: "LABEL_1"}
+    model = classifier(tiny_bert, tmp_path / "model", turned)
+
+    def used_as_it_is(*settings: str) -> Run:
+        store = f"store={tmp_path}/store"
+        return prepare(compose_parts(*SETTINGS, f"model.path={model}", "finetune=none", store, *settings))
+
+    alike = classifier(tiny_bert, tmp_path / "alike", turned)
+    assert used_as_it_is("prune=student", f"prune.path={alike}").splits.label_names == ("positive", "negative")
+    other = classifier(tiny_bert, tmp_path / "other", default)
+    with pytest.raises(UserError, match=r"stand in another order than positive, negative"):
+        used_as_it_is("prune=student", f"prune.path={other}")
+
+
+def test_the_recovery_learns_from_a_teacher_of_default_names(tiny_bert: Path, tmp_path: Path) -> None:
+    folders = tmp_path / "model", tmp_path / "teacher"
+    model, tokenizer = load_checkpoint(tiny_bert, "sequence_classification")
+    assert tokenizer is not None
+    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.0
+    model.classifier.weight.data *= 100
+    for folder, names in zip(folders, (["positive", "negative"], ["LABEL_0", "LABEL_1"]), strict=True):
+        model.config.id2label, model.config.label2id = dict(enumerate(names)), {names[0]: 0, names[1]: 1}
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        model.classifier.weight.data = model.classifier.weight.data.flip(0)  # the same answers in the other order
+    recovery = ["finetune@prune.recovery=distill", f"prune.recovery.teacher={folders[1]}", "prune.recovery.epochs=0.1"]
+    whole = ["prune=l1_unstructured", "prune.ratio=0", "prune.recovery.teacher_share=1"]
+    parts = [f"model.path={folders[0]}", "finetune=none", f"store={tmp_path}/store", *whole, *recovery]
+    prepared = prepare(compose_parts(*SETTINGS, *parts))
+    assert read_curve(pruned(prepared, checkpoint(prepared)).path)[0]["loss"] < 0.001
 
 
 def test_the_recovery_teaches_the_student(student: Path) -> None:
