@@ -6,8 +6,9 @@ the search is imported where it begins.
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
@@ -64,6 +65,7 @@ class Find(LaunchingSweeper):
         from effcomp.find.expected import expected
         from effcomp.find.figure import search_figure
         from effcomp.find.plan import BASELINE, described, make_plan, scenarios
+        from effcomp.find.promises import beyond_the_test
         from effcomp.find.search import FINALISTS, Search
         from effcomp.report.choose.goal import parse_goal
 
@@ -78,7 +80,8 @@ class Find(LaunchingSweeper):
         base = self.components(fixed, *BASELINE.overrides)
         plan = make_plan(base, self.space(fixed, names), goal)
         finalists = FINALISTS[len(goal.objectives)]
-        said = "\n".join([f"goal: {goal.text}", *described(plan), *expected(plan, base, finalists)])
+        doubts = beyond_the_test(goal, plan.test_examples)
+        said = "\n".join([f"goal: {goal.text}", *doubts, *described(plan), *expected(plan, base, finalists)])
         if self.dry_run:
             print(said)
             sys.exit(0)
@@ -131,20 +134,21 @@ class Find(LaunchingSweeper):
         from effcomp.pipeline.compose import build
 
         assert self.hydra_context is not None and self.config is not None, "Hydra calls setup first"
-        composed = self.hydra_context.config_loader.load_sweep_config(self.config, [*fixed, *overrides])
+        words = [*fitting(fixed, overrides), *overrides]
+        composed = self.hydra_context.config_loader.load_sweep_config(self.config, words)
         groups = [str(name) for name in composed if name != "hydra"]
         return build(OmegaConf.masked_copy(composed, groups), in_product=True)
 
     def space(self, fixed: list[str], names: dict[str, list[str]]) -> "Space":
         """Build the components of each group to choose from."""
-        from effcomp.find.plan import RECOVERY, Space
+        from effcomp.find.plan import BASELINE, RECOVERY, Space
 
-        quants, prunes, runtimes = (
-            {name: getattr(self.components(fixed, f"{group}={name}"), group) for name in names[group]}
-            for group in SEARCHED
-        )
-        trains = self.effort == "train"
-        recovery = self.components(fixed, f"finetune={RECOVERY}").finetune if trains else None
+        def component(group: str, name: str) -> Any:
+            others = [word for word in BASELINE.overrides if not word.startswith(f"{group}=")]
+            return getattr(self.components(fixed, *others, f"{group}={name}"), group)
+
+        quants, prunes, runtimes = ({name: component(group, name) for name in names[group]} for group in SEARCHED)
+        recovery = component("finetune", RECOVERY) if self.effort == "train" else None
         return Space(quants, prunes, runtimes, recovery)
 
     def measure(self, fixed: list[str], trial: "Trial") -> "Record | str":
@@ -154,11 +158,26 @@ class Find(LaunchingSweeper):
         assert self.launcher is not None, "Hydra calls setup first"
         shared = fixed if trial.final else [word for word in fixed if not word.startswith(OF_CONFIRMATIONS)]
         bench = () if trial.final else (f"bench={LOOK_BENCH}",)
-        job = (*shared, *bench, *trial.candidate.overrides, trial.test_slice)
+        overrides = trial.candidate.overrides
+        job = (*fitting(shared, overrides), *bench, *overrides, trial.test_slice)
         (returned,) = self.launcher.launch([job], initial_job_idx=self.launched)
         self.launched += 1
         folder = self.folders[trial.candidate] = Path(returned.return_value)
         return record_of(folder) or str(json.loads((folder / OUTCOME_FILE).read_text())["reason"])
+
+
+def fitting(words: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Return the words without the settings of choices other than these."""
+    having = {word: choices_having(word) for word in words}
+    return [word for word, choices in having.items() if not choices or choices & set(overrides)]
+
+
+def choices_having(word: str) -> set[str]:
+    """Return the choices of a searched group that have the setting of a word, `quant=int4`; none for any other word."""
+    from effcomp.pipeline.settings import find_settings
+
+    key = word.partition("=")[0].lstrip("+")
+    return {choice for choice, _ in find_settings(key)} if key.partition(".")[0] in SEARCHED else set()
 
 
 def seconds_of(budget_minutes: float | None) -> float | None:

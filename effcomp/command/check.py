@@ -18,7 +18,9 @@ from effcomp.artifact.description import ARTIFACT_FILE
 from effcomp.core.command_line import Parser, refusing
 from effcomp.core.errors import UserError
 from effcomp.core.failure import told
-from effcomp.record import RECORD_FILE, Record, label
+from effcomp.pipeline.again import written
+from effcomp.record import Record, label
+from effcomp.record.result import stored_results
 from effcomp.report.choose.limits import LIMITS, Bound, Loss, parse_limits
 from effcomp.report.choose.multiplicity import widened
 from effcomp.report.sources import find_records
@@ -41,17 +43,21 @@ def main() -> None:
     given = parser.parse_args()
     with refusing():
         limits = parse_limits(" ".join(given.require).split(), "--require", f"give any of {LIMITS}")
-        before = record_of(given.source)
+        before, place = record_of(given.source)
         for typed, limit in limits.items():
             if limit.measured(before) is None:
                 raise UserError(f"--require {typed}: {label(before.config)} has no such number; ask for another")
         try:
-            record = measure_again(before, given.overrides)
-        except UserError:
-            raise
+            record = measure_again(before, [*place, *given.overrides])
         except Exception as error:  # whatever a measurement dies of is no verdict
-            print(f"error: nothing was decided: {told(error, Path('multirun'))}", file=sys.stderr)
+            if isinstance(error, UserError) and error.status != "failed":
+                raise
+            reason = str(error) if isinstance(error, UserError) else told(error, Path("multirun"))
+            print(f"error: nothing was decided: {reason}", file=sys.stderr)
             sys.exit(FAILED)
+    if place and record.truth.artifact != before.truth.artifact:
+        built = f"measured artifact {record.truth.artifact}, which this version built"
+        print(f"{built}; not {given.source}", file=sys.stderr)
     verdict, answer = judge(widened(record, 1), limits)
     print(json.dumps({"verdict": verdict, "limits": answer}))
     said = [f"  {typed}: {one['verdict']}: {one['reason'] or one['measured']}" for typed, one in answer.items()]
@@ -59,24 +65,34 @@ def main() -> None:
     sys.exit(EXIT_CODES[verdict])
 
 
-def record_of(source: str) -> Record:
-    """Return the record of a run, or the one that was measured with an artifact.
+def record_of(source: str) -> tuple[Record, list[str]]:
+    """Return the record of a run, or the one that was measured with an artifact, and the override that finds the
+    artifact.
 
     Raises:
         UserError: there is none, or there are several.
     """
     folder = Path(source)
     if (folder / ARTIFACT_FILE).is_file():
-        files = folder.absolute().parent.parent.glob(f"result/*/{RECORD_FILE}")
-        measured = [one for one in map(Record.read, files) if one.truth.artifact == folder.absolute().name]
+        store = folder.absolute().parent.parent
+        measured = [one for _, one in stored_results(store) if one.truth.artifact == folder.absolute().name]
         if not measured:
             raise UserError(f"{source} was not measured in this store: give the folder of a run")
-        return max(measured, key=lambda one: one.truth.time)
+        if len(ways := {way(one) for one in measured}) > 1:
+            raise UserError(f"{source} was measured as {'; '.join(sorted(ways))}: give the folder of one run")
+        return max(measured, key=lambda one: one.truth.time), [f"store={written(str(store))}"]
     found = find_records(folder)
     if len(found) != 1:
         names = ", ".join(label(one.config) for one in found)
         raise UserError(f"{source} has {len(found)} records ({names}): give the folder of one")
-    return found[0]
+    return found[0], []
+
+
+def way(record: Record) -> str:
+    """Return what the measurements of one artifact may differ by: the runtime, the bench and the part of the test."""
+    part = record.config.get("test_slice")
+    chosen = f"runtime={record.choices['runtime']} bench={record.choices['bench']}"
+    return chosen if part is None else f"{chosen} test_slice=[{part[0]:g},{part[1]:g}]"
 
 
 def measure_again(record: Record, changes: list[str]) -> Record:

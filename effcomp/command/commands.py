@@ -16,7 +16,7 @@ class Command:
 COMMANDS = {
     "run": Command("effcomp.run", "measure one configuration: effcomp run quant=nf4"),
     "sweep": Command("effcomp.run", "measure every combination: effcomp sweep quant=none,bf16,nf4", ("-m",)),
-    "find": Command("effcomp.command.find", "search for the best within limits: effcomp find max_accuracy_drop=0.5"),
+    "find": Command("effcomp.command.find", "search for the best within limits: effcomp find minimize=latency_p50_ms"),
     "doctor": Command("effcomp.command.doctor", "show what this machine can run, and which format on which runtime"),
     "report": Command("effcomp.report.__main__", "compare records: table, figures, one HTML page"),
     "recommend": Command("effcomp.command.recommend", "name the best configuration for a goal, and why others lost"),

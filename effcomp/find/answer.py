@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from effcomp.find.parts import CONFIRMED
 from effcomp.find.plan import Candidate, Plan
 from effcomp.find.search import Findings
 from effcomp.pipeline.again import ways_on
@@ -88,8 +89,10 @@ def none_is_shown(goal: Goal, closest: Record) -> str:
     needed = examples_needed(goal, closest)
     if needed is None:
         return f"{said}, and its estimate is beyond a limit: more examples would hardly show that it keeps it"
-    first, last = closest.config["test_slice"]
-    return f"{said}: a test of about {round(needed / (last - first)):,} examples would decide, of which a half confirms"
+    if not needed:
+        return f"{said}, which keeps them in its look: no confirmation came through"
+    total = round(needed / (CONFIRMED[1] - CONFIRMED[0]))
+    return f"{said}: a test of about {total:,} examples would decide, of which a half confirms"
 
 
 def examples_needed(goal: Goal, record: Record) -> int | None:

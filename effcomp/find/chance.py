@@ -4,8 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 from effcomp.core.interval import Interval
+from effcomp.core.pairs import PRIOR
 from effcomp.record import Record
 from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.limits import Bound, Loss
@@ -15,6 +17,8 @@ from effcomp.report.objectives import OBJECTIVES
 NORMAL = NormalDist()
 SURE = 0.95
 """Chance that another candidate is confirmed, from which on a slower one is not looked at or measured again."""
+EXACT = ("artifact_bytes", "weights_bytes", "kv_cache_bytes")
+"""Numbers of cost that every measurement of the same files gives again."""
 WEIGHTS = (1.0, 0.75, 0.5, 0.25, 0.0)
 """Weights of the first of two objectives; the second has the rest."""
 
@@ -37,8 +41,30 @@ def chance(record: Record, goal: Goal, tests: int, ratio: float) -> float:
         ratio: examples of this look over those of the confirmation.
     """
     losses = (loss_chance(limit, record, tests, ratio) for limit in goal.losses)
-    bounds = (bound_chance(limit, record, tests) for limit in goal.bounds)
+    bounds = (bound_chance(limit, record, tests, ratio) for limit in goal.bounds)
     return math.prod([*losses, *bounds])
+
+
+def with_widths(record: Record, goal: Goal) -> Record:
+    """Return a look in which every number of the goal that varies between measurements has an interval.
+
+    A single pair leaves some plain (`effcomp.pipeline.between`); they get that of a speed of which nothing is known, so
+    that no candidate is dropped, or safe, by noise.
+    """
+    margin = PRIOR.margin(1)
+    for name in (*goal.objectives, *(bound.objective for bound in goal.bounds)):
+        field = OBJECTIVES[name].field
+        value = field.of(record)
+        if field.section in GEOMETRIC and name not in EXACT and value is not None and value.low == value.high:
+            around = Interval(value=value.value, low=value.value / margin, high=value.value * margin)
+            record = replaced(record, [step for _, step in field.steps], around)
+    return record
+
+
+def replaced(row: Any, path: Sequence[str], value: Interval) -> Any:
+    """Return a row with another value at a path of fields."""
+    name, *rest = path
+    return row.model_copy(update={name: replaced(getattr(row, name), rest, value) if rest else value})
 
 
 def loss_chance(limit: Loss, record: Record, tests: int, ratio: float) -> float:
@@ -46,17 +72,18 @@ def loss_chance(limit: Loss, record: Record, tests: int, ratio: float) -> float:
     return 0.0 if known is None else confirmed(known.loss, known.limit, tests, ratio)
 
 
-def bound_chance(limit: Bound, record: Record, tests: int) -> float:
+def bound_chance(limit: Bound, record: Record, tests: int, ratio: float) -> float:
     objective = OBJECTIVES[limit.objective]
     value = objective.value(record)
     if value is None:
         return 0.0
     of_pairs, bound = objective.field.section in GEOMETRIC, limit.limit
+    ratio = 1.0 if of_pairs else ratio  # more examples do not narrow a speed or a cost
     if of_pairs and value.low > 0 and bound > 0:
         low, middle, high, bound = map(math.log, (value.low, value.value, value.high, bound))
         value = Interval(value=middle, low=low, high=high, degrees=value.degrees)
     sign = 1 if limit.side == "max" else -1
-    return confirmed(value.scaled(sign), sign * bound, tests, 1.0, holds_a_repeat=of_pairs)
+    return confirmed(value.scaled(sign), sign * bound, tests, ratio, holds_a_repeat=of_pairs)
 
 
 def confirmed(seen: Interval, limit: float, tests: int, ratio: float, holds_a_repeat: bool = False) -> float:
@@ -81,11 +108,13 @@ def confirmed(seen: Interval, limit: float, tests: int, ratio: float, holds_a_re
 def cannot_win(best: Sequence[float], goal: Goal, others: Sequence[Prospect]) -> bool:
     """Return True if a candidate that is better, in both of two objectives, is almost certainly confirmed.
 
+    One has to be sure: several share the examples and the baseline, so their chances are not independent, and not all
+    of them are confirmed.
+
     Args:
         best: each objective at the good end of what the candidate can reach.
     """
-    ahead = [one for one in others if beats(bad_ends(one, goal), best, goal)]
-    return 1 - math.prod(1 - one.chance for one in ahead) >= SURE
+    return any(one.chance >= SURE and beats(bad_ends(one, goal), best, goal) for one in others)
 
 
 def beats(one: Sequence[float], other: Sequence[float], goal: Goal) -> bool:

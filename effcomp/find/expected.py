@@ -16,8 +16,8 @@ from effcomp.record.result import SERIES_FILE, stored_results
 def expected(plan: Plan, base: Components, finalists: int) -> list[str]:
     """Return the number of measurements and their time, in lines.
 
-    The time of each is the median of earlier runs of the same model and task with the same bench on this machine;
-    unknown where the store has none.
+    The time of each is the median of earlier runs of the same model and task with the same bench on this machine,
+    without the training of one that stands alone; unknown where the store has none.
     """
     looks = plan.looks_at_most(finalists)
     counts = [f"at most {looks} looks (bench={LOOK_BENCH}); then {finalists} finalists (bench={base.bench.name})"]
@@ -34,10 +34,13 @@ def expected(plan: Plan, base: Components, finalists: int) -> list[str]:
 def seconds_of(base: Components, bench: str) -> float | None:
     """Return the median time of the runs in the store with this bench; None where there is none."""
     subject = (model_called(base.config), task_called(base.config), machine.device_name(base.device.resolved()))
-    found = []
+    found, trained = list[float](), 0.0
     for folder, record in stored_results(Store(base.store).root):
         measured = (model_called(record.config), task_called(record.config), record.truth.machine.device)
         if measured == subject and record.choices["bench"] == bench:
             series = json.loads((folder / SERIES_FILE).read_text())
             found.append((series["ended_ms"] - series["started_ms"]) / 1e3)
+            trained = record.cost.training.finetune_s
+    if len(found) == 1:
+        return max(found[0] - trained, 0.0)
     return median(found) if found else None

@@ -6,7 +6,8 @@ from textwrap import fill
 
 from effcomp.core.errors import UserError
 from effcomp.core.processors import ComputeDtype
-from effcomp.find.parts import CONFIRMED, parts
+from effcomp.find.parts import CONFIRMED, GROWTH, parts
+from effcomp.find.promises import check_quality
 from effcomp.finetune.base import Finetune
 from effcomp.pipeline.checks import check, check_fit, count_parameters
 from effcomp.pipeline.compose import Components, pin
@@ -84,14 +85,18 @@ class Plan:
         return [one for one in combined if one != probe]
 
     def looks_at_most(self, finalists: int) -> int:
-        """Return the number of candidates if nothing is dropped.
+        """Return the number of looks if nothing is dropped before it has to be.
 
         Args:
             finalists: number of formats and runtimes that each pruning is combined with, and whose codes are fitted.
         """
         prunings = len(self.probes) + len(self.recovered)
         fitted = sorted(map(len, self.rounded.values()), reverse=True)[:finalists]
-        return len(self.unpruned) + sum(fitted) + prunings * (1 + finalists)
+        candidates = looks = len(self.unpruned) + sum(fitted) + prunings * (1 + finalists)
+        for _ in parts(self.test_examples)[1:]:
+            candidates = max(finalists, -(-candidates // GROWTH))
+            looks += candidates
+        return looks
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,10 @@ def make_plan(base: Components, space: Space, goal: Goal) -> Plan:
         base: the baseline's components, with the settings that all candidates share.
 
     Raises:
-        UserError: the baseline does not run, or no candidate does; or a part of the test is too small.
+        UserError: the baseline does not run, or no candidate does; a part of the test is too small; or the goal has a
+            number of another kind of task.
     """
+    check_quality(goal, base.task)
     if not any(isinstance(prune, NoPrune) for prune in space.prunes.values()):
         raise UserError("prune: a search tries the formats without pruning first; add none, prune=none,structured")
     base = pin(base)

@@ -13,7 +13,16 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from effcomp.core.errors import UserError
-from effcomp.find.chance import SURE, Prospect, bad_ends, cannot_win, chance, good_ends, most_promising
+from effcomp.find.chance import (
+    SURE,
+    Prospect,
+    bad_ends,
+    cannot_win,
+    chance,
+    good_ends,
+    most_promising,
+    with_widths,
+)
 from effcomp.find.parts import CONFIRMED, GROWTH, parts
 from effcomp.find.plan import Candidate, Plan
 from effcomp.record import Generation, Record
@@ -97,14 +106,14 @@ class Search:
         for pair in self.nearly(list(plan.rounded)):
             self.look(plan.rounded[pair], first)
         pruned = [one for one in self.alive() if one.prune != "none"]
-        best = [one for one in self.promising(self.finalists) if one.prune == "none"]
+        best = self.promising(self.finalists, [one for one in self.alive() if one.prune == "none"])
         for probe in pruned:
             self.look(plan.pruned(probe, best), first)
         for part in later:
-            alive = self.promising(max(self.finalists, -(-len(self.alive()) // GROWTH)))
+            alive = self.promising(max(self.finalists, -(-len(self.alive()) // GROWTH)), self.alive())
             self.keep(alive, "others promise more after the look at fewer examples")
             self.look(alive, part)
-        finalists = self.promising(self.finalists)
+        finalists = self.promising(self.finalists, self.alive())
         self.keep(finalists, "others promise more")
         self.found.tests = max(1, len(finalists))
         for number, candidate in enumerate(finalists):
@@ -131,8 +140,8 @@ class Search:
                 if isinstance(record, str):
                     reason = record
                 else:
-                    reason = self.fault(record)
-                    self.found.looks[candidate] = record
+                    self.found.looks[candidate] = look = with_widths(record, self.goal)
+                    reason = self.fault(look)
             if reason is not None:
                 self.found.dropped[candidate] = reason
                 log.info("%s: left: %s", candidate.name, reason)
@@ -213,8 +222,8 @@ class Search:
             found[candidate] = Prospect(known, chance(record, self.goal, self.finalists, ratio))
         return found
 
-    def promising(self, count: int) -> list[Candidate]:
-        """Return the candidates that promise most, and drop those that another beats almost certainly."""
+    def promising(self, count: int, among: list[Candidate]) -> list[Candidate]:
+        """Return the candidates that promise most among these, and drop those that another beats almost certainly."""
         prospects = self.prospects(self.alive())
         for candidate, prospect in prospects.items():
             others = [one for each, one in prospects.items() if each != candidate]
@@ -222,7 +231,7 @@ class Search:
                 worse = OBJECTIVES[self.goal.objectives[0]].quantity.words[1]
                 said = worse if len(self.goal.objectives) == 1 else "in nothing better, and in something worse,"
                 self.found.dropped[candidate] = f"{said} than one that keeps the limits almost certainly"
-        left = {each: one for each, one in prospects.items() if each not in self.found.dropped}
+        left = {each: one for each, one in prospects.items() if each in among and each not in self.found.dropped}
         names = list(left)
         return [names[index] for index in most_promising(list(left.values()), self.goal, count)]
 

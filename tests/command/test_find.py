@@ -25,15 +25,17 @@ def test_without_a_goal_the_sweepers_own_stays() -> None:
 
 
 def test_a_dry_run_prints_the_plan_and_leaves_no_file(tiny: list[str], tmp_path: Path) -> None:
-    words = ["quant=none,int8_dynamic", "prune=none", "runtime=torch,onnxruntime", "max_artifact_bytes=1e6"]
+    words = ["quant=int8_dynamic", "prune=none", "runtime=torch,onnxruntime", "max_artifact_bytes=1e6"]
+    words += ["quant.granularity=per_tensor", "max_accuracy_drop=1"]  # the baseline's float32 has no such setting
     ran = run_effcomp(
         "find", *tiny, *words, "minimize=latency_p50_ms", "--dry-run", "tracking=none", cwd=tmp_path, module="effcomp"
     )
     assert ran.code == 0, ran.stderr
-    goal, pairs, first, *_ = ran.stdout.splitlines()
-    assert goal == "goal: max_artifact_bytes=1e6 minimize=latency_p50_ms"
+    goal, doubt, pairs, first, *_ = ran.stdout.splitlines()
+    assert goal == "goal: max_artifact_bytes=1e6 max_accuracy_drop=1 minimize=latency_p50_ms"
+    assert doubt.startswith("max_accuracy_drop=1: the 10 test examples that confirm cannot show it")
     assert [pairs, first] == [
-        "3 combinations of number format and runtime run here:",
+        "2 combinations of number format and runtime run here:",
         "  int8_dynamic  torch, onnxruntime",
     ]
     assert ran.stdout.endswith("expected time: unknown until the first row\n")

@@ -87,6 +87,9 @@ def test_the_size_of_a_test_that_would_decide_counts_both_halves() -> None:
         "no configuration can be shown to keep max_accuracy_drop=1; the closest is nf4: a test of about 3,800 examples "
         "would decide, of which a half confirms"
     )
+    few = altered(losing(0.2, 0.9), {"config": losing(0.2, 0.9).config | {"test_slice": [0.0, 0.08]}})
+    looked = answer(GOAL, Findings(looks={NF4: few}, dropped={NF4: "the time was used up"}))
+    assert "a test of about 3,800 examples" in looked.recommendation.best, "the look's own share does not count"
     found = {NF4: losing(1.2, 0.9)}
     best = answer(GOAL, Findings(finals=found, looks=found)).recommendation.best
     assert best.endswith("more examples would hardly show that it keeps it")
@@ -98,6 +101,7 @@ def test_a_candidate_whose_confirmation_failed_is_no_winner() -> None:
     one = answer(GOAL, found)
     assert (one.winners, one.verdict) == ([], "undecided")
     assert "nf4 on torch: out of memory" in in_words(one, [])
+    assert one.recommendation.best.endswith("nf4, which keeps them in its look: no confirmation came through")
 
 
 def test_the_answer_for_two_objectives_is_a_front_with_the_next_commands_of_each(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from effcomp.core.interval import NORMAL_975, Interval
-from effcomp.find.chance import Prospect, cannot_win, chance, confirmed, most_promising
+from effcomp.find.chance import Prospect, cannot_win, chance, confirmed, most_promising, with_widths
 from effcomp.report.choose.goal import parse_goal
 from tests.conftest import altered, records
 
@@ -54,6 +54,26 @@ def test_a_limit_of_speed_is_judged_by_its_logarithm() -> None:
     assert far < just
 
 
+def test_a_limit_of_quality_counts_the_examples_of_the_look_and_one_of_speed_does_not() -> None:
+    (record,) = records("nf4")
+    seen = altered(record, {"quality.accuracy": around(0.83, 0.037)})
+    goal, fast = (parse_goal(["minimize=latency_p50_ms", limit]) for limit in ("min_accuracy=0.8", "min_speedup=2"))
+    small, whole = (chance(seen, goal, 3, ratio) for ratio in (0.16, 1.0))
+    assert small > whole
+    assert chance(seen, fast, 3, 0.16) == chance(seen, fast, 3, 1.0)
+
+
+def test_a_single_number_that_varies_is_given_a_width_and_one_of_bytes_on_disk_is_not() -> None:
+    (record,) = records("nf4")
+    goal = parse_goal(["minimize=load_time_ms", "max_peak_rss_bytes=4e8", "max_artifact_bytes=1e6"])
+    alone = altered(record, {"cost.memory.peak_rss_bytes": 401_000_000, "cost.load.load_time_ms": 100.0})
+    assert goal.broken_by(altered(alone, {"cost.size.artifact_bytes": 900_000})) is not None
+    look = with_widths(alone, goal)
+    assert look.cost.load.load_time_ms.low < 90 < 110 < look.cost.load.load_time_ms.high
+    assert look.cost.size == record.cost.size
+    assert goal.broken_by(altered(look, {"cost.size.artifact_bytes": 900_000})) is None
+
+
 def test_an_exact_number_is_kept_or_not() -> None:
     assert confirmed(around(3.0, 0.0), 3.0, 3, 1.0) == 1
     assert confirmed(around(3.1, 0.0), 3.0, 3, 1.0) == 0
@@ -64,7 +84,7 @@ def test_a_slower_candidate_cannot_win_once_a_faster_one_is_almost_certain() -> 
     assert cannot_win([2.6], FASTEST, [fast])
     assert not cannot_win([2.4], FASTEST, [fast]), "their intervals overlap"
     assert not cannot_win([2.6], FASTEST, [Prospect(fast.values, 0.9)]), "the faster one may break the limit"
-    assert cannot_win([2.6], FASTEST, [Prospect(fast.values, 0.9)] * 2), "but hardly both of two"
+    assert not cannot_win([2.6], FASTEST, [Prospect(fast.values, 0.9)] * 2), "and the other with it: same examples"
 
 
 def test_where_more_is_better_the_lower_one_cannot_win() -> None:

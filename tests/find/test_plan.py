@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from effcomp.core.errors import UserError
-from effcomp.find.expected import expected
+from effcomp.core.machine import device_name
+from effcomp.find.expected import expected, seconds_of
 from effcomp.find.plan import STORES_ZEROS, Candidate, Plan, Space, described, make_plan, scenarios
+from effcomp.record import RECORD_FILE
+from effcomp.record.result import SERIES_FILE
 from effcomp.report.choose.goal import parse_goal
-from tests.conftest import compose_parts
+from tests.conftest import altered, compose_parts, records
 
 
 def planned(
@@ -91,6 +94,19 @@ def test_with_training_the_plan_has_fitted_codes_and_recoveries(tiny: list[str])
     compose_parts(*plan.recovered[probe].overrides)
 
 
+def test_a_large_test_has_looks_at_more_examples_in_the_plan() -> None:
+    pairs = [Candidate(f"quant {number}", "none", "torch", "bfloat16") for number in range(20)]
+    assert Plan(pairs, [], {}, 1500).looks_at_most(3) == 20
+    assert Plan(pairs, [], {}, 5000).looks_at_most(3) == 20 + 5
+
+
+def test_a_goal_of_another_kind_of_task_is_refused_before_any_look(tiny: list[str]) -> None:
+    with pytest.raises(UserError, match=r"max_perplexity_increase=3: task=\w+ has no perplexity; ask for another"):
+        planned(tiny, ["none"], ["none"], ["onnxruntime"], ("max_perplexity_increase=3",))
+    with pytest.raises(UserError, match=r"has no bits_per_byte; ask for another number"):
+        planned(tiny, ["none"], ["none"], ["onnxruntime"], ("max_bits_per_byte=1",))
+
+
 def test_a_rate_within_a_p99_is_measured_in_its_scenario() -> None:
     assert scenarios(parse_goal(["maximize=accuracy", "min_server_requests_per_s=20"])) == ["server"]
     assert scenarios(parse_goal(["maximize=server_requests_per_s"])) == ["server"]
@@ -121,3 +137,16 @@ def test_the_time_is_unknown_before_the_first_row(tmp_path: Path) -> None:
     looks, time = expected(plan, compose_parts(f"store={tmp_path}"), 3)
     assert looks == "at most 1 looks (bench=quick); then 3 finalists (bench=standard)"
     assert time == "expected time: unknown until the first row"
+
+
+def test_the_time_of_one_earlier_run_is_counted_without_its_training(tmp_path: Path) -> None:
+    (record,) = records("nf4")
+    parts = compose_parts(f"store={tmp_path}", "bench=quick", "model=minilm", "task=rotten_tomatoes")
+    machine_here = device_name(parts.device.resolved())
+    run = altered(record, {"truth.machine.device": machine_here, "cost.training.finetune_s": 80.0})
+    run = run.model_copy(update={"config": parts.config})
+    folder = tmp_path / "result/one"
+    folder.mkdir(parents=True)
+    (folder / RECORD_FILE).write_text(run.to_json() + "\n")
+    (folder / SERIES_FILE).write_text('{"started_ms": 0, "ended_ms": 100000}\n')
+    assert seconds_of(parts, "quick") == pytest.approx(20)

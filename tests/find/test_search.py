@@ -140,6 +140,17 @@ def test_a_pruning_that_breaks_a_limit_alone_is_not_combined() -> None:
     assert "int8_dynamic + structured on torch" in harmless.confirmed
 
 
+def test_prunings_are_combined_with_the_best_formats_even_where_they_are_faster_than_all() -> None:
+    names = ("structured", "depth", "vocabulary")
+    probes = [replace(PROBE, prune=name) for name in names]
+    numbers = {f"none_{name}": (5.0, 0.0) for name in names} | {f"bf16_{name}": (9.0, 0.0) for name in names}
+    measured = Measured(bf16=(2, 0), **numbers)
+    searched(measured, Plan([PAIRS[1]], probes, {}, 1500))
+    assert [name for name in measured.looked if name.startswith("bf16 +")] == [
+        f"bf16 + {name} on torch" for name in names
+    ]
+
+
 def test_with_training_codes_are_fitted_where_they_may_win_and_broken_prunings_are_recovered() -> None:
     fitted = {pair: [replace(pair, settings=("quant.rounding=gptq",))] for pair in PAIRS[3:]}
     recovered = replace(PROBE, settings=("finetune@prune.recovery=distill",))

@@ -81,7 +81,7 @@ def test_few_examples_are_followed_by_the_command_of_a_cross_validation(tmp_path
     )
     assert "decide it 27 test examples" in (text := ways_on(few, tmp_path, None))
     assert "fold=range(5)" in shlex.split(text.replace("\\\n", " "))
-    assert on_more_examples([few, decided], ["quant=nf4"])[0][1].endswith(
+    assert on_more_examples([few, decided], ["quant=nf4", "test_slice=[0.5,1]"])[0][1].endswith(
         "python -m effcomp.run -m quant=nf4 'fold=range(5)'"
     )
     assert on_more_examples([decided, few.model_copy(update={"config": {**few.config, "fold": 0}})], []) == []
