@@ -21,14 +21,15 @@ from effcomp.core.progress import Progress
 from effcomp.core.statistics import ratio_interval
 from effcomp.core.store import Entry
 from effcomp.core.template import Template
-from effcomp.measure.client import Side, template
-from effcomp.measure.pair import Pair, measure_batch
+from effcomp.measure.client import template
+from effcomp.measure.pair import measure_batch
 from effcomp.measure.quiet import Patience
 from effcomp.measure.repeats import Repeats
 from effcomp.models.blocks import counts, dense_counts, shrink
 from effcomp.models.costs import Costs, Shape, block_of, contradictions, fitted, shapes_to_measure
 from effcomp.models.depth import keep_layers
-from effcomp.pipeline.tokens import TOKENS_FILE, calibration, few, tokens
+from effcomp.pipeline.pairing import pair_of
+from effcomp.pipeline.tokens import calibration, few, tokens
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import Predicted
 
@@ -168,13 +169,8 @@ def write_shape(run: "Run", shape: Shape, block: int, folder: Path) -> None:
 
 def time_beside(run: "Run", baseline: Path, artifact: Path, common: Template | None) -> dict[str, float]:
     """Time an artifact beside the baseline's, each in a fresh process of this template where it has the libraries."""
-    parts, base = run.components, run.baseline()
-    sides = (
-        Side(baseline, base.components.runtime, base.components.quant),
-        Side(artifact, parts.runtime, parts.quant),
-    )
-    files = (tokens(base).path / TOKENS_FILE, tokens(run).path / TOKENS_FILE)
-    pair, bench = Pair(sides, files, run.device, parts.bench.fixed_length, common), parts.bench
+    pair = pair_of(run, (baseline, artifact), (tokens(run.baseline()), tokens(run)), common)
+    bench = run.components.bench
     with device_lock.alone(run.device), pair:
         times = measure_batch(pair, bench, bench.batch_sizes[0], Repeats(bench.turns), progress=lambda _: None)
     speedup = ratio_interval(times.baseline, times.variant).value

@@ -15,10 +15,9 @@ from effcomp.core.packages import versions
 from effcomp.core.store import Entry
 from effcomp.core.template import Template
 from effcomp.finetune.base import read_curve
-from effcomp.measure.client import KeptTemplate, Side
+from effcomp.measure.client import KeptTemplate
 from effcomp.measure.energy import watch_idle
 from effcomp.measure.measurement import MachineFacts, Measured, measure
-from effcomp.measure.pair import Pair
 from effcomp.measure.quiet import Patience
 from effcomp.measure.stopping import is_last
 from effcomp.measure.timing import Timed, time_pair
@@ -26,6 +25,7 @@ from effcomp.pipeline.between import between_pairs
 from effcomp.pipeline.compose import Components
 from effcomp.pipeline.compressed import artifact
 from effcomp.pipeline.layer_costs import predicted, target_costs
+from effcomp.pipeline.pairing import pair_of
 from effcomp.pipeline.predictions import Answers, answers
 from effcomp.pipeline.prepare import prepare
 from effcomp.pipeline.rates import machine_rates
@@ -40,7 +40,7 @@ from effcomp.pipeline.record import (
 from effcomp.pipeline.rehearsal import rehearse
 from effcomp.pipeline.scores import NOTHING_TO_JUDGE, Judged, judge
 from effcomp.pipeline.stage import Run
-from effcomp.pipeline.tokens import TOKENS_FILE, tokens
+from effcomp.pipeline.tokens import tokens
 from effcomp.pipeline.training import checkpoint, pruned
 from effcomp.quant.lowering import Lowering, lowering
 from effcomp.record import Cost, Record, Truth, Vocabulary, label
@@ -179,12 +179,7 @@ def measure_and_answer(
         The measurement, and the answers of baseline and variant; None for random weights, whose answers say nothing.
     """
     parts, device, base = run.components, run.device, run.baseline()
-    sides = (
-        Side(compressed.baseline.path, base.components.runtime, base.components.quant),
-        Side(compressed.variant.path, parts.runtime, parts.quant),
-    )
-    files = (inputs[0].path / TOKENS_FILE, inputs[1].path / TOKENS_FILE)
-    pair = Pair(sides, files, device, parts.bench.fixed_length, common)
+    pair = pair_of(run, (compressed.baseline.path, compressed.variant.path), inputs, common)
     memory.release_gpu(device)  # of the training
     timed, answered = list[Timed](), None
     with device_lock.alone(device):
