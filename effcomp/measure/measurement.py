@@ -17,7 +17,7 @@ from effcomp.measure.client import Worker
 from effcomp.measure.conditions import conditions
 from effcomp.measure.kernels import executed_kernels
 from effcomp.measure.pair import Pair
-from effcomp.measure.quiet import Patience
+from effcomp.measure.quiet import QuietWait
 from effcomp.measure.speed import OverPairs, batch_speed, energy_over_pairs, generation_speed, row_over_pairs
 from effcomp.measure.stopping import looks, stopping
 from effcomp.measure.timing import Timed
@@ -65,7 +65,7 @@ class MachineFacts(NamedTuple):
 
     rates_of: Callable[[Worker], dict[str, float]]
     """Measures the machine's rates in a worker; called after the worker's own memory was read."""
-    patience: Patience
+    quiet_wait: QuietWait
     """Waiting for a quiet machine before each pair."""
     between: Callable[[str, bool], BetweenPairs | None]
     """Known deviation between pairs, by the name of the number and whether the machine was noisy
@@ -79,7 +79,7 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
         pair: the last pair, still open.
         timed: times of all pairs.
     """
-    found = conditions(pair.device, timed, facts.patience)
+    found = conditions(pair.device, timed, facts.quiet_wait)
     over = OverPairs(timed, lambda name: facts.between(name, bool(found.noise)), looks(bench), seed)
     speeds = {size: batch_speed([one.batches[size] for one in timed], size, over) for size in bench.batch_sizes}
     generations = [one.generation for one in timed if one.generation is not None]

@@ -12,7 +12,7 @@ WATCH_S = 0.5
 """Time for which the machine is watched at once, in seconds."""
 
 
-class Patience:
+class QuietWait:
     """Time to wait until the machine is quiet, for all pairs of one measurement together."""
 
     def __init__(self, device: Device, longest_s: float) -> None:

@@ -23,7 +23,7 @@ from effcomp.core.store import Entry
 from effcomp.core.template import Template
 from effcomp.measure.client import template
 from effcomp.measure.pair import measure_batch
-from effcomp.measure.quiet import Patience
+from effcomp.measure.quiet import QuietWait
 from effcomp.measure.repeats import Repeats
 from effcomp.models.blocks import counts, dense_counts, shrink
 from effcomp.models.costs import Costs, Shape, block_of, contradictions, fitted, shapes_to_measure
@@ -115,7 +115,7 @@ def measure_shapes(run: "Run", shapes: list[Shape], block: int, *, timed: bool) 
         that is as fast as its median over all shapes.
     """
     log.info("measuring the layers of %d shapes on runtime=%s", len(shapes), run.components.runtime.name)
-    patience = Patience(run.device, run.components.bench.quiet_wait_s if timed else 0)
+    quiet_wait = QuietWait(run.device, run.components.bench.quiet_wait_s if timed else 0)
     runtimes = (run.baseline().components.runtime, run.components.runtime) * len(shapes) if timed else ()
     with (
         tempfile.TemporaryDirectory(prefix="effcomp-") as name,
@@ -132,7 +132,7 @@ def measure_shapes(run: "Run", shapes: list[Shape], block: int, *, timed: bool) 
                     write_shape(run, shape, block, artifact := folder / "artifact")
                     found[shape] = {"shape": shape, "artifact_bytes": artifact_bytes(artifact)}
                     if timed:
-                        patience.wait()
+                        quiet_wait.wait()
                         found[shape] |= time_beside(run, folder / "baseline", artifact, common)
                     shutil.rmtree(artifact)
                     progress.add(1)

@@ -18,7 +18,7 @@ from effcomp.finetune.base import read_curve
 from effcomp.measure.client import KeptTemplate
 from effcomp.measure.energy import watch_idle
 from effcomp.measure.measurement import MachineFacts, Measured, measure
-from effcomp.measure.quiet import Patience
+from effcomp.measure.quiet import QuietWait
 from effcomp.measure.stopping import is_last
 from effcomp.measure.timing import Timed, time_pair
 from effcomp.pipeline.between import between_pairs
@@ -184,18 +184,18 @@ def measure_and_answer(
     timed, answered = list[Timed](), None
     with device_lock.alone(device):
         log.info("measuring %s beside its float32 baseline, each in its own process", label(parts.config))
-        patience = Patience(device, parts.bench.quiet_wait_s)
-        patience.wait()
+        quiet_wait = QuietWait(device, parts.bench.quiet_wait_s)
+        quiet_wait.wait()
         idle = watch_idle(parts.bench, device)
         facts = MachineFacts(
             rates_of=lambda worker: machine_rates(run, worker),
-            patience=patience,
+            quiet_wait=quiet_wait,
             between=between_pairs(run),
         )
         last = False
         while not last:
             if timed:
-                patience.wait()
+                quiet_wait.wait()
             with pair:
                 timed.append(time_pair(pair, parts.bench, idle))
                 last = is_last(timed, parts.bench)

@@ -8,7 +8,7 @@ import numpy as np
 
 from effcomp.measure.activity import Reading
 from effcomp.measure.conditions import conditions
-from effcomp.measure.quiet import Patience
+from effcomp.measure.quiet import QuietWait
 from effcomp.measure.repeats import Repeats
 from effcomp.measure.timing import Timed
 from effcomp.record import Energy, Load, Memory
@@ -48,7 +48,7 @@ def test_the_work_between_two_pairs_is_not_that_of_the_measurement() -> None:
     end = later(START, seconds=10, own_cpu_s=10, other_cpu_s=0.1)
     start = later(end, seconds=20, own_cpu_s=0, other_cpu_s=40)
     pairs = [timed(end), timed(later(start, seconds=10, own_cpu_s=10, other_cpu_s=0.3), before=start)]
-    found = conditions(CPU, pairs, Patience(CPU, 0))
+    found = conditions(CPU, pairs, QuietWait(CPU, 0))
     assert np.isclose(found.other_busy_cores, 0.02)
     assert np.isclose(found.free_cores or 0, len(os.sched_getaffinity(0)) - 0.02)
     assert (found.noise, found.waited_s, found.disturbances) == ([], 0, {})
@@ -57,9 +57,9 @@ def test_the_work_between_two_pairs_is_not_that_of_the_measurement() -> None:
 def test_a_gpu_that_is_throttled_in_between_makes_a_run_noisy() -> None:
     idle, hot = (Sample(1, 0, 0, GpuSample(100, 80, 700, 10, throttle_reasons=bits)) for bits in (0x1, 0x40))
     end = later(START, seconds=10, own_cpu_s=10, other_cpu_s=0)
-    patience = Patience(CPU, 0)
-    assert conditions(CPU, [timed(end, trace=[idle])], patience).noise == []
-    assert conditions(CPU, [timed(end), timed(end, trace=[idle, hot])], patience).noise == ["the GPU was throttled"]
+    quiet_wait = QuietWait(CPU, 0)
+    assert conditions(CPU, [timed(end, trace=[idle])], quiet_wait).noise == []
+    assert conditions(CPU, [timed(end), timed(end, trace=[idle, hot])], quiet_wait).noise == ["the GPU was throttled"]
 
 
 def test_the_disturbed_turns_of_all_pairs_are_counted_by_their_reasons() -> None:
@@ -68,7 +68,7 @@ def test_the_disturbed_turns_of_all_pairs_are_counted_by_their_reasons() -> None
     first.again([0.5, 0.0], QUIET)
     for _ in range(2):
         second.again([0.5, None], replace(QUIET, throttle_events=1))
-    found = conditions(CPU, [timed(end, repeats=first), timed(end, repeats=second)], Patience(CPU, 0))
+    found = conditions(CPU, [timed(end, repeats=first), timed(end, repeats=second)], QuietWait(CPU, 0))
     assert (found.repeated_turns, found.disturbed_turns) == (2, 1)
     assert found.disturbances == {"waiting for the processor": 3, "throttling": 2}
     assert found.waiting_counted is False
