@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from effcomp.find.parts import CONFIRMED
 from effcomp.find.plan import Candidate, Plan
 from effcomp.find.search import Findings
+from effcomp.find.slices import CONFIRMED
 from effcomp.pipeline.again import ways_on
 from effcomp.record import Record
 from effcomp.report.choose.goal import Goal

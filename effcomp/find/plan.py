@@ -6,8 +6,8 @@ from textwrap import fill
 
 from effcomp.core.errors import UserError
 from effcomp.core.processors import ComputeDtype
-from effcomp.find.parts import CONFIRMED, GROWTH, parts
 from effcomp.find.promises import check_quality
+from effcomp.find.slices import CONFIRMED, GROWTH, look_slices
 from effcomp.finetune.base import Finetune
 from effcomp.pipeline.checks import check, check_fit, count_parameters
 from effcomp.pipeline.compose import Components, pin
@@ -93,7 +93,7 @@ class Plan:
         prunings = len(self.probes) + len(self.recovered)
         fitted = sorted(map(len, self.rounded.values()), reverse=True)[:finalists]
         candidates = looks = len(self.unpruned) + sum(fitted) + prunings * (1 + finalists)
-        for _ in parts(self.test_examples)[1:]:
+        for _ in look_slices(self.test_examples)[1:]:
             candidates = max(finalists, -(-candidates // GROWTH))
             looks += candidates
         return looks
@@ -134,8 +134,8 @@ def make_plan(base: Components, space: Space, goal: Goal) -> Plan:
     base = pin(base)
     check(base)
     run = prepare(base)
-    for part in (*parts(len(run.splits.test)), CONFIRMED):  # one that is too small is refused before any look
-        check_fit(replace(run, splits=replace(run.splits, test=sliced(run.splits.test, part))))
+    for ends in (*look_slices(len(run.splits.test)), CONFIRMED):  # one that is too small is refused before any look
+        check_fit(replace(run, splits=replace(run.splits, test=sliced(run.splits.test, ends))))
     left_out: dict[str, str] = {}
     unpruned, probes = unpruned_of(run, space, goal, left_out), probes_of(run, space, left_out)
     if not unpruned and not probes:

@@ -6,7 +6,7 @@ import numpy as np
 
 from effcomp.core.errors import UserError
 from effcomp.core.statistics import paired_difference
-from effcomp.find.parts import CONFIRMED
+from effcomp.find.slices import CONFIRMED
 from effcomp.models.heads import Problem
 from effcomp.record import (
     GenerationQuality,

@@ -23,8 +23,8 @@ from effcomp.find.chance import (
     most_promising,
     with_widths,
 )
-from effcomp.find.parts import CONFIRMED, GROWTH, parts
 from effcomp.find.plan import Candidate, Plan
+from effcomp.find.slices import CONFIRMED, GROWTH, look_slices
 from effcomp.record import Generation, Record
 from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.multiplicity import widened
@@ -46,14 +46,14 @@ class Trial:
     """One measurement of a candidate."""
 
     candidate: Candidate
-    part: tuple[float, float]
-    """Slice of the test."""
+    ends: tuple[float, float]
+    """Ends of the slice of the test, as shares of it."""
     final: bool
     """True for a confirmation with the bench of the command, False for a look."""
 
     @property
     def test_slice(self) -> str:
-        return f"test_slice=[{self.part[0]:g},{self.part[1]:g}]"
+        return f"test_slice=[{self.ends[0]:g},{self.ends[1]:g}]"
 
 
 MeasureTrial = Callable[[Trial], Record | str]
@@ -98,7 +98,7 @@ class Search:
 
     def run(self, plan: Plan) -> Findings:
         """Look, drop, confirm."""
-        first, *later = parts(plan.test_examples)
+        first, *later = look_slices(plan.test_examples)
         self.found.looks_at_most = 1 + len(later)
         self.look(plan.unpruned, first)
         self.look(plan.probes, first)
@@ -109,10 +109,10 @@ class Search:
         best = self.promising(self.finalists, [one for one in self.alive() if one.prune == "none"])
         for probe in pruned:
             self.look(plan.pruned(probe, best), first)
-        for part in later:
+        for ends in later:
             alive = self.promising(max(self.finalists, -(-len(self.alive()) // GROWTH)), self.alive())
             self.keep(alive, "others promise more after the look at fewer examples")
-            self.look(alive, part)
+            self.look(alive, ends)
         finalists = self.promising(self.finalists, self.alive())
         self.keep(finalists, "others promise more")
         self.found.tests = max(1, len(finalists))
@@ -127,8 +127,8 @@ class Search:
                 self.found.finals[candidate] = record
         return self.found
 
-    def look(self, candidates: list[Candidate], part: tuple[float, float]) -> None:
-        """Look at candidates with the test examples of this part, in their order, as long as there is time."""
+    def look(self, candidates: list[Candidate], ends: tuple[float, float]) -> None:
+        """Look at candidates with the test examples between these ends, in their order, as long as there is time."""
         for candidate in candidates:
             reason = self.hopeless(candidate)
             if reason is None and len(self.durations) > 1 and self.over(reserve=FINAL_LOOKS):
@@ -136,7 +136,7 @@ class Search:
                     continue  # its look at fewer examples counts
                 reason = "the time was used up before a look at it"
             if reason is None:
-                record = self.timed(Trial(candidate, part, final=False))
+                record = self.timed(Trial(candidate, ends, final=False))
                 if isinstance(record, str):
                     reason = record
                 else:

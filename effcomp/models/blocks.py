@@ -152,7 +152,7 @@ def counts(config: "PretrainedConfig") -> Counts:
     return found
 
 
-def parts(model: "PreTrainedModel") -> "Iterator[tuple[nn.Module, tuple[Units, Units]]]":
+def layers_with_units(model: "PreTrainedModel") -> "Iterator[tuple[nn.Module, tuple[Units, Units]]]":
     """Return the transformer layers, first to last, each with the paths of its heads and its neurons."""
     architecture = ARCHITECTURES[model.config.model_type]
     for layer in model.base_model.get_submodule(architecture.layers):
@@ -181,7 +181,7 @@ def shaped_class(published: "type[PreTrainedModel]") -> "type[PreTrainedModel]":
 
 def cut(model: "PreTrainedModel", before: Counts, kept: Kept) -> None:
     """Remove all but the kept heads and neurons from each layer, in place; before: their present numbers."""
-    for (layer, both), totals, stay in zip(parts(model), before, kept, strict=True):
+    for (layer, both), totals, stay in zip(layers_with_units(model), before, kept, strict=True):
         for units, total, indices in zip(both, totals, stay, strict=True):
             keep_units(layer, units, total, indices)
 

@@ -7,7 +7,7 @@ from itertools import accumulate, permutations
 from math import gcd
 from typing import TYPE_CHECKING, NamedTuple
 
-from effcomp.models.blocks import Counts, Units, counts, parts
+from effcomp.models.blocks import Counts, Units, counts, layers_with_units
 from effcomp.models.linear import matrix
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def counted(model: "PreTrainedModel", quantity: str, block: int) -> Costs:
             matrices of the layers.
         block: number of neurons that leave together.
     """
-    shape, (layer, both) = counts(model.config), next(parts(model))
+    shape, (layer, both) = counts(model.config), next(layers_with_units(model))
     one_head, one_neuron = (
         weights(layer, units, quantity) / total for units, total in zip(both, shape[0], strict=True)
     )

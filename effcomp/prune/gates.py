@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback
 
-from effcomp.models.blocks import counts, parts
+from effcomp.models.blocks import counts, layers_with_units
 from effcomp.models.costs import Costs
 from effcomp.models.depth import layers_of
 from effcomp.prune.importance import Importance
@@ -85,7 +85,7 @@ class Gates(nn.Module):
             return layer.register_forward_hook(gate, with_kwargs=True, prepend=True)
 
         hooks = [whole(index, layer) for index, layer in enumerate(layers_of(model))]
-        for index, (layer, both) in enumerate(parts(model)):
+        for index, (layer, both) in enumerate(layers_with_units(model)):
             for kind, log_alpha in zip(both, self.of_layer(index), strict=True):
                 hooks.append(units(log_alpha, layer.get_submodule(kind.reader)))
         try:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from effcomp.finetune.base import TrainingSetup
 from effcomp.finetune.rows import drawn_batches
-from effcomp.models.blocks import counts, parts
+from effcomp.models.blocks import counts, layers_with_units
 from effcomp.models.linear import matrix
 
 Importance = list[list[Tensor]]
@@ -21,7 +21,7 @@ def magnitude(model: PreTrainedModel) -> Importance:
     ConvNets", section 3.1, of filters).
     """
     found = []
-    for (layer, both), totals in zip(parts(model), counts(model.config), strict=True):
+    for (layer, both), totals in zip(layers_with_units(model), counts(model.config), strict=True):
         scores = []
         for units, total in zip(both, totals, strict=True):
             score = matrix(layer.get_submodule(units.reader)).abs().sum(dim=0).unflatten(0, (total, -1)).sum(dim=1)
@@ -75,7 +75,7 @@ def readings(model: PreTrainedModel) -> Iterator[dict[tuple[int, int], Tensor]]:
 
     hooks = [
         watch(i, kind, layer.get_submodule(units.reader))
-        for i, (layer, both) in enumerate(parts(model))
+        for i, (layer, both) in enumerate(layers_with_units(model))
         for kind, units in enumerate(both)
     ]
     try:

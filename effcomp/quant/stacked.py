@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from effcomp.models.blocks import ARCHITECTURES, parts
+from effcomp.models.blocks import ARCHITECTURES, layers_with_units
 from effcomp.quant.fused_linear import FusedLinear
 
 
@@ -51,7 +51,7 @@ def same_input(model: PreTrainedModel) -> Iterator[list[str]]:
     if model.config.model_type not in ARCHITECTURES:
         return
     names = {module: name for name, module in model.named_modules()}
-    for layer, both in parts(model):
+    for layer, both in layers_with_units(model):
         yield from ([f"{names[layer]}.{path}" for path in units.makers] for units in both if len(units.makers) > 1)
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
-from effcomp.find.parts import CONFIRMED, SCREENED, parts
 from effcomp.find.plan import Candidate, Plan
 from effcomp.find.search import Search, Trial
+from effcomp.find.slices import CONFIRMED, SCREENED, look_slices
 from effcomp.record import Floor, Record
 from effcomp.report.choose.goal import parse_goal
 from tests.conftest import altered, records
@@ -51,7 +51,7 @@ class Measured:
         )
         choices = record.choices | {"quant": one.quant, "prune": one.prune, "runtime": one.runtime}
         return record.model_copy(
-            update={"config": record.config | {"choices": choices, "test_slice": list(trial.part)}}
+            update={"config": record.config | {"choices": choices, "test_slice": list(trial.ends)}}
         )
 
     @property
@@ -70,16 +70,16 @@ def searched(measured: Callable[[Trial], Record | str], plan: Plan, seconds: flo
 
 
 def test_a_small_test_has_one_look_and_a_large_one_several() -> None:
-    assert parts(1500) == [SCREENED]
-    assert parts(5000) == [(0.0, 0.08), SCREENED]
-    assert parts(50_000) == [(0.0, 0.008), (0.0, 0.032), (0.0, 0.128), SCREENED]
+    assert look_slices(1500) == [SCREENED]
+    assert look_slices(5000) == [(0.0, 0.08), SCREENED]
+    assert look_slices(50_000) == [(0.0, 0.008), (0.0, 0.032), (0.0, 0.128), SCREENED]
 
 
 def test_looks_and_confirmations_share_no_part_of_the_test() -> None:
     measured = Measured(int8_dynamic=(3, 0), bf16=(2, 0), nf4=(1, 0), int3=(1, 0), fp4=(1, 0))
     searched(measured, Plan(PAIRS, [], {}, 5000))
-    assert {trial.part for trial in measured.trials if trial.final} == {CONFIRMED}
-    assert all(trial.part[1] <= CONFIRMED[0] for trial in measured.trials if not trial.final)
+    assert {trial.ends for trial in measured.trials if trial.final} == {CONFIRMED}
+    assert all(trial.ends[1] <= CONFIRMED[0] for trial in measured.trials if not trial.final)
 
 
 def test_what_breaks_a_limit_is_dropped_and_at_most_three_are_confirmed() -> None:

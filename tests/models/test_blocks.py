@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from effcomp.models.base import load_checkpoint
-from effcomp.models.blocks import Units, counts, dense_counts, parts, shrink
+from effcomp.models.blocks import Units, counts, dense_counts, layers_with_units, shrink
 from effcomp.models.heads import Head
 from effcomp.models.linear import matrix
 
@@ -67,7 +67,7 @@ def test_it_says_what_the_dense_model_says_with_those_units_at_zero(model: PreTr
             layer.__class__ = nn.Linear
     before = logits(model)
     dense = dense_counts(model.config)
-    for (layer, both), totals, kept in zip(parts(model), dense, KEPT, strict=True):
+    for (layer, both), totals, kept in zip(layers_with_units(model), dense, KEPT, strict=True):
         for units, total, stay in zip(both, totals, kept, strict=True):
             silence(layer, units, total, stay)
     expected = logits(model)

@@ -12,7 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from effcomp.core.errors import UserError
 from effcomp.models.base import load_checkpoint
-from effcomp.models.blocks import counts, dense_counts, parts
+from effcomp.models.blocks import counts, dense_counts, layers_with_units
 from effcomp.models.costs import Costs, counted
 from effcomp.models.depth import layers_of, set_layers
 from effcomp.models.heads import Head
@@ -75,7 +75,7 @@ def test_what_changes_nothing_leaves_first_so_that_layers_differ(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     setup = setup_for("tiny_llama", CLASSIFIER, request, tmp_path)
-    (layer, both), *_ = parts(setup.model)
+    (layer, both), *_ = layers_with_units(setup.model)
     with torch.no_grad():  # nothing reads one of the first layer's two heads, and half of its neurons
         for units, total in zip(both, dense_counts(setup.model.config)[0], strict=True):
             matrix(layer.get_submodule(units.reader)).unflatten(1, (total, -1))[:, : total // 2] = 0
@@ -90,7 +90,7 @@ def test_what_changes_nothing_leaves_first_so_that_layers_differ(
 
 def test_a_layer_that_changes_nothing_leaves_whole(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     setup = setup_for("tiny_llama", CLASSIFIER, request, tmp_path)
-    (layer, both), *_ = parts(setup.model)
+    (layer, both), *_ = layers_with_units(setup.model)
     with torch.no_grad():
         for units in both:
             matrix(layer.get_submodule(units.reader))[:] = 0

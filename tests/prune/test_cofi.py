@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 
 from effcomp.core.errors import UserError
 from effcomp.models.base import load_checkpoint
-from effcomp.models.blocks import counts, dense_counts, parts
+from effcomp.models.blocks import counts, dense_counts, layers_with_units
 from effcomp.models.costs import Costs, counted
 from effcomp.models.depth import layers_of, set_layers
 from effcomp.models.linear import matrix
@@ -68,7 +68,7 @@ def test_gates_that_are_open_or_closed_act_as_units_that_are_there_or_not(
         gated = logits(model)
         assert gates.cost(COSTS).item() == pytest.approx(2 + 3 + COSTS.heads[dense[0][0] - 2] + 0.5, rel=1e-2)
     assert torch.equal(logits(model), before), "the gates are out again"
-    layer, both = next(parts(model))
+    layer, both = next(layers_with_units(model))
     with torch.no_grad():
         for units, total, gone in zip(both, dense[0], (0, -1), strict=True):
             matrix(layer.get_submodule(units.reader)).unflatten(1, (total, -1))[:, gone] = 0

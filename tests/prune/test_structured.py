@@ -13,7 +13,7 @@ from effcomp.artifact.safetensors import Safetensors, weights_file
 from effcomp.core.errors import UserError
 from effcomp.finetune.base import TrainingSetup
 from effcomp.models.base import load_checkpoint
-from effcomp.models.blocks import counts, dense_counts, parts
+from effcomp.models.blocks import counts, dense_counts, layers_with_units
 from effcomp.models.heads import Head
 from effcomp.models.linear import matrix, unify_linear
 from effcomp.pipeline.compose import choices
@@ -79,7 +79,7 @@ def test_taylor_finds_the_units_that_change_nothing(
     setup = setup_for(fixture, head, request, tmp_path)
     weights = {name: parameter.clone() for name, parameter in setup.model.named_parameters()}
     with torch.no_grad():  # large weights that make it, and nothing that reads it
-        for (layer, both), totals in zip(parts(setup.model), dense_counts(setup.model.config), strict=True):
+        for (layer, both), totals in zip(layers_with_units(setup.model), dense_counts(setup.model.config), strict=True):
             for units, total in zip(both, totals, strict=True):
                 matrix(layer.get_submodule(units.makers[0])).unflatten(0, (units.fused, total, -1))[:, 0] *= 10
                 matrix(layer.get_submodule(units.reader)).unflatten(1, (total, -1))[:, 0] = 0
@@ -168,7 +168,7 @@ def test_half_of_the_layers_matrices_is_gone_from_the_folder(
     from safetensors.torch import load_file
 
     setup = setup_for(fixture, CLASSIFIER, request, tmp_path)
-    layers = [prod(p.shape) for layer, _ in parts(setup.model) for p in layer.parameters() if p.ndim == 2]
+    layers = [prod(p.shape) for layer, _ in layers_with_units(setup.model) for p in layer.parameters() if p.ndim == 2]
     total = sum(parameter.numel() for parameter in setup.model.parameters())
     (tmp_path / "pruned").mkdir()
     structured("prune.samples=40").write(setup, tmp_path, tmp_path / "pruned")

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from effcomp.core.batches import Batch
-from effcomp.models.blocks import ARCHITECTURES, Units, parts
+from effcomp.models.blocks import ARCHITECTURES, Units, layers_with_units
 from effcomp.models.moments import Moments
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import Coded, in_groups, quantize_groups, replace_layer, round_groups
@@ -91,7 +91,7 @@ def scaled_layers(model: PreTrainedModel) -> Iterator[Scaled]:
     if model.config.model_type not in ARCHITECTURES:
         return
     names = {module: name for name, module in model.named_modules()}
-    for block, both in parts(model):
+    for block, both in layers_with_units(model):
         for units in both:
             if units.norm_before is not None:
                 norm = list(block.get_submodule(units.norm_before).parameters())
