@@ -78,7 +78,7 @@ def say_end(folder: Path, model_id: str | None) -> None:
     print(f"\n{ending(record)}\n\n{ways_on(record, folder, model_id)}", file=sys.stderr)
 
 
-def settings(*, _root_: "DictConfig") -> str:
+def settings_text(*, _root_: "DictConfig") -> str:
     """Return the settings of the composed config with their meanings, for the template of --help."""
     from effcomp.pipeline.explanation import explain_config
 
@@ -101,7 +101,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra would print a traceback and exit with 1; we answer in one line
     quieten()
     collect_seldom()
-    OmegaConf.register_new_resolver("effcomp_settings", settings, replace=True)
+    OmegaConf.register_new_resolver("effcomp_settings", settings_text, replace=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is closed
     if "--version" in sys.argv:  # else Hydra would say its own
         print(f"effcomp {__version__}")

@@ -32,7 +32,7 @@ class ReferenceAnswer(NamedTuple):
 
 
 @contextmanager
-def refusing(who: str, model: "PreTrainedModel") -> Iterator[None]:
+def as_unsupported(who: str, model: "PreTrainedModel") -> Iterator[None]:
     """Turn whatever a converter or an engine raises for an architecture into one line."""
     try:
         yield

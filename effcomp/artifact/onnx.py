@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from effcomp.artifact.agreement import check_agreement, refusing
+from effcomp.artifact.agreement import as_unsupported, check_agreement
 from effcomp.artifact.architectures import takes_cache
 from effcomp.artifact.file_format import FileFormat, Source, every_position
 from effcomp.core.batches import Batch
@@ -40,7 +40,7 @@ class Onnx(FileFormat):
     def export(self, source: Source, folder: Path) -> None:
         import torch
 
-        with torch.no_grad(), refusing("ONNX Runtime", source.model):
+        with torch.no_grad(), as_unsupported("ONNX Runtime", source.model):
             cached = source.head == "causal_lm" and takes_cache(source.model.config, self.name)
             exported = cached_export(source.model) if cached else export(source)
             program = torch.onnx.export(
@@ -58,7 +58,7 @@ class Onnx(FileFormat):
             node.metadata_props.clear()  # the Python lines that a node came from, as large as a small model
         stored = sum(parameter.nbytes for parameter in source.model.parameters())
         program.save(folder / GRAPH_FILE, external_data=stored > LARGEST_BYTES)
-        with refusing("ONNX Runtime", source.model):
+        with as_unsupported("ONNX Runtime", source.model):
             check_agreement(source.references, answers_of(folder / GRAPH_FILE, source.head), "ONNX Runtime")
 
     def write(self, source: Source, quant: Quant, samples: list[Batch], folder: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from effcomp.artifact.agreement import check_agreement, refusing
+from effcomp.artifact.agreement import as_unsupported, check_agreement
 from effcomp.artifact.architectures import takes_cache
 from effcomp.artifact.file_format import FileFormat, Source, every_position
 from effcomp.core.batches import Batch
@@ -42,7 +42,7 @@ class OpenVino(FileFormat):
         from effcomp.artifact.graph import example_inputs, graph_of
         from effcomp.artifact.stateful import stateful_model
 
-        with torch.no_grad(), warnings.catch_warnings(), kept_log_level(), refusing("OpenVINO", source.model):
+        with torch.no_grad(), warnings.catch_warnings(), kept_log_level(), as_unsupported("OpenVINO", source.model):
             warnings.simplefilter("ignore")  # of values that the trace makes constant: tests call with other shapes
             if source.head == "causal_lm" and takes_cache(source.model.config, self.name):
                 converted = stateful_model(source.model)

@@ -192,7 +192,7 @@ def build_component(group: str, kind: type[Component], fields: Any) -> Component
     try:
         return cls(**fields)
     except ValidationError as error:
-        raise UserError(explain(group, error)) from error
+        raise UserError(first_fault(group, error)) from error
 
 
 def choices(group: str, base: type[P]) -> list[P]:
@@ -214,7 +214,7 @@ def locate(target: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def explain(group: str, error: "ValidationError") -> str:
+def first_fault(group: str, error: "ValidationError") -> str:
     """Return the first fault of a validation, in one line: `prune.ratio=1.5: input should be less than 1`."""
     first = error.errors(include_url=False)[0]
     where = ".".join([group, *(str(step) for step in first["loc"] if isinstance(step, str))])

@@ -76,12 +76,12 @@ def suggestion(key: str, conf: Path) -> str | None:
             return f"no choice of it is made yet, so add one with a plus: +{key}=NAME"
         if places := places_of(key, conf):
             return f"there is no such setting; did you mean {' or '.join(places)}?"
-        known = {*settings(conf / "config.yaml"), *(folder.name for folder in conf.iterdir() if folder.is_dir())}
+        known = {*names_in(conf / "config.yaml"), *(folder.name for folder in conf.iterdir() if folder.is_dir())}
         return nearest("", group, known)
     setting = name.partition(".")[0]
     if any(read(file).get(setting) == {} for file in (conf / group).glob("*.yaml")):
         return f"the names in it are your own; add each with a plus: +{group}.{setting}.NAME=VALUE"
-    by_choice = {file.stem: settings(file) for file in sorted((conf / group).glob("*.yaml")) if file.stem != "none"}
+    by_choice = {file.stem: names_in(file) for file in sorted((conf / group).glob("*.yaml")) if file.stem != "none"}
     if having := [choice for choice, names in by_choice.items() if name in names]:
         verb = "has" if len(having) == 1 else "have"
         return f"only {group}={', '.join(having)} {verb} this setting; choose nothing else with it, or leave it out"
@@ -93,7 +93,7 @@ def places_of(name: str, conf: Path) -> list[str]:
     groups = sorted(
         folder for folder in conf.iterdir() if folder.is_dir() and folder.name not in {"hydra", "experiment"}
     )
-    return [f"{group.name}.{name}" for group in groups if any(name in settings(file) for file in group.glob("*.yaml"))]
+    return [f"{group.name}.{name}" for group in groups if any(name in names_in(file) for file in group.glob("*.yaml"))]
 
 
 def misplaced(message: str) -> str:
@@ -127,14 +127,14 @@ def nearest(prefix: str, name: str, known: set[str]) -> str | None:
     return f"there is no such setting; did you mean {prefix}{near[0]}?" if near else None
 
 
-def settings(file: Path) -> set[str]:
+def names_in(file: Path) -> set[str]:
     """Return the names in a config, with those of the files that it is based on."""
     content = read(file)
     based_on = [
         base for base in content.get("defaults", []) if isinstance(base, str) and not {"@", "_self_"} & {base, *base}
     ]
     own = {str(name) for name in content} - NOT_SET
-    return own.union(*(settings(file.with_name(f"{base}.yaml")) for base in based_on))
+    return own.union(*(names_in(file.with_name(f"{base}.yaml")) for base in based_on))
 
 
 def read(file: Path) -> dict[Any, Any]:

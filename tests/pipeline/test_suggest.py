@@ -5,12 +5,12 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 
 from effcomp.core.packages import CONF
-from effcomp.pipeline.suggest import explain, settings, suggestion
+from effcomp.pipeline.suggest import explain, names_in, suggestion
 
 
 def test_a_config_has_the_settings_of_the_one_it_is_based_on() -> None:
-    assert {"rank", "epochs", "learning_rate"} <= settings(CONF / "finetune/lora.yaml")
-    assert "name" not in settings(CONF / "finetune/lora.yaml")
+    assert {"rank", "epochs", "learning_rate"} <= names_in(CONF / "finetune/lora.yaml")
+    assert "name" not in names_in(CONF / "finetune/lora.yaml")
 
 
 def test_a_setting_of_other_choices_is_said_with_them() -> None:
