@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from effcomp.pipeline.compose import GROUPS
+from effcomp.record import CHOSEN
 from tests.conftest import ROOT, compose_parts
 
 CONF = ROOT / "conf"
@@ -25,6 +26,10 @@ def test_every_choice_builds_and_has_its_name(file: Path) -> None:
     parts = compose_parts(choice, *NEEDED.get(choice, []))
     assert parts.config["choices"][file.parent.name] == file.stem
     assert getattr(parts, file.parent.name).name == file.stem
+
+
+def test_a_record_names_the_choice_of_every_group() -> None:
+    assert set(GROUPS) == CHOSEN
 
 
 EXPERIMENTS = sorted((CONF / "experiment").rglob("*.yaml"))

@@ -38,8 +38,21 @@ GROUPS: dict[str, type[Component]] = {
 NONE: dict[str, type[Component]] = {"prune": NoPrune, "finetune": NoFinetune}
 """Choices `none` whose fields are settings of the group's other choices, in a product of choices."""
 P = TypeVar("P", bound=Component)
-OUTSIDE = ("seed", "fold", "folds", "test_slice", "store", "remeasure")
-"""Settings outside the groups."""
+OUTSIDE = {
+    "seed": ("whole number", "Seed of the training order, the new head and the bootstrap; the split has its own."),
+    "fold": (
+        "whole number or null",
+        "Fold that is the test, of the training examples and of a test drawn from them; null: the task's own test.",
+    ),
+    "folds": ("whole number", "Number of parts that the examples are cut into for `fold`."),
+    "test_slice": (
+        "two numbers from 0 to 1, or null",
+        "Part of the test examples, in a fixed random order, that is the test: [0, 0.5] and [0.5, 1] share no example.",
+    ),
+    "store": ("folder", "Checkpoints, artifacts, predictions and records, under the hash of what determines them."),
+    "remeasure": ("true or false", "Measure and predict again, although the store holds the result."),
+}
+"""Settings outside the groups: values and meaning. Their defaults stand in conf/config.yaml."""
 
 
 @dataclass(frozen=True)

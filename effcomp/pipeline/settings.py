@@ -13,23 +13,8 @@ from pydantic.fields import FieldInfo
 
 from effcomp.core.component import Component
 from effcomp.core.packages import CONF
-from effcomp.pipeline.compose import GROUPS, composed, locate
+from effcomp.pipeline.compose import GROUPS, OUTSIDE, composed, locate
 
-OWN = {
-    "seed": ("whole number", "Seed of the training order, the new head and the bootstrap; the split has its own."),
-    "fold": (
-        "whole number or null",
-        "Fold that is the test, of the training examples and of a test drawn from them; null: the task's own test.",
-    ),
-    "folds": ("whole number", "Number of parts that the examples are cut into for `fold`."),
-    "test_slice": (
-        "two numbers from 0 to 1, or null",
-        "Part of the test examples, in a fixed random order, that is the test: [0, 0.5] and [0.5, 1] share no example.",
-    ),
-    "store": ("folder", "Checkpoints, artifacts, predictions and records, under the hash of what determines them."),
-    "remeasure": ("true or false", "Measure and predict again, although the store holds the result."),
-}
-"""Settings outside the groups: values and meaning. Their defaults stand in conf/config.yaml."""
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 WORDS = {"bool": "true or false", "Path": "path", "str": "text", "int": "whole number", "float": "number"}
 
@@ -99,7 +84,7 @@ def own_settings() -> list[Setting]:
 
 def own_settings_of(config: Any) -> list[Setting]:
     """Return the settings that stand in no group, with the values of a composed config."""
-    return [Setting(key, values, config[key], meaning) for key, (values, meaning) in OWN.items()]
+    return [Setting(key, values, config[key], meaning) for key, (values, meaning) in OUTSIDE.items()]
 
 
 def find_settings(key: str) -> list[tuple[str, Setting]]:

@@ -5,8 +5,8 @@ import yaml
 
 from effcomp.core.packages import CONF
 from effcomp.docs.configuration import page
-from effcomp.pipeline.compose import GROUPS
-from effcomp.pipeline.settings import OWN, choice_names, describe_choices
+from effcomp.pipeline.compose import GROUPS, OUTSIDE
+from effcomp.pipeline.settings import choice_names, describe_choices
 from tests.conftest import ROOT
 
 CHOICES = [(group, name) for group in GROUPS for name in choice_names(group)]
@@ -33,4 +33,4 @@ def test_every_choice_and_every_setting_has_a_meaning(group: str, name: str) -> 
 
 def test_settings_outside_the_groups_are_those_of_the_config() -> None:
     config = yaml.safe_load((CONF / "config.yaml").read_text())
-    assert config.keys() - {"defaults", "hydra"} == OWN.keys()
+    assert config.keys() - {"defaults", "hydra"} == OUTSIDE.keys()
