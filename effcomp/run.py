@@ -19,7 +19,7 @@ from effcomp import __version__
 from effcomp.core.callable_module import CallableModule
 from effcomp.core.command_line import refuse
 from effcomp.core.errors import UserError
-from effcomp.core.failure import told
+from effcomp.core.failure import failure_line
 from effcomp.core.garbage import collect_seldom
 from effcomp.core.packages import CONF
 from effcomp.core.private.hydra import get_args_parser
@@ -60,7 +60,7 @@ def job(config: "DictConfig") -> str:
         remove(folder, Path(hydra_config.runtime.cwd))
         refuse(str(error))
     except Exception as error:
-        print(f"error: {told(error, folder)}", file=sys.stderr)
+        print(f"error: {failure_line(error, folder)}", file=sys.stderr)
         sys.exit(1)
     return str(folder)
 
@@ -119,7 +119,7 @@ def main() -> None:
     except Exception as error:
         if SweepCallback.sweep is None or isinstance(error, HydraException):  # the command does not compose
             refuse(explain(error))
-        line = told(error, SweepCallback.sweep.folder)  # the launcher's own
+        line = failure_line(error, SweepCallback.sweep.folder)  # the launcher's own
         print(f"error: {line}", file=sys.stderr)
         SweepCallback.finish(line)
         sys.exit(1)

@@ -1,7 +1,7 @@
 """An artifact in float32 answers as its checkpoint does: checked on a few examples whenever one is written.
 
 Weights that are loaded by other rules than the checkpoint's (tied where they differ, left out, transposed), and graphs
-that an engine executes differently, would otherwise be measured without a word.
+that an engine executes differently, would otherwise be measured unnoticed.
 """
 
 from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ from pathlib import Path
 from effcomp.artifact.description import ARTIFACT_FILE
 from effcomp.core.command_line import Parser, refusing
 from effcomp.core.errors import UserError
-from effcomp.core.failure import told
+from effcomp.core.failure import failure_line
 from effcomp.pipeline.again import written
 from effcomp.record import Record, label
 from effcomp.record.result import stored_results
@@ -52,7 +52,7 @@ def main() -> None:
         except Exception as error:  # whatever a measurement dies of is no verdict
             if isinstance(error, UserError) and error.status != "failed":
                 raise
-            reason = str(error) if isinstance(error, UserError) else told(error, Path("multirun"))
+            reason = str(error) if isinstance(error, UserError) else failure_line(error, Path("multirun"))
             print(f"error: nothing was decided: {reason}", file=sys.stderr)
             sys.exit(FAILED)
     if place and record.truth.artifact != before.truth.artifact:

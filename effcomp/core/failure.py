@@ -1,4 +1,4 @@
-"""Exception that nobody expected, in one line; its traceback goes to the log of the run."""
+"""Unexpected exceptions: one line for the user, the traceback for the log."""
 
 import traceback
 from pathlib import Path
@@ -11,7 +11,7 @@ LOG_FILE = "run.log"
 MAKE_ROOM = "make room and run the same command again: what was finished is kept and will not be computed again"
 
 
-def told(error: BaseException, folder: Path) -> str:
+def failure_line(error: BaseException, folder: Path) -> str:
     """Return the line that tells a failure: a full disk with its folder, others with the log that holds the traceback,
     which is appended there.
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from effcomp.core.interval import Interval
 
 AND_A_REPEAT = 2
-"""Number of means whose errors part a measurement and its repeat."""
+"""Variance of the difference of two equally precise means, in variances of one."""
 
 
 class BetweenPairs(BaseModel):

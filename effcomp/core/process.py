@@ -160,7 +160,7 @@ def serve(server: object) -> None:
             except Exception as error:
                 answer = {"error": in_one_line(error), "traceback": traceback.format_exc()}
             answers.write(json.dumps(answer) + "\n")
-    except (KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches it too, and who started it says so
+    except (KeyboardInterrupt, BrokenPipeError):  # Ctrl-C reaches this process too; its parent reports it
         done.set()
         sys.exit(130)
     done.set()

@@ -20,8 +20,9 @@ A sweep with all of its settings, added with `-m +experiment=NAME`.
 
 """
 HYDRA = {
-    "hydra/sweeper": "Which configurations a sweep measures.",
-    "hydra/launcher": "Where they run; also `joblib` and `submitit_slurm`, from their packages (docs/cluster.md).",
+    "hydra/sweeper": "Choice of the configurations that a sweep measures.",
+    "hydra/launcher": "Choice of the place where they run; also `joblib` and `submitit_slurm`, from their packages "
+    "(docs/cluster.md).",
 }
 
 

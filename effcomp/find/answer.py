@@ -79,7 +79,7 @@ def all_broken(goal: Goal, found: Findings) -> bool:
 
 def all_break(goal: Goal, closest: Record, count: int) -> str:
     """State that every candidate breaks a limit, and the closest."""
-    said = f"none of {count} configurations keeps {' '.join(goal.limits)}: of each a whole interval lies beyond a limit"
+    said = f"none of {count} configurations keeps {' '.join(goal.limits)}: each breaks a limit with its whole interval"
     return f"{said}; the closest is {name(closest)}"
 
 

@@ -35,9 +35,10 @@ class Side(NamedTuple):
 
 
 def template(runtimes: Sequence[Runtime], device: Device) -> Template | None:
-    """Start a template of the processes that will execute with these runtimes. None where no two of them import the
-    same libraries, where these take no time, on a GPU, which some libraries initialise when they are imported, and
-    where the system does not let a fork be like a fresh process.
+    """Start a template of the processes that will execute with these runtimes.
+
+    Return None if no two of them import the same libraries, if these import fast, on a GPU (importing initializes it),
+    or if the system cannot fork like a fresh start.
 
     Processes of one template have the same addresses, and times depend on them (Mytkowicz et al. 2009, "Producing Wrong
     Data Without Doing Anything Obviously Wrong!"). Pairs whose differences make an interval have a template each;

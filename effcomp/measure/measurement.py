@@ -73,7 +73,7 @@ class MachineFacts(NamedTuple):
 
 
 def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFacts, seed: int) -> Measured:
-    """Take the measurements of the variant that need no turns, and summarise the times of all pairs.
+    """Take the measurements of the variant that need no turns, and summarize the times of all pairs.
 
     Args:
         pair: the last pair, still open.

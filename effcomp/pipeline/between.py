@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from effcomp.pipeline.stage import Run
 
 WITHOUT_PRIOR = ("memory.", "load.", "energy.")
-"""Numbers of which other machines say nothing."""
+"""Numbers whose deviation depends on the machine alone, so that no prior is assumed."""
 
 
 def between_pairs(run: "Run") -> Callable[[str, bool], BetweenPairs | None]:

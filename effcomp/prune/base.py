@@ -68,7 +68,7 @@ class Prune(Component):
         """Raise UserError when the settings cannot work with this choice of model; takes no time."""
 
     def check_trained(self, model: Model, instead: str) -> None:
-        """Raise Skipped for random weights, which say nothing of what matters. instead: a choice that takes them."""
+        """Raise Skipped for random weights, whose importance means nothing. instead: a choice that takes them."""
         if model.weights == "random":
             raise Skipped(f"prune={self.name} needs a trained model; with model.weights=random use prune={instead}")
 

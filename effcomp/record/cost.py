@@ -64,7 +64,7 @@ class Size(Row):
     bits_per_parameter: float | None = None
     """8 * weights_bytes over parameters; all stored tensors count."""
     quantized_layers: list[str] | None = None
-    """Layers that the number format applies to: embeddings, linear layers, head, rest (biases, normalisation)."""
+    """Layers that the number format applies to: embeddings, linear layers, head, rest (biases, normalization)."""
     quantized_share: float | None = None
     """Share of the parameters in these layers."""
     layer_formats: dict[str, str] | None = None

@@ -24,7 +24,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from effcomp.core.errors import EXIT_CODE, UserError
-from effcomp.core.failure import told
+from effcomp.core.failure import failure_line
 from effcomp.core.process import ProcessFailed, take_stdout
 from effcomp.core.store import write_at_once
 from effcomp.core.writable import check_writable
@@ -111,7 +111,7 @@ class SweepCallback(Callback):
             print(f"error: {error}", file=sys.stderr)
             sys.exit(EXIT_CODE)
         except Exception as error:
-            print(f"error: {told(error, Path(config.hydra.sweep.dir))}", file=sys.stderr)
+            print(f"error: {failure_line(error, Path(config.hydra.sweep.dir))}", file=sys.stderr)
             sys.exit(1)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
@@ -136,7 +136,7 @@ class SweepCallback(Callback):
             cls.exit_code = finish(sweep, cls.answer, failure_said=bool(said))
             cls.sweep = None
         except Exception as error:
-            if (line := told(error, sweep.folder)) != said:
+            if (line := failure_line(error, sweep.folder)) != said:
                 print(f"error: {line}", file=sys.stderr)
             cls.exit_code = 1
 
@@ -281,7 +281,7 @@ def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:
     try:
         outcome = JobProcess.run(plain, folder, sweep, logging_config, Path(hydra_config.runtime.cwd))
     except ProcessFailed as error:
-        outcome = {"status": "failed", "reason": told(error, folder), "same_as": None}
+        outcome = {"status": "failed", "reason": failure_line(error, folder), "same_as": None}
     if outcome["status"] != "done":
         log.warning("%s: %s: %s", place(sweep, folder), outcome["status"], outcome["reason"])
         write_at_once(folder / OUTCOME_FILE, json.dumps({"overrides": overrides, **outcome}) + "\n")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from effcomp.core.device import WAITING
 from effcomp.core.errors import UserError, lacks_room
-from effcomp.core.failure import kept_traceback, told
+from effcomp.core.failure import failure_line, kept_traceback
 from effcomp.core.garbage import collect_seldom
 from effcomp.core.process import Process, serve, start
 from effcomp.models.folder import first_line
@@ -94,7 +94,7 @@ def execute(config: "DictConfig", folder: Path, sweep: Path | None, template: "K
     later = f"to send it later: effcomp upload {folder}"
     try:
         if sweep is not None:
-            summarise(result, folder)
+            summarize(result, folder)
         artifact = Store(parts.store).find("artifact", result.record.truth.artifact)
         figures = figures_for(parts.tracking, result.record)
         return Finished(result, parts.tracking.log(result, artifact, figures, parent_run(sweep)))
@@ -114,7 +114,7 @@ def figures_for(tracking: "Tracking", record: "Record") -> "dict[str, Figure]":
     return figures_of(record)
 
 
-def summarise(result: "Result", folder: Path) -> None:
+def summarize(result: "Result", folder: Path) -> None:
     from effcomp.record import RECORD_FILE
     from effcomp.report.rows import rows
     from effcomp.report.words import doubts
@@ -178,7 +178,7 @@ class JobCommands:
         except OSError as error:
             if not lacks_room(error):
                 raise
-            return {"status": "failed", "reason": told(error, Path(folder)), "same_as": None}
+            return {"status": "failed", "reason": failure_line(error, Path(folder)), "same_as": None}
         if finished.not_logged is not None:
             return {"status": NOT_LOGGED, "reason": finished.not_logged, "same_as": None}
         return {"status": "done", "model_id": finished.model_id}

@@ -1,7 +1,7 @@
 """Access to a tracking store: a client, and a check that an SQLite file is MLflow's and complete.
 
-MLflow alone is patient with a server that is not there (minutes), impatient with a database that another process holds
-(20 seconds), and makes its tables in whatever file it is given.
+MLflow retries an unreachable server for minutes, gives up a locked SQLite file after 20 s, and creates its tables in
+any file that it is given.
 """
 
 import logging

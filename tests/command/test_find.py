@@ -45,7 +45,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_no_file(tiny: list[str], tmp_path:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("minimize=accuracy", "hydra.sweeper.goal: minimize=accuracy: of accuracy the best is the other end"),
+        ("minimize=accuracy", "hydra.sweeper.goal: minimize=accuracy: higher accuracy is better; write"),
         ("max_accuracy_drop=1", "give one objective or two different ones, not 0"),
         ("budget_minutes=0", "hydra.sweeper.budget_minutes=0: give a number of minutes above 0"),
         ("effort=all", "hydra.sweeper.effort=all: choose of compress, train"),

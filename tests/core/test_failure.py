@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from effcomp.core.failure import told
+from effcomp.core.failure import failure_line
 from effcomp.core.process import ProcessFailed
 
 
@@ -16,9 +16,9 @@ def test_a_failure_is_told_in_one_line_and_its_traceback_is_kept(tmp_path: Path)
     with pytest.raises(ValueError) as failed:
         fail()
     line = f"ValueError: no such axis ({__name__}, line 12); the traceback is in {tmp_path}/run/run.log"
-    assert told(failed.value, tmp_path / "run") == line
+    assert failure_line(failed.value, tmp_path / "run") == line
     assert "in fail" in (tmp_path / "run/run.log").read_text()
-    told(ProcessFailed("KeyError: 3 (torch, line 1)", "its own trace"), tmp_path / "run")
+    failure_line(ProcessFailed("KeyError: 3 (torch, line 1)", "its own trace"), tmp_path / "run")
     assert (tmp_path / "run/run.log").read_text().splitlines()[-1] == "its own trace"
 
 
@@ -26,5 +26,5 @@ def test_a_traceback_that_no_log_takes_is_printed(tmp_path: Path, capsys: pytest
     (tmp_path / "run").write_text("a file, where the folder was")
     with pytest.raises(ValueError) as failed:
         fail()
-    assert told(failed.value, tmp_path / "run").endswith("; the traceback is above")
+    assert failure_line(failed.value, tmp_path / "run").endswith("; the traceback is above")
     assert "in fail" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from effcomp.core.errors import DiskFull, UserError
-from effcomp.core.failure import told
+from effcomp.core.failure import failure_line
 from effcomp.core.store import Store
 from effcomp.pipeline.checks import check
 from effcomp.tracking.mlflow_runs import MlflowTracking
@@ -109,7 +109,7 @@ def test_a_full_folder_of_a_run_is_named(tmp_path: Path) -> None:
     with mounted(tmp_path, "-t", "tmpfs", "-o", "size=100k", "tmpfs"), pytest.raises(OSError, match="No space") as full:
         write_bytes(tmp_path)
     said = f"{tmp_path}: [Errno 28] No space left on device; make room and run the same command again"
-    assert told(full.value, tmp_path).startswith(said)
+    assert failure_line(full.value, tmp_path).startswith(said)
 
 
 @pytest.mark.faults

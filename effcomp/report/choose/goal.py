@@ -67,7 +67,8 @@ def parse_goal(items: list[str], option: str = "--recommend") -> Goal:
         for name in names:
             better = OBJECTIVES[name].direction
             if DIRECTIONS[key] != better:
-                raise UserError(f"{option} {item}: of {name} the best is the other end; write {better}={name}")
+                side = "lower" if better == "minimize" else "higher"
+                raise UserError(f"{option} {item}: {side} {name} is better; write {better}={name}")
             wanted.append(name)
     limits = parse_limits(typed, option, GRAMMAR)
     if not 1 <= len(set(wanted)) == len(wanted) <= MOST_OBJECTIVES:

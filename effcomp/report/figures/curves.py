@@ -35,7 +35,7 @@ def training_figure(found: Sequence[RecordWithCurves], rows: Sequence[NamedRecor
     for axes, (title, curves) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
         for index, (label, curve) in enumerate(curves.items()):
             draw(axes, label, curve, f"C{index % 10}")
-        axes.set_xlabel("optimiser step")
+        axes.set_xlabel("optimizer step")
         axes.set_ylabel("loss, nats")
         axes.set_title(title, fontsize=10)
         axes.grid(alpha=0.25)
