@@ -46,5 +46,5 @@ class LoraFinetune(FullFinetune):
         return get_peft_model(model, config)
 
     def merge(self, model: "PreTrainedModel") -> "PreTrainedModel":
-        """Add the adapters to the weights: a plain model again, of the same size and speed."""
-        return model.merge_and_unload()
+        """Add the adapters to the weights: a plain model again, of the same size and speed, that can be trained."""
+        return model.merge_and_unload().requires_grad_(True)

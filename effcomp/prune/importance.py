@@ -45,7 +45,7 @@ def taylor(setup: TrainingSetup, samples: int) -> Importance:
     Args:
         samples: number of training examples, drawn with the run's seed, or of blocks of documents.
     """
-    model = setup.model.to(setup.device.torch_name).eval().requires_grad_(True)  # adapters had left the weights frozen
+    model = setup.model.to(setup.device.torch_name).eval()
     batches = drawn_batches(setup, samples)
     shape = counts(model.config)
     found = [[torch.zeros(total) for total in totals] for totals in shape]

@@ -56,6 +56,7 @@ def test_a_classifier_of_two_layers_is_trained_in_full(name: str, tiny_distilber
     assert all("lora" not in name for name in heads)
     assert {name.split(".modules_to_save")[0].rpartition(".")[2] for name in heads} == {"pre_classifier", "classifier"}
     assert any("lora" in name for name in learning - heads)
+    assert all(one.requires_grad for one in parts.finetune.merge(adapted).parameters()), "it may be trained once more"
 
 
 def test_the_checkpoint_says_what_the_trained_model_said(tiny_bert: Path, tmp_path: Path) -> None:
