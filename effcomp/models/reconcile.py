@@ -9,7 +9,7 @@
 | tied weights | config.json, the weights | the weights: two matrices that differ are not tied |
 | positions | config.json, the architecture | the positions of the config, less those that the architecture reserves (`heads.longest_sequence`) |
 | problem_type | config.json, the task | the task's: one label of several; a head for another problem is refused with finetune=none (`labels.labels_order`) |
-| numbers of the labels | id2label, label2id | refused with finetune=none where both number the same names, and differ (`labels.labels_order`) |
+| names of the classes | id2label, label2id | id2label's; label2id's, where id2label has default names (LABEL_0); refused with finetune=none where both number the same names, and differ, or id2label does not begin at 0 (`labels.own_names`) |
 | number of layers | config.json, the weights | refused where they differ (`weights.check_loaded`) |
 """  # noqa: E501  # a table
 

@@ -4,7 +4,6 @@ import csv
 import gzip
 import json
 import logging
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from effcomp.core.errors import UserError
+from effcomp.tasks.quotes import is_quoted, unquoted
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +22,10 @@ DAMAGED = (UnicodeError, EOFError, OSError, zlib.error, csv.Error)
 """Exceptions that reading a damaged file raises."""
 UTF8 = "utf-8-sig"
 """UTF-8, with or without the byte-order mark that Excel writes."""
+MARK = "\ufeff"
+"""Byte-order mark; invisible."""
 DELIMITERS = (",", ";", "\t", "|")
 """Characters that divide the cells of a .csv, where its header shows which."""
-QUOTED = re.compile(r'"(?:[^"]|"")*"')
-NUMBER = re.compile(r"[-+.\d]*")
 PACKED = {
     b"\x1f\x8b": "a gzip file; name it with .gz",
     b"PK": "a zip file or a workbook; save it as CSV",
@@ -68,12 +68,23 @@ def opened(file: Path, newline: str, encoding: str = UTF8) -> Iterator[IO[str]]:
 
 
 def lines(stream: IO[str]) -> Iterator[str]:
-    """Yield the lines of a file; raise UnicodeError for a NUL byte, as UTF-16, files that a crash cut and others that
-    are no text have."""
+    """Yield the lines of a file, without the byte-order marks that files have left in it which were joined or saved
+    twice; raise UnicodeError for a NUL byte, as UTF-16, files that a crash cut and others that are no text have."""
     for line in stream:
         if "\0" in line:
             raise UnicodeError("byte 0x00 is no text; save the file as text in UTF-8")
-        yield line
+        yield line.lstrip(MARK)
+
+
+def whole(file: Path, encoding: str = UTF8) -> str:
+    """Return the whole text of a file, with line feeds for line ends: CR LF, or CR where the file has nothing else.
+
+    Raises:
+        UnicodeError, OSError, EOFError, zlib.error: it is not in that encoding, or damaged.
+    """
+    with opened(file, newline="\n", encoding=encoding) as stream:
+        text = "".join(lines(stream)).replace("\r\n", "\n")
+    return text if "\n" in text else text.replace("\r", "\n")
 
 
 def read_text(file: Path, encoding: str = UTF8) -> str:
@@ -83,8 +94,7 @@ def read_text(file: Path, encoding: str = UTF8) -> str:
         UserError: it is not in that encoding, or a damaged .gz.
     """
     try:
-        with opened(file, newline="\n", encoding=encoding) as stream:
-            return "".join(lines(stream)).replace("\r\n", "\n")
+        return whole(file, encoding)
     except DAMAGED as error:
         raise UserError(f"{file}: {fault(file, error)}") from error
 
@@ -156,33 +166,15 @@ def fault(file: Path, error: Exception) -> str:
 
 
 def tsv_rows(file: Path, needed: Sequence[str], delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
-    """Yield the cells of each line, divided by tabs and by line feeds alone: a quote is a character like any other.
-
-    A file whose quotes can only be those of a CSV writer (pandas, Excel) has its cells unquoted.
-    """
-    with opened(file, newline="\n") as stream:
-        rows = [line.rstrip("\n").removesuffix("\r").split(delimiter or "\t") for line in lines(stream)]
+    """Yield the cells of each line, divided by tabs and by line ends alone: a quote is a character like any other, but
+    where a CSV writer has quoted the cells (`is_quoted`)."""
+    rows = [line.split(delimiter or "\t") for line in whole(file).split("\n")]
     quoted = is_quoted(rows)
     if quoted:
         log.info("%s: quoted cells are unquoted", file)
     for number, cells in enumerate(rows, start=1):
         if cells != [""]:
             yield number, [unquoted(cell) for cell in cells] if quoted else cells
-
-
-def is_quoted(rows: list[list[str]]) -> bool:
-    """Tell whether a CSV writer has quoted these cells: each quote belongs to a well-formed quoted cell, and some cell
-    doubles the quotes inside it, or every cell but numbers is quoted."""
-    cells = [cell for row in rows for cell in row]
-    with_quotes = [cell for cell in cells if '"' in cell]
-    if not with_quotes or not all(QUOTED.fullmatch(cell) for cell in with_quotes):
-        return False
-    doubled = any('""' in cell[1:-1] for cell in with_quotes)
-    return doubled or all('"' in cell or NUMBER.fullmatch(cell) for cell in cells)
-
-
-def unquoted(cell: str) -> str:
-    return cell[1:-1].replace('""', '"') if cell.startswith('"') else cell
 
 
 def csv_rows(file: Path, needed: Sequence[str], delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
@@ -197,7 +189,7 @@ def csv_rows(file: Path, needed: Sequence[str], delimiter: str | None) -> Iterat
 def shown_delimiter(file: Path, needed: Sequence[str]) -> str:
     """Return the character that divides a header with most of the needed names; a comma where there is no header."""
     with opened(file, newline="") as stream:
-        first = stream.readline()
+        first = next(lines(stream), "")
     found = {one: len(set(needed) & set(next(csv.reader([first], delimiter=one), []))) for one in DELIMITERS}
     return max(found, key=lambda one: found[one])
 
@@ -248,7 +240,7 @@ def is_header(file: Path, number: int, cells: list[str], needed: Sequence[str]) 
     if not (there := set(needed) & set(cells)):
         return False
     if missing := [name for name in needed if name not in there]:
-        has = ", ".join(cells)
+        has = ", ".join(cell if cell.isprintable() and cell == cell.strip() else ascii(cell) for cell in cells)
         raise UserError(f"{file}, row {number}: the header has no column {', '.join(missing)}; it has: {has}")
     if twice := [name for name in needed if cells.count(name) > 1]:
         raise UserError(f"{file}, row {number}: the column {twice[0]} stands there twice; remove or rename one")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Examples, FileRows
 from effcomp.tasks.files import TableRow, ending, find_file, read_rows, shown_delimiter
-from effcomp.tasks.labels import check_alike, check_found, in_order
+from effcomp.tasks.labels import MISSING, check_alike, check_found, in_order
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +126,10 @@ def to_examples(
         if empty == len(rows):
             raise UserError(f"{rows[0].file}: the column {', '.join(text)} is empty in every row; give another column")
         log.warning("%s: %d of %d texts are empty", rows[0].file, empty, len(rows))
+    if gaps := [words for words in texts if words.strip().casefold() in MISSING]:
+        log.warning(
+            "%s: %d of %d texts are %r, as a missing one is written", rows[0].file, len(gaps), len(rows), gaps[0]
+        )
     return Examples(
         texts,
         tuple(order[labels[row[label]]] for _, _, row in rows),

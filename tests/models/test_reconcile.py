@@ -172,6 +172,27 @@ def test_two_numberings_of_the_labels_that_contradict_each_other_are_refused(
     assert model(stale).labels_order(LABELS, store) == [1, 0], "only one of the two names the labels"
 
 
+@pytest.mark.parametrize(
+    ("fields", "order"),
+    [
+        ({"id2label": {"0": "Positive", "1": "Negative"}, "label2id": None}, [1, 0]),
+        ({"label2id": {"Positive": "0", "Negative": "1"}}, [1, 0]),
+        ({"id2label": {"0": "LABEL_0", "1": "LABEL_1"}, "label2id": {"positive": 0, "negative": 1}}, [1, 0]),
+    ],
+    ids=["without label2id", "numbers as text", "named in label2id alone"],
+)
+def test_classes_are_named_by_whichever_of_the_two_names_them(
+    fields: dict[str, Any], order: list[int], classifier: Path, tmp_path: Path, store: Store
+) -> None:
+    assert model(changed(classifier, tmp_path / "other", **fields)).labels_order(LABELS, store) == order
+
+
+def test_classes_that_are_not_numbered_from_0_are_refused(classifier: Path, tmp_path: Path, store: Store) -> None:
+    other = changed(classifier, tmp_path / "other", id2label={"1": "Positive", "2": "Negative"}, label2id=None)
+    with pytest.raises(UserError, match="have the numbers 1, 2 in id2label of its config; number them from 0"):
+        model(other).labels_order(LABELS, store)
+
+
 def test_default_names_are_taken_by_position_after_saying_so(
     tiny_bert: Path, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:

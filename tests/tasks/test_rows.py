@@ -47,6 +47,30 @@ def test_a_header_shows_the_columns_and_their_delimiter_with_and_without_a_byte_
     assert read(load(tmp_path, mark + csv_text(delimiter).encode(), **LISTED)) == NAMED
 
 
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_files_that_were_saved_twice_or_on_an_old_mac_are_read(delimiter: str, tmp_path: Path) -> None:
+    name = "rows.csv" if delimiter == "," else "rows.tsv"
+    twice = b"\xef\xbb\xbf" * 2 + csv_text(delimiter).encode()
+    assert read(load(tmp_path, twice, name, **LISTED)) == NAMED
+    assert read(load(tmp_path, csv_text(delimiter).replace("\n", "\r"), name, **LISTED)) == NAMED
+
+
+def test_a_header_that_joining_files_has_left_is_refused_after_its_byte_order_mark(tmp_path: Path) -> None:
+    part = "\ufefftext,label\na,wrong\nb,right\n"
+    with pytest.raises(UserError, match="row 4: the header stands there again; remove it"):
+        load(tmp_path, 2 * part)
+
+
+def test_a_header_is_shown_with_what_nobody_sees(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no column text; it has: '\\u200btext', ' other', label"):
+        load(tmp_path, "\u200btext, other,label\na,b,0\n")
+
+
+def test_a_text_that_reads_like_a_missing_one_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load(tmp_path, "text,label\nnan,0\nb,1\n", **LISTED)
+    assert "1 of 2 texts are 'nan', as a missing one is written" in caplog.text
+
+
 def test_a_delimiter_is_given_where_no_header_shows_it(tmp_path: Path) -> None:
     content = "".join(f"{text};{label}\n" for text, label in ROWS)
     assert read(load(tmp_path, content, columns=["text", "label"], delimiter=";", **LISTED)) == NAMED
@@ -224,6 +248,8 @@ def test_a_tsv_that_pandas_wrote_is_unquoted_and_a_published_one_is_not(tmp_path
     assert load(tmp_path, written, "rows.tsv", **LISTED).train.texts == ('he said "no" twice', "plain")
     all_quoted = '"text"\t"label"\n"a film"\t0\n"plain"\t1\n'
     assert load(tmp_path, all_quoted, "rows.tsv", **LISTED).train.texts == ("a film", "plain")
+    one_column = 'text\tlabel\n"a film"\tgood\n"plain"\tbad\n'
+    assert load(tmp_path, one_column, "rows.tsv").train.texts == ("a film", "plain")
     published = 'text\tlabel\n"a film"\t0\n"an open quote\t1\nhe said ""no""\t1\n'
     texts = ('"a film"', '"an open quote', 'he said ""no""')
     assert load(tmp_path, published, "rows.tsv", **LISTED).train.texts == texts
