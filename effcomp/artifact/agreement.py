@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.core.batches import Batch
-from effcomp.core.errors import UserError
+from effcomp.core.errors import UserError, first_line
 from effcomp.models.answers import answer, logits_of
-from effcomp.models.folder import first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from effcomp.core.errors import EXIT_CODE, UserError
+from effcomp.core.errors import REFUSED, UserError
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
 def refuse(message: str) -> NoReturn:
     """Print one line to standard error and exit with code 2."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(EXIT_CODE)
+    sys.exit(REFUSED)
 
 
 @contextmanager

@@ -54,7 +54,8 @@ class Diverged(UserError):
     status: ClassVar[str] = "failed"
 
 
-EXIT_CODE = 2
+REFUSED = 2
+"""Exit code of a command that is refused."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -66,3 +67,13 @@ def lacks_room(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in FULL
     return any(os.strerror(number) in str(error) for number in FULL)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first sentence of an exception's message, without the full stop; its cause's where it only names a
+    field.
+    """
+    cause = error.__cause__ or error
+    lines = str(cause).strip().splitlines() or [type(error).__name__]
+    named = f"no such name: {lines[0]}" if isinstance(cause, KeyError) else lines[0]
+    return named.partition(". ")[0].rstrip(".:")

@@ -21,13 +21,13 @@ from effcomp.core import memory
 from effcomp.core.batches import Ragged, batches_by_length
 from effcomp.core.component import from_spec
 from effcomp.core.device import Device
+from effcomp.core.errors import first_line
 from effcomp.core.garbage import no_garbage
 from effcomp.core.process import serve
 from effcomp.core.progress import Progress
 from effcomp.measure import scenarios
 from effcomp.measure.disturbance import waited_ns, waited_share
 from effcomp.measure.text_generation import write
-from effcomp.models.folder import first_line
 from effcomp.runtimes.base import Loaded, Runtime
 from effcomp.runtimes.decoding import Ending
 

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.core.batches import Batch
-from effcomp.core.errors import UserError
-from effcomp.models.folder import first_line
+from effcomp.core.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

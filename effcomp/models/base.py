@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from effcomp.core.checksum import contents_sha256
 from effcomp.core.component import Component
-from effcomp.core.errors import UserError
+from effcomp.core.errors import UserError, first_line
 from effcomp.core.store import MANIFEST, Store
 from effcomp.models.folder import (
     VOCABULARIES,
     check_folder,
     check_head,
-    first_line,
     plain_config,
     read_config,
     refuse_quantized,

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effcomp.core.errors import UserError
+from effcomp.core.errors import UserError, first_line
 from effcomp.models.heads import POSITIONS_AFTER_PAD, Head, model_class
 
 if TYPE_CHECKING:
@@ -284,13 +284,3 @@ def check_head(
     if lacking := [name for name in NEEDED_TOKENS[head] if getattr(tokenizer, name) is None]:
         raise UserError(f"{setting}={folder}: its tokenizer has no {lacking[0]}; give the model's own tokenizer")
     return found
-
-
-def first_line(error: Exception) -> str:
-    """Return the first sentence of an exception's message, without the full stop; its cause's where it only names a
-    field.
-    """
-    cause = error.__cause__ or error
-    lines = str(cause).strip().splitlines() or [type(error).__name__]
-    named = f"no such name: {lines[0]}" if isinstance(cause, KeyError) else lines[0]
-    return named.partition(". ")[0].rstrip(".:")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from effcomp.core.errors import UserError
+from effcomp.core.errors import UserError, first_line
 from effcomp.core.private.transformers import architecture
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def empty_model(head: Head, config: "PretrainedConfig") -> "PreTrainedModel":
         with init_empty_weights():
             model = model_class(head, config)(config)
     except (ValueError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"no model of {config.model_type} can be built of its config.json ({reason})") from error
+        reason = f"no model of {config.model_type} can be built of its config.json"
+        raise UserError(f"{reason} ({first_line(error)})") from error
     model.tie_weights()
     return model
 

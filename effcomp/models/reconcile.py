@@ -17,9 +17,9 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from effcomp.core.errors import UserError
+from effcomp.core.errors import UserError, first_line
 from effcomp.core.private.transformers import architecture
-from effcomp.models.folder import WAY_ON, check_words, first_line
+from effcomp.models.folder import WAY_ON, check_words
 from effcomp.models.heads import POSITIONS_AFTER_PAD, Head, model_class
 from effcomp.models.weights import check_loaded
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from effcomp.core.errors import UserError
+from effcomp.core.errors import UserError, first_line
 from effcomp.core.private.transformers import attention_named
-from effcomp.models.folder import CONFIG_FILE, SAVE_AGAIN, WAY_ON, first_line
+from effcomp.models.folder import CONFIG_FILE, SAVE_AGAIN, WAY_ON
 from effcomp.models.heads import Head, model_class
 
 if TYPE_CHECKING:

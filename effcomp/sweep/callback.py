@@ -23,7 +23,7 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from effcomp.core.errors import EXIT_CODE, UserError
+from effcomp.core.errors import REFUSED, UserError
 from effcomp.core.failure import failure_line
 from effcomp.core.process import ProcessFailed, take_stdout
 from effcomp.core.store import write_at_once
@@ -94,7 +94,7 @@ class SweepCallback(Callback):
         if not config.hydra.sweeper._target_.startswith("hydra_plugins.effcomp_"):
             choice = config.hydra.runtime.choices["hydra/sweeper"]
             print(f"error: hydra/sweeper={choice}: use hydra/sweeper=product, optuna or find", file=sys.stderr)
-            sys.exit(EXIT_CODE)
+            sys.exit(REFUSED)
 
     @classmethod
     def begin(cls, config: DictConfig, configurations: int, name: str | None = None) -> None:
@@ -109,7 +109,7 @@ class SweepCallback(Callback):
             cls.sweep = begin(config, configurations, name)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            sys.exit(EXIT_CODE)
+            sys.exit(REFUSED)
         except Exception as error:
             print(f"error: {failure_line(error, Path(config.hydra.sweep.dir))}", file=sys.stderr)
             sys.exit(1)
@@ -259,7 +259,7 @@ def finish(sweep: Sweep, answer: PrintedAnswer | None, *, failure_said: bool) ->
     if answer is not None:
         print(answer.text, file=sys.stderr)
         return answer.exit_code
-    return 1 if failed or statuses[NOT_LOGGED] else EXIT_CODE if report is None or "refused" in statuses else 0
+    return 1 if failed or statuses[NOT_LOGGED] else REFUSED if report is None or "refused" in statuses else 0
 
 
 def cut_off(sweep: Sweep) -> list[dict[str, Any]]:

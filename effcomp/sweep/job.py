@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from effcomp.core.device import WAITING
-from effcomp.core.errors import UserError, lacks_room
+from effcomp.core.errors import UserError, first_line, lacks_room
 from effcomp.core.failure import failure_line, kept_traceback
 from effcomp.core.garbage import collect_seldom
 from effcomp.core.process import Process, serve, start
-from effcomp.models.folder import first_line
 from effcomp.sweep.folder import NOT_LOGGED, claim, parent_run
 from effcomp.tracking.base import ServerUnreachable
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from effcomp.core.errors import UserError
+from effcomp.core.errors import UserError, first_line
 from effcomp.core.store import Store, write_at_once
 from effcomp.record import RECORD_FILE
 from effcomp.record.result import SERIES_FILE, Result, run_folders
@@ -50,7 +50,7 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
             result = Result.read(folder)
             artifact = Store(Path(result.record.config["store"])).find("artifact", result.record.truth.artifact)
         except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{folder} cannot be read: {str(error).splitlines()[0]}") from error
+            raise UserError(f"{folder} cannot be read: {first_line(error)}") from error
         if not every and result.record.config["tracking"].get("uri") != tracking.uri:
             continue
         sweep = folder.parent

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from effcomp.core.errors import UserError
-from effcomp.core.hub.refusals import first_line
+from effcomp.core.hub.refusals import hub_reason
 from effcomp.core.hub.repository import Repository
 from effcomp.core.packages import require
 
@@ -63,7 +63,7 @@ def read_split(layout: Layout, split: str) -> Any:
     except UserError:
         raise
     except Exception as error:  # whatever a damaged or unusual file makes its reader raise
-        reason = f"split {split} of {layout.repository.address} cannot be read ({first_line(error)})"
+        reason = f"split {split} of {layout.repository.address} cannot be read ({hub_reason(error)})"
         raise UserError(f"{reason}: {layout.repository.ways_on}") from error
 
 
@@ -115,7 +115,7 @@ def read_layout(repository: Repository, empty: Path, subset: str | None, setting
     except UserError:
         raise
     except Exception as error:  # of a card or names that datasets does not understand
-        reason = f"{repository.address} holds no data that datasets reads ({first_line(error)})"
+        reason = f"{repository.address} holds no data that datasets reads ({hub_reason(error)})"
         script = "; one that needs a script is often converted: task.revision=refs/convert/parquet"
         raise UserError(f"{reason}: {repository.ways_on}{script}") from error
     root = empty.resolve()

@@ -101,5 +101,5 @@ def without_credentials(uri: str) -> str:
     return uri
 
 
-def first_line(error: Exception) -> str:
+def mlflow_reason(error: Exception) -> str:
     return str(error).splitlines()[0].partition(": HTTP")[0].partition(" with url")[0][:200]

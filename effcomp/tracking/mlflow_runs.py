@@ -23,8 +23,8 @@ from effcomp.tracking.database import (
     MODEL_TRAINING,
     PATIENCE_S,
     check_database,
-    first_line,
     make_database,
+    mlflow_reason,
     open_client,
     without_credentials,
 )
@@ -95,7 +95,7 @@ class MlflowTracking(Tracking):
         except (MlflowException, OSError, sqlite3.Error) as error:
             denied = "error code 401" in str(error) or "error code 403" in str(error)
             way_on = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if denied else "use tracking=none"
-            raise UserError(f"tracking.uri={self.uri}: {first_line(error)}; {way_on}") from error
+            raise UserError(f"tracking.uri={self.uri}: {mlflow_reason(error)}; {way_on}") from error
         if experiment.lifecycle_stage != "active":
             raise UserError(
                 f"tracking.uri={self.uri}: its experiment {self.experiment!r} was deleted; restore it with "
@@ -119,7 +119,7 @@ class MlflowTracking(Tracking):
             answered = isinstance(error, RestException) or "failed with error code" in str(error)
             if self.database is not None or answered:
                 raise
-            raise ServerUnreachable(f"tracking.uri={self.uri} does not answer ({first_line(error)})") from error
+            raise ServerUnreachable(f"tracking.uri={self.uri} does not answer ({mlflow_reason(error)})") from error
 
     def open_experiment(self) -> "tuple[MlflowClient, Experiment]":
         """Return a client and effcomp's experiment. The database is made and migrated once, under a lock, because two

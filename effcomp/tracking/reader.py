@@ -10,7 +10,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.packages import require
 from effcomp.record import RECORD_FILE
 from effcomp.record.result import SERIES_FILE, RecordText
-from effcomp.tracking.database import check_database, first_line, open_client, without_credentials
+from effcomp.tracking.database import check_database, mlflow_reason, open_client, without_credentials
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -38,7 +38,7 @@ def logged(uri: str) -> Iterator[RecordText]:
     try:
         yield from texts(open_client(uri), uri)
     except (MlflowException, SQLAlchemyError, OSError, sqlite3.Error) as error:
-        reason = f"{uri} cannot be read: {first_line(error)}"
+        reason = f"{uri} cannot be read: {mlflow_reason(error)}"
         raise UserError(f"{reason}; give sqlite:///FILE, http://HOST:PORT or a folder") from error
 
 

@@ -30,7 +30,7 @@ def refusal(error: Exception, what: str, page: str, ways_on: str) -> UserError:
     )
 
     error = root(error)
-    reason = first_line(error)
+    reason = hub_reason(error)
     if isinstance(error, GatedRepoError):
         return UserError(f"{what} is gated ({reason}): ask for access at {page}, and set HF_TOKEN to your token")
     if isinstance(error, RevisionNotFoundError):
@@ -62,7 +62,7 @@ def root(error: Exception) -> Exception:
     return error
 
 
-def first_line(error: Exception) -> str:
+def hub_reason(error: Exception) -> str:
     """Return the status and the server's own words, or the first line of the message; signatures are left out."""
     from huggingface_hub.errors import HfHubHTTPError
 
