@@ -11,7 +11,6 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from effcomp.record import Record
-from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.fronts import tradeoffs
 from effcomp.report.figures.tradeoff import tradeoff_figure
 from effcomp.report.objectives import OBJECTIVES, comparable
@@ -36,7 +35,7 @@ def picture(records: Sequence[Record]) -> Figure:
 def table(records: Sequence[Record]) -> str:
     """Return a Markdown table of the baseline and the fastest configurations."""
     speeds = [0.0 if one is None else one.value for one in comparable(OBJECTIVES["speedup"], records)]
-    ranked = sorted(zip(speeds, records, strict=True), key=lambda pair: (not is_baseline(pair[1]), -pair[0]))
+    ranked = sorted(zip(speeds, records, strict=True), key=lambda pair: (not pair[1].is_baseline, -pair[0]))
     texts = compare([record for _, record in ranked[:LONGEST]]).texts()
     return to_markdown(texts[list(COLUMNS)])
 

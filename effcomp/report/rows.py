@@ -8,7 +8,6 @@ from typing import Any
 
 from effcomp.core.interval import Interval
 from effcomp.record import Record, model_called, prunings, settings, task_called
-from effcomp.record.baseline import is_baseline
 
 BASELINE_NAME = "none (baseline)"
 WITHOUT_EFFECT = ("store", "tracking", "remeasure", "study")
@@ -27,7 +26,7 @@ class NamedRecord:
 def name(record: Record) -> str:
     """Return the compression in words: `int8_dynamic`, `nf4 + structured 0.5 + distill`, `none (baseline)`."""
     choices = record.choices
-    if is_baseline(record):
+    if record.is_baseline:
         return BASELINE_NAME
     words = choices["quant"]
     for prune in prunings(record.config):

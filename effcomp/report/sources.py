@@ -9,7 +9,6 @@ from typing import Any
 
 from effcomp.core.errors import UserError
 from effcomp.record import RECORD_FILE, Record
-from effcomp.record.baseline import is_baseline
 from effcomp.record.result import SERIES_FILE, RecordText, run_folders
 
 REPORT_FOLDER = "results"
@@ -44,7 +43,7 @@ def find(sources: Sequence[str]) -> list[RecordWithCurves]:
         UserError: a source is not there or has no record, or a record is of another version or damaged.
     """
     found = [parsed(text) for source in sources for text in texts(source)]
-    return sorted(distinct(found), key=lambda one: (not is_baseline(one.record), one.record.truth.time))
+    return sorted(distinct(found), key=lambda one: (not one.record.is_baseline, one.record.truth.time))
 
 
 def is_uri(source: str) -> bool:

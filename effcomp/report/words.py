@@ -4,7 +4,6 @@ import math
 
 from effcomp.core.interval import Interval
 from effcomp.record import GenerationQuality, GenerationVersus, LanguageVersus, NotMeasured, Record, VersusBaseline
-from effcomp.record.baseline import is_baseline
 from effcomp.report.objectives import Objective
 from effcomp.report.rows import NamedRecord, spread
 
@@ -12,7 +11,7 @@ from effcomp.report.rows import NamedRecord, spread
 def verdict(row: NamedRecord) -> str:
     """Compare a configuration with the baseline in a sentence with every interval."""
     versus = row.record.versus_baseline
-    if is_baseline(row.record) or isinstance(versus, NotMeasured):
+    if row.record.is_baseline or isinstance(versus, NotMeasured):
         return facts(row)
     language = isinstance(versus, LanguageVersus)
     margin = f"{versus.margin:g} nats a token" if language else f"{versus.margin * 100:g} points"
@@ -28,7 +27,7 @@ def facts(row: NamedRecord) -> str:
     """State how much faster, smaller and worse than the baseline it is, without a verdict."""
     speedup, cost = row.record.speed.speedup, row.record.cost
     times = f"{spread(speedup, 2)} times the baseline's speed"
-    if is_baseline(row.record):
+    if row.record.is_baseline:
         return f"{row.name}: measured against itself, {times}; that is the noise of this measurement"
     if speedup.low > 1:
         pace = times

@@ -14,7 +14,6 @@ from effcomp.core.component import from_spec
 from effcomp.core.store import text_hash
 from effcomp.quant.base import Quant
 from effcomp.record import NotMeasured, Quality, Record, model_called, settings, task_called
-from effcomp.record.baseline import is_baseline
 from effcomp.record.result import Result
 from effcomp.runtimes.base import Runtime
 from effcomp.tracking.base import Summary
@@ -35,7 +34,7 @@ MOST_METRICS = 1000
 
 def tags_of(record: Record) -> dict[str, str]:
     """Return the tags of a run: choices, processor or GPU, verdict."""
-    versus, baseline = record.versus_baseline, is_baseline(record)
+    versus, baseline = record.versus_baseline, record.is_baseline
     tags = {
         "kind": "configuration",
         "baseline": str(baseline),

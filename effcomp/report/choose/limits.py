@@ -16,7 +16,6 @@ from effcomp.record import (
     Record,
     VersusBaseline,
 )
-from effcomp.record.baseline import is_baseline
 from effcomp.record.quantity import exact
 from effcomp.report.objectives import OBJECTIVES
 from effcomp.report.rows import spread
@@ -139,14 +138,14 @@ class Loss(ABC):
 
     def standing(self, record: Record) -> Standing:
         """Return where the interval of a record lies. The baseline loses nothing against itself."""
-        reason = None if is_baseline(record) else self.broken_by(record)
+        reason = None if record.is_baseline else self.broken_by(record)
         known = self.evidence(record)
         return verdict_on(reason, known is not None and known.loss.low > known.limit)
 
     def excess(self, record: Record) -> float:
         """Return how far the end of the interval lies beyond the limit, as a share of the limit."""
         known = self.evidence(record)
-        if is_baseline(record):
+        if record.is_baseline:
             return 0.0
         return math.inf if known is None else share(known.loss.high - known.limit, known.limit)
 

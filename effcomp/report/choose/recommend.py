@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.record import Record
-from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.multiplicity import NOISY, is_noisy, widened
 from effcomp.report.objectives import OBJECTIVES, Objective, comparable, keeps_time, pareto_front
@@ -165,7 +164,7 @@ def nearest(one: RatedRecord, front: list[RatedRecord]) -> RatedRecord:
 def compared(rows: Sequence[NamedRecord], goal: Goal) -> int:
     """Return the number of configurations that a recommendation compares: those with the objectives, without the
     baseline."""
-    return max(1, sum(not is_baseline(row.record) and has_objectives(row.record, goal) for row in rows))
+    return max(1, sum(not row.record.is_baseline and has_objectives(row.record, goal) for row in rows))
 
 
 def has_objectives(record: Record, goal: Goal) -> bool:
@@ -193,7 +192,7 @@ def candidates(rows: Sequence[NamedRecord], goal: Goal) -> list[RatedRecord]:
         own = {name: value for name, values in wanted.items() if (value := values[index]) is not None}
         if len(own) == len(goal.objectives):
             broken = [bound.broken_by(limited[bound.objective][index]) for bound in goal.bounds]
-            if not is_baseline(row.record):
+            if not row.record.is_baseline:
                 broken += [loss.broken_by(row.record) for loss in goal.losses]
             found.append(RatedRecord(row, own, [reason for reason in broken if reason is not None]))
     return found
@@ -220,7 +219,7 @@ def praised(best: RatedRecord) -> str:
     """State the facts about a configuration, and those of its objectives that are not among them."""
     known = {name: f"{one.number} {one.unit}".rstrip() for name, one in best.measured.items()}
     labelled = [f"{OBJECTIVES[name].quantity.label}: {words}" for name, words in known.items()]
-    if is_baseline(best.row.record):
+    if best.row.record.is_baseline:
         return f"{best.row.name}: no other keeps the limits and is better; {', '.join(labelled)}"
     said = facts(best.row)
     speeds = [

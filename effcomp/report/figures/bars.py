@@ -11,7 +11,6 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from effcomp.core.interval import Interval
 from effcomp.record import Record
-from effcomp.record.baseline import is_baseline
 from effcomp.record.quantity import Field
 from effcomp.report.objectives import OBJECTIVES
 from effcomp.report.rows import NamedRecord
@@ -75,7 +74,7 @@ def drawable(character: str) -> str:
 
 
 def colours_of(rows: Sequence[NamedRecord]) -> list[str]:
-    return [BASELINE_COLOUR if is_baseline(row.record) else COLOUR for row in rows]
+    return [BASELINE_COLOUR if row.record.is_baseline else COLOUR for row in rows]
 
 
 def named_lines(axes: Axes, rows: Sequence[NamedRecord]) -> None:

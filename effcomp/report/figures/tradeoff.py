@@ -10,7 +10,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from effcomp.core.interval import Interval
-from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.fronts import Tradeoff
 from effcomp.report.figures.bars import (
     BASELINE_COLOUR,
@@ -70,7 +69,7 @@ def tradeoff_figure(found: Sequence[Tradeoff], about: str) -> Figure:
     for one, axes in zip(found, all_axes, strict=False):
         front = {one.rows[index].name for index in one.front}
         for row, (x, y) in zip(one.rows, one.points, strict=True):
-            style = BASELINE if is_baseline(row.record) else FRONT if row.name in front else OTHER
+            style = BASELINE if row.record.is_baseline else FRONT if row.name in front else OTHER
             used.append(style)
             axes.errorbar(
                 [x.value], [y.value],

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from effcomp.core.interval import Interval
 from effcomp.record import Quality, Record
-from effcomp.record.baseline import is_baseline
 from effcomp.report.choose.fronts import examples, scope
 from effcomp.report.choose.recommend import Recommendation
 from effcomp.report.figures.bars import DPI
@@ -73,7 +72,7 @@ def page(contents: Contents) -> str:
         recommendation=recommended(contents.recommendation),
         comparison=table(contents.texts, contents.comparison.columns),
         own_times=OWN_TIMES_NOTE if any(keeps_time(OBJECTIVES["latency_p50_ms"], one) for one in records) else "",
-        noise=NOISE_NOTE if is_baseline(records[0]) else "",
+        noise=NOISE_NOTE if records[0].is_baseline else "",
         verdicts="\n".join(f"<li>{named(row, verdict(row))}</li>" for row in rows),
         words_open="" if drawn else "open",
         doubts=section("Read with care", items([*drifts(records), *(doubt for row in rows for doubt in doubts(row))])),
@@ -100,7 +99,7 @@ def plot_data(rows: list[NamedRecord]) -> dict[str, Any]:
         "points": [
             {
                 "name": row.name,
-                "baseline": is_baseline(row.record),
+                "baseline": row.record.is_baseline,
                 "choices": row.record.choices,
                 "testSet": test_sets.index(examples(row.record)),
                 "at": {

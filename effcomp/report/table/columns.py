@@ -7,7 +7,6 @@ from typing import Literal
 from effcomp.core.interval import Interval
 from effcomp.core.statistics import holm
 from effcomp.record import GenerationQuality, GenerationVersus, NotMeasured, Quality, Record, VersusBaseline
-from effcomp.record.baseline import is_baseline
 from effcomp.record.generation import TEXT_SCORES
 from effcomp.record.quantity import KEY, Field, Quantity, fields
 from effcomp.report.objectives import Objective, comparable
@@ -107,7 +106,7 @@ def quantity_column(field: Field, value: Callable[[Record], Interval | None] | N
     quantity, suffix = field.quantity, " x" if field.quantity.unit == "x" else ""
 
     def shown(row: NamedRecord) -> Interval | None:
-        if field.section == "versus_baseline" and is_baseline(row.record):
+        if field.section == "versus_baseline" and row.record.is_baseline:
             return None
         found = read(row.record)
         return None if found is None else found.scaled(quantity.scale)
@@ -151,7 +150,7 @@ def headline_columns(records: Sequence[Record]) -> list[Column]:
 
 def verdict_word(row: NamedRecord) -> str:
     versus = row.record.versus_baseline
-    return "-" if isinstance(versus, NotMeasured) or is_baseline(row.record) else versus.verdict
+    return "-" if isinstance(versus, NotMeasured) or row.record.is_baseline else versus.verdict
 
 
 VERDICT = Column(
@@ -168,7 +167,7 @@ NO_QUALITY = Column("quality", lambda _: "not measured", lambda _: None)
 def holm_column(records: Sequence[Record]) -> Column:
     """Return McNemar's p of each configuration that is not a baseline, corrected for their number (Holm)."""
     tested = [record for record in records if isinstance(record.versus_baseline, VersusBaseline)]
-    tested = [record for record in tested if not is_baseline(record)]
+    tested = [record for record in tested if not record.is_baseline]
     raw = [record.versus_baseline.mcnemar_p for record in tested if isinstance(record.versus_baseline, VersusBaseline)]
     corrected = {id(record): p for record, p in zip(tested, holm(raw), strict=True)}
 
