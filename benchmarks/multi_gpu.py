@@ -51,7 +51,14 @@ def train(examples: Examples, folder: Path, *overrides: str) -> tuple[Any, list[
     model = parts.model.build(head, ("negative", "positive"), parts.seed, store, as_it_is=False)
     tokenizer = parts_of(*MINILM).model.tokenizer(store)
     setup = TrainingSetup(
-        model, head, tokenizer, examples, 128, parts.device.resolved(), parts.seed, folder / "scratch"
+        model=model,
+        head=head,
+        tokenizer=tokenizer,
+        examples=examples,
+        max_length=128,
+        device=parts.device.resolved(),
+        seed=parts.seed,
+        scratch=folder / "scratch",
     )
     trained = parts.finetune.train(setup)
     shutil.rmtree(setup.scratch)

@@ -13,14 +13,14 @@ def new_setup(parts: Components, head: Head, folder: Path) -> TrainingSetup:
     splits, store = parts.task.load(), Store(folder.parent / "store")
     parts.finetune.check_task(splits, head, 64)
     return TrainingSetup(
-        parts.model.build(head, splits.label_names, parts.seed, store, as_it_is=False),
-        head,
-        parts.model.tokenizer(store),
-        splits.train,
-        64,
-        parts.device.resolved(),
-        parts.seed,
-        folder.parent / f"scratch {folder.name}",
+        model=parts.model.build(head, splits.label_names, parts.seed, store, as_it_is=False),
+        head=head,
+        tokenizer=parts.model.tokenizer(store),
+        examples=splits.train,
+        max_length=64,
+        device=parts.device.resolved(),
+        seed=parts.seed,
+        scratch=folder.parent / f"scratch {folder.name}",
     )
 
 

@@ -55,7 +55,16 @@ def train(model: str, way: str) -> dict[str, Any]:
     blocks = torch.randint(1, config.vocab_size, (BATCH * STEPS, TOKENS)).tolist()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({PAD: 0}, PAD)), pad_token=PAD)
     with tempfile.TemporaryDirectory() as scratch:
-        setup = TrainingSetup(network, HEAD, tokenizer, Examples((), ()), TOKENS, device, 0, Path(scratch))
+        setup = TrainingSetup(
+            model=network,
+            head=HEAD,
+            tokenizer=tokenizer,
+            examples=Examples((), ()),
+            max_length=TOKENS,
+            device=device,
+            seed=0,
+            scratch=Path(scratch),
+        )
         _, curve = finetune.train_on(setup, [{"input_ids": block, "labels": block} for block in blocks], None)
     first, last = (next(row["seconds"] for row in curve if row["step"] == step) for step in (FIRST, STEPS))
     return {

@@ -25,7 +25,7 @@ TrainingRow = dict[str, Any]
 """Columns of a training example or block of text: input_ids, labels, ..."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSetup:
     """Model, examples and device of a training, or of a pruning that it may follow."""
 
@@ -98,8 +98,8 @@ class Finetune(Component):
         """Raise UserError when it cannot train a language model that reads these tokens."""
 
     @abstractmethod
-    def train(self, setup: TrainingSetup) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
-        """Train setup.model; return it, and the training curve: a dict of step, loss, ... a row."""
+    def train(self, setup: TrainingSetup) -> "tuple[PreTrainedModel, TrainingCurve]":
+        """Train setup.model; return it, and the training curve."""
 
     @abstractmethod
     def examples_used(self, examples: Examples) -> int:
@@ -137,7 +137,7 @@ class NoFinetune(Finetune):
     def check_task(self, splits: Splits, head: Head, max_length: int) -> None:
         return
 
-    def train(self, setup: TrainingSetup) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
+    def train(self, setup: TrainingSetup) -> "tuple[PreTrainedModel, TrainingCurve]":
         return setup.model, []
 
     def examples_used(self, examples: Examples) -> int:
@@ -148,7 +148,7 @@ class NoFinetune(Finetune):
 
 
 def write_checkpoint(
-    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase | None", curve: list[dict[str, Any]], folder: Path
+    model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase | None", curve: TrainingCurve, folder: Path
 ) -> None:
     """Write a folder as save_pretrained does, with the training curve.
 
@@ -167,7 +167,7 @@ def write_checkpoint(
     (folder / LOG_FILE).write_text(json.dumps(curve, indent=1) + "\n")
 
 
-def read_curve(folder: Path) -> list[dict[str, Any]]:
+def read_curve(folder: Path) -> TrainingCurve:
     """Read the training curve of a folder that `write_checkpoint` wrote."""
-    curve: list[dict[str, Any]] = json.loads((folder / LOG_FILE).read_text())
+    curve: TrainingCurve = json.loads((folder / LOG_FILE).read_text())
     return curve

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from effcomp.core.component import foreign_modules
 from effcomp.core.errors import Diverged, UserError
 from effcomp.core.process import ProcessFailed, python_path
-from effcomp.finetune.base import Finetune, TrainingRow, TrainingSetup, read_curve, write_checkpoint
+from effcomp.finetune.base import Finetune, TrainingCurve, TrainingRow, TrainingSetup, read_curve, write_checkpoint
 from effcomp.models.base import load_checkpoint
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def train_in_processes(
     setup: TrainingSetup,
     rows: list[TrainingRow],
     held_back: list[TrainingRow] | None,
-) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
+) -> "tuple[PreTrainedModel, TrainingCurve]":
     """Return the result of `finetune.train_on`, called in this many processes at once.
 
     Raises:

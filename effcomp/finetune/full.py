@@ -10,7 +10,7 @@ from pydantic import Field
 from effcomp.core.device import Device, cuda_count
 from effcomp.core.errors import UserError
 from effcomp.core.machine import multiplies
-from effcomp.finetune.base import Finetune, TrainingRow, TrainingSetup
+from effcomp.finetune.base import Finetune, TrainingCurve, TrainingRow, TrainingSetup
 from effcomp.finetune.distributed import train_in_processes
 from effcomp.finetune.rows import collator, training_rows
 from effcomp.models.heads import Head
@@ -136,7 +136,7 @@ class FullFinetune(Finetune):
 
         return GroupedTrainer(causal=setup.head == "causal_lm", **settings)
 
-    def train(self, setup: TrainingSetup) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
+    def train(self, setup: TrainingSetup) -> "tuple[PreTrainedModel, TrainingCurve]":
         examples, held_back = subset(setup.examples, self.train_samples, setup.seed), None
         if self.patience is not None:
             count = self.held_back(len(examples))
@@ -152,7 +152,7 @@ class FullFinetune(Finetune):
 
     def train_on(
         self, setup: TrainingSetup, rows: list[TrainingRow], held_back: list[TrainingRow] | None
-    ) -> "tuple[PreTrainedModel, list[dict[str, Any]]]":
+    ) -> "tuple[PreTrainedModel, TrainingCurve]":
         """Train with batches of similar length, each padded to its own longest text.
 
         With several processes each calls this, under torchrun, and gets the same trained model and curve.

@@ -48,15 +48,15 @@ def train(folder: Path, first: bool) -> None:
     finetune = from_spec(given["finetune"], FullFinetune)
     model, tokenizer = load_checkpoint(folder / START, given["head"])
     setup = TrainingSetup(
-        model,
-        given["head"],
-        tokenizer,
-        Examples(**{name: tuple(column) for name, column in given["first"].items()}),  # which a teacher answers
-        given["max_length"],
-        from_spec(given["device"], Device),
-        given["seed"],
-        Path(given["scratch"]),
-        load_file(folder / MASKS_FILE),
+        model=model,
+        head=given["head"],
+        tokenizer=tokenizer,
+        examples=Examples(**{name: tuple(column) for name, column in given["first"].items()}),  # a teacher answers it
+        max_length=given["max_length"],
+        device=from_spec(given["device"], Device),
+        seed=given["seed"],
+        scratch=Path(given["scratch"]),
+        masks=load_file(folder / MASKS_FILE),
     )
     trained, curve = finetune.train_on(setup, given["rows"], given["held_back"])
     if first:

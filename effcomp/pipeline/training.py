@@ -54,14 +54,14 @@ def checkpoint(run: "Run") -> Entry:
             called = model_called(parts.config), task_called(parts.config)
             log.info("fine-tuning %s on %s (%s, %s)", *called, finetune.name, precision)
         setup = TrainingSetup(
-            built,
-            run.head,
-            model.tokenizer(run.store),
-            run.splits.train,
-            task.max_length,
-            run.device,
-            seed,
-            scratch,
+            model=built,
+            head=run.head,
+            tokenizer=model.tokenizer(run.store),
+            examples=run.splits.train,
+            max_length=task.max_length,
+            device=run.device,
+            seed=seed,
+            scratch=scratch,
         )
         with device_lock.shared(run.device):
             memory.reset_gpu_peak(run.device)
@@ -103,14 +103,14 @@ def pruned(run: "Run", trained: Entry) -> Entry:
         log.info("pruning: %s, then recovery: %s", prune.name, prune.recovery.name)
         model, tokenizer = load_checkpoint(trained.path, run.head)
         setup = TrainingSetup(
-            model,
-            run.head,
-            tokenizer,
-            run.splits.train,
-            run.components.task.max_length,
-            run.device,
-            seed,
-            scratch,
+            model=model,
+            head=run.head,
+            tokenizer=tokenizer,
+            examples=run.splits.train,
+            max_length=run.components.task.max_length,
+            device=run.device,
+            seed=seed,
+            scratch=scratch,
             default_names=run.splits.default_names,
             costs=costs,
         )

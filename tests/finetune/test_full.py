@@ -55,7 +55,16 @@ def test_a_pair_is_trained_on_as_it_is_tested(fixture: str, request: pytest.Fixt
     model, tokenizer = load_checkpoint(request.getfixturevalue(fixture), HEAD)
     pair = Examples(("a warm film",), (0,), ("it is cold",))
     device = compose_parts("task=xnli").device.resolved()
-    setup = TrainingSetup(model, HEAD, tokenizer, pair, 16, device, 0, tmp_path)
+    setup = TrainingSetup(
+        model=model,
+        head=HEAD,
+        tokenizer=tokenizer,
+        examples=pair,
+        max_length=16,
+        device=device,
+        seed=0,
+        scratch=tmp_path,
+    )
     (row,), tested = training_rows(setup, pair), encode(pair, tokenizer, 16).batch([0])
     assert row["input_ids"] == tested["input_ids"][0].tolist()
     assert row["attention_mask"] == tested["attention_mask"][0].tolist()
