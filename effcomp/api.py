@@ -166,8 +166,8 @@ def artifact_of(source: "str | Path | Result") -> Path:
     Raises:
         UserError: the artifact is no longer in the store.
     """
-    from effcomp.core.store import Store
     from effcomp.record import RECORD_FILE, Record
+    from effcomp.record.result import stored_artifact
 
     if isinstance(source, str | Path):
         if not (Path(source) / RECORD_FILE).is_file():
@@ -175,10 +175,9 @@ def artifact_of(source: "str | Path | Result") -> Path:
         record = Record.read(Path(source) / RECORD_FILE)
     else:
         record = source.record
-    store = Path(record.config["store"])
-    found = Store(store).find("artifact", record.truth.artifact)
+    found = stored_artifact(record)
     if found is None:
-        missing = f"{store}/artifact/{record.truth.artifact} is not there"
+        missing = f"{record.config['store']}/artifact/{record.truth.artifact} is not there"
         raise UserError(f"{missing}: go to the folder where the command ran, or run the configuration again")
     return found
 

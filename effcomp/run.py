@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from effcomp import __version__
 from effcomp.core.callable_module import CallableModule
-from effcomp.core.command_line import refuse
+from effcomp.core.command_line import discard_stdout, refuse
 from effcomp.core.errors import UserError
 from effcomp.core.failure import failure_line
 from effcomp.core.garbage import collect_seldom
@@ -115,7 +115,7 @@ def main() -> None:
     try:
         job()
     except BrokenPipeError:  # the reader of --help or --cfg has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_stdout()
     except Exception as error:
         if SweepCallback.sweep is None or isinstance(error, HydraException):  # the command does not compose
             refuse(explain(error))

@@ -33,6 +33,11 @@ def refusing() -> Iterator[None]:
         refuse(str(error))
 
 
+def discard_stdout() -> None:
+    """Discard what is still printed after the reader of the output has gone: Python would complain when it flushes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """End the command in one line when Ctrl-C or SIGTERM interrupts the block, and silently, with a shell's code of
@@ -44,7 +49,7 @@ def interruptible() -> Iterator[None]:
         print("interrupted: run the same command again", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it flushes
+        discard_stdout()
         sys.exit(128 + signal.SIGPIPE)
     finally:
         signal.signal(signal.SIGTERM, before)

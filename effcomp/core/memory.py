@@ -1,4 +1,4 @@
-"""The memory of this process as the Linux kernel counts it."""
+"""Memory of this process: resident by the kernel, on a GPU by PyTorch and NVML."""
 
 import gc
 import os

@@ -1,4 +1,4 @@
-"""Files inside installed packages, found without importing the package, and effcomp's own configs."""
+"""Installed packages: their files, versions, and the command that installs a missing one; the folder of the configs."""
 
 import re
 from functools import cache

@@ -95,7 +95,7 @@ class Activity:
         return found
 
 
-def read(device: Device) -> Reading:
+def read_counters(device: Device) -> Reading:
     times = psutil.cpu_times()
     stolen = getattr(times, "steal", 0.0)
     family = [psutil.Process(), *psutil.Process().children(recursive=True)]

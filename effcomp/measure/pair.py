@@ -17,7 +17,7 @@ from effcomp.artifact.description import read_description
 from effcomp.core.batches import Ragged
 from effcomp.core.device import Device
 from effcomp.core.template import Template
-from effcomp.measure.activity import Activity, read
+from effcomp.measure.activity import Activity, read_counters
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Side, Worker, template
 from effcomp.measure.repeats import Repeats
@@ -186,9 +186,9 @@ def in_turn(
     """
     sides = (pair.baseline, pair.variant)
     while True:
-        before = read(pair.device)
+        before = read_counters(pair.device)
         answers = {side: sides[side].ask(command, **arguments[side]) for side in pair.order(number)}
-        activity = Activity.between(before, read(pair.device))
+        activity = Activity.between(before, read_counters(pair.device))
         if not repeats.again([answers[0]["waited_share"], answers[1]["waited_share"]], activity):
             return [answers[0], answers[1]]
 

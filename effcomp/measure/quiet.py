@@ -4,7 +4,7 @@ import logging
 import time
 
 from effcomp.core.device import Device
-from effcomp.measure.activity import Activity, read
+from effcomp.measure.activity import Activity, read_counters
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,6 @@ class QuietWait:
 
     def look(self) -> str:
         """Watch the machine for WATCH_S; return why it is not quiet, empty where it is."""
-        before = read(self.device)
+        before = read_counters(self.device)
         time.sleep(WATCH_S)
-        return "; ".join(Activity.between(before, read(self.device)).noise())
+        return "; ".join(Activity.between(before, read_counters(self.device)).noise())

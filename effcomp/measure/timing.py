@@ -10,7 +10,7 @@ import numpy as np
 from effcomp.core.interval import Interval
 from effcomp.core.progress import Progress
 from effcomp.core.statistics import Floats, median_interval, over_turns, ratio_interval
-from effcomp.measure.activity import Reading, read
+from effcomp.measure.activity import Reading, read_counters
 from effcomp.measure.bench import Bench
 from effcomp.measure.energy import Idle, energy_per_sample
 from effcomp.measure.pair import Pair, PairedTimes, in_turn, measure_batch
@@ -100,7 +100,7 @@ def per_second(time_ms: Interval, amount: float) -> Interval:
 def time_pair(pair: Pair, bench: Bench, idle: Idle) -> Timed:
     """Time both sides of an open pair in turn at each batch size, then token by token where both generate; then measure
     the variant's energy."""
-    before = read(pair.device)
+    before = read_counters(pair.device)
     generates = pair.generates and bench.new_tokens > 0
     repeats = Repeats(bench.turns * (len(bench.batch_sizes) + generates))
     _, resting_rss = (worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant))
@@ -119,7 +119,7 @@ def time_pair(pair: Pair, bench: Bench, idle: Idle) -> Timed:
         memory=memory(pair, resting_rss, peaks),
         load=load(pair),
         before=before,
-        after=read(pair.device),
+        after=read_counters(pair.device),
         energy=energy_per_sample(pair.variant, bench, pair.device, idle),
         repeats=repeats,
         trace=trace.samples,

@@ -9,9 +9,9 @@ from effcomp.core.component import Component
 from effcomp.core.errors import UserError, first_line
 from effcomp.core.store import MANIFEST, Store
 from effcomp.models.folder import (
-    VOCABULARIES,
     check_folder,
     check_head,
+    has_vocabulary,
     plain_config,
     read_config,
     refuse_quantized,
@@ -228,8 +228,7 @@ def float_config(folder: Path) -> "PretrainedConfig":
 def load_checkpoint(folder: Path, head: Head) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase | None]":
     """Load the float32 model and the tokenizer, where there is one, of a folder written by save_pretrained."""
     config = float_config(folder)
-    has_tokenizer = any(file for pattern in VOCABULARIES for file in folder.glob(pattern))
-    tokenizer = load_tokenizer(folder, config) if has_tokenizer else None
+    tokenizer = load_tokenizer(folder, config) if has_vocabulary(folder) else None
     model = load_weights(folder, head, config, str(folder), as_it_is=False)
     if tokenizer is not None:  # after the weights: the embedding of a pad id that it is made with learns nothing
         settle_pad_id(model.config, tokenizer)

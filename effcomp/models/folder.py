@@ -215,11 +215,16 @@ def plain_config(folder: Path) -> "PretrainedConfig":
     return config
 
 
+def has_vocabulary(folder: Path) -> bool:
+    """Tell whether a folder holds a tokenizer's words."""
+    return any(file for pattern in VOCABULARIES for file in folder.glob(pattern))
+
+
 def checked_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") -> "PreTrainedTokenizerBase":
     """Load the tokenizer of a folder. Where there is none, transformers would make up one without words."""
     from transformers import AutoTokenizer
 
-    if not any(file for pattern in VOCABULARIES for file in folder.glob(pattern)):
+    if not has_vocabulary(folder):
         raise UserError(f"{setting}={folder} has no tokenizer: save it there with the tokenizer's save_pretrained")
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)

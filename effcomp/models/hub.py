@@ -25,6 +25,7 @@ from effcomp.models.folder import (
     check_folder,
     check_head,
     check_headers,
+    has_vocabulary,
     other_weights,
     read_config,
 )
@@ -205,8 +206,7 @@ def is_whole(repository: Repository) -> bool:
     known = all(
         try_to_load_from_cache(repository.name, name, revision=repository.commit) is not None for name in ALWAYS_ASKED
     )
-    words = any(file for pattern in VOCABULARIES for file in folder.glob(pattern))
     weights = [folder / WEIGHTS_FILE]
     if (folder / INDEX_FILE).is_file():
         weights = [folder / name for name in shards_of(folder / INDEX_FILE)]
-    return known and words and all(file.is_file() for file in (folder / CONFIG_FILE, *weights))
+    return known and has_vocabulary(folder) and all(file.is_file() for file in (folder / CONFIG_FILE, *weights))

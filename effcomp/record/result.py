@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from effcomp.core.store import MANIFEST, write_at_once
+from effcomp.core.store import MANIFEST, Store, write_at_once
 from effcomp.record import RECORD_FILE, Record
 from effcomp.record.trace import GpuSample, Sample
 
@@ -32,6 +32,15 @@ def stored_results(store: Path) -> Iterator[tuple[Path, Record]]:
             yield file.parent, Record.read(file)
         except (OSError, ValueError):
             continue
+
+
+def stored_artifact(record: Record) -> Path | None:
+    """Return the artifact that was measured, in the store of the run; None where it is missing or changed.
+
+    Raises:
+        ValueError: the record names no artifact of a store.
+    """
+    return Store(Path(record.config["store"])).find("artifact", record.truth.artifact)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from effcomp.artifact.file_format import POSITIONS
 from effcomp.core.batches import Batch
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def never(tokens: list[int]) -> bool:
     return False
 
 
-def with_positions(inputs: "dict[str, Tensor]") -> "dict[str, Tensor]":
+def with_position_ids(inputs: "dict[str, Tensor]") -> "dict[str, Tensor]":
     """Add each token's position in its text to a batch; padding before the text does not count."""
     return {**inputs, "position_ids": (inputs["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)}
 
@@ -93,7 +94,7 @@ def decode(
     written = Decoded.empty(len(mask))
     with torch.inference_mode():
         start = time.perf_counter_ns()
-        prompts = with_positions(inputs)
+        prompts = with_position_ids(inputs)
         outputs, positions = forward(**prompts, logits_to_keep=1, use_cache=True), prompts["position_ids"]
         while True:
             likeliest, token = (logits := outputs.logits[:, -1].float()).max(dim=-1)
@@ -135,7 +136,7 @@ def decode_arrays(
     places = np.maximum(mask.cumsum(axis=1) - 1, 0)
     while True:
         last = np.array([tokens.shape[1] - 1])
-        given = {"input_ids": tokens, "attention_mask": mask, "position_ids": places, "positions": last}
+        given = {"input_ids": tokens, "attention_mask": mask, "position_ids": places, POSITIONS: last}
         logits = step({**given, "beam_idx": rows}).astype(np.float32)
         chosen = logits.argmax(axis=-1)
         losses = log_sum_exp(logits) - logits[rows, chosen]

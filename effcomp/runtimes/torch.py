@@ -22,7 +22,7 @@ from effcomp.models.heads import Head
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowering
 from effcomp.runtimes.base import Loaded, Ran, Runtime
-from effcomp.runtimes.decoding import Decoded, decode, never, with_positions
+from effcomp.runtimes.decoding import Decoded, decode, never, with_position_ids
 from effcomp.runtimes.drafts import Drafts
 from effcomp.runtimes.speculative import Speculation
 
@@ -231,7 +231,7 @@ class CompiledModel(TorchModel):
     for several."""
 
     def logits(self, inputs: "dict[str, Tensor]") -> "Tensor":
-        return super().logits(with_positions(inputs) if self.head == "causal_lm" else inputs)
+        return super().logits(with_position_ids(inputs) if self.head == "causal_lm" else inputs)
 
     def decode(self, batch: Batch, new_tokens: int, ended: Callable[[list[int]], bool] = never) -> Decoded:
         import torch

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from effcomp.core.errors import UserError, first_line
-from effcomp.core.store import Store, write_at_once
+from effcomp.core.store import write_at_once
 from effcomp.record import RECORD_FILE
-from effcomp.record.result import SERIES_FILE, Result, run_folders
+from effcomp.record.result import SERIES_FILE, Result, run_folders, stored_artifact
 from effcomp.report.figures.single import figures_of
 from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE
 from effcomp.sweep.summary import summary_of
@@ -48,7 +48,7 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
     for folder in folders:
         try:
             result = Result.read(folder)
-            artifact = Store(Path(result.record.config["store"])).find("artifact", result.record.truth.artifact)
+            artifact = stored_artifact(result.record)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{folder} cannot be read: {first_line(error)}") from error
         if not every and result.record.config["tracking"].get("uri") != tracking.uri:

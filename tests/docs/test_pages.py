@@ -16,7 +16,9 @@ from effcomp.report.choose.recommend import compared, recommend
 from effcomp.report.objectives import OBJECTIVES
 from effcomp.report.rows import rows
 from effcomp.report.sources import find_records
-from effcomp.report.table.terminal import TEXT, print_recommendation, print_table
+from effcomp.report.table.comparison import compare
+from effcomp.report.table.further import further_tables
+from effcomp.report.table.terminal import TEXT, print_comparison, print_recommendation
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -73,8 +75,8 @@ def test_commands_are_found() -> None:
 
 
 def test_the_table_is_that_of_the_records_in_benchmarks() -> None:
-    drawn = io.StringIO()
-    print_table(find_records(ROOT / "benchmarks/demo.jsonl"), drawn)
+    drawn, found = io.StringIO(), find_records(ROOT / "benchmarks/demo.jsonl")
+    print_comparison(compare(found), further_tables(found), drawn)
     assert drawn.getvalue().strip() in (ROOT / "docs/getting-started.md").read_text()
 
 

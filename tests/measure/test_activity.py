@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from effcomp.core.device import Device
-from effcomp.measure.activity import Activity, read
+from effcomp.measure.activity import Activity, read_counters
 
 CPU = Device(name="cpu", kind="cpu", threads=1)
 BUSY = "import time; end = time.time() + {seconds}\nwhile time.time() < end: pass"
@@ -23,27 +23,27 @@ def start_orphan(seconds: float) -> None:
 
 def test_another_process_at_work_is_noise() -> None:
     start_orphan(seconds=1.5)
-    before = read(CPU)
+    before = read_counters(CPU)
     time.sleep(1)
-    found = Activity.between(before, read(CPU))
+    found = Activity.between(before, read_counters(CPU))
     assert found.other_cores > 0.3
     assert any("other processes used" in reason for reason in found.noise())
 
 
 def test_what_a_child_used_is_ours_after_its_end() -> None:
     """A compiler that ran and went is not another's work."""
-    before = read(CPU)
+    before = read_counters(CPU)
     subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.5: pass"], check=True)
-    assert read(CPU).own_cpu_s - before.own_cpu_s > 0.45, "a clock counts ticks"
+    assert read_counters(CPU).own_cpu_s - before.own_cpu_s > 0.45, "a clock counts ticks"
 
 
 def test_our_own_children_are_not_others() -> None:
     with subprocess.Popen([sys.executable, "-c", BUSY.format(seconds=5)]) as child:
         time.sleep(0.3)
         worked = psutil.Process(child.pid).cpu_times
-        before, start = read(CPU), worked().user
+        before, start = read_counters(CPU), worked().user
         time.sleep(1)
-        end, after = worked().user, read(CPU)
+        end, after = worked().user, read_counters(CPU)
         child.kill()
     assert after.own_cpu_s - before.own_cpu_s > 0.99 * (end - start) > 0
 

@@ -4,13 +4,11 @@ from dataclasses import replace
 from textwrap import fill, wrap
 from typing import TYPE_CHECKING, TextIO
 
-from effcomp.record import Record
 from effcomp.report.choose.fronts import MOST_SHOWN, scope
 from effcomp.report.choose.recommend import Recommendation
 from effcomp.report.rows import subject
-from effcomp.report.table.comparison import Comparison, compare
+from effcomp.report.table.comparison import Comparison
 from effcomp.report.table.drift import drifts
-from effcomp.report.table.further import further_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,11 +30,6 @@ PREFERRED = (
 """Beginnings of the headings that a line shows first, after the configuration and its quality."""
 WIDEST = 10_000
 """A table is never squeezed: a terminal that is narrower wraps or scrolls, a file keeps whole lines."""
-
-
-def print_table(records: list[Record], stream: TextIO, all_columns: bool = False) -> None:
-    """Print the comparison of records, and the further tables."""
-    print_comparison(compare(records), further_tables(records), stream, all_columns)
 
 
 def print_comparison(

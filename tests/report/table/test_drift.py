@@ -6,7 +6,7 @@ from effcomp.record import Record
 from effcomp.report.page.render import Contents, page
 from effcomp.report.table.comparison import compare
 from effcomp.report.table.drift import FEWEST, MOST, drifts
-from effcomp.report.table.terminal import print_table
+from effcomp.report.table.terminal import print_comparison
 from tests.conftest import altered, records
 
 NF4 = records("nf4")[0]
@@ -63,7 +63,7 @@ def test_baselines_are_compared_with_those_of_the_same_machine_and_texts_alone()
 def test_the_terminal_and_the_page_say_it() -> None:
     moved = beside(*MOVED)
     comparison, drawn = compare(moved), io.StringIO()
-    print_table(moved, drawn)
+    print_comparison(comparison, [], drawn)
     shown = page(Contents(comparison, comparison.texts(), [], [], [], None))
     for words in "drifted between measurements", "remeasure=true":
         assert words in " ".join(drawn.getvalue().split())

@@ -1,27 +1,29 @@
 """The table in a terminal: as wide as a line, or with all columns."""
 
 import io
-from pathlib import Path
 
 import pytest
 
+from effcomp.record import Record
 from effcomp.report.sources import find_records
-from effcomp.report.table.terminal import LINE, TEXT, print_table
+from effcomp.report.table.comparison import compare
+from effcomp.report.table.further import further_tables
+from effcomp.report.table.terminal import LINE, TEXT, print_comparison
 from tests.conftest import ROOT
 
 FILES = ["demo.jsonl", "cpu/smollm2_bbc_news.jsonl", "h100/gpt2.jsonl", "real_data/gsm8k_h100.jsonl"]
 
 
-def printed(file: Path, all_columns: bool = False) -> str:
+def printed(records: list[Record], all_columns: bool = False) -> str:
     stream = io.StringIO()
-    print_table(find_records(file), stream, all_columns)
+    print_comparison(compare(records), further_tables(records), stream, all_columns)
     return stream.getvalue()
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_the_table_is_as_wide_as_a_line_and_names_what_it_leaves_out(name: str) -> None:
-    file = ROOT / "benchmarks" / name
-    text, whole = printed(file), printed(file, all_columns=True)
+    found = find_records(ROOT / "benchmarks" / name)
+    text, whole = printed(found), printed(found, all_columns=True)
     table = text[: text.index("with --all-columns also")]
     assert max(map(len, table.splitlines())) <= LINE
     assert max(map(len, text.removeprefix(table).partition("\n\n")[0].splitlines())) <= TEXT
@@ -34,11 +36,9 @@ def test_the_table_is_as_wide_as_a_line_and_names_what_it_leaves_out(name: str) 
 
 def test_the_means_over_repeats_are_as_wide_as_a_line() -> None:
     records = find_records(ROOT / "benchmarks/demo.jsonl")
-    text = io.StringIO()
     repeated = [
         record.model_copy(update={"config": {**record.config, "seed": seed}}) for record in records for seed in (0, 1)
     ]
-    print_table(repeated, text)
-    means = text.getvalue().partition("means over seeds or folds")[2]
+    means = printed(repeated).partition("means over seeds or folds")[2]
     assert max(map(len, means.splitlines())) <= LINE
     assert "accuracy" in means and "with --all-columns also" in means
