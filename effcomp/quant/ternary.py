@@ -39,7 +39,8 @@ class Ternary(Quant):
     id: ClassVar[str] = "quant/ternary"
     embeddings: Literal["float32", "int8"] = "float32"
     """Type of the embedding tables, and of a head that is tied to them: int8 has a scale for each row, and such a head
-    multiplies in int8. Under cuda_graphs int8 is dequantized at load."""
+    multiplies in int8. Under cuda_graphs int8 is dequantized at load, elsewhere the tables of architectures that scale
+    the rows or shift the positions (Gemma, OPT)."""
 
     @property
     def coded(self) -> tuple[ParameterGroup, ...]:
@@ -95,7 +96,9 @@ def load_ternary(
 
 
 def decode(quant: Ternary, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
-    from effcomp.quant.int8_linear import Int8Embedding
+    from torch import nn
+
+    from effcomp.quant.int8_linear import Int8Embedding, dequantize
     from effcomp.quant.integer_products import int8_linear, ternary_linear
 
     ternary, rows = load_ternary(skeleton, tensors)
@@ -103,7 +106,10 @@ def decode(quant: Ternary, skeleton: "nn.Module", tensors: "dict[str, Tensor]") 
     for name, pair in rows.items():
         for tied in [head for head, layer in layers.items() if layer.weight is embeddings[name].weight]:
             skeleton.set_submodule(tied, int8_linear(*pair, layers[tied].bias))
-        skeleton.set_submodule(name, Int8Embedding(*pair))
+        if type(embeddings[name]) is nn.Embedding:
+            skeleton.set_submodule(name, Int8Embedding(*pair))
+        else:
+            embeddings[name].weight = nn.Parameter(dequantize(*pair), requires_grad=False)
     for name, pair in ternary.items():
         skeleton.set_submodule(name, ternary_linear(*pair, layers[name].bias, layers[name].in_features))
     return skeleton

@@ -14,6 +14,7 @@ from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import load_checkpoint
 from effcomp.pipeline.checks import check_trained_format
 from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from tests.architectures import write_model
 from tests.conftest import DATA, MOVIES, compose_parts
 from tests.small_artifacts import write_small
 from tests.training import new_setup, train
@@ -58,7 +59,27 @@ def test_the_format_stores_what_was_trained(
     settings: Sequence[str], tolerance: float, model: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     head = HEAD if model == "tiny_bert" else "causal_lm"
-    source, quant = request.getfixturevalue(model), settings[0].removeprefix("quant=")
+    check_stored(settings, tolerance, request.getfixturevalue(model), head, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "settings"),
+    [
+        ("gemma", ["quant=int8_scratch", "quant.granularity=per_tensor"]),
+        ("gemma", ["quant=ternary", "quant.embeddings=int8"]),
+        ("opt", ["quant=ternary", "quant.embeddings=int8"]),
+    ],
+)
+def test_a_table_that_scales_its_rows_or_shifts_positions_is_rounded_as_it_is_stored(
+    model_type: str, settings: Sequence[str], tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    write_model(model_type, "causal_lm", tiny_gpt2, tmp_path / "model")
+    check_stored(settings, 0.01, tmp_path / "model", "causal_lm", tmp_path)
+
+
+def check_stored(settings: Sequence[str], tolerance: float, source: Path, head: str, tmp_path: Path) -> None:
+    """The artifact answers as the model did that was trained with the roundings of its format."""
+    quant = settings[0].removeprefix("quant=")
     finetune = compose_parts("finetune=qat", *settings).finetune
     assert isinstance(finetune, FullFinetune)
     trained = learning(finetune, source, head, tmp_path / "checkpoint")

@@ -129,7 +129,8 @@ class FakeQuantLinear(nn.Linear):
 
 
 class FakeQuantTable(nn.Embedding):
-    """Embedding table over float masters: the rows that are looked up are rounded."""
+    """Embedding table over float masters: the rows that are looked up are rounded. A subclass of nn.Embedding scales
+    them, or shifts the positions, as it did."""
 
     rounding: FakeQuant
 
@@ -142,8 +143,9 @@ def begin(layer: nn.Module, rounding: FakeQuant) -> None:
     """Let a linear layer or an embedding table compute with rounded values, in place."""
     if isinstance(layer, nn.Linear):
         layer.__class__ = FakeQuantLinear
-    else:  # some architectures look up rows of a table in their own way
-        layer.__class__ = type("FakeQuantTable", (FakeQuantTable, type(layer)), {})
+    else:
+        plain = type(layer) is nn.Embedding
+        layer.__class__ = FakeQuantTable if plain else type("FakeQuantTable", (type(layer), FakeQuantTable), {})
     layer.rounding = rounding
 
 
@@ -158,5 +160,4 @@ def finish(model: nn.Module) -> None:
             done.add(id(layer.weight))
             layer.weight.copy_(layer.rounding.weight(layer.weight, layer.weight))
         del layer.rounding
-        plain = nn.Linear if isinstance(layer, FakeQuantLinear) else type(layer).__bases__[1]
-        layer.__class__ = plain
+        layer.__class__ = type(layer).__bases__[0]
