@@ -62,6 +62,11 @@ class Quant(Component):
         trained = "int8_dynamic, int8_scratch, int4, int3, int2 or ternary"
         raise Skipped(f"finetune=qat does not train for quant={self.name}; choose quant={trained}")
 
+    def other_grid(self, runtime: str) -> Skipped:
+        """Return the refusal of a runtime that rounds on another grid than finetune=qat trains for."""
+        reason = f"rounds quant={self.name} on a grid of its own, which finetune=qat does not train for"
+        return Skipped(f"runtime={runtime} {reason}; use runtime=torch")
+
     def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
         """Return what the format rounds in each linear layer and embedding table, by name, to train with it.
 

@@ -79,8 +79,7 @@ class Grouped(Quant):
             reason = "would choose other codes than finetune=qat has trained"
             raise Skipped(f"quant.rounding={self.rounding} {reason}; use quant.rounding=nearest")
         if not isinstance(lowering(self, runtime, Lowering), TensorLowering):
-            reason = f"rounds quant={self.name} on a grid of its own, which finetune=qat does not train for"
-            raise Skipped(f"runtime={runtime} {reason}; use runtime=torch")
+            raise self.other_grid(runtime)
 
     def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
         from effcomp.quant.grouped_tensors import table_grid

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from effcomp.core.batches import Batch
 from effcomp.quant.base import Quant
 from effcomp.quant.grid import Granularity
-from effcomp.quant.lowering import OnnxLowering, OpenVinoLowering, TensorLowering, lowers
+from effcomp.quant.lowering import Lowering, OnnxLowering, OpenVinoLowering, TensorLowering, lowering, lowers
 from effcomp.quant.onnx_graph import read_graph
 from effcomp.quant.tensors import CODES, SCALE, linear_layers, load_floats, split_codes, stored_state, untied_layers
 
@@ -31,10 +31,11 @@ class Int8Dynamic(Quant):
 
     id: ClassVar[str] = "quant/int8_dynamic"
     granularity: Granularity
-    """Weights that share a scale: one output channel, or the whole matrix."""
+    """Weights that share a scale: one output channel, or the whole matrix, which openvino does not have."""
 
     def check_training(self, runtime: str) -> None:
-        return
+        if isinstance(lowering(self, runtime, Lowering), OpenVinoLowering):  # scales of max|w| / 128, embeddings too
+            raise self.other_grid(runtime)
 
     def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
         from effcomp.quant.rounding.fake_quant import FakeInt8, int8_by_call
@@ -116,7 +117,9 @@ def to_onnx(quant: Int8Dynamic) -> OnnxLowering:
 
 
 @lowers(Int8Dynamic, "openvino")
-def to_openvino(quant: Int8Dynamic) -> OpenVinoLowering:
+def to_openvino(quant: Int8Dynamic) -> OpenVinoLowering | None:
+    if quant.granularity == "per_tensor":
+        return None
     return OpenVinoLowering(
         applies_to=("linear", "head", "embeddings"),
         expected_kernels=("FullyConnectedCompressed",),

@@ -175,6 +175,7 @@ def test_the_checkpoint_of_one_format_is_not_that_of_another() -> None:
         (["quant=mixed"], "does not train for quant=mixed"),
         (["quant=int4", "quant.rounding=gptq"], r"quant\.rounding=gptq would choose other codes .*; use .*=nearest"),
         (["quant=int4", "runtime=openvino"], "runtime=openvino rounds quant=int4 on a grid of its own"),
+        (["quant=int8_dynamic", "runtime=openvino"], "runtime=openvino rounds quant=int8_dynamic on a grid of its own"),
         (
             ["quant=nf4", "prune=structured", "finetune@prune.recovery=qat", "finetune=full"],
             "does not train for quant=nf4",
