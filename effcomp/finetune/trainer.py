@@ -173,7 +173,8 @@ class DistillationTrainer(GroupedTrainer):
             if self.causal:  # each position predicts the next token
                 logits, wanted, labels = logits[:, :-1], wanted[:, :-1], labels[:, 1:]
             predicted = labels != IGNORED
-            logits, wanted = logits[predicted], wanted[predicted]
+            tokens = min(logits.shape[-1], wanted.shape[-1])  # the rows of one model may be filled up further
+            logits, wanted = logits[predicted][:, :tokens], wanted[predicted][:, :tokens]
         softened = functional.kl_div(
             functional.log_softmax(logits.float() / self.temperature, dim=-1),
             functional.log_softmax(wanted.float() / self.temperature, dim=-1),

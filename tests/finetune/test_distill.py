@@ -104,6 +104,9 @@ def test_a_language_model_is_taught_token_by_token(
     ]
     head = "causal_lm" if model == "gpt2" else "masked_lm"
     train(compose_parts(*small, *LEARN), head, tmp_path / "teacher")
+    teacher, _ = load_checkpoint(tmp_path / "teacher", head)
+    teacher.resize_token_embeddings(teacher.config.vocab_size + 8)  # as a larger model of a family may have
+    teacher.save_pretrained(tmp_path / "teacher")
     taught = compose_parts(
         *small, "finetune=distill", f"finetune.teacher={tmp_path / 'teacher'}", "finetune.teacher_share=1.0", *LEARN
     )
