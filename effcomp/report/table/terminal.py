@@ -17,6 +17,8 @@ LINE = 120
 """Characters in a line of a table."""
 TEXT = 100
 """Characters in a line of text."""
+NAME = 48
+"""Characters in a line of a configuration's name; a longer one takes several lines."""
 PREFERRED = (
     "verdict",
     "speed-up, batch 1",
@@ -93,7 +95,7 @@ def print_frame(title: str, frame: "pd.DataFrame", stream: TextIO) -> None:
 
 
 def drawn(frame: "pd.DataFrame") -> list[str]:
-    """Return the lines of a table; a heading takes two lines (what, unit), a cell one."""
+    """Return the lines of a table; a heading takes two lines (what, unit), a long name several, another cell one."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -101,8 +103,8 @@ def drawn(frame: "pd.DataFrame") -> list[str]:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for index, heading in enumerate(frame.columns):
         table.add_column(heading.replace(", ", "\n"), justify="right" if index else "left", no_wrap=True)
-    for row in frame.values.tolist():
-        table.add_row(*row)
+    for name, *cells in frame.values.tolist():
+        table.add_row("\n".join(wrap(name, NAME, subsequent_indent="  ", break_on_hyphens=False)), *cells)
     console = Console(width=WIDEST, color_system=None)
     with console.capture() as captured:
         console.print(table)

@@ -11,7 +11,7 @@ from effcomp.report.table.further import further_tables
 from effcomp.report.table.terminal import LINE, TEXT, print_comparison
 from tests.conftest import ROOT
 
-FILES = ["demo.jsonl", "cpu/smollm2_bbc_news.jsonl", "h100/gpt2.jsonl", "real_data/gsm8k_h100.jsonl"]
+FILES = ["demo.jsonl", "pruning.jsonl", "cpu/smollm2_bbc_news.jsonl", "h100/gpt2.jsonl", "real_data/gsm8k_h100.jsonl"]
 
 
 def printed(records: list[Record], all_columns: bool = False) -> str:
