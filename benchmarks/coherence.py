@@ -27,7 +27,7 @@ from effcomp.metrics.scores import Scores
 from effcomp.pipeline.compose import build
 from effcomp.record import GenerationQuality, GenerationVersus
 from effcomp.report.sources import find_records
-from effcomp.tasks.base import subset
+from effcomp.tasks.splits import subset
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

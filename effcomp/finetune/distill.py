@@ -19,7 +19,8 @@ from effcomp.models.heads import Head
 from effcomp.models.labels import labels_order
 from effcomp.models.vocabulary import keep_tokens
 from effcomp.models.weights import check_weights
-from effcomp.tasks.base import Examples, Splits, encode
+from effcomp.tasks.base import Examples, Splits
+from effcomp.tasks.encoding import encode
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,8 @@ from effcomp.finetune.base import Finetune, TrainingCurve, TrainingRow, Training
 from effcomp.finetune.distributed import train_in_processes
 from effcomp.finetune.rows import collator, training_rows
 from effcomp.models.heads import Head
-from effcomp.tasks.base import Examples, Splits, stratified_split, subset
+from effcomp.tasks.base import Examples, Splits
+from effcomp.tasks.splits import stratified_split, subset
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, Trainer

@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from effcomp.finetune.base import TrainingRow, TrainingSetup
-from effcomp.tasks.base import Examples, subset, token_columns
-from effcomp.tasks.encoding import blocks
+from effcomp.tasks.base import Examples
+from effcomp.tasks.encoding import blocks, token_columns
+from effcomp.tasks.splits import subset
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase

@@ -11,7 +11,8 @@ from effcomp.models.heads import HEADS
 from effcomp.pipeline.checks import check_fit
 from effcomp.pipeline.compose import Components
 from effcomp.pipeline.stage import Run
-from effcomp.tasks.base import Examples, Splits, test_slice
+from effcomp.tasks.base import Examples, Splits
+from effcomp.tasks.splits import fold_of, slice_of_test
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ def prepare(components: Components) -> Run:
     """
     splits = components.task.load()
     if components.fold is not None:
-        splits = splits.fold(components.folds, components.fold)
+        splits = fold_of(splits, components.folds, components.fold)
     if components.test_slice is not None:
         splits = replace(splits, test=sliced(splits.test, components.test_slice))
     store, model = Store(components.store), components.model
@@ -71,7 +72,7 @@ def sliced(test: Examples, ends: tuple[float, float]) -> Examples:
     Raises:
         UserError: it has fewer than two.
     """
-    part = test_slice(test, ends)
+    part = slice_of_test(test, ends)
     if len(part) < 2:
         asked = f"test_slice=[{ends[0]:g},{ends[1]:g}]"
         raise UserError(

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from effcomp.core.batches import Batch, Ragged
 from effcomp.core.code_key import code_key
 from effcomp.core.store import Entry
-from effcomp.tasks.base import Examples, encode, subset
-from effcomp.tasks.encoding import encode_blocks, encode_prompts
+from effcomp.tasks.base import Examples
+from effcomp.tasks.encoding import encode, encode_blocks, encode_prompts
+from effcomp.tasks.splits import subset
 from effcomp.tasks.synthetic import synthetic_tokens
 
 if TYPE_CHECKING:

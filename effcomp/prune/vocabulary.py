@@ -17,7 +17,8 @@ from effcomp.models.base import Model
 from effcomp.models.costs import Costs
 from effcomp.models.heads import Head
 from effcomp.prune.base import Prune, PruneAndRecover, as_nested, joined
-from effcomp.tasks.base import Examples, Splits, second_texts
+from effcomp.tasks.base import Examples, Splits
+from effcomp.tasks.encoding import second_texts
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase

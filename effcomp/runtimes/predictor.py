@@ -19,8 +19,8 @@ from effcomp.core.store import MANIFEST, find_fault
 from effcomp.models.heads import Problem, longest_sequence
 from effcomp.runtimes.base import Runtime
 from effcomp.runtimes.decoding import Ending, up_to_stop
-from effcomp.tasks.base import Examples, encode
-from effcomp.tasks.encoding import encode_prompts, first_token
+from effcomp.tasks.base import Examples
+from effcomp.tasks.encoding import encode, encode_prompts, first_token
 from effcomp.tasks.signature import Signature, read_signature
 
 if TYPE_CHECKING:

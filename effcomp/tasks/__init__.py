@@ -1,1 +1,1 @@
-"""Tasks: the data, its split and encoding, and the choice of metrics."""
+"""Tasks: the data, its splits and its encoding."""

@@ -1,31 +1,17 @@
-"""Base class of tasks: examples in splits, and their encoding as token ids."""
+"""Base class of tasks, and their examples."""
 
-import logging
 from abc import abstractmethod
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field
 
-from effcomp.core.batches import Ragged, pack
 from effcomp.core.component import Component
-from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.models.heads import Problem
 from effcomp.tasks.signature import Signature
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
-
-log = logging.getLogger(__name__)
-
-SLICE_SEED = 0
-"""Seed of the order that slices of the test are cut from; fixed so that all runs share it."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +76,6 @@ class Splits:
         )
         return replace(self, train=train, test=test, label_names=tuple(names), default_names=self.label_names)
 
-    def fold(self, folds: int, fold: int) -> "Splits":
-        """Return the splits of a cross-validation: one fold of the training examples, or of all where the test is drawn
-        from the same rows, is the test.
-
-        Raises:
-            UserError: a label has fewer distinct texts than there are folds.
-        """
-        examples = self.train.joined(self.test) if self.drawn else self.train
-        train, test = fold_split(examples, folds, fold)
-        return replace(self, train=train, test=test)
-
     def fingerprint(self) -> str:
         """Return the sha256 of every text, label, pair, group and reference in their order: equal only for the same
         split.
@@ -156,117 +131,3 @@ class Task(Component):
     def scoring_key(self, store: Store) -> dict[str, Any]:
         """Return the task's settings that change the scores, beside the data."""
         return {}
-
-
-def subset(examples: Examples, count: int | None, seed: int) -> Examples:
-    """Return `count` of the examples, drawn without replacement; all of them for None."""
-    import numpy as np
-
-    if count is None:
-        return examples
-    return examples.take(np.random.default_rng(seed).permutation(len(examples))[:count].tolist())
-
-
-def test_slice(examples: Examples, ends: tuple[float, float]) -> Examples:
-    """Return a part of the test examples: those between two shares of all in a random order that never changes. Slices
-    that do not overlap share no example, nor a duplicate of one.
-    """
-    import numpy as np
-
-    members, _ = distinct(examples)
-    order = np.random.default_rng(SLICE_SEED).permutation(len(members))
-    first, last = (round(end * len(members)) for end in ends)
-    return examples.take(sorted(index for group in order[first:last] for index in members[group]))
-
-
-def second_texts(pairs: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:
-    """Return the second text of each pair, told apart from the first.
-
-    Where the tokenizer puts a special token between two texts (BERT's [SEP]), they stay unchanged. Where it puts none
-    (GPT-2, GPT-Neo), each begins with a line break; without it premise and hypothesis would read as one sentence.
-    """
-    between = tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False)
-    return list(pairs) if between else [f"\n{text}" for text in pairs]
-
-
-def encode(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Ragged:
-    """Return the columns of `token_columns` with the padding that the model expects."""
-    padding = {
-        "input_ids": tokenizer.pad_token_id or 0,
-        "attention_mask": 0,
-        "token_type_ids": tokenizer.pad_token_type_id,
-    }
-    columns = token_columns(examples, tokenizer, max_length)
-    return pack(columns, padding, left=tokenizer.padding_side == "left")
-
-
-def token_columns(
-    examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int
-) -> dict[str, list[list[int]]]:
-    """Return the token ids of each text (and its pair), cut to max_length, and the masks beside them.
-
-    A text that leaves no token is its end-of-text token: a model needs one to answer. The second text of a pair
-    follows as `second_texts` says.
-    """
-    pairs = second_texts(examples.pairs, tokenizer) or None
-    encoded = tokenizer(list(examples.texts), pairs, truncation=True, max_length=max_length)
-    token = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.pad_token_id
-    one = {"input_ids": token, "attention_mask": 1, "token_type_ids": 0}
-    return {name: [row or [one[name]] for row in encoded[name]] for name in tokenizer.model_input_names}
-
-
-def distinct(examples: Examples) -> tuple[list[list[int]], list[int]]:
-    """Group the examples so that duplicates stay together; return the groups, and the commonest label of each (0
-    without labels).
-
-    Two texts are duplicates when their letters and digits are equal, whatever the case.
-    """
-    groups: dict[str, list[int]] = {}
-    second = examples.pairs or ("",) * len(examples)
-    for index, text in enumerate(map("\0".join, zip(examples.texts, second, strict=True))):
-        groups.setdefault("".join(filter(str.isalnum, text.casefold())), []).append(index)
-    labels = examples.labels or (0,) * len(examples)
-    members = list(groups.values())
-    return members, [Counter(labels[i] for i in group).most_common(1)[0][0] for group in members]
-
-
-def stratified_split(examples: Examples, test_size: int, seed: int, source: str) -> tuple[Examples, Examples]:
-    """Split once into train and test: seeded, stratified by label where there are labels, duplicates on one side.
-
-    Raises:
-        UserError: there are not enough distinct texts for the test split, of all labels or of one.
-    """
-    from sklearn.model_selection import train_test_split
-
-    members, strata = distinct(examples)
-    labels = Counter(strata)
-    if not len(labels) <= test_size <= len(members) - len(labels) or min(labels.values()) < 2:
-        rarest = f", {min(labels.values())} of the rarest label" if len(labels) > 1 else ""
-        raise UserError(
-            f"{source} has {len(members)} distinct texts{rarest}: too few for a test split of {test_size}; "
-            "give a smaller one, or more texts"
-        )
-    train, test = train_test_split(members, test_size=test_size, random_state=seed, stratify=strata)
-    first, second = (examples.take([i for group in side for i in group]) for side in (train, test))
-    if abs(len(second) - test_size) > 0.1 * test_size:
-        where = "equal texts stay on one side of the split"
-        log.warning("%s: the test has %d of %d examples: %s", source, len(second), len(examples), where)
-    return first, second
-
-
-def fold_split(examples: Examples, folds: int, fold: int) -> tuple[Examples, Examples]:
-    """Return train and test of one fold: stratified, duplicates on one side. Every example is tested in exactly one
-    fold. The folds do not depend on the run's seed.
-
-    Raises:
-        UserError: a label has fewer distinct texts than there are folds.
-    """
-    from sklearn.model_selection import StratifiedKFold
-
-    members, strata = distinct(examples)
-    rarest = min(Counter(strata).values())
-    if rarest < folds:
-        raise UserError(f"folds={folds}: the rarest label has {rarest} distinct training texts")
-    splits = list(StratifiedKFold(folds, shuffle=True, random_state=0).split(strata, strata))
-    train, test = (examples.take([i for group in side for i in members[group]]) for side in splits[fold])
-    return train, test

@@ -11,8 +11,9 @@ from effcomp.core.component import EACH_ONCE
 from effcomp.core.errors import UserError
 from effcomp.core.packages import package_folder
 from effcomp.models.heads import Problem
-from effcomp.tasks.base import Examples, FileRows, Splits, Task, stratified_split
+from effcomp.tasks.base import Examples, FileRows, Splits, Task
 from effcomp.tasks.files import UTF8, read_text
+from effcomp.tasks.splits import stratified_split
 
 ENCODINGS = {"sports/199.txt": "latin-1"}
 """Encoding of the one file that is not UTF-8: it has a pound sign."""

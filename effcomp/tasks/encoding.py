@@ -1,5 +1,6 @@
-"""Documents packed into blocks of token ids, with labels for the tokens to predict."""
+"""Texts and pairs as token ids, and documents packed into blocks with labels for the tokens to predict."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,42 @@ if TYPE_CHECKING:
 
 MASKED_SHARE = 0.15
 """Share of a block's tokens that are masked (Devlin et al. 2019, BERT, section 3.1)."""
+
+
+def second_texts(pairs: Sequence[str], tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+    """Return the second text of each pair, told apart from the first.
+
+    Where the tokenizer puts a special token between two texts (BERT's [SEP]), they stay unchanged. Where it puts none
+    (GPT-2, GPT-Neo), each begins with a line break; without it premise and hypothesis would read as one sentence.
+    """
+    between = tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False)
+    return list(pairs) if between else [f"\n{text}" for text in pairs]
+
+
+def encode(examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int) -> Ragged:
+    """Return the columns of `token_columns` with the padding that the model expects."""
+    padding = {
+        "input_ids": tokenizer.pad_token_id or 0,
+        "attention_mask": 0,
+        "token_type_ids": tokenizer.pad_token_type_id,
+    }
+    columns = token_columns(examples, tokenizer, max_length)
+    return pack(columns, padding, left=tokenizer.padding_side == "left")
+
+
+def token_columns(
+    examples: Examples, tokenizer: "PreTrainedTokenizerBase", max_length: int
+) -> dict[str, list[list[int]]]:
+    """Return the token ids of each text (and its pair), cut to max_length, and the masks beside them.
+
+    A text that leaves no token is its end-of-text token: a model needs one to answer. The second text of a pair
+    follows as `second_texts` says.
+    """
+    pairs = second_texts(examples.pairs, tokenizer) or None
+    encoded = tokenizer(list(examples.texts), pairs, truncation=True, max_length=max_length)
+    token = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.pad_token_id
+    one = {"input_ids": token, "attention_mask": 1, "token_type_ids": 0}
+    return {name: [row or [one[name]] for row in encoded[name]] for name in tokenizer.model_input_names}
 
 
 @dataclass(frozen=True)

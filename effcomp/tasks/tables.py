@@ -8,13 +8,14 @@ from pydantic import BeforeValidator, Field
 from effcomp.core.component import EACH_ONCE
 from effcomp.core.errors import UserError
 from effcomp.models.heads import Problem
-from effcomp.tasks.base import Examples, FileRows, Splits, stratified_split
+from effcomp.tasks.base import Examples, FileRows, Splits
 from effcomp.tasks.files import find_file
 from effcomp.tasks.hub_examples import Columns, class_names, read_examples
 from effcomp.tasks.labels import check_unread
 from effcomp.tasks.published import PublishedTask
 from effcomp.tasks.rows import ReadSettings, by_side, found_labels, rows_of, to_examples
 from effcomp.tasks.signature import Signature
+from effcomp.tasks.splits import stratified_split
 
 SPLIT_SEED = 0
 """Seed of a drawn test split; fixed so that all runs share it."""

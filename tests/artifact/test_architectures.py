@@ -18,7 +18,8 @@ from effcomp.core.errors import UserError
 from effcomp.measure.pair import writes
 from effcomp.models.base import load_checkpoint
 from effcomp.prune.base import NoPrune
-from effcomp.tasks.base import Examples, encode
+from effcomp.tasks.base import Examples
+from effcomp.tasks.encoding import encode
 from tests.architectures import ARCHITECTURES, DECODERS, write_model
 from tests.conftest import compose_parts
 

@@ -13,7 +13,9 @@ from effcomp.finetune.full import FullFinetune
 from effcomp.finetune.rows import training_rows
 from effcomp.finetune.trainer import Patience
 from effcomp.models.base import load_checkpoint
-from effcomp.tasks.base import Examples, Splits, encode, stratified_split
+from effcomp.tasks.base import Examples, Splits
+from effcomp.tasks.encoding import encode
+from effcomp.tasks.splits import stratified_split
 from tests.conftest import DATA, MOVIES, compose_parts, run_effcomp, start_effcomp
 from tests.training import train
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from effcomp.core.errors import UserError
 from effcomp.tasks.base import Splits
+from effcomp.tasks.splits import fold_of
 from effcomp.tasks.tables import TableTask
 
 ROWS = [("a warm film", "0"), ("a dull film", "1"), ("a long, long film", "1"), ("a film", "0")]
@@ -188,11 +189,11 @@ def test_one_file_is_split_by_a_share_or_by_a_column(tmp_path: Path) -> None:
     shared = load(tmp_path, "text,label,side\n" + rows, test_files=[], test_share=0.25)
     assert (len(shared.train), len(shared.test)) == (45, 15)
     assert not set(shared.train.texts) & set(shared.test.texts)
-    folds = [shared.fold(5, fold) for fold in range(5)]
+    folds = [fold_of(shared, 5, fold) for fold in range(5)]
     assert sorted(text for fold in folds for text in fold.test.texts) == sorted(shared.train.texts + shared.test.texts)
     assert {len(fold.train) for fold in folds} == {48}
     by_column = load(tmp_path, "text,label,side\n" + rows, test_files=[], split="side")
-    assert len(by_column.fold(5, 0).test) == 4, "a test of its own is not trained on"
+    assert len(fold_of(by_column, 5, 0).test) == 4, "a test of its own is not trained on"
     assert by_column.test.texts == tuple(f"film {i}" for i in range(60) if i % 3 == 1)
     assert by_column.rows == ((tmp_path / "rows.csv", 60, 40),)
     with pytest.raises(UserError, match="give one of them"):
@@ -282,7 +283,8 @@ def test_a_json_value_that_is_no_text_is_refused(value: str, words: str, tmp_pat
 def test_an_empty_text_is_one_token_for_a_decoder(tiny_gpt2: Path) -> None:
     from transformers import AutoTokenizer
 
-    from effcomp.tasks.base import Examples, encode
+    from effcomp.tasks.base import Examples
+    from effcomp.tasks.encoding import encode
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
     tokens = encode(Examples(("", "a film")), tokenizer, 16)

@@ -1,13 +1,10 @@
-"""The split: seeded, stratified, duplicates on one side; pairs of texts as token ids."""
-
-from pathlib import Path
-from typing import Any
+"""The split: seeded, stratified, duplicates on one side."""
 
 import pytest
 
 from effcomp.core.errors import UserError
-from effcomp.tasks import base
-from effcomp.tasks.base import Examples, Splits, encode, fold_split, stratified_split
+from effcomp.tasks.base import Examples, Splits
+from effcomp.tasks.splits import fold_split, slice_of_test, stratified_split
 
 TEXTS = [f"sentence number {i}" for i in range(90)] + [f"Sentence, NUMBER {i}!" for i in range(10)]
 ALL = Examples(tuple(TEXTS), tuple(i % 3 for i in [*range(90), *range(10)]))
@@ -53,16 +50,16 @@ def test_more_folds_than_a_label_has_texts_are_refused() -> None:
 
 
 def test_slices_of_a_test_share_no_example_nor_a_duplicate_and_lose_none() -> None:
-    halves = [base.test_slice(ALL, ends) for ends in ((0.0, 0.5), (0.5, 1.0))]
+    halves = [slice_of_test(ALL, ends) for ends in ((0.0, 0.5), (0.5, 1.0))]
     assert sorted(halves[0].texts + halves[1].texts) == sorted(TEXTS)
     assert not set(map(letters, halves[0].texts)) & set(map(letters, halves[1].texts))
     assert [len(half) for half in halves] == pytest.approx([50, 50], abs=8), "duplicates stay together"
-    assert set(base.test_slice(ALL, (0.0, 0.2)).texts) < set(halves[0].texts), "a larger slice has the smaller one"
+    assert set(slice_of_test(ALL, (0.0, 0.2)).texts) < set(halves[0].texts), "a larger slice has the smaller one"
 
 
 def test_the_training_does_not_depend_on_the_slice_of_the_test() -> None:
     whole = Splits(ALL, ALL, ("x", "y", "z"))
-    part = Splits(ALL, base.test_slice(ALL, (0.0, 0.5)), ("x", "y", "z"))
+    part = Splits(ALL, slice_of_test(ALL, (0.0, 0.5)), ("x", "y", "z"))
     assert whole.training_fingerprint() == part.training_fingerprint()
     assert whole.fingerprint() != part.fingerprint()
 
@@ -83,18 +80,3 @@ def test_the_fingerprint_sees_text_label_order_and_side() -> None:
         Splits(base.train, base.test, ("y", "x")),
     ]
     assert len({splits.fingerprint() for splits in (base, *others)}) == 6
-
-
-def test_a_special_token_or_a_line_break_stands_between_the_texts_of_a_pair(tiny_bert: Path, tiny_gpt2: Path) -> None:
-    from transformers import AutoTokenizer
-
-    def ids(pair: Examples, tokenizer: Any, max_length: int) -> list[int]:
-        found: list[int] = encode(pair, tokenizer, max_length).batch([0])["input_ids"][0].tolist()
-        return found
-
-    pair = Examples(("a cold film",), (0,), ("a warm film",))
-    bert, gpt2 = (AutoTokenizer.from_pretrained(folder) for folder in (tiny_bert, tiny_gpt2))
-    assert bert.decode(ids(pair, bert, 32)).count("[SEP]") == 2
-    assert gpt2.decode(ids(pair, gpt2, 32)) == "a cold film\na warm film"
-    cut = gpt2.decode(ids(pair, gpt2, 8))
-    assert "\n" in cut, "a long pair loses the ends of both texts"
