@@ -24,8 +24,8 @@ from effcomp.core.batches import Ragged
 from effcomp.core.device import WAITING, Device
 from effcomp.core.statistics import ratio_interval
 from effcomp.measure.client import Side
+from effcomp.measure.disturbance import DisturbedTurns
 from effcomp.measure.pair import Pair, measure_batch
-from effcomp.measure.repeats import Repeats
 from effcomp.models.base import load_checkpoint
 from effcomp.prune.base import NoPrune
 from effcomp.quant.floats import Float
@@ -45,16 +45,16 @@ SPINNING = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}
 FLOAT32 = Float(name="none", dtype="float32")
 
 
-def speedup(sides: tuple[Side, Side], tokens: Path, device: Device, repeats: Repeats) -> dict[str, Any]:
+def speedup(sides: tuple[Side, Side], tokens: Path, device: Device, disturbed_turns: DisturbedTurns) -> dict[str, Any]:
     """Return the paired speed-up at batch 1, the medians of both sides in ms, and the turns that were repeated."""
     with Pair(sides, (tokens, tokens), device) as pair:
-        times = measure_batch(pair, BENCH, 1, repeats, lambda _: None)
+        times = measure_batch(pair, BENCH, 1, disturbed_turns, lambda _: None)
     return {
         "speedup": ratio_interval(times.baseline, times.variant).model_dump(),
         "torch_ms": float(np.median(times.baseline)),
         "openvino_ms": float(np.median(times.variant)),
-        "repeated_turns": repeats.repeated,
-        "disturbed_turns": repeats.disturbed,
+        "repeated_turns": disturbed_turns.repeated,
+        "disturbed_turns": disturbed_turns.disturbed,
     }
 
 
@@ -81,7 +81,7 @@ def main() -> None:
             for neighbour in (False, True):
                 command = HALF_A_CORE if neighbour else "input()"
                 with subprocess.Popen([sys.executable, "-c", command], stdin=subprocess.PIPE) as other:
-                    result = speedup(sides, tokens, device, Repeats(BENCH.turns if waiting == "sleep" else 0))
+                    result = speedup(sides, tokens, device, DisturbedTurns(BENCH.turns if waiting == "sleep" else 0))
                     other.kill()
                 found.append({"threads": waiting, "neighbour": neighbour, **result})
                 print(found[-1], file=sys.stderr, flush=True)

@@ -19,8 +19,8 @@ from effcomp.core.device import Device
 from effcomp.core.statistics import ratio_interval
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Side
+from effcomp.measure.disturbance import DisturbedTurns
 from effcomp.measure.pair import Pair, measure_batch
-from effcomp.measure.repeats import Repeats
 from effcomp.quant.floats import Float
 from effcomp.runtimes.torch import Torch
 
@@ -65,7 +65,7 @@ def ratios() -> dict[str, list[dict[str, float]]]:
     for _ in range(PAIRS):
         with Pair((side, side), (tokens, tokens), cpu) as pair:
             for size in BENCH.batch_sizes:
-                times = measure_batch(pair, BENCH, size, Repeats(BENCH.turns), lambda _: None)
+                times = measure_batch(pair, BENCH, size, DisturbedTurns(BENCH.turns), lambda _: None)
                 interval = ratio_interval(times.baseline, times.variant)
                 measured[str(size)].append({key: round(value, 4) for key, value in interval.model_dump().items()})
                 print(size, measured[str(size)][-1], file=sys.stderr)

@@ -20,8 +20,8 @@ def conditions(device: Device, timed: Sequence[Timed], quiet_wait: QuietWait) ->
         quiet_wait: waiting before the pairs.
     """
     activity = Activity.total([Activity.between(one.before, one.after) for one in timed])
-    repeats = [one.repeats for one in timed]
-    repeated, disturbed = sum(one.repeated for one in repeats), sum(one.disturbed for one in repeats)
+    counts = [one.disturbed_turns for one in timed]
+    repeated, disturbed = sum(one.repeated for one in counts), sum(one.disturbed for one in counts)
     noise = activity.noise()
     if disturbed:
         noise.append(f"{disturbed} turns count although they were disturbed, besides {repeated} repeated")
@@ -35,8 +35,8 @@ def conditions(device: Device, timed: Sequence[Timed], quiet_wait: QuietWait) ->
         waited_s=quiet_wait.waited_s,
         repeated_turns=repeated,
         disturbed_turns=disturbed,
-        disturbances=dict(sum((one.reasons for one in repeats), Counter())),
-        waiting_counted=all(one.counted for one in repeats),
+        disturbances=dict(sum((one.reasons for one in counts), Counter())),
+        waiting_counted=all(one.counted for one in counts),
         stolen_share=activity.stolen_share,
         clock_before_mhz=timed[0].before.mhz,
         clock_after_mhz=timed[-1].after.mhz,

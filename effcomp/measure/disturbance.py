@@ -1,27 +1,58 @@
-"""Waiting of the measured process for the processor, which tells a disturbed turn.
+"""Rule by which disturbed turns are dropped and measured again. It is fixed before the first turn."""
 
-The kernel counts, for each thread and in nanoseconds, how long it was ready to run while other work held the processor
-(the second number of /proc/self/task/*/schedstat; Linux, Documentation/scheduler/sched-stats.rst). A waiting thread
-delays all of its pool, because the pool synchronizes after each operator.
-"""
+from collections import Counter
+from collections.abc import Sequence
 
-import contextlib
-from pathlib import Path
+from effcomp.measure.activity import Activity
+from effcomp.record.truth import Disturbance
 
-THREADS = Path("/proc/self/task")
-
-
-def waited_ns() -> int | None:
-    """Return how long the threads of this process have waited for the processor; None where the kernel does not count
-    it."""
-    waited = []
-    for thread in THREADS.glob("*"):
-        with contextlib.suppress(OSError, IndexError):  # it has ended, or the kernel does not count
-            waited.append(int((thread / "schedstat").read_text().split()[1]))
-    return sum(waited) if waited else None
+WAITING_SHARE = 0.1
+"""Share of a turn's time: threads that wait longer for the processor disturb the turn."""
+TAKEN_CORES = 0.25
+"""Cores that other processes, or other virtual machines, take in a turn: more disturb it."""
+RESOLUTION_S = 0.05
+"""Processor time below which the kernel's clock ticks (10 ms, on each core) do not tell whose it was, in seconds."""
 
 
-def waited_share(before_ns: int | None, times_ns: list[int]) -> float | None:
-    """Return the waiting since a reading of `waited_ns`, as a share of the time measured since then."""
-    now_ns = waited_ns()
-    return None if before_ns is None or now_ns is None else max(0, now_ns - before_ns) / sum(times_ns)
+def disturbances(waited_shares: Sequence[float], activity: Activity) -> list[Disturbance]:
+    """Return the reasons for which a turn is dropped; none where it counts.
+
+    Args:
+        waited_shares: share of waiting for the processor in each side's time, where the kernel counts it.
+        activity: that of the machine during the turn of both sides.
+    """
+    limit_s = max(TAKEN_CORES * activity.seconds, RESOLUTION_S)
+    found: dict[Disturbance, bool] = {
+        "waiting for the processor": max(waited_shares, default=0) > WAITING_SHARE,
+        "other processes": activity.other_cpu_s > limit_s,
+        "stolen time": activity.stolen_cpu_s > limit_s,
+        "throttling": activity.throttle_events > 0 or activity.gpu_throttled,
+    }
+    return [reason for reason, holds in found.items() if holds]
+
+
+class DisturbedTurns:
+    """Counts of disturbed turns, which are measured again until half as many were repeated as are measured.
+
+    A machine that is never quiet takes one and a half times as long, and its record reports the disturbed turns.
+    """
+
+    def __init__(self, turns: int) -> None:
+        """Allow half as many repetitions as there are turns to measure."""
+        self.left, self.repeated, self.disturbed, self.counted = turns // 2, 0, 0, True
+        self.reasons = Counter[Disturbance]()
+
+    def again(self, waited_shares: list[float | None], activity: Activity) -> bool:
+        """Decide whether a turn is measured again (`disturbances`); waited_shares: None where unknown."""
+        known = [share for share in waited_shares if share is not None]
+        self.counted = self.counted and len(known) == len(waited_shares)
+        reasons = disturbances(known, activity)
+        self.reasons.update(reasons)
+        if not reasons:
+            return False
+        if self.left == 0:
+            self.disturbed += 1
+            return False
+        self.left -= 1
+        self.repeated += 1
+        return True

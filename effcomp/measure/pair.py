@@ -20,7 +20,7 @@ from effcomp.core.template import Template
 from effcomp.measure.activity import Activity, read_counters
 from effcomp.measure.bench import Bench
 from effcomp.measure.client import Side, Worker, template
-from effcomp.measure.repeats import Repeats
+from effcomp.measure.disturbance import DisturbedTurns
 from effcomp.runtimes.base import Runtime
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class PairedTimes:
 
 
 def measure_batch(
-    pair: Pair, bench: Bench, batch_size: int, repeats: Repeats, progress: Callable[[float], object]
+    pair: Pair, bench: Bench, batch_size: int, disturbed_turns: DisturbedTurns, progress: Callable[[float], object]
 ) -> PairedTimes:
     """Call both sides in turn on the same real examples: at least bench.turns turns, and bench.seconds.
 
@@ -155,7 +155,7 @@ def measure_batch(
         lengths = pair.timed[1].lengths[np.array(batches)]
         tokens.append(lengths.sum(axis=1).mean())
         widths.append(lengths.max(axis=1))
-        baseline, variant = in_turn(pair, number, repeats, "turn", [{"batches": batches}] * 2)
+        baseline, variant = in_turn(pair, number, disturbed_turns, "turn", [{"batches": batches}] * 2)
         baseline_ns.append(baseline["ns"])
         variant_ns.append(variant["ns"])
         if pair.recorded:
@@ -176,7 +176,7 @@ def measure_batch(
 
 
 def in_turn(
-    pair: Pair, number: int, repeats: Repeats, command: str, arguments: Sequence[dict[str, Any]]
+    pair: Pair, number: int, disturbed_turns: DisturbedTurns, command: str, arguments: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Send baseline and variant the same command, one right after the other; repeat a disturbed turn.
 
@@ -189,7 +189,7 @@ def in_turn(
         before = read_counters(pair.device)
         answers = {side: sides[side].ask(command, **arguments[side]) for side in pair.order(number)}
         activity = Activity.between(before, read_counters(pair.device))
-        if not repeats.again([answers[0]["waited_share"], answers[1]["waited_share"]], activity):
+        if not disturbed_turns.again([answers[0]["waited_share"], answers[1]["waited_share"]], activity):
             return [answers[0], answers[1]]
 
 

@@ -12,9 +12,9 @@ from effcomp.core.progress import Progress
 from effcomp.core.statistics import Floats, median_interval, over_turns, ratio_interval
 from effcomp.measure.activity import Reading, read_counters
 from effcomp.measure.bench import Bench
+from effcomp.measure.disturbance import DisturbedTurns
 from effcomp.measure.energy import Idle, energy_per_sample
 from effcomp.measure.pair import Pair, PairedTimes, in_turn, measure_batch
-from effcomp.measure.repeats import Repeats
 from effcomp.measure.trace import Trace
 from effcomp.record import Energy, Load, Memory
 from effcomp.record.trace import Sample
@@ -37,7 +37,7 @@ class Timed:
     """Reading of the machine before the timing."""
     after: Reading
     """Reading of the machine after it."""
-    repeats: Repeats
+    disturbed_turns: DisturbedTurns
     trace: list[Sample]
     """Resource trace of the variant's process while batches were timed."""
 
@@ -102,7 +102,7 @@ def time_pair(pair: Pair, bench: Bench, idle: Idle) -> Timed:
     the variant's energy."""
     before = read_counters(pair.device)
     generates = pair.generates and bench.new_tokens > 0
-    repeats = Repeats(bench.turns * (len(bench.batch_sizes) + generates))
+    disturbed_turns = DisturbedTurns(bench.turns * (len(bench.batch_sizes) + generates))
     _, resting_rss = (worker.ask("reset_peak")["rss"] for worker in (pair.baseline, pair.variant))
     batches: dict[int, PairedTimes] = {}
     with (
@@ -110,8 +110,8 @@ def time_pair(pair: Pair, bench: Bench, idle: Idle) -> Timed:
         Progress("timing both sides in turn", len(bench.batch_sizes)) as progress,
     ):
         for batch_size in bench.batch_sizes:
-            batches[batch_size] = measure_batch(pair, bench, batch_size, repeats, progress.add)
-    generation = time_generation(pair, bench, repeats) if generates else None
+            batches[batch_size] = measure_batch(pair, bench, batch_size, disturbed_turns, progress.add)
+    generation = time_generation(pair, bench, disturbed_turns) if generates else None
     peaks = [worker.ask("peak") for worker in (pair.baseline, pair.variant)]
     return Timed(
         batches=batches,
@@ -121,12 +121,12 @@ def time_pair(pair: Pair, bench: Bench, idle: Idle) -> Timed:
         before=before,
         after=read_counters(pair.device),
         energy=energy_per_sample(pair.variant, bench, pair.device, idle),
-        repeats=repeats,
+        disturbed_turns=disturbed_turns,
         trace=trace.samples,
     )
 
 
-def time_generation(pair: Pair, bench: Bench, repeats: Repeats) -> PairedTimes:
+def time_generation(pair: Pair, bench: Bench, disturbed_turns: DisturbedTurns) -> PairedTimes:
     """Let both sides decode after the same prompts in turn. The prompts are shorter than bench.prompt_tokens where the
     texts are shorter or the model reads fewer tokens."""
     longest = pair.sides[0].longest() or bench.prompt_tokens + bench.new_tokens
@@ -139,7 +139,7 @@ def time_generation(pair: Pair, bench: Bench, repeats: Repeats) -> PairedTimes:
             drawn = generator.integers(0, min(map(len, prompts)), 1)
             asked = [one.batch(drawn)["input_ids"][0].tolist() for one in prompts]
             arguments = [{"prompt": prompt, "new_tokens": bench.new_tokens} for prompt in asked]
-            answers = in_turn(pair, number, repeats, "generate", arguments)
+            answers = in_turn(pair, number, disturbed_turns, "generate", arguments)
             for side, answer in enumerate(answers if number > 0 else []):  # the first is the warm-up
                 times[side].append([ns / 1e6 for ns in answer["ns"]])
             progress.add(1)

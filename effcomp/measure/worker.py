@@ -26,8 +26,8 @@ from effcomp.core.garbage import no_garbage
 from effcomp.core.process import serve
 from effcomp.core.progress import Progress
 from effcomp.measure import scenarios
-from effcomp.measure.disturbance import waited_ns, waited_share
 from effcomp.measure.text_generation import write
+from effcomp.measure.waiting import waited_ns, waited_share
 from effcomp.runtimes.base import Loaded, Runtime
 from effcomp.runtimes.decoding import Ending
 

@@ -22,9 +22,9 @@ from effcomp.core.statistics import ratio_interval
 from effcomp.core.store import Entry
 from effcomp.core.template import Template
 from effcomp.measure.client import template
+from effcomp.measure.disturbance import DisturbedTurns
 from effcomp.measure.pair import measure_batch
 from effcomp.measure.quiet import QuietWait
-from effcomp.measure.repeats import Repeats
 from effcomp.models.blocks import counts, dense_counts, shrink
 from effcomp.models.costs import Costs, Shape, block_of, contradictions, fitted, shapes_to_measure
 from effcomp.models.depth import keep_layers
@@ -172,6 +172,6 @@ def time_beside(run: "Run", baseline: Path, artifact: Path, common: Template | N
     pair = pair_of(run, (baseline, artifact), (tokens(run.baseline()), tokens(run)), common)
     bench = run.components.bench
     with device_lock.alone(run.device), pair:
-        times = measure_batch(pair, bench, bench.batch_sizes[0], Repeats(bench.turns), progress=lambda _: None)
+        times = measure_batch(pair, bench, bench.batch_sizes[0], DisturbedTurns(bench.turns), progress=lambda _: None)
     speedup = ratio_interval(times.baseline, times.variant).value
     return {"speedup": speedup, "baseline_ms": float(np.median(times.baseline))}

@@ -8,8 +8,8 @@ import numpy as np
 
 from effcomp.measure.activity import Reading
 from effcomp.measure.conditions import conditions
+from effcomp.measure.disturbance import DisturbedTurns
 from effcomp.measure.quiet import QuietWait
-from effcomp.measure.repeats import Repeats
 from effcomp.measure.timing import Timed
 from effcomp.record import Energy, Load, Memory
 from effcomp.record.trace import GpuSample, Sample
@@ -30,7 +30,7 @@ ENERGY = Energy(energy_per_sample_j="unavailable: no counter")
 
 def timed(after: Reading, before: Reading = START, **changes: Any) -> Timed:
     """Return a pair that was timed between two readings."""
-    made = Timed({}, None, MEMORY, Load(load_time_ms=1, first_call_ms=1), ENERGY, before, after, Repeats(6), [])
+    made = Timed({}, None, MEMORY, Load(load_time_ms=1, first_call_ms=1), ENERGY, before, after, DisturbedTurns(6), [])
     return replace(made, **changes)
 
 
@@ -64,11 +64,11 @@ def test_a_gpu_that_is_throttled_in_between_makes_a_run_noisy() -> None:
 
 def test_the_disturbed_turns_of_all_pairs_are_counted_by_their_reasons() -> None:
     end = later(START, seconds=10, own_cpu_s=10, other_cpu_s=0)
-    first, second = Repeats(turns=2), Repeats(turns=2)
+    first, second = DisturbedTurns(turns=2), DisturbedTurns(turns=2)
     first.again([0.5, 0.0], QUIET)
     for _ in range(2):
         second.again([0.5, None], replace(QUIET, throttle_events=1))
-    found = conditions(CPU, [timed(end, repeats=first), timed(end, repeats=second)], QuietWait(CPU, 0))
+    found = conditions(CPU, [timed(end, disturbed_turns=first), timed(end, disturbed_turns=second)], QuietWait(CPU, 0))
     assert (found.repeated_turns, found.disturbed_turns) == (2, 1)
     assert found.disturbances == {"waiting for the processor": 3, "throttling": 2}
     assert found.waiting_counted is False

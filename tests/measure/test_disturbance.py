@@ -1,42 +1,44 @@
-"""Waiting of a process for the processor is noticed."""
+"""Disturbed turns are measured again so often and no more."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+from dataclasses import replace
 
-import numpy as np
-import pytest
+from effcomp.measure.disturbance import DisturbedTurns, disturbances
+from tests.measure.test_activity import QUIET
 
-from effcomp.core.device import Device
-from effcomp.core.template import Template
-from effcomp.measure.client import Side, Worker
-from effcomp.measure.disturbance import waited_ns, waited_share
-from tests.measure.test_activity import BUSY
-from tests.measure.test_worker import EAGER, FLOAT32, folder
-
-__all__ = ["folder"]
+CALM, BUSY_SHARE = 0.01, 0.4
 
 
-def test_waiting_is_a_share_of_the_measured_time() -> None:
-    before = waited_ns()
-    assert waited_share(None, [1]) is None
-    if before is not None:
-        share = waited_share(before, [10**12])
-        assert share is not None and 0 <= share < 1
+def test_a_disturbed_turn_is_measured_again_until_half_as_many_were() -> None:
+    disturbed_turns = DisturbedTurns(turns=6)
+    assert not disturbed_turns.again([CALM, CALM], QUIET)
+    assert [disturbed_turns.again([CALM, BUSY_SHARE], QUIET) for _ in range(4)] == [True, True, True, False]
+    assert (disturbed_turns.repeated, disturbed_turns.disturbed) == (3, 1)
+    assert not disturbed_turns.again([CALM, CALM], QUIET)
+    assert disturbed_turns.disturbed == 1
+    assert disturbed_turns.reasons == {"waiting for the processor": 4}
 
 
-@pytest.mark.skipif(waited_ns() is None, reason="needs a kernel that counts waiting (CONFIG_SCHED_INFO)")
-def test_a_process_on_the_same_core_is_noticed(folder: Path, torch_template: Template) -> None:
-    core = max(os.sched_getaffinity(0))
-    pinned = Device(name="cpu", kind="cpu", cores=[core], threads=1)
-    with Worker(
-        Side(folder / "artifact", EAGER, FLOAT32), folder / "tokens", pinned, template=torch_template
-    ) as worker:
-        worker.wait_until_started()
-        worker.load()
-        with subprocess.Popen([sys.executable, "-c", BUSY.format(seconds=60)]) as other:
-            os.sched_setaffinity(other.pid, [core])
-            answers = [worker.ask("turn", batches=[[0, 1] * 200] * 4) for _ in range(3)]
-            other.kill()
-    assert np.median([answer["waited_share"] for answer in answers]) > 0.2
+def test_either_side_disturbs_a_turn() -> None:
+    assert DisturbedTurns(turns=2).again([BUSY_SHARE, CALM], QUIET)
+    assert DisturbedTurns(turns=2).again([CALM, BUSY_SHARE], QUIET)
+
+
+def test_what_others_take_from_the_machine_disturbs_a_turn_where_no_thread_waits() -> None:
+    for changes, reason in (
+        ({"other_cpu_s": 0.2}, "other processes"),
+        ({"stolen_cpu_s": 0.2}, "stolen time"),
+        ({"throttle_events": 1}, "throttling"),
+        ({"gpu_throttled": True}, "throttling"),
+    ):
+        assert disturbances([CALM, CALM], replace(QUIET, **changes)) == [reason]
+    assert disturbances([], replace(QUIET, other_cpu_s=0.2)) == ["other processes"]
+
+
+def test_a_few_ticks_of_the_kernels_clock_disturb_no_short_turn() -> None:
+    assert disturbances([CALM, CALM], replace(QUIET, seconds=0.01, other_cpu_s=0.02)) == []
+
+
+def test_where_the_kernel_does_not_count_no_waiting_is_judged() -> None:
+    disturbed_turns = DisturbedTurns(turns=6)
+    assert not disturbed_turns.again([None, None], QUIET)
+    assert not disturbed_turns.counted
