@@ -30,7 +30,7 @@ from effcomp.core.interval import Interval
 from effcomp.measure.client import Side, Worker
 from effcomp.pipeline.compose import build, composed
 from effcomp.pipeline.compressed import artifact
-from effcomp.pipeline.predictions import Answers, answers
+from effcomp.pipeline.predictions import Predictions, predictions_of
 from effcomp.pipeline.prepare import Run, prepare
 from effcomp.pipeline.scores import judge
 from effcomp.pipeline.tokens import TOKENS_FILE, tokens
@@ -161,17 +161,17 @@ def keep(table: str, *rows: Row, **about: Any) -> dict[str, Any]:
     return here
 
 
-def answered(run: Run) -> tuple[Answers, Path]:
+def answered(run: Run) -> tuple[Predictions, Path]:
     """Return the answers to the test of the artifact in a fresh process on the CPU, and its folder."""
     built, inputs, parts = artifact(run, checkpoint(run)), tokens(run), run.components
     on_cpu = replace(run, device=build(composed(["device=cpu"])).device.resolved())
     with Worker(Side(built.path, parts.runtime, parts.quant), inputs.path / TOKENS_FILE, on_cpu.device) as worker:
         worker.wait_until_started()
         worker.load()
-        return answers(on_cpu, worker, built, inputs), built.path
+        return predictions_of(on_cpu, worker, built, inputs), built.path
 
 
-def described(run: Run, folder: Path, before: Answers, after: Answers) -> Row:
+def described(run: Run, folder: Path, before: Predictions, after: Predictions) -> Row:
     """Return the quality and size of an artifact, and what its calibration cost."""
     judged, calibration = judge(run, before, after), read_description(folder).calibration
     row: Row = {"bytes": artifact_bytes(folder)}

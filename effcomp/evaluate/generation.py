@@ -8,7 +8,7 @@ import numpy as np
 from effcomp.core import statistics
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
-from effcomp.measure.generated_texts import Written
+from effcomp.measure.generated_texts import GeneratedTexts
 from effcomp.metrics.agreement import agreement
 from effcomp.metrics.choice import scored
 from effcomp.metrics.registry import METRICS, Outputs
@@ -34,7 +34,7 @@ class Asked:
 
 
 def judge_texts(
-    asked: Asked, baseline: Written, variant: Written, margin: float, seed: int
+    asked: Asked, baseline: GeneratedTexts, variant: GeneratedTexts, margin: float, seed: int
 ) -> tuple[GenerationQuality, GenerationVersus, list[dict[str, str]]]:
     """Return the variant's scores, their differences to the baseline's after the same prompts, and the texts.
 

@@ -1,12 +1,16 @@
-"""Texts that a model generated after the prompts of a test, and the file that carries them from the worker."""
+"""Texts that a model generates after the prompts of a test, and the file that carries them from the worker."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from effcomp.core.batches import Ragged, batches_by_length
+from effcomp.core.progress import Progress
 from effcomp.core.statistics import Floats
+from effcomp.runtimes.base import Loaded
 from effcomp.runtimes.decoding import up_to_stop
 
 if TYPE_CHECKING:
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Written:
+class GeneratedTexts:
     """Generated texts, in the order of the prompts."""
 
     tokens: list[list[int]]
@@ -39,7 +43,7 @@ class Written:
         texts: list[str] = tokenizer.batch_decode(self.tokens, skip_special_tokens=True)
         return [up_to_stop(text, stop) for text in texts]
 
-    def renumbered(self, own: "PreTrainedTokenizerBase", other: "PreTrainedTokenizerBase") -> "Written":
+    def renumbered(self, own: "PreTrainedTokenizerBase", other: "PreTrainedTokenizerBase") -> "GeneratedTexts":
         """Return the texts with the ids that the same tokens have in another tokenizer, which has them all."""
         tokens = [other.convert_tokens_to_ids(own.convert_ids_to_tokens(of_one)) for of_one in self.tokens]
         return replace(self, tokens=tokens)
@@ -58,7 +62,7 @@ class Written:
         save_file(arrays, file)
 
     @classmethod
-    def load(cls, file: Path) -> "Written":
+    def load(cls, file: Path) -> "GeneratedTexts":
         from safetensors.numpy import load_file
 
         arrays = load_file(file)
@@ -67,3 +71,34 @@ class Written:
         batch_size, prefill, decode = arrays["rates"].tolist()
         ended = arrays["ended"].astype(bool).tolist()
         return cls(tokens, arrays["losses"], ended, int(batch_size), prefill, decode or None)
+
+
+def generate_texts(
+    model: Loaded, prompts: Ragged, batch_size: int, new_tokens: int, ended: Callable[[list[int]], bool]
+) -> GeneratedTexts:
+    """Generate a text after each prompt and return them in order; prompts of similar length are batched together.
+
+    Args:
+        new_tokens: maximum number of tokens generated after a prompt.
+        ended: function that tells whether a text with these tokens is finished.
+    """
+    batches = batches_by_length(prompts.lengths, batch_size)
+    decoded = []
+    with Progress("writing texts", len(prompts)) as progress:
+        for indices in batches:
+            decoded.append(model.decode(prompts.batch(indices, left=True), new_tokens, ended))
+            progress.add(len(indices))
+    order = np.argsort(np.concatenate(batches))
+    tokens = [of_one for batch in decoded for of_one in batch.tokens]
+    losses = np.array([loss for batch in decoded for loss in batch.losses])
+    prefill_s = sum(batch.step_ns[0] for batch in decoded) / 1e9
+    decode_s = sum(sum(batch.step_ns[1:]) for batch in decoded) / 1e9
+    after_the_first = sum(len(of_one) - 1 for of_one in tokens)
+    return GeneratedTexts(
+        tokens=[tokens[index] for index in order],
+        losses=losses[order],
+        ended=[ended(tokens[index]) for index in order],
+        batch_size=batch_size,
+        prefill_tokens_per_s=int(prompts.lengths.sum()) / prefill_s,
+        decode_tokens_per_s=after_the_first / decode_s if after_the_first else None,
+    )

@@ -68,7 +68,7 @@ class Pair:
     @property
     def generates(self) -> bool:
         """Tell whether both sides can generate one token after another."""
-        return all(writes(side.artifact, side.runtime) for side in self.sides)
+        return all(can_generate(side.artifact, side.runtime) for side in self.sides)
 
     def __enter__(self) -> "Pair":
         with ExitStack() as stack:
@@ -101,7 +101,7 @@ class Pair:
         self._open.__exit__(kind, error, trace)  # on an error they are killed: nobody waits for their answers
 
 
-def writes(artifact: Path, runtime: Runtime) -> bool:
+def can_generate(artifact: Path, runtime: Runtime) -> bool:
     """Tell whether an artifact is a decoder that its runtime can ask for one token after another."""
     from transformers import AutoConfig
 

@@ -26,7 +26,7 @@ from effcomp.core.garbage import no_garbage
 from effcomp.core.process import serve
 from effcomp.core.progress import Progress
 from effcomp.measure import scenarios
-from effcomp.measure.text_generation import write
+from effcomp.measure.generated_texts import generate_texts
 from effcomp.measure.waiting import waited_ns, waited_share
 from effcomp.runtimes.base import Loaded, Runtime
 from effcomp.runtimes.decoding import Ending
@@ -147,7 +147,7 @@ class WorkerCommands:
         from transformers import AutoTokenizer
 
         ended = Ending(AutoTokenizer.from_pretrained(self.artifact), stop)
-        written = write(self.model, self.inputs, batch_size, new_tokens, ended)
+        written = generate_texts(self.model, self.inputs, batch_size, new_tokens, ended)
         finite = np.isfinite(written.losses)
         if not finite.all():
             return {"not_finite": self.model.first_not_finite(self.inputs.batch([int(finite.argmin())]))}
@@ -218,7 +218,7 @@ class WorkerCommands:
 
         return roofline.machine_rates(self.device)
 
-    def evaluate(self, file: str, batch_size: int) -> dict[str, Any]:
+    def predict(self, file: str, batch_size: int) -> dict[str, Any]:
         """Predict every input, in batches of similar length, and write the outputs in the order of the inputs: the
         logits of the classes, or the losses of each block (their sum, their number). Outputs that are not finite end
         the command, and its answer names the layer where they begin."""

@@ -1,4 +1,4 @@
-"""Stage that stores the answers of the measured processes to the test."""
+"""Stage that stores the predictions of the measured processes for the test."""
 
 import logging
 from pathlib import Path
@@ -11,7 +11,7 @@ from effcomp.core.code_key import code_key
 from effcomp.core.packages import versions
 from effcomp.core.store import Entry
 from effcomp.measure.client import Worker
-from effcomp.measure.generated_texts import Written
+from effcomp.measure.generated_texts import GeneratedTexts
 from effcomp.models.heads import Head
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ EVALUATION_BATCH: dict[Head, int] = {"sequence_classification": 32, "masked_lm":
 """Batch size of each head; small where every token has logits: those of 8 x 512 tokens take 800 MB in float32."""
 WRITING_BATCH = 8
 
-Answers = NDArray[Any] | Written
+Predictions = NDArray[Any] | GeneratedTexts
 """Logits of classes (examples, classes) float32, losses of blocks (blocks, 2) float64, or texts."""
 
 
-def answers(run: "Run", worker: Worker, built: Entry, inputs: Entry) -> Answers:
-    """Return the measured process's own answers to every test example.
+def predictions_of(run: "Run", worker: Worker, built: Entry, inputs: Entry) -> Predictions:
+    """Return the measured process's own predictions for every test example.
 
     Args:
         worker: holds the artifact.
@@ -60,14 +60,14 @@ def answers(run: "Run", worker: Worker, built: Entry, inputs: Entry) -> Answers:
             log.info("writing %d tokens after each prompt, %d prompts at once", task.new_tokens, batch_size)
             worker.finite("write", file=str(folder / WRITTEN_FILE), **settings)
 
-        return Written.load(run.store.get("written", key | settings, write, again).path / WRITTEN_FILE)
+        return GeneratedTexts.load(run.store.get("written", key | settings, write, again).path / WRITTEN_FILE)
 
     from safetensors.numpy import load_file
 
     batch_size = EVALUATION_BATCH[run.head]
 
     def predict(folder: Path) -> None:
-        worker.finite("evaluate", file=str(folder / OUTPUTS_FILE), batch_size=batch_size)
+        worker.finite("predict", file=str(folder / OUTPUTS_FILE), batch_size=batch_size)
 
     stored = run.store.get("outputs", key | {"batch_size": batch_size}, predict, again)
     found: NDArray[Any] = load_file(stored.path / OUTPUTS_FILE)["outputs"]

@@ -26,7 +26,7 @@ from effcomp.pipeline.compose import Components
 from effcomp.pipeline.compressed import artifact
 from effcomp.pipeline.layer_costs import predicted, target_costs
 from effcomp.pipeline.pairing import pair_of
-from effcomp.pipeline.predictions import Answers, answers
+from effcomp.pipeline.predictions import Predictions, predictions_of
 from effcomp.pipeline.prepare import prepare
 from effcomp.pipeline.rates import machine_rates
 from effcomp.pipeline.record import (
@@ -167,7 +167,7 @@ def compress_and_measure(run: Run, template: KeptTemplate) -> Result:
 
 def measure_and_answer(
     run: Run, compressed: Compressed, inputs: tuple[Entry, Entry], common: Template | None
-) -> tuple[Measured, tuple[Answers, Answers] | None]:
+) -> tuple[Measured, tuple[Predictions, Predictions] | None]:
     """Measure baseline and variant in turns, with the device to itself, and let the first pair of processes answer the
     test.
 
@@ -204,8 +204,8 @@ def measure_and_answer(
                 # Other work between the first pair and the next.
                 if parts.model.weights != "random" and len(timed) == 1:
                     answered = (
-                        answers(base, pair.baseline, compressed.baseline, inputs[0]),
-                        answers(run, pair.variant, compressed.variant, inputs[1]),
+                        predictions_of(base, pair.baseline, compressed.baseline, inputs[0]),
+                        predictions_of(run, pair.variant, compressed.variant, inputs[1]),
                     )
     return measured, answered
 

@@ -9,7 +9,7 @@ from effcomp.core import device_lock
 from effcomp.evaluate.classification import compare, score
 from effcomp.evaluate.generation import Asked, judge_texts
 from effcomp.evaluate.language import compare_blocks, score_blocks
-from effcomp.measure.generated_texts import Written
+from effcomp.measure.generated_texts import GeneratedTexts
 from effcomp.record import (
     GenerationQuality,
     GenerationVersus,
@@ -24,7 +24,7 @@ from effcomp.tasks.encoding import text_size
 from effcomp.tasks.generation import GenerationTask
 
 if TYPE_CHECKING:
-    from effcomp.pipeline.predictions import Answers
+    from effcomp.pipeline.predictions import Predictions
     from effcomp.pipeline.stage import Run
 
 
@@ -43,11 +43,11 @@ UNTRAINED = NotMeasured(reason="model.weights=random: the model has learned noth
 NOTHING_TO_JUDGE = Judged(UNTRAINED, UNTRAINED)
 
 
-def judge(run: "Run", before: "Answers", after: "Answers") -> Judged:
+def judge(run: "Run", before: "Predictions", after: "Predictions") -> Judged:
     """Score the variant's answers, and compare them with the baseline's."""
     parts, test, seed = run.components, run.splits.test, run.components.seed
     margin = parts.bench.noninferiority_margin
-    if isinstance(before, Written) and isinstance(after, Written):
+    if isinstance(before, GeneratedTexts) and isinstance(after, GeneratedTexts):
         assert isinstance(parts.task, GenerationTask), "no other task is answered with texts"
         tokenizer = parts.model.tokenizer(run.store)
         assert tokenizer is not None and run.tokenizer is not None, "what has weights has a tokenizer"
@@ -64,7 +64,7 @@ def judge(run: "Run", before: "Answers", after: "Answers") -> Judged:
     return Judged(score_blocks(after, size, seed), compare_blocks(before, after, margin, seed))
 
 
-def writing(before: Written, after: Written) -> Writing:
+def writing(before: GeneratedTexts, after: GeneratedTexts) -> Writing:
     """Return the pace of both in writing."""
     return Writing(
         batch_size=after.batch_size,

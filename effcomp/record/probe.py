@@ -29,7 +29,7 @@ class Drafts(Protocol):
     calls: int
 
 
-class Written(Protocol):
+class DecodedTexts(Protocol):
     """Texts that a model wrote (effcomp.runtimes.decoding.Decoded)."""
 
     cache_bytes: int | None
@@ -41,7 +41,7 @@ class MeasuredModel(Protocol):
     @property
     def speculation(self) -> Drafts | None: ...
 
-    def decode(self, batch: Batch, new_tokens: int) -> Written: ...
+    def decode(self, batch: Batch, new_tokens: int) -> DecodedTexts: ...
 
 
 MeasureModel = Callable[[MeasuredModel, Batch | None], float | None]

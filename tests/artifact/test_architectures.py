@@ -15,7 +15,7 @@ from effcomp.artifact.architectures import REFUSED, TRIED
 from effcomp.artifact.folder import Compression, Trained, write_artifact
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
-from effcomp.measure.pair import writes
+from effcomp.measure.pair import can_generate
 from effcomp.models.base import load_checkpoint
 from effcomp.prune.base import NoPrune
 from effcomp.tasks.base import Examples
@@ -113,7 +113,7 @@ def test_a_decoder_without_a_cache_scores_texts(
     runtime: str, model_type: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:
     write(runtime, model_type, "causal_lm", folders, tmp_path)
-    assert not writes(tmp_path / "artifact", compose_parts(f"runtime={runtime}").runtime)
+    assert not can_generate(tmp_path / "artifact", compose_parts(f"runtime={runtime}").runtime)
 
 
 @pytest.mark.parametrize("model_type", ["fnet", "mobilebert"])

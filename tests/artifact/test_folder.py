@@ -128,7 +128,7 @@ def test_a_fresh_process_says_what_the_model_said(
     with Worker(side, tmp_path / "tokens", device, template=template) as worker:
         worker.wait_until_started()
         worker.load()
-        worker.ask("evaluate", file=str(tmp_path / "logits"), batch_size=1 if engine == "compile" else 2)
+        worker.ask("predict", file=str(tmp_path / "logits"), batch_size=1 if engine == "compile" else 2)
         ran = [one["name"] for one in worker.ask("kernels", batch=[0])["kernels"]]
         read = worker.ask("bytes_read")["bytes"]
     logits, lowered = load_file(tmp_path / "logits")["outputs"].numpy(), lowerings(quant)[engine]

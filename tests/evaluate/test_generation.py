@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 
 from effcomp.core.store import Store
 from effcomp.evaluate.generation import Asked, judge_texts
-from effcomp.measure.generated_texts import Written
+from effcomp.measure.generated_texts import GeneratedTexts
 from effcomp.record import GenerationQuality, GenerationVersus
 from effcomp.tasks.base import Examples
 from effcomp.tasks.generation import GenerationTask
@@ -42,10 +42,10 @@ def judged(task: GenerationTask, vocabulary: Path, store: Path, baseline: list[s
     """As if two models had written these texts, and been fairly sure."""
     tokenizer = AutoTokenizer.from_pretrained(vocabulary)
 
-    def written(texts: list[str]) -> Written:
+    def written(texts: list[str]) -> GeneratedTexts:
         tokens = [[*tokenizer(text)["input_ids"], tokenizer.eos_token_id] for text in texts]
         losses = np.array([0.5 * len(of_one) for of_one in tokens])
-        return Written(tokens, losses, [True] * len(tokens), 4, 100.0, 10.0)
+        return GeneratedTexts(tokens, losses, [True] * len(tokens), 4, 100.0, 10.0)
 
     test = Examples(PROMPTS, references=REFERENCES)
     return judge_texts(Asked(task, test, tokenizer, Store(store)), written(baseline), written(variant), 0.005, seed=0)
@@ -88,14 +88,14 @@ def test_empty_texts_are_counted_and_have_no_perplexity(task: GenerationTask, ti
 def test_a_text_is_read_up_to_its_stop_string(tiny_gpt2: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_gpt2)
     tokens = tokenizer(" 18\nQuestion: how")["input_ids"]
-    written = Written([tokens, [tokenizer.eos_token_id]], np.zeros(2), [True, True], 1, 1.0, None)
+    written = GeneratedTexts([tokens, [tokenizer.eos_token_id]], np.zeros(2), [True, True], 1, 1.0, None)
     assert written.texts(tokenizer, ["Question:", "####"]) == [" 18\n", ""]
 
 
 def test_what_was_written_comes_back_from_its_file(tmp_path: Path) -> None:
-    written = Written([[1, 2, 3], [4]], np.array([0.5, 0.25]), [True, False], 8, 100.0, None)
+    written = GeneratedTexts([[1, 2, 3], [4]], np.array([0.5, 0.25]), [True, False], 8, 100.0, None)
     written.save(tmp_path / "written.safetensors")
-    read = Written.load(tmp_path / "written.safetensors")
+    read = GeneratedTexts.load(tmp_path / "written.safetensors")
     assert read.tokens == written.tokens
     assert read.losses.tolist() == [0.5, 0.25]
     assert (read.ended, read.batch_size, read.prefill_tokens_per_s, read.decode_tokens_per_s) == (

@@ -99,5 +99,5 @@ def test_outputs_that_are_not_finite_later_fail_the_evaluation(
         worker.wait_until_started()
         worker.load()
         with pytest.raises(NotFinite, match="quant=none on runtime=torch"):
-            worker.finite("evaluate", file=str(tmp_path / "outputs"), batch_size=1)
+            worker.finite("predict", file=str(tmp_path / "outputs"), batch_size=1)
     assert not (tmp_path / "outputs").exists()

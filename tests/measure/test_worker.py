@@ -86,7 +86,7 @@ def test_a_forked_one_answers_as_one_that_started_afresh_and_holds_as_much(
         assert psutil.Process(torch_template.process.pid).num_threads() == 1
         forked.load()
         for one, file in ((worker, "fresh"), (forked, "forked")):
-            one.finite("evaluate", file=str(tmp_path / file), batch_size=2)
+            one.finite("predict", file=str(tmp_path / file), batch_size=2)
         assert forked.loaded["library_rss"] == pytest.approx(worker.loaded["library_rss"], rel=0.03)
         assert forked.loaded["rss"] == pytest.approx(worker.loaded["rss"], rel=0.03)
     fresh, own = (load_file(tmp_path / file)["outputs"] for file in ("fresh", "forked"))
