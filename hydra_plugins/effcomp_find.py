@@ -17,7 +17,7 @@ from effcomp.core.command_line import refusing
 from effcomp.core.errors import UserError
 from effcomp.sweep.callback import PrintedAnswer, SweepCallback
 from effcomp.sweep.folder import OUTCOME_FILE, model_id
-from hydra_plugins.effcomp_search import LaunchingSweeper, record_of
+from effcomp.sweep.launching import LaunchingSweeper, record_of
 
 if TYPE_CHECKING:
     from effcomp.find.plan import Candidate, Space

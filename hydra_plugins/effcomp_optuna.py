@@ -4,31 +4,24 @@ Hydra imports all of the namespace hydra_plugins at every start, so heavy librar
 (hydra-optuna-sweeper pins Optuna 2.)
 """
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
 
 from effcomp.core.errors import UserError
 from effcomp.core.packages import require
 from effcomp.sweep.callback import SweepCallback
-from effcomp.sweep.folder import OUTCOME_FILE
+from effcomp.sweep.launching import LaunchingSweeper, record_of
 
 if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from optuna import Study
     from optuna.distributions import BaseDistribution
 
-    from effcomp.record import Record
     from effcomp.report.objectives import Objective
 
 log = logging.getLogger(__name__)
@@ -37,27 +30,6 @@ FRUITLESS = 20
 """Number of consecutive proposals measured before that end the search: the space has nothing new."""
 Choices = tuple[str, ...]
 """Overrides of one configuration that vary between configurations."""
-
-
-class LaunchingSweeper(Sweeper):
-    """Base class of sweepers that launch configurations one after another, and learn from their records."""
-
-    params: dict[str, str]
-    """Overrides of a preset."""
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config, self.hydra_context = config, hydra_context
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-
-    def words(self, arguments: list[str]) -> tuple[list[str], list[Override]]:
-        """Return the overrides that are the same for all configurations, and those that are swept."""
-        assert self.hydra_context is not None, "Hydra calls setup first"
-        typed = [*(f"{name}={value}" for name, value in self.params.items()), *arguments]
-        parsed = OverridesParser.create(config_loader=self.hydra_context.config_loader).parse_overrides(typed)
-        fixed = [text for text, override in zip(typed, parsed, strict=True) if not override.is_sweep_override()]
-        return fixed, [override for override in parsed if override.is_sweep_override()]
 
 
 class ParetoSearch(LaunchingSweeper):
@@ -130,16 +102,6 @@ class ParetoSearch(LaunchingSweeper):
             return None
         found = [(objective.speedup or objective.value)(record) for objective in self.objectives]
         return [interval.value for interval in found if interval is not None] if None not in found else None
-
-
-def record_of(folder: Path) -> "Record | None":
-    """Return the record of a configuration by its folder in a sweep; None where it has none."""
-    from effcomp.record import RECORD_FILE, Record
-
-    if (folder / OUTCOME_FILE).exists():  # a twin has the record of the first
-        twin = json.loads((folder / OUTCOME_FILE).read_text()).get("same_as")
-        folder = folder.parent / twin if twin is not None else folder
-    return Record.read(folder / RECORD_FILE) if (folder / RECORD_FILE).exists() else None
 
 
 def chosen(names: list[str]) -> "list[Objective]":

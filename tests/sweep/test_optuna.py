@@ -7,7 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from effcomp.record import Record
-from hydra_plugins.effcomp_search import chosen, distribution, samples, upwards
+from hydra_plugins.effcomp_optuna import chosen, distribution, samples, upwards
 from tests.conftest import run_effcomp
 
 SPACE = ["quant=none,int8_dynamic", "prune=none,l1_unstructured", "prune.ratio=0.3,0.5"]
