@@ -1,1 +1,1 @@
-"""Objectives, limits and the recommendation."""
+"""Goals, limits, Pareto fronts and the recommendation."""
