@@ -91,8 +91,17 @@ class Finetune(Component):
             max_length: tokens of the longest text.
         """
 
-    def check_student(self, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> None:
-        """Raise UserError when a teacher cannot teach a model of this architecture that reads these tokens."""
+    def check_student(
+        self,
+        config: "PretrainedConfig",
+        tokenizer: "PreTrainedTokenizerBase | None",
+        dense: "tuple[PretrainedConfig, PreTrainedTokenizerBase | None] | None" = None,
+    ) -> None:
+        """Raise UserError when a teacher cannot teach a model of this architecture that reads these tokens.
+
+        Args:
+            dense: the model before pruning, the teacher of a recovery that names none.
+        """
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:
         """Raise UserError when it cannot train a language model that reads these tokens."""

@@ -83,22 +83,31 @@ class DistillFinetune(FullFinetune):
         if splits.label_names:
             labels_order(config, splits.label_names, f"{whose}: its labels", WAY_ON, splits.default_names)
 
-    def check_student(self, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> None:
+    def check_student(
+        self,
+        config: "PretrainedConfig",
+        tokenizer: "PreTrainedTokenizerBase | None",
+        dense: "tuple[PretrainedConfig, PreTrainedTokenizerBase | None] | None" = None,
+    ) -> None:
         from transformers import AutoTokenizer
 
-        if self.teacher is None or self.hidden_loss == 0:
+        if self.hidden_loss == 0:
             return
-        theirs, _ = check_folder(self.teacher, "finetune.teacher", weights=False)
+        if self.teacher is not None:
+            theirs, _ = check_folder(self.teacher, "finetune.teacher", weights=False)
+            taught, whose = AutoTokenizer.from_pretrained(self.teacher), f"finetune.teacher={self.teacher}"
+        elif dense is not None and self.needs_teacher:
+            (theirs, taught), whose = dense, "the model before pruning"
+        else:
+            return
         if theirs.hidden_size != config.hidden_size:
             widths = f"{theirs.hidden_size} hidden features, the model that it teaches {config.hidden_size}"
-            reason = f"finetune.teacher={self.teacher} has {widths}"
-            raise UserError(f"{reason}; give finetune.hidden_loss=0, or a teacher as wide")
-        taught = AutoTokenizer.from_pretrained(self.teacher)
+            raise UserError(f"{whose} has {widths}; give finetune.hidden_loss=0, or a teacher as wide")
         if tokenizer is None or not tokenizer.get_vocab().keys() <= taught.get_vocab().keys():
-            reason = f"finetune.teacher={self.teacher} lacks tokens of the model that it teaches"
+            reason = f"{whose} lacks tokens of the model that it teaches"
             raise UserError(f"{reason}; give finetune.hidden_loss=0, or a teacher with its tokens")
         if unread := set(tokenizer.model_input_names) - set(taught.model_input_names):
-            reason = f"finetune.teacher={self.teacher} reads no {min(unread)}, which the model that it teaches reads"
+            reason = f"{whose} reads no {min(unread)}, which the model that it teaches reads"
             raise UserError(f"{reason}; give finetune.hidden_loss=0, or a teacher of its architecture")
 
     def check_vocabulary(self, tokenizer: "PreTrainedTokenizerBase | None") -> None:

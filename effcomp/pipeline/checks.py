@@ -155,23 +155,23 @@ def check_fit(run: "Run") -> None:
         check_blocks(parts.task.max_length, splits.test, tokenizer, head)
     if not parts.finetune.trains:
         parts.model.check_trained(head, store)
-    check_students(parts, before, tokenizer)
+    check_students(run, before, tokenizer)
     if head != "sequence_classification":
         parts.finetune.check_vocabulary(tokenizer)
         parts.prune.check_vocabulary(tokenizer)
 
 
-def check_students(
-    parts: "Components", config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None"
-) -> None:
-    """Check that the teachers of the fine-tuning and of recoveries can teach this model."""
+def check_students(run: "Run", config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> None:
+    """Check that the teachers of the fine-tuning can teach this model, and those of recoveries the pruned one."""
+    parts = run.components
     for part in nested(parts.finetune):
         if isinstance(part, Finetune):
             part.check_student(config, tokenizer)
+    after = parts.prune.config_after(config)
     with as_recovery():
         for part in nested(parts.prune):
             if isinstance(part, Finetune):
-                part.check_student(config, tokenizer)
+                part.check_student(after, run.tokenizer, (config, tokenizer))
 
 
 def count_parameters(head: Head, config: "PretrainedConfig") -> int:

@@ -130,6 +130,13 @@ def test_the_recovery_learns_from_a_teacher_of_default_names(tiny_bert: Path, tm
     assert read_curve(pruned(prepared, checkpoint(prepared)).path)[0]["loss"] < 0.001
 
 
+def test_hidden_states_are_compared_with_those_of_the_student(pieces_bert: Path, student: Path, tmp_path: Path) -> None:
+    hidden = ["finetune@prune.recovery=distill", "prune.recovery.hidden_loss=1", f"store={tmp_path}/store"]
+    with pytest.raises(UserError, match=r"^the model before pruning lacks tokens .*prune\.recovery\.hidden_loss=0"):
+        prepare(compose_parts(*with_student(pieces_bert, student, *hidden)))
+    prepare(compose_parts(*with_student(pieces_bert, student, *hidden, f"prune.recovery.teacher={student}")))
+
+
 def test_the_recovery_teaches_the_student(student: Path) -> None:
     prune = compose_parts("prune=student", f"prune.path={student}", "finetune@prune.recovery=distill").prune
     assert isinstance(prune, Student) and prune.trains
