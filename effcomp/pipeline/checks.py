@@ -4,6 +4,7 @@ Each raises UserError before anything is computed or written.
 """
 
 from collections import Counter
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 from effcomp.artifact.architectures import check_architecture, takes_cache
@@ -121,7 +122,7 @@ def check_fit(run: "Run") -> None:
     """
     parts, store, splits, head = run.components, run.store, run.splits, run.head
     before = parts.model.shape(store)
-    parts.prune.check_config(before)
+    parts.prune.check_config(with_tokens(before, run.tokenizer) if parts.prune.remaps_tokens else before)
     parts.finetune.check_task(splits, head, parts.task.max_length)
     parts.prune.check_task(splits, head, parts.task.max_length)
     check_lengths(parts, head, longest_sequence(before.to_dict()))
@@ -159,6 +160,15 @@ def check_fit(run: "Run") -> None:
     if head != "sequence_classification":
         parts.finetune.check_vocabulary(tokenizer)
         parts.prune.check_vocabulary(tokenizer)
+
+
+def with_tokens(config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> "PretrainedConfig":
+    """Return the config of a model whose embeddings have the tokens of another tokenizer; None: its own."""
+    if tokenizer is None:
+        return config
+    changed = deepcopy(config)
+    changed.vocab_size, changed.pad_token_id = len(tokenizer), tokenizer.pad_token_id
+    return changed
 
 
 def check_students(run: "Run", config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> None:

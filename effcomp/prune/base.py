@@ -83,7 +83,11 @@ class Prune(Component):
         """Raise UserError when the recovery cannot train on this device (resolved)."""
 
     def check_config(self, config: "PretrainedConfig") -> None:
-        """Raise UserError when a model of this architecture cannot be pruned so; takes no time."""
+        """Raise UserError when a model of this architecture cannot be pruned so; takes no time.
+
+        Args:
+            config: that of the model, with the number of tokens that pruning leaves.
+        """
 
     def check_costs(self, config: "PretrainedConfig", costs: Costs) -> None:
         """Raise UserError when no shapes of the layers cost as little as the target asks for, in its quantity."""

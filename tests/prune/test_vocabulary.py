@@ -126,6 +126,20 @@ def test_what_cannot_be_pruned_is_refused(pieces_bert: Path, tmp_path: Path) -> 
         distilled.check_vocabulary(None)
 
 
+def test_a_target_is_checked_with_the_tokens_that_are_left(pieces_bert: Path, tmp_path: Path) -> None:
+    def smallest(general: int) -> tuple[float, int]:
+        target = ["prune=vocabulary", f"prune.general={general}", "prune@prune.then=budget"]
+        parts = compose_parts(*movies(pieces_bert), *target, "prune.then.target=parameters:40", f"store={tmp_path}")
+        with pytest.raises(UserError, match=r"^prune\.then\.target=parameters:40 is not reached") as refused:
+            prepare(parts)
+        tokenizer = parts.prune.remapped(AutoTokenizer.from_pretrained(pieces_bert), parts.task.load().train)
+        assert tokenizer is not None
+        return float(str(refused.value).rpartition(" ")[2]), len(tokenizer)
+
+    (some, few), (most, many) = smallest(0), smallest(1)
+    assert most - some == 64 * (many - few) > 0
+
+
 def test_the_recovery_trains_on_the_new_tokens(pieces_bert: Path, tmp_path: Path) -> None:
     parts = compose_parts(*movies(pieces_bert), "prune=vocabulary", "finetune@prune.recovery=full", "prune.general=0")
     setup, folder = new_setup(parts, HEAD, tmp_path / "pruned"), tmp_path / "pruned"
