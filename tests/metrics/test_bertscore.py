@@ -1,5 +1,6 @@
 """BERTScore against the paper's formula and its authors' library, with encoders that need no network."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,14 @@ def test_a_text_longer_than_the_encoder_reads_is_cut() -> None:
 def test_a_layer_that_the_encoder_lacks_is_refused() -> None:
     with pytest.raises(ValueError, match="has the layers 0 to 6, not 9"):
         bertscore(["a"], [["a"]], minilm_folder(), MINILM, 9)
+
+
+@pytest.mark.parametrize("name", ["best5", "scibert-1"])  # which the library reads as T5 and SciBERT
+def test_the_name_of_the_folder_does_not_change_the_encoder(
+    name: str, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_bert, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    outputs, references = ["a warm film"], [["the music is warm"]]
+    expected = bertscore(outputs, references, tiny_bert, "tiny", 2).per_example
+    assert bertscore(outputs, references, Path(name), "tiny", 2).per_example == pytest.approx(expected)
