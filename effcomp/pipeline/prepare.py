@@ -1,6 +1,7 @@
 """Preparation of a Run from components: resolve the device, load the data, check both against the model."""
 
 import logging
+import math
 from collections import Counter
 from dataclasses import replace
 from itertools import zip_longest
@@ -75,7 +76,9 @@ def sliced(test: Examples, ends: tuple[float, float]) -> Examples:
     part = slice_of_test(test, ends)
     if len(part) < 2:
         asked = f"test_slice=[{ends[0]:g},{ends[1]:g}]"
+        least = math.ceil(2 / (ends[1] - ends[0]))
         raise UserError(
-            f"{asked} has {len(part)} of {len(test)} test examples, and an interval needs 2: give a wider one"
+            f"{asked} has {len(part)} of {len(test)} test examples, and an interval needs 2: give at least {least} "
+            "test examples that differ (task.test_size, task.test_share, task.test_files), or a wider test_slice"
         )
     return part

@@ -42,7 +42,7 @@ from effcomp.sweep.folder import (
 )
 from effcomp.sweep.job import JobProcess
 from effcomp.sweep.progress import place, say_begin, say_end, varied
-from effcomp.sweep.summary import summary_of
+from effcomp.sweep.summary import left_out_of, outcomes_of, summary_of
 from effcomp.tracking.base import ServerUnreachable, Tracking
 
 if TYPE_CHECKING:
@@ -230,10 +230,9 @@ def finish(sweep: Sweep, answer: PrintedAnswer | None, *, failure_said: bool) ->
     records = in_order(sweep.folder, RECORD_FILE)
     for file in records:
         print(file.read_text(), end="", flush=True, file=sweep.records)
-    outcomes = [*(json.loads(file.read_text()) for file in in_order(sweep.folder, OUTCOME_FILE)), *cut_off(sweep)]
+    outcomes = outcomes_of(sweep.folder)
     statuses = Counter(outcome["status"] for outcome in outcomes)
-    missing = [outcome for outcome in outcomes if outcome["status"] != NOT_LOGGED]
-    left_out = [f"{varied(sweep.folder, one['overrides'])}: {one['status']}: {one['reason']}" for one in missing]
+    left_out = left_out_of(sweep.folder)
     failed = "failed" in statuses
     report = write_report(sweep.folder, left_out) if records else None
     if report is not None:
@@ -260,14 +259,6 @@ def finish(sweep: Sweep, answer: PrintedAnswer | None, *, failure_said: bool) ->
         print(answer.text, file=sys.stderr)
         return answer.exit_code
     return 1 if failed or statuses[NOT_LOGGED] else REFUSED if report is None or "refused" in statuses else 0
-
-
-def cut_off(sweep: Sweep) -> list[dict[str, Any]]:
-    """Return the configurations that left neither a record nor a reason: their launcher's process was killed."""
-    ended = {file.parent for name in (RECORD_FILE, OUTCOME_FILE) for file in in_order(sweep.folder, name)}
-    begun = in_order(sweep.folder, OVERRIDES_FILE)
-    silent = [list(OmegaConf.load(file)) for file in begun if file.parents[1] not in ended]
-    return [{"overrides": typed, "status": "failed", "reason": "it was cut off"} for typed in silent]
 
 
 def run_in_sweep(config: DictConfig, hydra_config: HydraConf) -> None:

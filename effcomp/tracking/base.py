@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 class Summary:
     """Report of a sweep for its parent run."""
 
-    results: Path
-    """Folder of the report."""
+    results: Path | None
+    """Folder of the report; None where no configuration came through."""
     description: str
-    """Markdown: the table of the configurations."""
+    """Markdown: the table of the configurations, and what was left out and why."""
     headlines: dict[str, dict[str, float]]
     """Headline numbers of each configuration as the table shows them, by the hash of its Record: a run alone cannot
     know the reference that the speeds of a sweep are compared by."""

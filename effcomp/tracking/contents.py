@@ -77,7 +77,11 @@ def log_input(client: "MlflowClient", run_id: str, record: Record) -> None:
 
 def log_summary(client: "MlflowClient", run_id: str, summary: Summary) -> None:
     """Log the report of a sweep: its files, best values, the front as an image, the data of its configurations and a
-    description; and the speeds of its configurations by the one reference of its table."""
+    description; and the speeds of its configurations by the one reference of its table. Without files a description
+    alone."""
+    if summary.results is None:
+        client.set_tag(run_id, NOTE_TAG, summary.description[:LONGEST_TAG])
+        return
     import numpy as np
     from matplotlib.image import imread
 
@@ -94,7 +98,7 @@ def log_summary(client: "MlflowClient", run_id: str, summary: Summary) -> None:
     client.log_inputs(run_id, list(data.values()))
     for child in children:
         log_changed(client, child, summary.headlines.get(child.data.tags.get(RECORD_TAG, ""), {}))
-    client.set_tag(run_id, NOTE_TAG, described(run, children, summary)[:LONGEST_TAG])
+    client.set_tag(run_id, NOTE_TAG, described(run, children, summary, summary.results.name)[:LONGEST_TAG])
 
 
 def children_of(client: "MlflowClient", run: "Run") -> "list[Run]":
@@ -110,19 +114,23 @@ def log_changed(client: "MlflowClient", run: "Run", numbers: Mapping[str, float]
             client.log_metric(run.info.run_id, name, value)
 
 
-def described(run: "Run", children: "Sequence[Run]", summary: Summary) -> str:
+def described(run: "Run", children: "Sequence[Run]", summary: Summary, files: str) -> str:
     """Return the description of a sweep, with the front as an image, and links to its page, to the comparison of its
-    configurations, and to runs of earlier sweeps that it did not measure again."""
+    configurations, and to runs of earlier sweeps that it did not measure again.
+
+    Args:
+        files: name of its folder of files.
+    """
     experiment, tags = run.info.experiment_id, run.data.tags
     earlier = {tag.removeprefix(LINK_TAG): name for tag, name in sorted(tags.items()) if tag.startswith(LINK_TAG)}
     compared = [child.info.run_id for child in children] + list(earlier)
     runs, experiments = quote(json.dumps(compared)), quote(json.dumps([experiment]))
-    results = f"#/experiments/{experiment}/runs/{run.info.run_id}/artifacts/{summary.results.name}"
+    results = f"#/experiments/{experiment}/runs/{run.info.run_id}/artifacts/{files}"
     page = f"{results}/index.html?{MODEL_TRAINING}"
     comparison = f"#/compare-runs?runs={runs}&experiments={experiments}&{MODEL_TRAINING}"
-    files = f"get-artifact?run_uuid={run.info.run_id}&path={summary.results.name}"  # of the server that shows this text
+    served = f"get-artifact?run_uuid={run.info.run_id}&path={files}"  # of the server that shows this text
     parts = [  # the longest last: a tag has an end
-        *([] if summary.front is None else [f"![Pareto front]({files}/{summary.front.name})\n"]),
+        *([] if summary.front is None else [f"![Pareto front]({served}/{summary.front.name})\n"]),
         f"- [The page with plots and all numbers]({page})",
         f"- [The comparison of the configurations]({comparison})\n",
         summary.description,

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from effcomp.record import Record
+from effcomp.sweep.summary import summary_of
 from tests.conftest import run_effcomp, start_effcomp
 
 
@@ -92,6 +93,7 @@ def test_mlflow_holds_a_parent_with_a_child_for_each_configuration(swept) -> Non
     assert len(children) == 2
     child = next(run for run in children if run.data.tags["quant"] == "int8_dynamic")
     record = Record.from_json(ran.stdout.splitlines()[1])
+    assert "refused: device.threads=4096: this process" in parent.data.tags["mlflow.note.content"]
     assert child.data.metrics["quality/accuracy"] == record.quality.accuracy.value
     assert child.data.metrics["speed/by_batch_size.4.speedup.low"] == record.speed.by_batch_size[4].speedup.low
     assert child.data.metrics["cost/size.artifact_bytes"] == record.cost.size.artifact_bytes
@@ -210,3 +212,13 @@ def test_a_sweep_without_a_report_is_closed_without_the_import_that_an_interrupt
     code += "; assert summary_of(Path(sys.argv[1])) is None; print('matplotlib' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
+
+
+def test_a_sweep_without_a_record_is_summed_up_by_its_reasons(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "sweep.json").write_text('{"common": ["quant=fp8"]}')
+    outcome = {"overrides": ["quant=fp8", "seed=1"], "status": "refused", "reason": "it runs nowhere"}
+    (tmp_path / "0/outcome.json").write_text(json.dumps(outcome))
+    summary = summary_of(tmp_path)
+    assert summary is not None and summary.results is None
+    assert summary.description == "No configuration came through.\n\n- left out: seed=1: refused: it runs nowhere"

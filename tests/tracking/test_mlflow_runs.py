@@ -221,7 +221,8 @@ def test_a_repeated_sweep_links_to_the_runs_that_are_there(tmp_path: Path) -> No
     tracking.prepare()
     first = tracking.start_sweep("first")
     tracking.log(result, None, {}, first)
-    tracking.end_sweep(first, None, failed=False)
+    tracking.end_sweep(first, Summary(None, "none came through", {}, {}, None), failed=False)
+    assert tracking.open_experiment()[0].get_run(first).data.tags[NOTE_TAG] == "none came through"
     ended = tracking.open_experiment()[0].get_run(first).info.end_time
     tracking.end_sweep(first, None, failed=False, ended_ms=ended + 1000)  # effcomp upload of a finished sweep
     assert tracking.open_experiment()[0].get_run(first).info.end_time == ended
