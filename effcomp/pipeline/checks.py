@@ -18,6 +18,7 @@ from effcomp.finetune.qat import QuantAwareFinetune
 from effcomp.models.heads import HEADS, POSITIONS_AFTER_PAD, Head, empty_model, longest_sequence
 from effcomp.pipeline import tokens
 from effcomp.pipeline.emulation import check_emulated
+from effcomp.pipeline.matrices import check_matrices
 from effcomp.prune.base import NoPrune, as_recovery
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowering
@@ -134,6 +135,7 @@ def check_fit(run: "Run") -> None:
         raise Skipped(f"{reason}; {way_on}")
     runtime.file_format.check_model(after, head, reshaped=parts.prune.reshapes)
     parts.quant.check_config(after)
+    check_matrices(parts, head, before, after)
     if not parts.prune.reshapes and not parts.prune.remaps_tokens:
         parts.quant.check_shapes(empty_model(head, after))
     runtime.check_model(after, pairs=bool(splits.test.pairs))
