@@ -60,9 +60,11 @@ class DistillFinetune(FullFinetune):
             check_folder(self.teacher, "finetune.teacher", weights=True)
         elif self.needs_teacher:
             raise UserError(f"finetune.teacher is missing: {WAY_ON}")
+        elif self.hidden_loss > 0:
+            raise UserError(f"finetune.hidden_loss={self.hidden_loss} needs finetune.teacher: {WAY_ON}")
 
     def check_recovery(self) -> None:
-        if self.teacher is not None:
+        if self.teacher is not None or not self.needs_teacher:
             self.check()
         else:
             super().check()

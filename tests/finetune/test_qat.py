@@ -141,6 +141,15 @@ def test_two_bits_learn_with_a_teacher(tiny_bert: Path, tmp_path: Path) -> None:
         assert max(group.unique().numel() for group in groups) <= 4, name
 
 
+def test_hidden_states_need_a_teacher() -> None:
+    with pytest.raises(UserError, match=r"^finetune\.hidden_loss=1\.0 needs finetune\.teacher: give the folder"):
+        compose_parts("finetune=qat", "quant=int4", "finetune.hidden_loss=1").finetune.check()
+    recovery = ["prune=structured", "finetune@prune.recovery=ternary", "prune.recovery.hidden_loss=1"]
+    parts = compose_parts(*recovery)
+    with pytest.raises(UserError, match=r"^prune\.recovery\.hidden_loss=1\.0 needs prune\.recovery\.teacher: "):
+        parts.prune.check(parts.model)
+
+
 @pytest.mark.parametrize("method", ["qat", "ternary"])
 def test_pruned_weights_stay_zero(method: str, tiny_gpt2: Path, tmp_path: Path) -> None:
     parts = compose_parts(
