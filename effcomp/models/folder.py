@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effcomp.core.errors import UserError, first_line
-from effcomp.models.heads import POSITIONS_AFTER_PAD, Head, model_class
+from effcomp.models.heads import POSITIONS_BY_PAD, Head, model_class
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -244,9 +244,9 @@ def checked_tokenizer(folder: Path, setting: str, config: "PretrainedConfig") ->
     if (largest := max(tokenizer.get_vocab().values())) >= vocabulary:
         reason = f"its tokenizer has the id {largest}, the model {vocabulary} tokens"
         raise UserError(f"{setting}={folder}: {reason}; give the model its own tokenizer")
-    if config.model_type in POSITIONS_AFTER_PAD and config.pad_token_id not in tokenizer.get_vocab().values():
+    if config.model_type in POSITIONS_BY_PAD and config.pad_token_id not in tokenizer.get_vocab().values():
         reason = f"its {CONFIG_FILE} has the pad_token_id {config.pad_token_id}, which its tokenizer does not have"
-        raise UserError(f"{setting}={folder}: {reason}; write the tokenizer's, after which positions are counted")
+        raise UserError(f"{setting}={folder}: {reason}; write the tokenizer's, on which positions depend")
     if tokenizer.pad_token_id is None and tokenizer.eos_token_id is None:
         raise UserError(f"{setting}={folder}: its tokenizer has neither pad_token nor eos_token; name one there")
     return tokenizer

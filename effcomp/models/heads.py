@@ -82,6 +82,8 @@ POSITIONS_AFTER_PAD = {
     *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
 }
 """Architectures whose first token has the position pad_token_id + 1: the rows of the table before it hold no token."""
+POSITIONS_BY_PAD = POSITIONS_AFTER_PAD | {"xglm"}
+"""Architectures whose positions depend on the config's pad_token_id; XGLM's table has zeros at the position of it."""
 
 
 def longest_sequence(config: dict[str, Any]) -> int | None:

@@ -2,7 +2,7 @@
 
 | fact | stands in | rule |
 | --- | --- | --- |
-| pad id | config.json, the tokenizer | the tokenizer's, which fills the batches; where positions are counted from the pad id (RoBERTa and its kin) the config's, and the tokenizer then pads with it |
+| pad id | config.json, the tokenizer | the tokenizer's, which fills the batches; where positions depend on the pad id (RoBERTa and its kin, XGLM) the config's, and the tokenizer then pads with it |
 | padding side | the tokenizer, the architecture | right, where positions count from 0; left for an architecture that classifies by its last position (XLNet) |
 | token types | the tokenizer, the architecture | left out for a model that takes none or has fewer than two |
 | attention mask | the tokenizer, the architecture | always given: without it padding would be read |
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from effcomp.core.errors import UserError, first_line
 from effcomp.core.private.transformers import architecture
 from effcomp.models.folder import WAY_ON, check_words
-from effcomp.models.heads import POSITIONS_AFTER_PAD, Head, model_class
+from effcomp.models.heads import POSITIONS_BY_PAD, Head, model_class
 from effcomp.models.weights import check_loaded
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def load_tokenizer(folder: Path, config: "PretrainedConfig") -> "PreTrainedToken
     check_words(tokenizer, str(folder))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    if config.model_type in POSITIONS_AFTER_PAD and config.pad_token_id is not None:
+    if config.model_type in POSITIONS_BY_PAD and config.pad_token_id is not None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
     tokenizer.padding_side = "left" if classifies_last_position(config) else "right"
     if "attention_mask" not in tokenizer.model_input_names:
@@ -66,7 +66,7 @@ def classifies_last_position(config: "PretrainedConfig") -> bool:
 
 def settle_pad_id(config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> None:
     """Let the config name the id that fills the batches: decoders classify by the last token that is not this one."""
-    if tokenizer is not None and config.model_type not in POSITIONS_AFTER_PAD:
+    if tokenizer is not None and config.model_type not in POSITIONS_BY_PAD:
         config.pad_token_id = tokenizer.pad_token_id
     elif config.pad_token_id is None:
         config.pad_token_id = 0

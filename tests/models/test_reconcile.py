@@ -100,6 +100,24 @@ def test_positions_that_follow_the_pad_id_are_counted_and_padded_with_it(tiny_be
     assert longest_sequence(published) == 512
 
 
+def test_a_table_of_positions_keeps_its_zeros_where_the_config_has_the_pad_id(
+    tiny_llama: Path, tmp_path: Path, store: Store
+) -> None:
+    from transformers import AutoTokenizer, XGLMConfig, XGLMForCausalLM
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+    pad = tokenizer.pad_token_id + 4 if tokenizer.pad_token_id is not None else 4
+    fields = {"d_model": 32, "num_layers": 1, "attention_heads": 2, "ffn_dim": 64, "pad_token_id": pad}
+    published = XGLMForCausalLM(XGLMConfig(vocab_size=len(tokenizer), **fields)).eval()
+    published.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    built = model(tmp_path).build("causal_lm", (), 0, store, as_it_is=True).eval()
+    with torch.no_grad():
+        assert torch.equal(
+            built(torch.tensor([[5, 6, 7, 8, 9]])).logits, published(torch.tensor([[5, 6, 7, 8, 9]])).logits
+        )
+
+
 def test_an_architecture_that_classifies_by_its_last_position_is_padded_on_the_left(
     tiny_bert: Path, tmp_path: Path
 ) -> None:
