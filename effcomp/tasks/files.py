@@ -222,13 +222,17 @@ def named(
             width = len(columns or ()) if exact or header else max(len(columns or ()), len(cells))
             if header:
                 continue
-        if cells == columns:
+        if read_alike(cells, columns or ()):
             raise UserError(f"{file}, row {number}: the header stands there again; remove it")
         if len(cells) > width:
             reason = f"{len(cells)} cells, and there are {width} columns"
             way_on = "quote a cell that holds the delimiter" if exact else f"a tab inside quotes is one too: {AS_CSV}"
             raise UserError(f"{file}, row {number}: {reason}; {way_on}")
         yield number, dict(zip(columns or (), cells, strict=False))
+
+
+def read_alike(cells: Sequence[str], columns: Sequence[str]) -> bool:
+    return [cell.strip().casefold() for cell in cells] == [name.strip().casefold() for name in columns]
 
 
 def is_header(file: Path, number: int, cells: list[str], needed: Sequence[str]) -> bool:

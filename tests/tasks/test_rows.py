@@ -56,10 +56,10 @@ def test_files_that_were_saved_twice_or_on_an_old_mac_are_read(delimiter: str, t
     assert read(load(tmp_path, csv_text(delimiter).replace("\n", "\r"), name, **LISTED)) == NAMED
 
 
-def test_a_header_that_joining_files_has_left_is_refused_after_its_byte_order_mark(tmp_path: Path) -> None:
-    part = "\ufefftext,label\na,wrong\nb,right\n"
+@pytest.mark.parametrize("header", ["\ufefftext,label", "Text,Label", "text, label"])
+def test_a_header_that_joining_files_has_left_is_refused_however_it_is_written(header: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="row 4: the header stands there again; remove it"):
-        load(tmp_path, 2 * part)
+        load(tmp_path, f"text,label\na,wrong\nb,right\n{header}\nc,wrong\n")
 
 
 def test_a_header_is_shown_with_what_nobody_sees(tmp_path: Path) -> None:
