@@ -15,7 +15,7 @@ from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from effcomp.core.batches import IGNORED
-from effcomp.core.errors import Diverged
+from effcomp.core.errors import Diverged, UserError, first_line
 from effcomp.core.private.trainer import CheckpointTrainer
 from effcomp.core.progress import Progress
 from effcomp.finetune.hidden_states import nearest_loss
@@ -117,7 +117,13 @@ class GroupedTrainer(CheckpointTrainer):
         return torch.where(labels > 0, loss * labels, 0)
 
     def mean_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
-        loss: torch.Tensor = model(**inputs).loss
+        try:
+            loss: torch.Tensor = model(**inputs).loss
+        except RuntimeError as error:
+            if "BFloat16" not in str(error):
+                raise
+            reason = f"finetune.precision=bf16: the model fails in it ({first_line(error)})"
+            raise UserError(f"{reason}; give finetune.precision=fp32") from error
         return loss
 
     def evaluation_loop(

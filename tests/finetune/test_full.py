@@ -166,6 +166,21 @@ def test_a_loss_that_is_not_finite_or_a_thousand_times_the_first_has_diverged(fi
         check_loss(first, loss, 20)
 
 
+def test_a_model_that_fails_in_bf16_is_refused_with_the_precision_that_it_takes(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoTokenizer, XmodConfig, XmodForSequenceClassification
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    layers = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    words = {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id, "max_position_embeddings": 80}
+    config = XmodConfig(**layers, **words, languages=["en"], default_language="en")
+    XmodForSequenceClassification(config).save_pretrained(tmp_path / "xmod")
+    tokenizer.save_pretrained(tmp_path / "xmod")
+    with pytest.raises(UserError, match=r"precision=bf16: the model fails in it \(.*; give finetune.precision=fp32"):
+        train(compose_parts(*small(tmp_path / "xmod"), "finetune.precision=bf16"), HEAD, tmp_path / "out")
+
+
 def test_early_stopping_that_never_looks_is_refused(tiny_bert: Path) -> None:
     parts = compose_parts(*small(tiny_bert), "finetune.patience=2", "finetune.checkpoint_steps=500")
     with pytest.raises(UserError, match=r"finetune\.patience=2: the training has \d+ steps .*checkpoint_steps=500"):
