@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from effcomp.core import statistics
-from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.measure.generated_texts import GeneratedTexts
 from effcomp.metrics.agreement import agreement
 from effcomp.metrics.choice import scored
 from effcomp.metrics.registry import METRICS, Outputs
 from effcomp.metrics.scores import AnyScores, Matches, difference
-from effcomp.record import GenerationQuality, GenerationVersus, TextScore
+from effcomp.record import GenerationQuality, GenerationVersus, NotMeasured, TextScore
 from effcomp.tasks.base import Examples
 from effcomp.tasks.generation import GenerationTask
 
@@ -35,8 +34,9 @@ class Asked:
 
 def judge_texts(
     asked: Asked, baseline: GeneratedTexts, variant: GeneratedTexts, margin: float, seed: int
-) -> tuple[GenerationQuality, GenerationVersus, list[dict[str, str]]]:
-    """Return the variant's scores, their differences to the baseline's after the same prompts, and the texts.
+) -> tuple[GenerationQuality, GenerationVersus | NotMeasured, list[dict[str, str]]]:
+    """Return the variant's scores, their differences to the baseline's after the same prompts, and the texts. Without a
+    headline there is no comparison.
 
     Args:
         margin: non-inferiority margin of the headline score.
@@ -49,9 +49,6 @@ def judge_texts(
         for one in (baseline, variant)
     )
     (old, old_missing), (new, missing) = scored(before, names), scored(after, names)
-    if reason := missing.get(task.headline) or old_missing.get(task.headline):
-        raise UserError(f"task.headline={task.headline} has no value here: {reason}; choose another headline")
-    headline, old_headline = new[task.headline], old[task.headline]
     quality = GenerationQuality(
         examples=len(test),
         headline=task.headline,
@@ -61,6 +58,16 @@ def judge_texts(
         ended_share=float(np.mean(variant.ended)),
         mean_tokens=float(np.mean([len(tokens) for tokens in variant.tokens])),
     )
+    columns = {
+        "prompt": before.prompts,
+        "reference": before.references,
+        "baseline": before.texts,
+        "variant": after.texts,
+    }
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if reason := missing.get(task.headline) or old_missing.get(task.headline):
+        return quality, NotMeasured(reason=f"task.headline={task.headline} has no value: {reason}"), rows
+    headline, old_headline = new[task.headline], old[task.headline]
     alike = agreement(variant.tokens, baseline.tokens)
     likeness, _ = scored(after.likeness_to(before.texts), [name for name in names if METRICS[name].compares])
     versus = GenerationVersus(
@@ -73,13 +80,7 @@ def judge_texts(
         margin=margin,
         verdict=statistics.verdict(difference(headline, old_headline, seed), margin),
     )
-    columns = {
-        "prompt": before.prompts,
-        "reference": before.references,
-        "baseline": before.texts,
-        "variant": after.texts,
-    }
-    return quality, versus, [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return quality, versus, rows
 
 
 def text_score(scores: AnyScores, seed: int) -> TextScore:

@@ -1,5 +1,6 @@
 """Choice of the scores that a task's texts get, with the encoder and the judge that compute some of them."""
 
+import logging
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +12,7 @@ from pydantic import Field
 from effcomp.core.checksum import contents_sha256
 from effcomp.core.code_key import code_key
 from effcomp.core.component import Component
-from effcomp.core.errors import UserError
+from effcomp.core.errors import UserError, first_line
 from effcomp.core.packages import require
 from effcomp.core.store import Store
 from effcomp.metrics.encoder import minilm_folder
@@ -19,11 +20,13 @@ from effcomp.metrics.readers import Readers
 from effcomp.metrics.registry import METRICS, Outputs
 from effcomp.metrics.scores import AnyScores, NoScore
 from effcomp.models.base import Model
-from effcomp.models.folder import CONFIG_FILE
+from effcomp.models.folder import check_folder
 
 for found in iter_modules([str(Path(__file__).parent)]):
     if not found.ispkg and found.name != "choice":
         import_module(f"effcomp.metrics.{found.name}")
+
+log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     Score = str
@@ -49,16 +52,28 @@ class TextMetrics(Component):
         return any(METRICS[score].embeds for score in self.scores)
 
     def check(self) -> None:
-        """Raise UserError when a library, the encoder or the judge cannot be had; takes no time."""
+        """Raise UserError when a library, the encoder or the judge cannot be had; takes seconds at most."""
         for score in self.scores:
             if (library := METRICS[score].library) is not None:
                 require(library, f"task.metrics.scores={score}")
-        if self.needs_encoder and not (self.encoder_folder() / CONFIG_FILE).is_file():
-            raise UserError(f"task.metrics.encoder={self.encoder} has no {CONFIG_FILE}: give an encoder's folder")
+        if self.needs_encoder:
+            self.check_encoder()
         if "perplexity_judge" in self.scores:
             if self.judge.kind != "decoder":
                 raise UserError(f"task.metrics.judge: {self.judge.name} is an encoder; a judge predicts the next token")
             self.judge.check("causal_lm", as_it_is=True)
+
+    def check_encoder(self) -> None:
+        """Raise UserError when the encoder cannot be used, or has no such layer."""
+        folder = self.encoder_folder()
+        config, _ = check_folder(folder, "task.metrics.encoder", weights=True)
+        if config.is_encoder_decoder:
+            raise UserError(
+                f"task.metrics.encoder={folder} is an encoder-decoder ({config.model_type}); give an encoder"
+            )
+        if "bertscore" in self.scores and self.encoder_layer > config.num_hidden_layers:
+            there = f"{folder.name} has the layers 0 to {config.num_hidden_layers}"
+            raise UserError(f"task.metrics.encoder_layer={self.encoder_layer}: {there}; give one of these")
 
     def encoder_folder(self) -> Path:
         return self.encoder or minilm_folder()
@@ -83,7 +98,9 @@ class TextMetrics(Component):
 
 
 def scored(outputs: Outputs, names: Sequence[str]) -> tuple[dict[str, AnyScores], dict[str, str]]:
-    """Return each score by its name, and the reason for each that these outputs do not have."""
+    """Return each score by its name, and the reason for each that these outputs do not have. A score that fails is one
+    of these: the texts took longer to write than it to compute, and the other scores are right.
+    """
     found: dict[str, AnyScores] = {}
     missing: dict[str, str] = {}
     for name in names:
@@ -91,4 +108,7 @@ def scored(outputs: Outputs, names: Sequence[str]) -> tuple[dict[str, AnyScores]
             found[name] = METRICS[name].compute(outputs)
         except NoScore as error:
             missing[name] = str(error)
+        except Exception as error:  # whatever a library, or a score of the user's own, raises
+            log.warning("task.metrics.scores: %s failed", name, exc_info=True)
+            missing[name] = f"{type(error).__name__}: {first_line(error)}"
     return found, missing

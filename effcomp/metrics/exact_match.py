@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from effcomp.metrics.registry import Outputs, score
-from effcomp.metrics.scores import Matches, check_pairs
+from effcomp.metrics.scores import Matches, NoScore, check_pairs
 
 STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
 """GSM8K's mark of an answer (Cobbe et al. 2021); the first match counts."""
@@ -24,7 +24,8 @@ def strict_match(outputs: Sequence[str], answers: Sequence[str]) -> Matches:
         answers: worked solutions, each with its `#### NUMBER`.
 
     Raises:
-        ValueError: no outputs, not an answer for each, or an answer without its number.
+        ValueError: no outputs, or not an answer for each.
+        NoScore: an answer without its number.
     """
     return matches("exact match, strict (number after ####)", outputs, answers, strict_answer)
 
@@ -33,7 +34,7 @@ def flexible_match(outputs: Sequence[str], answers: Sequence[str]) -> Matches:
     """Tell whether the last number of the output is the reference's; an output without one is wrong.
 
     Raises:
-        ValueError: as `strict_match`.
+        ValueError, NoScore: as `strict_match`.
     """
     return matches("exact match, flexible (last number)", outputs, answers, flexible_answer)
 
@@ -55,9 +56,9 @@ def flexible_answer(text: str) -> str | None:
 
 
 def true_answer(answer: str) -> str:
-    """Return the number of a reference. Raises ValueError where it has none."""
+    """Return the number of a reference. Raises NoScore where it has none."""
     if (found := strict_answer(answer)) is None:
-        raise ValueError(f"the reference {answer!r} has no number after ####")
+        raise NoScore(f"the reference {answer!r} has no number after ####")
     return found
 
 

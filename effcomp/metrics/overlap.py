@@ -13,7 +13,7 @@ import numpy as np
 
 from effcomp.core.statistics import Ints
 from effcomp.metrics.registry import Outputs, score
-from effcomp.metrics.scores import CorpusScores, Scores, check_references
+from effcomp.metrics.scores import CorpusScores, NoScore, Scores, check_references
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
@@ -25,16 +25,21 @@ def rouge(kind: str, outputs: Sequence[str], references: Sequence[Sequence[str]]
     """Return the F-measure `rouge1`, `rouge2` or `rougeL` (Lin 2004, "ROUGE: A Package for Automatic Evaluation of
     Summaries"), from 0 to 1, without stemming; of several references the highest.
 
-    rouge-score keeps only the letters a to z and digits, so the numbers are meaningful for English, and less for
-    languages with other letters.
+    rouge-score keeps only the letters a to z and digits, so the numbers are meaningful for English, less for languages
+    with some other letters, and not at all for other scripts.
 
     Raises:
         ValueError: no outputs, or not at least one reference for each.
+        NoScore: most letters of the references are no letters to rouge-score.
     """
     from rouge_score.rouge_scorer import RougeScorer
     from rouge_score.tokenizers import DefaultTokenizer
 
     check_references(outputs, references)
+    read = [letter.isascii() for of_one in references for text in of_one for letter in text if letter.isalnum()]
+    if sum(read) < len(read) / 2:
+        unread = 1 - sum(read) / len(read)
+        raise NoScore(f"rouge-score reads the letters a to z, and {unread:.0%} of the references' are others")
     scorer = RougeScorer([kind], tokenizer=DefaultTokenizer())
     scored = [
         scorer.score_multi(list(of_one), output)[kind].fmeasure

@@ -154,6 +154,8 @@ def check_fit(run: "Run") -> None:
     check_tokens(run)
     if parts.model.weights == "random":
         return
+    if isinstance(parts.task, GenerationTask):
+        parts.task.check_headline(splits.test, store)
     if parts.task.problem == "language_modelling" and tokenizer is not None:
         check_blocks(parts.task.max_length, splits.test, tokenizer, head)
     if not parts.finetune.trains:

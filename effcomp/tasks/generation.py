@@ -3,13 +3,14 @@
 from abc import abstractmethod
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 from pydantic import Field
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
-from effcomp.metrics.choice import Score, TextMetrics
+from effcomp.metrics.choice import Score, TextMetrics, scored
 from effcomp.metrics.exact_match import strict_answer
-from effcomp.metrics.registry import METRICS
+from effcomp.metrics.registry import METRICS, Outputs
 from effcomp.models.heads import Problem
 from effcomp.tasks.base import Examples, Splits, Task
 from effcomp.tasks.documents import DocumentsTask
@@ -65,6 +66,19 @@ class GenerationTask(Task):
                 f"task.max_length={self.max_length} and task.new_tokens={self.new_tokens}: this model reads at most "
                 f"{longest} tokens in all"
             )
+
+    def check_headline(self, test: Examples, store: Store) -> None:
+        """Check that the headline has a value for these references: score them as if a model had written them.
+
+        Raises:
+            UserError: it has none.
+        """
+        references = list(test.references)
+        readers, losses = self.metrics.readers(references, store), np.zeros((len(test), 2))
+        _, missing = scored(Outputs(list(test.texts), references, references, losses, readers), [self.headline])
+        if missing:
+            reason = f"task.headline={self.headline} has no value for these references: {missing[self.headline]}"
+            raise UserError(f"{reason}; choose another headline, say bertscore with an encoder of their language")
 
     def load(self) -> Splits:
         train, test = self.documents(), self.prompts()

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer
 from effcomp.core.store import Store
 from effcomp.evaluate.generation import Asked, judge_texts
 from effcomp.measure.generated_texts import GeneratedTexts
-from effcomp.record import GenerationQuality, GenerationVersus
+from effcomp.record import GenerationQuality, GenerationVersus, NotMeasured
 from effcomp.tasks.base import Examples
 from effcomp.tasks.generation import GenerationTask
 from tests.conftest import DATA, compose_parts
@@ -35,7 +35,7 @@ def task(tiny_gpt2: Path, tiny_bert: Path) -> GenerationTask:
     return found
 
 
-Judged = tuple[GenerationQuality, GenerationVersus, list[dict[str, str]]]
+Judged = tuple[GenerationQuality, GenerationVersus | NotMeasured, list[dict[str, str]]]
 
 
 def judged(task: GenerationTask, vocabulary: Path, store: Path, baseline: list[str], variant: list[str]) -> Judged:
@@ -54,6 +54,7 @@ def judged(task: GenerationTask, vocabulary: Path, store: Path, baseline: list[s
 def test_the_same_texts_differ_in_nothing(task: GenerationTask, tiny_gpt2: Path, tmp_path: Path) -> None:
     texts = list(REFERENCES)
     quality, versus, rows = judged(task, tiny_gpt2, tmp_path, texts, texts)
+    assert isinstance(versus, GenerationVersus)
     assert quality.scores["rougeL"].value == versus.likeness["rougeL"].value == 1
     assert quality.scores["bleu"].value == pytest.approx(100)
     assert quality.scores["perplexity_self"].value == pytest.approx(np.exp(0.5))
@@ -68,6 +69,7 @@ def test_worse_texts_are_worse_and_the_names_say_what_was_computed(
     task: GenerationTask, tiny_gpt2: Path, tiny_bert: Path, tmp_path: Path
 ) -> None:
     quality, versus, _ = judged(task, tiny_gpt2, tmp_path, list(REFERENCES), ["the the the the"] * 4)
+    assert isinstance(versus, GenerationVersus)
     assert versus.differences["rougeL"].high < 0
     assert versus.verdict == "worse"
     assert versus.identical_share.value == 0
@@ -79,10 +81,29 @@ def test_worse_texts_are_worse_and_the_names_say_what_was_computed(
 
 def test_empty_texts_are_counted_and_have_no_perplexity(task: GenerationTask, tiny_gpt2: Path, tmp_path: Path) -> None:
     quality, versus, _ = judged(task, tiny_gpt2, tmp_path, list(REFERENCES), ["", " ", "", "\n"])
+    assert isinstance(versus, GenerationVersus)
     assert quality.empty == 4
     assert quality.scores["rougeL"].value == quality.scores["bertscore"].value == 0
     assert quality.without_score.keys() <= {"perplexity_judge"}
     assert versus.verdict == "worse"
+
+
+def test_a_score_that_fails_leaves_the_others_and_without_the_headline_there_is_no_verdict(
+    task: GenerationTask, tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    names = {"scores": ["bertscore", "rougeL"], "encoder_layer": 9}
+    broken = task.model_copy(update={"metrics": task.metrics.model_copy(update=names)})
+    quality, versus, rows = judged(broken, tiny_gpt2, tmp_path, list(REFERENCES), list(REFERENCES))
+    assert quality.scores.keys() == {"rougeL"}
+    assert "has the layers 0 to 2, not 9" in quality.without_score["bertscore"]
+    assert isinstance(versus, GenerationVersus)
+
+    headless = broken.model_copy(update={"headline": "bertscore"})
+    quality, versus, rows = judged(headless, tiny_gpt2, tmp_path, list(REFERENCES), list(REFERENCES))
+    assert isinstance(versus, NotMeasured)
+    assert versus.reason.startswith("task.headline=bertscore has no value: ValueError: ")
+    assert quality.scores.keys() == {"rougeL"}
+    assert len(rows) == 4
 
 
 def test_a_text_is_read_up_to_its_stop_string(tiny_gpt2: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import sacrebleu
 
 from effcomp.metrics.overlap import ROUGE, bleu, chrf, rouge
+from effcomp.metrics.scores import NoScore
 
 OUTPUTS = ["The dog bit the man.", "It wasn't surprising.", "The man had just bitten him."]
 REFERENCES = [
@@ -91,6 +92,13 @@ def test_an_empty_output_scores_nothing_and_an_empty_reference_gives_nothing(met
 def test_rouge_of_an_empty_output_or_reference_is_0() -> None:
     for kind in ROUGE:
         assert (rouge(kind, ["", "ref", ""], [["ref"], [""], [""]]).per_example == 0).all()
+
+
+def test_rouge_has_no_score_for_references_in_a_script_that_it_does_not_read() -> None:
+    for words in ("фильм 2024 года", "映画は良い", "φιλμ a"):
+        with pytest.raises(NoScore, match=r"reads the letters a to z, and \d+% of the references' are others"):
+            rouge("rougeL", ["a film"] * 2, [[words], [words]])
+    assert rouge("rougeL", ["für größere Häuser"], [["für größere Häuser"]]).value == 1
 
 
 @pytest.mark.parametrize("metric", [partial(rouge, "rougeL"), bleu, chrf])

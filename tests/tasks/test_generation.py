@@ -7,6 +7,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from effcomp.core.errors import UserError
+from effcomp.core.store import Store
 from effcomp.metrics.registry import METRICS
 from effcomp.tasks.base import Examples
 from effcomp.tasks.encoding import encode_prompts
@@ -92,6 +93,23 @@ def test_a_model_must_reach_over_prompt_and_answer() -> None:
 def test_a_headline_that_is_not_computed_is_refused() -> None:
     with pytest.raises(UserError, match=r"task\.headline=rougeL is not computed"):
         task("task=continuation", "task.metrics.scores=[bleu]").check()
+
+
+@pytest.mark.parametrize(
+    ("headline", "reference", "reason"),
+    [
+        ("rougeL", "фильм хороший", "rouge-score reads the letters a to z"),
+        ("flexible_match", "it is eighteen", "the reference 'it is eighteen' has no number after ####"),
+        ("coherence", "One sentence.", "the order of these 3 true texts cannot be told from a random one"),
+    ],
+)
+def test_a_headline_that_the_references_cannot_have_is_refused(
+    headline: str, reference: str, reason: str, tiny_bert: Path, tmp_path: Path
+) -> None:
+    scores = f"task.metrics.scores=[bleu,{headline}]"
+    asked = task("task=continuation", scores, f"task.headline={headline}", f"task.metrics.encoder={tiny_bert}")
+    with pytest.raises(UserError, match=f"task.headline={headline} has no value for these references: {reason}"):
+        asked.check_headline(Examples(("a",) * 3, references=(reference,) * 3), Store(tmp_path))
 
 
 @pytest.mark.parametrize("wrong", ["####18", "#### $18", "so it is 18"])
