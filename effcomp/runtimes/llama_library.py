@@ -183,7 +183,9 @@ class Context:
         """
         params = llama().llama_context_default_params()
         params.n_ctx, params.n_seq_max = size.sequences * size.length, size.sequences
-        params.n_batch, params.n_ubatch = params.n_ctx, min(params.n_ctx, UBATCH)
+        # An encoder reads a sequence as a whole: llama.cpp ends the process where that has more tokens.
+        whole = max(UBATCH, size.length) if settings.features else UBATCH
+        params.n_batch, params.n_ubatch = params.n_ctx, min(params.n_ctx, whole)
         params.n_outputs_max = size.outputs
         params.n_threads = params.n_threads_batch = settings.threads
         params.type_k = params.type_v = CACHE_TYPES[settings.cache_type]

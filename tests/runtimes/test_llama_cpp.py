@@ -1,16 +1,18 @@
 """llama.cpp says and writes what PyTorch does, whatever the head, the batch and the length; and what it ran."""
 
+import shutil
 from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from effcomp.core.batches import LABELS, Batch, pack
 from effcomp.core.errors import Skipped
 from effcomp.runtimes.base import Loaded
 from effcomp.runtimes.decoding import Ending
+from effcomp.runtimes.llama_library import UBATCH
 from tests.conftest import compose_parts
 from tests.runtimes.test_engines import CPU, batch, load
 from tests.small_artifacts import write_small
@@ -102,6 +104,16 @@ def test_it_names_each_operator_with_the_type_of_its_weights(tiny_llama: Path, t
     products = sum(one.calls for name, one in ran.items() if name.startswith("MUL_MAT Q8_0"))
     assert products == 2 * 7 + 1  # seven weights in each of two layers, and the head
     assert all(one.seconds >= 0 for one in ran.values())
+
+
+def test_an_encoder_reads_a_text_of_more_tokens_than_a_part_of_a_prompt(tiny_bert: Path, tmp_path: Path) -> None:
+    config = AutoConfig.from_pretrained(tiny_bert, max_position_embeddings=640)
+    shutil.copytree(tiny_bert, tmp_path / "long")
+    AutoModel.from_config(config).save_pretrained(tmp_path / "long")
+    eager = load(write_small(tmp_path / "long", tmp_path / "torch", "sequence_classification"), "torch")
+    engine = load_gguf(write_gguf(tmp_path / "long", tmp_path / "gguf", "sequence_classification"))
+    inputs = {name: ids for name, ids in batch(2, UBATCH + 40).items() if name != LABELS}
+    np.testing.assert_allclose(engine(inputs), eager(inputs), atol=1e-4)
 
 
 def test_a_second_text_is_refused(tiny_bert: Path, tmp_path: Path) -> None:

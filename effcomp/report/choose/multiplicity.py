@@ -1,17 +1,22 @@
 """Correction of intervals for the number of configurations that are compared, and for noise."""
 
+import math
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
 from effcomp.core.interval import Interval
+from effcomp.core.pairs import AND_A_REPEAT
 from effcomp.record import Record, Row
+from effcomp.record.upgrade import HOLDS_A_REPEAT_SINCE
 
 GEOMETRIC = ("speed", "cost")
 """Sections of the Record whose intervals are stretched on a logarithmic scale."""
 NOISY = 2.0
 """Factor for their intervals in a noisy record: others disturb its pairs alike, which the deviation between pairs does
 not show."""
+REPEAT = math.sqrt(AND_A_REPEAT)
+"""Factor for their intervals in a record whose version left out the error of a repeat."""
 
 
 def widened(record: Record, tests: int) -> Record:
@@ -19,13 +24,17 @@ def widened(record: Record, tests: int) -> Record:
 
     By Bonferroni's inequality (Dunn 1961, "Multiple Comparisons Among Means") all intervals of one kind hold together
     in 95 % of comparisons, so the choice of the best one does not make them optimistic. Several limits on one
-    configuration need no correction: all of them have to hold (intersection-union test, Berger 1982). Speed and cost of
-    a noisy record have intervals that are wider by NOISY as well.
+    configuration need no correction: all of them have to hold (intersection-union test, Berger 1982). Speed and cost
+    have wider intervals as well in a noisy record, by NOISY, and in one of a version whose intervals left out the error
+    of a repeat.
     """
-    noise = dict.fromkeys(GEOMETRIC, NOISY) if is_noisy(record) else {}
+    wider = NOISY if is_noisy(record) else 1.0
+    if is_without_repeat(record):
+        wider *= REPEAT
     sections = {}
     for name in Record.model_fields:
-        change = partial(stretch, tests=tests, geometric=name in GEOMETRIC, noise=noise.get(name, 1.0))
+        geometric = name in GEOMETRIC
+        change = partial(stretch, tests=tests, geometric=geometric, noise=wider if geometric else 1.0)
         sections[name] = changed(getattr(record, name), change)
     return record.model_copy(update=sections)
 
@@ -33,6 +42,11 @@ def widened(record: Record, tests: int) -> Record:
 def is_noisy(record: Record) -> bool:
     """Tell whether other work disturbed the measurement."""
     return record.truth.conditions is not None and bool(record.truth.conditions.noise)
+
+
+def is_without_repeat(record: Record) -> bool:
+    """Tell whether the intervals of speed and cost left out the error of a repeat, as earlier versions did."""
+    return record.schema_version < HOLDS_A_REPEAT_SINCE
 
 
 def changed(value: Any, change: Callable[[Interval], Interval]) -> Any:

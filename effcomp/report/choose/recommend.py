@@ -7,7 +7,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.report.choose.goal import Goal
-from effcomp.report.choose.multiplicity import NOISY, is_noisy, widened
+from effcomp.report.choose.multiplicity import NOISY, REPEAT, is_noisy, is_without_repeat, widened
 from effcomp.report.objectives import OBJECTIVES, Objective, comparable, keeps_time, pareto_front
 from effcomp.report.rows import NamedRecord, spread
 from effcomp.report.words import facts, three_digits
@@ -61,6 +61,8 @@ class Recommendation:
     """Number of configurations that the intervals are corrected for."""
     noisy: int = 0
     """Number of noisy records, whose intervals of speed and cost are widened."""
+    without_repeat: int = 0
+    """Number of records whose intervals left out the error of a repeat, and are widened by it."""
     front: list[str] = field(default_factory=list)
     """The configurations of the front, each in a sentence; empty for one objective."""
 
@@ -73,6 +75,8 @@ class Recommendation:
             words.append(f"intervals of {level}: 95 % corrected for {self.tests} configurations (Bonferroni)")
         if self.noisy:
             words.append(f"{NOISY:g} times as wide for {self.noisy} noisy records")
+        if self.without_repeat:
+            words.append(f"{REPEAT:.1f} times for {self.without_repeat} records of earlier versions")
         return "; ".join(words) or None
 
 
@@ -91,20 +95,23 @@ def recommend(rows: Sequence[NamedRecord], goal: Goal, tests: int = 1) -> Recomm
     """
     if len({row.record.truth.data.fingerprint for row in rows}) > 1:
         raise UserError("--recommend: these records are of several test sets; choose one with --where task=NAME")
-    noisy = sum(is_noisy(row.record) for row in rows)
+    records = [row.record for row in rows]
+    noisy, without_repeat = sum(map(is_noisy, records)), sum(map(is_without_repeat, records))
     judged = [replace(row, record=widened(row.record, tests)) for row in rows]
     found = candidates(judged, goal)
     kept = [one for one in found if not one.broken]
+    asked = Recommendation(goal.text, "", [], tests=tests, noisy=noisy, without_repeat=without_repeat)
     if not kept:
         closest = sorted(found, key=lambda one: goal.excess(one.row.record))
         others = [f"{one.row.name}: {one.numbers}, but {one.broken[0]}" for one in closest[:EXPLAINED]]
         others += more(len(found) - EXPLAINED, "outside the limits too")
-        return Recommendation(goal.text, "no configuration can be shown to keep the limits", others, [], tests, noisy)
+        return replace(asked, best="no configuration can be shown to keep the limits", others=others)
     best = front_of(kept, goal)
     lacking = more(len(rows) - len(found), f"without {named(goal)}")
     said = single(best[0], found, goal) if len(goal.objectives) == 1 else several(best, found, goal)
     winners = [rows[judged.index(one.row)].record for one in best]
-    return replace(said, others=[*said.others, *lacking], winners=winners, tests=tests, noisy=noisy)
+    others = [*said.others, *lacking]
+    return replace(asked, best=said.best, others=others, winners=winners, front=said.front)
 
 
 def front_of(kept: list[RatedRecord], goal: Goal) -> list[RatedRecord]:

@@ -1,11 +1,14 @@
 """Intervals for several configurations hold together, and stay those of one where there is one."""
 
+import math
+
 import numpy as np
 import pytest
 
 from effcomp.core.interval import Interval
 from effcomp.core.pairs import pairs_interval
 from effcomp.record.quantity import exact
+from effcomp.record.upgrade import HOLDS_A_REPEAT_SINCE
 from effcomp.report.choose.multiplicity import stretch, widened
 from tests.conftest import altered, records
 
@@ -39,7 +42,7 @@ def test_a_difference_has_the_normal_quantile_and_keeps_its_asymmetry() -> None:
 
 
 def test_a_record_is_widened_in_every_section_and_not_for_a_single_configuration() -> None:
-    (record,) = records("nf4")
+    record = altered(records("nf4")[0], {"schema_version": HOLDS_A_REPEAT_SINCE})
     assert widened(record, 1) == record
     wide = widened(record, 20)
     for before, after in [
@@ -51,7 +54,7 @@ def test_a_record_is_widened_in_every_section_and_not_for_a_single_configuration
 
 
 def test_a_noisy_record_needs_a_larger_difference_in_speed_and_not_in_quality() -> None:
-    (record,) = records("nf4")
+    record = altered(records("nf4")[0], {"schema_version": HOLDS_A_REPEAT_SINCE})
     wide = widened(altered(record, {"truth.conditions.noise": ["other processes used 0.50 cores"]}), 1)
     before, after = record.speed.speedup, wide.speed.speedup
     assert after.high / after.value == pytest.approx((before.high / before.value) ** 2)
@@ -62,3 +65,11 @@ def test_the_interval_of_a_speed_stays_positive() -> None:
     wide = stretch(Interval(value=2.0, low=0.1, high=40.0), 3, geometric=True)
     assert 0 < wide.low < 0.1
     assert wide.high > 40
+
+
+def test_speed_of_a_record_whose_intervals_left_out_a_repeat_is_widened_by_it() -> None:
+    new = altered(records("nf4")[0], {"schema_version": HOLDS_A_REPEAT_SINCE})
+    old = widened(altered(new, {"schema_version": HOLDS_A_REPEAT_SINCE - 1}), 1)
+    before, after = new.speed.speedup, old.speed.speedup
+    assert math.log(after.high / after.value) == pytest.approx(math.sqrt(2) * math.log(before.high / before.value))
+    assert old.versus_baseline == new.versus_baseline
