@@ -132,14 +132,17 @@ def source_of(trained: Trained, examples: list[Batch]) -> Source:
 
 
 def import_libraries(folder: Path) -> None:
-    """Import the modules that `load_artifact` needs: the architecture's, and the number format's packages."""
+    """Import the modules that `load_artifact` needs: the architecture's, and the number format's packages; make what
+    its products need."""
     import accelerate  # noqa: F401
     from transformers import AutoConfig
 
     description = read_description(folder)
     model_class(description.head, AutoConfig.from_pretrained(folder))
-    for package in from_spec(description.quant, Quant).packages:
+    quant = from_spec(description.quant, Quant)
+    for package in quant.packages:
         import_module(package)
+    quant.start()
 
 
 def load_artifact(folder: Path, runtime: str = "torch") -> "PreTrainedModel":

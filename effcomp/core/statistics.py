@@ -17,6 +17,8 @@ from effcomp.core.interval import NORMAL_975, Interval
 RESAMPLES = 2000
 RESAMPLED_AT_ONCE = 1_000_000
 """Numbers of resamples that are held in memory together."""
+FEW = 30
+"""Units, examples or blocks, below which the bootstrap's interval is too narrow."""
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -43,7 +45,7 @@ def f1_interval(predictions: Ints, labels: Ints, classes: int, seed: int) -> Int
     def f1(predicted: Ints, true: Ints, axis: int) -> Floats:
         return macro_f1(predicted, true, classes, axis)
 
-    return bca_interval((predictions, labels), f1, seed)
+    return as_share(bca_interval((predictions, labels), f1, seed))
 
 
 def macro_f1(predictions: Ints, labels: Ints, classes: int, axis: int) -> Floats:
@@ -62,8 +64,36 @@ def macro_f1(predictions: Ints, labels: Ints, classes: int, axis: int) -> Floats
 
 def bca_interval(samples: tuple[NDArray[Any], ...], statistic: Callable[..., Floats], seed: int) -> Interval:
     """Return a statistic of samples that are resampled together, with its BCa interval; [value, value] when every
-    resample gives the same number. statistic: (*samples, axis) -> the statistic along that axis.
+    resample gives the same number.
+
+    No resample lies outside the values, so that of few units the interval is too narrow: with fewer than FEW it is the
+    wider one of that and of the jackknife's t interval (Efron and Tibshirani 1993, "An Introduction to the Bootstrap",
+    chapter 11), which is the usual one for a mean.
+
+    Args:
+        statistic: (*samples, axis) -> the statistic along that axis.
     """
+    interval = bootstrap_interval(samples, statistic, seed)
+    if len(samples[0]) >= FEW:
+        return interval
+    low, high = jackknife_bounds(samples, statistic)
+    return interval.model_copy(update={"low": min(low, interval.low), "high": max(high, interval.high)})
+
+
+def jackknife_bounds(samples: tuple[NDArray[Any], ...], statistic: Callable[..., Floats]) -> tuple[float, float]:
+    """Return the t interval of a statistic with the jackknife's standard error, from the samples without one unit
+    each."""
+    from scipy.stats import t
+
+    count, value = len(samples[0]), float(statistic(*samples, axis=-1))
+    without = np.array([statistic(*(np.delete(one, index) for one in samples), axis=-1) for index in range(count)])
+    error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
+    half = float(t.isf(0.025, count - 1)) * error
+    return value - half, value + half
+
+
+def bootstrap_interval(samples: tuple[NDArray[Any], ...], statistic: Callable[..., Floats], seed: int) -> Interval:
+    """Return a statistic with its BCa interval (see `bca_interval`)."""
     from scipy.stats import bootstrap
 
     value = float(statistic(*samples, axis=-1))
@@ -106,7 +136,12 @@ def accuracy_interval(right: NDArray[np.bool_], seed: int) -> Interval:
         value = float(right.mean())
         low, high = binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
         return Interval(value=value, low=min(float(low), value), high=max(float(high), value))  # but for rounding
-    return mean_interval(right.astype(float), seed)
+    return as_share(mean_interval(right.astype(float), seed))
+
+
+def as_share(interval: Interval) -> Interval:
+    """Return the part of an interval between 0 and 1."""
+    return interval.model_copy(update={"low": max(0.0, interval.low), "high": min(1.0, interval.high)})
 
 
 def mcnemar_p(baseline_right: NDArray[np.bool_], variant_right: NDArray[np.bool_]) -> float:

@@ -139,7 +139,7 @@ def check_fit(run: "Run") -> None:
     if not parts.prune.reshapes and not parts.prune.remaps_tokens:
         parts.quant.check_shapes(empty_model(head, after))
     runtime.check_model(after, pairs=bool(splits.test.pairs))
-    runtime.check_draft(head, after, run.tokenizer)
+    runtime.check_writing(head, after, run.tokenizer)
     check_counts(parts, splits)
     if run.device.kind == "cuda":
         import torch

@@ -44,6 +44,9 @@ class Quant(Component):
     def check_shapes(self, model: "PreTrainedModel") -> None:
         """Raise UserError when a model of these shapes, on the meta device, cannot be stored as the settings ask."""
 
+    def start(self) -> None:
+        """Make what the products need besides PyTorch, before an artifact is loaded and timed; most need nothing."""
+
     def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> LayerMap | None:
         """Choose the codes of the model's layers before it is encoded, in place; return the choices of each layer, for
         a format that gives layers different widths.

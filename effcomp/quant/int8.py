@@ -41,6 +41,13 @@ class Int8Scratch(Quant):
     activations: Literal["float32", "int8"]
     """`float32` dequantizes the weights at load; `int8` multiplies in int8, with a scale for each token."""
 
+    def start(self) -> None:
+        from effcomp.core.machine import has_vector_code
+        from effcomp.quant.integer_products import integer_products
+
+        if self.activations == "int8" and not has_vector_code("_int_mm"):
+            integer_products()  # the compiler takes a second, once for each user
+
     def check_training(self, runtime: str) -> None:
         return
 

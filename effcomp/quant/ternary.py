@@ -47,6 +47,11 @@ class Ternary(Quant):
         """Parameters that are stored in codes."""
         return ("linear",) if self.embeddings == "float32" else ("embeddings", "linear")
 
+    def start(self) -> None:
+        from effcomp.quant.integer_products import integer_products
+
+        integer_products()  # the compiler takes a second, once for each user
+
     def check_training(self, runtime: str) -> None:
         return
 

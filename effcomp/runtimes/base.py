@@ -117,10 +117,10 @@ class Runtime(Component):
         """Return the most texts that a decoder writes at once; None for any number."""
         return None
 
-    def check_draft(
+    def check_writing(
         self, head: "Head", config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None"
     ) -> None:
-        """Check that the draft of speculative decoding, where there is one, fits the model.
+        """Check that the settings for writing, a draft of speculative decoding or a type of the cache, fit the model.
 
         Raises:
             Skipped: the model does not write, or cannot take tokens back.

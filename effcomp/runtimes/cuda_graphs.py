@@ -95,9 +95,10 @@ class Recorded:
 
 
 def recorded(model: Loaded) -> "GraphedModel":
-    """Return a loaded eager model on a GPU with its calls recorded as they are: nothing is compiled or changed."""
+    """Return a loaded eager model on a GPU with its calls recorded as they are: nothing is compiled or changed, and
+    texts have their own lengths."""
     assert isinstance(model, TorchModel), "only PyTorch's calls are recorded"
-    return GraphedModel(model.forward, model.head, model.place)
+    return GraphedModel(model.forward, model.head, model.place, recorded_length=lambda width: width)
 
 
 def bucket(width: int) -> int:
@@ -110,12 +111,17 @@ class GraphedModel(CompiledModel):
 
     keeps_cache: ClassVar[bool] = False
 
-    def __init__(self, forward: Any, head: Head, place: str) -> None:
+    def __init__(self, forward: Any, head: Head, place: str, recorded_length: Callable[[int], int] = bucket) -> None:
         """Take the padding token of the model's config, which fills a sequence up to its bucket; the attention mask
-        excludes it."""
+        excludes it.
+
+        Args:
+            recorded_length: function from the length of a batch to that of the graph that it is computed with.
+        """
         import torch
 
         super().__init__(forward, head, place)
+        self.recorded_length = recorded_length
         self.padding = getattr(forward.config, "pad_token_id", None) or 0
         self.recorded: dict[tuple[tuple[str, ...], int, int], Recorded] = {}
         self.pool = torch.cuda.graph_pool_handle()
@@ -126,9 +132,9 @@ class GraphedModel(CompiledModel):
             self.recorded_for(batch)
 
     def recorded_for(self, batch: Batch) -> Recorded:
-        """Return the graph for the batch's number of rows and bucket of lengths, recorded at its first call."""
+        """Return the graph for the batch's number of rows and length, recorded at its first call."""
         columns, (rows, width) = tuple(batch), batch["input_ids"].shape
-        key = columns, rows, bucket(width)
+        key = columns, rows, self.recorded_length(width)
         if key not in self.recorded:
             self.recorded[key] = self.record(*key)
         return self.recorded[key]

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from effcomp.artifact.architectures import SLIDING
+from effcomp.artifact.description import ARTIFACT_FILE, read_description
 from effcomp.core.checksum import contents_sha256
 from effcomp.core.errors import Skipped, UserError
 from effcomp.models.heads import Head, longest_sequence
@@ -31,30 +33,48 @@ class Drafts(Runtime):
         files = sorted(file for file in self.draft.iterdir() if file.is_file())
         return {**key, "fields": {**key["fields"], "draft": {file.name: contents_sha256(file) for file in files}}}
 
-    def check_draft(self, head: Head, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None") -> None:
+    def check_writing(
+        self, head: Head, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None"
+    ) -> None:
         if self.draft is None:
             return
         setting = f"runtime.draft={self.draft}"
-        if head != "causal_lm":
-            raise Skipped(f"{setting} is for models that write, and this one has the head {head}; leave it out")
-        if "sliding_attention" in (getattr(config, "layer_types", None) or []):
-            reason = f"{setting} takes tokens back, which the windows of a {config.model_type} cannot"
-            raise Skipped(f"{reason}; leave it out")
+        check_writes(setting, head)
+        refuse_windows(setting, config)
         if isinstance(self.draft, Path):
             check_same_tokens(self.draft, setting, config, tokenizer)
+
+
+def check_writes(setting: str, head: Head) -> None:
+    """Raise Skipped where a setting for writing is given for a model with another head."""
+    if head != "causal_lm":
+        raise Skipped(f"{setting} is for models that write, and this one has the head {head}; leave it out")
+
+
+def refuse_windows(setting: str, config: "PretrainedConfig") -> None:
+    """Raise Skipped for a model whose layers forget the tokens before a window."""
+    from effcomp.artifact.cached_graph import layer_kinds
+
+    if SLIDING in layer_kinds(config):
+        reason = f"{setting} takes tokens back, which the windows of a {config.model_type} cannot"
+        raise Skipped(f"{reason}; leave it out")
 
 
 def check_same_tokens(
     folder: Path, setting: str, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None"
 ) -> None:
-    """Raise UserError unless a draft's tokens are those of the model with this config and tokenizer."""
+    """Raise UserError unless a draft is a decoder with the tokens of the model with this config and tokenizer."""
     from transformers import AutoConfig, AutoTokenizer
 
+    if (folder / ARTIFACT_FILE).is_file() and (head := read_description(folder).head) != "causal_lm":
+        raise UserError(f"{setting} has the head {head}; give a smaller model that writes")
+    draft = AutoConfig.from_pretrained(folder)
+    refuse_windows(setting, draft)
     theirs = AutoTokenizer.from_pretrained(folder)
     if tokenizer is None or theirs.get_vocab() != tokenizer.get_vocab():
         raise UserError(f"{setting} has another tokenizer than the model; give a smaller model with the same tokens")
-    if (size := AutoConfig.from_pretrained(folder).vocab_size) > config.vocab_size:
-        reason = f"{setting} has logits of {size} tokens, the model of {config.vocab_size}"
+    if draft.vocab_size > config.vocab_size:
+        reason = f"{setting} has logits of {draft.vocab_size} tokens, the model of {config.vocab_size}"
         raise UserError(f"{reason}; give a smaller model with the same tokens")
 
 

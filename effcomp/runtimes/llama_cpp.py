@@ -8,10 +8,11 @@ from effcomp.artifact.file_format import FileFormat
 from effcomp.artifact.gguf import HEAD_FILE, WEIGHTS_FILE, GgufFile
 from effcomp.core.device import Device
 from effcomp.core.errors import Skipped, UserError
+from effcomp.models.heads import Head
 from effcomp.models.reconcile import reads_token_types
 from effcomp.quant.ggml import check_version
 from effcomp.runtimes.base import Loaded
-from effcomp.runtimes.drafts import Drafts, longest_draft
+from effcomp.runtimes.drafts import Drafts, check_writes, longest_draft
 from effcomp.runtimes.llama_classifier import Classifier
 from effcomp.runtimes.llama_library import CacheType, Model, Settings, llama
 from effcomp.runtimes.llama_model import Decoder
@@ -19,8 +20,9 @@ from effcomp.runtimes.llama_reader import LlamaReader
 from effcomp.runtimes.speculative import DraftModel, Speculation
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
+USUAL_CACHE: CacheType = "f16"
 BLOCK = 32
 """Values that share a scale in ggml's q8_0 and q4_0."""
 BLOCK_CACHES: tuple[CacheType, ...] = ("q8_0", "q4_0")
@@ -34,7 +36,7 @@ class LlamaCpp(Drafts):
     packages: ClassVar[tuple[str, ...]] = ("xllamacpp",)
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     generates: ClassVar[bool] = True
-    kv_cache: CacheType = "f16"
+    kv_cache: CacheType = USUAL_CACHE
     """Type of the cached keys and values; f32 computes attention in float32 too."""
 
     def check(self) -> None:
@@ -57,6 +59,13 @@ class LlamaCpp(Drafts):
                 f"runtime.kv_cache={self.kv_cache} stores blocks of {BLOCK} values, and a head of this model has "
                 f"{size}; use runtime.kv_cache=f16"
             )
+
+    def check_writing(
+        self, head: Head, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None"
+    ) -> None:
+        if self.kv_cache != USUAL_CACHE:
+            check_writes(f"runtime.kv_cache={self.kv_cache}", head)
+        super().check_writing(head, config, tokenizer)
 
     def start(self, artifact: Path, device: Device) -> str:
         said: bytes = llama().llama_print_system_info()

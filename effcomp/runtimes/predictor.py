@@ -62,7 +62,8 @@ class Predictor:
             device: `cpu`, `cuda`, or `auto` for CUDA where there is a GPU.
 
         Raises:
-            UserError: the folder holds no artifact, was changed since it was stored, or fills masks.
+            UserError: the folder holds no artifact, was changed since it was stored, or fills masks; or the runtime
+                does not run on the device.
         """
         from transformers import AutoConfig, AutoTokenizer
 
@@ -70,7 +71,7 @@ class Predictor:
         self.runtime = runtime or runtime_of(artifact)
         for package in self.runtime.packages:
             require(package, f"{artifact}, an artifact for {self.runtime.name},")
-        place = Device(name=device, kind=device, threads=None).resolved()
+        place = self.placed(device)
         description, self.config = read_description(artifact), AutoConfig.from_pretrained(artifact)
         if description.head == "masked_lm":
             raise UserError(f"{artifact} predicts masked tokens: give it to the fill-mask pipeline of transformers")
@@ -79,6 +80,21 @@ class Predictor:
         self.signature = read_signature(artifact) or self.assumed_signature()
         self.runtime.start(artifact, place)
         self.model = self.runtime.load(artifact, place)
+
+    def placed(self, device: str) -> Device:
+        """Return the device; for `auto` the CPU where the runtime has no other.
+
+        Raises:
+            UserError: the runtime does not run there, or there is none.
+        """
+        kind = device if device != "auto" or "cuda" in self.runtime.devices else "cpu"
+        asked = Device(name=kind, kind=kind, threads=None)
+        asked.check()
+        place = asked.resolved()
+        if place.kind not in self.runtime.devices:
+            reason = f"runtime={self.runtime.name} does not run on {place.kind}"
+            raise UserError(f"{reason}; it runs on: {', '.join(self.runtime.devices)}")
+        return place
 
     def assumed_signature(self) -> Signature:
         """Return the signature of an artifact that has none: one text, as long as the model reads."""

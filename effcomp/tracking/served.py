@@ -16,7 +16,8 @@ from effcomp.core.packages import PACKAGE, distribution_of
 from effcomp.core.private.mlflow import without_package_map
 from effcomp.core.store import Store, find_fault, text_hash
 from effcomp.runtimes.base import Runtime
-from effcomp.runtimes.predictor import LABEL, Predictor, chance_names
+from effcomp.runtimes.drafts import Drafts
+from effcomp.runtimes.predictor import LABEL, Predictor, chance_names, runtime_of
 from effcomp.tasks.signature import Signature, read_signature
 
 if TYPE_CHECKING:
@@ -101,13 +102,21 @@ def save_served(artifact: Path, runtime: Runtime, packages: Sequence[str], model
             loader_module="effcomp.tracking.served",
             data_path=str(artifact),
             code_paths=[str(sources)],
-            model_config={"runtime": runtime.spec()},
+            model_config={"runtime": serving(runtime, artifact).spec()},
             pip_requirements=[f"{one.name}=={one.version.partition('+')[0]}" for one in needed if one is not None],
             mlflow_model=model,
             signature=model_signature(signature, artifact) if signature is not None else None,
             input_example=pd.DataFrame([dict.fromkeys(signature.columns, EXAMPLE)]) if signature is not None else None,
         )
     return sources
+
+
+def serving(runtime: Runtime, artifact: Path) -> Runtime:
+    """Return the runtime that serves an artifact on the CPU: that which was measured, where it runs there; without a
+    draft, which is no part of the artifact and changes no text."""
+    if "cpu" not in runtime.devices:
+        return runtime_of(artifact)
+    return runtime.model_copy(update={"draft": None}) if isinstance(runtime, Drafts) else runtime
 
 
 def model_signature(signature: Signature, artifact: Path) -> "ModelSignature":

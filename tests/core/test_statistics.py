@@ -28,6 +28,18 @@ def test_equal_values_have_an_interval_of_no_width() -> None:
     assert statistics.mean_interval(np.zeros(50), seed=0) == Interval(value=0, low=0, high=0)
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_the_mean_of_a_few_values_lies_in_19_of_20_intervals(count: int) -> None:
+    generator = np.random.default_rng(0)
+    found = [statistics.mean_interval(generator.normal(1.0, 1.0, count), seed=0) for _ in range(200)]
+    assert sum(one.low <= 1.0 <= one.high for one in found) >= 0.91 * len(found), "the bootstrap's: 50 to 94 %"
+
+
+def test_a_share_of_a_few_examples_stays_a_share() -> None:
+    found = statistics.accuracy_interval(np.array([True, True, False]), seed=0)
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
 def test_macro_f1_agrees_with_scikit_learn() -> None:
     true, predicted = generator.integers(0, 3, 200), generator.integers(0, 3, 200)
     expected = f1_score(true, predicted, average="macro")

@@ -11,6 +11,7 @@ import pytest
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import MANIFEST
+from effcomp.runtimes.cuda_graphs import CudaGraphs
 from effcomp.runtimes.predictor import Predictor, runtime_of
 from effcomp.tasks.signature import Signature, read_signature
 from tests.small_artifacts import write_small
@@ -34,6 +35,15 @@ def test_the_runtime_that_the_artifact_was_written_for_answers(runtime: str, tin
 @pytest.fixture
 def classifier(tiny_bert: Path, tmp_path: Path) -> Path:
     return write_small(tiny_bert, tmp_path / "classifier", "sequence_classification", quant="int8_dynamic")
+
+
+def test_a_runtime_answers_on_its_own_devices_alone(classifier: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="runtime=cuda_graphs does not run on cpu; it runs on: cuda"):
+        Predictor(classifier, CudaGraphs(name="cuda_graphs"))
+    folder = write_small(tiny_bert, tmp_path / "artifact", "sequence_classification", runtime="onnxruntime")
+    with pytest.raises(UserError, match="cuda"):
+        Predictor(folder, device="cuda")
+    assert Predictor(folder, device="auto").placed("auto").kind == "cpu"
 
 
 def test_a_text_is_cut_where_it_was_cut_when_it_was_measured(classifier: Path) -> None:

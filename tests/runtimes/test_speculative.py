@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import AutoConfig, AutoTokenizer, MistralConfig
 
 from effcomp.core.batches import Batch
 from effcomp.core.errors import Skipped, UserError
@@ -93,15 +94,29 @@ def test_several_texts_at_once_are_refused(tiny_gpt2: Path, tmp_path: Path) -> N
         drafted.decode({name: np.repeat(ids, 2, axis=0) for name, ids in prompt().items()}, 2)
 
 
-def test_a_draft_of_other_tokens_or_for_a_classifier_is_refused(tiny_gpt2: Path, tiny_bert: Path) -> None:
-    from transformers import AutoConfig, AutoTokenizer
-
+def test_a_draft_of_other_tokens_or_for_a_classifier_is_refused(
+    tiny_gpt2: Path, tiny_bert: Path, tmp_path: Path
+) -> None:
+    classifier = write_small(tiny_gpt2, tmp_path / "classifier", "sequence_classification")
     config, tokenizer = AutoConfig.from_pretrained(tiny_gpt2), AutoTokenizer.from_pretrained(tiny_gpt2)
-    runtime_with(tiny_gpt2).check_draft("causal_lm", config, tokenizer)
+    runtime_with(tiny_gpt2).check_writing("causal_lm", config, tokenizer)
     with pytest.raises(UserError, match=f"runtime.draft={tiny_bert} has another tokenizer than the model"):
-        runtime_with(tiny_bert).check_draft("causal_lm", config, tokenizer)
+        runtime_with(tiny_bert).check_writing("causal_lm", config, tokenizer)
     with pytest.raises(Skipped, match=r"runtime\.draft=prompt is for models that write"):
-        runtime_with("prompt").check_draft("sequence_classification", config, tokenizer)
+        runtime_with("prompt").check_writing("sequence_classification", config, tokenizer)
+    windowed = MistralConfig(sliding_window=8)  # without layer_types, as its published configs are
+    with pytest.raises(Skipped, match="takes tokens back, which the windows of a mistral cannot"):
+        runtime_with("prompt").check_writing("causal_lm", windowed, tokenizer)
+    with pytest.raises(UserError, match="has the head sequence_classification; give a smaller model that writes"):
+        runtime_with(classifier).check_writing("causal_lm", config, tokenizer)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "llama_cpp"])
+def test_a_type_of_the_cache_is_refused_where_nothing_is_written(runtime: str, tiny_bert: Path) -> None:
+    kv_cache = {"openvino": "u8", "llama_cpp": "q8_0"}[runtime]
+    chosen = compose_parts(f"runtime={runtime}", f"runtime.kv_cache={kv_cache}").runtime
+    with pytest.raises(Skipped, match=f"runtime.kv_cache={kv_cache} is for models that write"):
+        chosen.check_writing("sequence_classification", AutoConfig.from_pretrained(tiny_bert), None)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from mlflow.models import Model
 from mlflow.pyfunc import scoring_server
 
 from effcomp.core.store import Store
-from effcomp.runtimes.predictor import Predictor
+from effcomp.runtimes.predictor import Predictor, runtime_of
 from effcomp.tasks.signature import Signature
-from effcomp.tracking.served import save_served
+from effcomp.tracking.served import save_served, serving
 from tests.conftest import compose_parts
 from tests.small_artifacts import write_small
 
@@ -98,3 +98,10 @@ def test_what_the_model_needs_can_be_installed(folders: tuple[Path, Path]) -> No
     assert ("openvino" in {line.partition("==")[0] for line in needed}) == (artifact / "openvino_model.xml").exists()
     assert not any(line.startswith("effcomp") for line in needed), "no package index has it; its sources are in code/"
     assert (folder / "code/effcomp/tracking/served.py").is_file()
+
+
+def test_a_model_is_served_by_a_runtime_of_the_processor_and_without_a_draft(folders: tuple[Path, Path]) -> None:
+    artifact, _ = folders
+    measured, with_draft = compose_parts("runtime=cuda_graphs").runtime, compose_parts("runtime.draft=prompt").runtime
+    assert serving(measured, artifact) == runtime_of(artifact)
+    assert serving(with_draft, artifact) == compose_parts("runtime=torch").runtime
