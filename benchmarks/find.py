@@ -34,7 +34,6 @@ from effcomp.core.device import Device
 from effcomp.core.store import Store
 from effcomp.pipeline.settings import choice_names
 from effcomp.record import Record
-from effcomp.record.baseline import is_baseline
 from effcomp.record.quantity import exact
 from effcomp.record.result import SERIES_FILE, stored_results
 from effcomp.report.choose.goal import Goal, parse_goal
@@ -101,7 +100,7 @@ def choice(record: Record) -> Choice:
 
 def best(records: list[Record], goal: Goal) -> Choice | None:
     """Return the recommended configuration of some rows; None where none but the baseline keeps the limits."""
-    named = rows([record for record in records if not is_baseline(record)])
+    named = rows([record for record in records if not record.is_baseline])
     if not named:
         return None
     winners = recommend(named, goal, compared(named, goal)).winners

@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from effcomp.measure.activity import Activity
+import psutil
+
+from effcomp.measure.activity import BUSY_SHARE, STOLEN_SHARE, Activity
 from effcomp.record.truth import Disturbance
 
 WAITING_SHARE = 0.1
 """Share of a turn's time: threads that wait longer for the processor disturb the turn."""
 TAKEN_CORES = 0.25
-"""Cores that other processes, or other virtual machines, take in a turn: more disturb it."""
+"""Cores that other processes, or other virtual machines, take in a turn: more disturb it, where they are also a larger
+share of all than a quiet machine has (BUSY_SHARE, STOLEN_SHARE)."""
 RESOLUTION_S = 0.05
 """Processor time below which the kernel's clock ticks (10 ms, on each core) do not tell whose it was, in seconds."""
 
@@ -21,11 +24,15 @@ def disturbances(waited_shares: Sequence[float], activity: Activity) -> list[Dis
         waited_shares: share of waiting for the processor in each side's time, where the kernel counts it.
         activity: that of the machine during the turn of both sides.
     """
-    limit_s = max(TAKEN_CORES * activity.seconds, RESOLUTION_S)
+    cores = psutil.cpu_count() or 1
+
+    def limit_s(share: float) -> float:
+        return max(max(TAKEN_CORES, share * cores) * activity.seconds, RESOLUTION_S)
+
     found: dict[Disturbance, bool] = {
         "waiting for the processor": max(waited_shares, default=0) > WAITING_SHARE,
-        "other processes": activity.other_cpu_s > limit_s,
-        "stolen time": activity.stolen_cpu_s > limit_s,
+        "other processes": activity.other_cpu_s > limit_s(BUSY_SHARE),
+        "stolen time": activity.stolen_cpu_s > limit_s(STOLEN_SHARE),
         "throttling": activity.throttle_events > 0 or activity.gpu_throttled,
     }
     return [reason for reason, holds in found.items() if holds]

@@ -83,6 +83,7 @@ def generate_texts(
         ended: function that tells whether a text with these tokens is finished.
     """
     batches = batches_by_length(prompts.lengths, batch_size)
+    model.decode(prompts.batch(batches[0], left=True), 2, ended)  # a runtime may compile the step for so many rows
     decoded = []
     with Progress("writing texts", len(prompts)) as progress:
         for indices in batches:

@@ -139,9 +139,13 @@ def time_generation(pair: Pair, bench: Bench, disturbed_turns: DisturbedTurns) -
             drawn = generator.integers(0, min(map(len, prompts)), 1)
             asked = [one.batch(drawn)["input_ids"][0].tolist() for one in prompts]
             arguments = [{"prompt": prompt, "new_tokens": bench.new_tokens} for prompt in asked]
-            answers = in_turn(pair, number, disturbed_turns, "generate", arguments)
-            for side, answer in enumerate(answers if number > 0 else []):  # the first is the warm-up
-                times[side].append([ns / 1e6 for ns in answer["ns"]])
+            if number == 0:  # the warm-up
+                for side, given in zip((pair.baseline, pair.variant), arguments, strict=True):
+                    side.ask("generate", **given)
+            else:
+                answers = in_turn(pair, number, disturbed_turns, "generate", arguments)
+                for of_side, answer in zip(times, answers, strict=True):
+                    of_side.append([ns / 1e6 for ns in answer["ns"]])
             progress.add(1)
     baseline, variant = (np.array(side) for side in times)
     return PairedTimes(baseline, variant, mean_tokens=float(length), median_width=float(length), gpu=None)

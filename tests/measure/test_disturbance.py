@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from effcomp.measure.disturbance import DisturbedTurns, disturbances
 from tests.measure.test_activity import QUIET
 
@@ -32,6 +34,12 @@ def test_what_others_take_from_the_machine_disturbs_a_turn_where_no_thread_waits
     ):
         assert disturbances([CALM, CALM], replace(QUIET, **changes)) == [reason]
     assert disturbances([], replace(QUIET, other_cpu_s=0.2)) == ["other processes"]
+
+
+def test_what_a_quiet_machine_of_many_cores_has_disturbs_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.cpu_count", lambda: 128)
+    assert disturbances([CALM], replace(QUIET, other_cpu_s=1.2 * QUIET.seconds, stolen_cpu_s=2.5 * QUIET.seconds)) == []
+    assert disturbances([CALM], replace(QUIET, other_cpu_s=1.4 * QUIET.seconds)) == ["other processes"]
 
 
 def test_a_few_ticks_of_the_kernels_clock_disturb_no_short_turn() -> None:
