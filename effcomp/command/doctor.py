@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import textwrap
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,12 +12,13 @@ from effcomp.core import machine, processors
 from effcomp.core.command_line import Parser
 from effcomp.core.errors import UserError
 from effcomp.core.packages import installation
+from effcomp.core.text import labelled
 from effcomp.pipeline.compose import choices
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import Lowering, lowerings
 from effcomp.runtimes.base import Runtime
 
-LINE = 100
+INDENT = 11
 DEVICES = {"cpu": "CPU", "cuda": "GPU"}
 NO_GPU = "needs an NVIDIA GPU that PyTorch sees"
 
@@ -58,12 +58,7 @@ def about(gpus: list[Gpu]) -> list[str]:
         f"{gigabytes(disk.free)} free on this disk",
         "libraries": ", ".join(versions),
     }
-    return [line for what, text in facts.items() for line in wrapped(what, text)]
-
-
-def wrapped(what: str, text: str) -> list[str]:
-    """Return a fact next to its name, in lines of at most LINE characters."""
-    return textwrap.wrap(text, LINE, initial_indent=f"{what:11}", subsequent_indent=" " * 11)
+    return [labelled(what, text, INDENT) for what, text in facts.items()]
 
 
 def gigabytes(count: int) -> str:
@@ -106,7 +101,7 @@ def matrix(flags: tuple[str, ...], gpu: Gpu | None) -> list[str]:
     rows = [[quant.name, *(cell(quant, runtime) for runtime in runtimes)] for quant in choices("quant", Quant)]
     table = [["format", *(runtime.name for runtime in runtimes)], *rows]
     lines = ["".join(f"{text:13}" for text in row).rstrip() for row in table]
-    notes = [line for reason, number in reasons.items() for line in wrapped(f"({number})", reason)]
+    notes = [labelled(f"({number})", reason, INDENT) for reason, number in reasons.items()]
     return [*lines, "", "CPU, GPU: runs there.  -: the runtime does not execute the format.", *notes]
 
 

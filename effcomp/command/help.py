@@ -11,8 +11,9 @@ from textwrap import fill
 
 from effcomp.core.command_line import Parser, refusing
 from effcomp.core.errors import UserError
+from effcomp.core.text import TEXT_WIDTH
 from effcomp.pipeline.compose import GROUPS
-from effcomp.pipeline.explanation import WIDTH, entry, line, shown
+from effcomp.pipeline.explanation import entry, line, shown
 from effcomp.pipeline.settings import Setting, describe_choices, find_settings, own_settings
 
 
@@ -50,11 +51,11 @@ def meaning_of(word: str) -> str:
 
 
 def described(setting: Setting) -> str:
-    return fill(f"{setting.key}: {setting.meaning} Values: {setting.values}.", WIDTH)
+    return fill(f"{setting.key}: {setting.meaning} Values: {setting.values}.", TEXT_WIDTH)
 
 
 def defaults(word: str, places: dict[str, list[str]]) -> str:
     """Return each default, with the choices of the group that have it: `64 (quant=fp4, nf4)`."""
     group = word.partition(".")[0]
     each = [f"{value} ({group}={', '.join(names)})" if names else value for value, names in places.items()]
-    return fill(f"Default: {'; '.join(each)}", WIDTH)
+    return fill(f"Default: {'; '.join(each)}", TEXT_WIDTH)

@@ -6,6 +6,7 @@ from textwrap import fill
 
 from effcomp.core.errors import UserError
 from effcomp.core.processors import ComputeDtype
+from effcomp.core.text import TEXT_WIDTH
 from effcomp.find.promises import check_quality
 from effcomp.find.slices import CONFIRMED, GROWTH, look_slices
 from effcomp.finetune.base import Finetune
@@ -26,8 +27,6 @@ NARROWEST_FIRST: tuple[ComputeDtype, ...] = ("int8", "float8", "float16", "bfloa
 slow."""
 BYTES = ("artifact_bytes", "weights_bytes")
 """Objectives that the size of float32 weights, which no runtime stores in fewer bytes, is a lower bound of."""
-LINE = 100
-"""Characters in a line of text."""
 SCENARIOS = {"server_requests_per_s": "server"}
 """Objectives that are measured in a scenario alone, which every measurement of the search then has."""
 STORES_ZEROS = "it stores its zeros, and dense kernels multiply them: no bytes and no time are saved"
@@ -259,5 +258,8 @@ def described(plan: Plan) -> list[str]:
         ]
     if plan.left_out:
         reasons = [f"{name}: {reason}" for name, reason in plan.left_out.items()]
-        lines += ["left out:", *(fill(one, LINE, initial_indent="  ", subsequent_indent="    ") for one in reasons)]
+        lines += [
+            "left out:",
+            *(fill(one, TEXT_WIDTH, initial_indent="  ", subsequent_indent="    ") for one in reasons),
+        ]
     return lines

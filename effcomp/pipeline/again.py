@@ -12,10 +12,10 @@ from typing import Any
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
+from effcomp.core.text import TEXT_WIDTH
 from effcomp.pipeline.compose import build, composed
 from effcomp.record import GenerationVersus, LanguageVersus, Record, VersusBaseline, settings
 
-WIDTH = 100
 RUN = "python -m effcomp.run"
 FEW = 500
 """Test examples; with fewer, an undecided verdict is a reason to test on more."""
@@ -172,7 +172,7 @@ def ways_on(record: Record, folder: Path | None, model_id: str | None) -> str:
 def command(program: str, typed: list[str]) -> str:
     """Return the shell's command for these arguments, on as many lines as it needs."""
     words = " ".join([program, *map(shlex.quote, typed)])
-    return " \\\n  ".join(wrap(words, WIDTH - 14, break_long_words=False, break_on_hyphens=False))
+    return " \\\n  ".join(wrap(words, TEXT_WIDTH - 14, break_long_words=False, break_on_hyphens=False))
 
 
 def on_more_examples(records: list[Record], typed: list[str]) -> list[tuple[str, str]]:

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
+from effcomp.core.text import TEXT_WIDTH
 from effcomp.pipeline.compose import GROUPS
 from effcomp.pipeline.settings import Setting, own_settings_of, settings_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-WIDTH = 100
 
 
 def explain_config(config: "DictConfig") -> str:
@@ -31,7 +30,7 @@ def line(setting: Setting) -> str:
 
 def entry(name: str, meaning: str) -> str:
     """Return a name and its meaning, with the lines after the first indented."""
-    return fill(f"  {name}  {meaning}", WIDTH, subsequent_indent=" " * 6)
+    return fill(f"  {name}  {meaning}", TEXT_WIDTH, subsequent_indent=" " * 6)
 
 
 def shown(value: object) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from effcomp.core.text import TEXT_WIDTH
 from effcomp.pipeline.compose import build, composed
 from effcomp.pipeline.prepare import prepare
 from effcomp.report.choose.goal import parse_goal
@@ -18,7 +19,7 @@ from effcomp.report.rows import rows
 from effcomp.report.sources import find_records
 from effcomp.report.table.comparison import compare
 from effcomp.report.table.further import further_tables
-from effcomp.report.table.terminal import TEXT, print_comparison, print_recommendation
+from effcomp.report.table.terminal import print_comparison, print_recommendation
 from tests.conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -85,7 +86,7 @@ def test_the_recommendation_is_that_of_the_records_in_benchmarks() -> None:
     goal = parse_goal(["max_accuracy_drop=0.5", "minimize=latency_p50_ms"])
     found = rows(find_records(ROOT / "benchmarks/cpu/minilm_sst2.jsonl"))
     print_recommendation(recommend(found, goal, compared(found, goal)), drawn)
-    assert max(map(len, drawn.getvalue().splitlines())) <= TEXT
+    assert max(map(len, drawn.getvalue().splitlines())) <= TEXT_WIDTH
     assert drawn.getvalue().strip() in (ROOT / "docs/recommend.md").read_text()
 
 

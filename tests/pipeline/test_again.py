@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from effcomp.pipeline.again import WIDTH, leaves, on_more_examples, overrides, ways_on, ways_on_from_sweep, written
+from effcomp.core.text import TEXT_WIDTH
+from effcomp.pipeline.again import leaves, on_more_examples, overrides, ways_on, ways_on_from_sweep, written
 from effcomp.pipeline.compose import build, composed
 from effcomp.record import Record, settings
 from effcomp.report.table.ending import ending
@@ -91,7 +92,7 @@ def test_every_line_of_the_end_fits_a_narrow_terminal(tmp_path: Path) -> None:
     record = Record.from_json(PRUNED[0])
     text = f"{ending(record)}\n{ways_on(record, tmp_path, 'm-' + 32 * '0')}"
     lines = [line for line in text.splitlines() if str(tmp_path.name) not in line]
-    assert max(map(len, lines)) <= WIDTH
+    assert max(map(len, lines)) <= TEXT_WIDTH
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["result", "numbers", "again", "serve"]
     command = text[text.index("python -m") : text.index("remeasure=true")].replace("\\\n", " ")
     assert "finetune@prune.recovery=distill" in shlex.split(command)
@@ -102,4 +103,4 @@ def test_the_next_commands_of_a_sweep_fit_a_hundred_columns() -> None:
     folder = Path("multirun/2026-11-30/04-16-04-091085")
     text = ways_on_from_sweep(records("nf4"), folder, ["quant=none,nf4"])
     assert f"effcomp recommend {folder} max_accuracy_drop=1" in text
-    assert max(map(len, text.splitlines())) <= WIDTH
+    assert max(map(len, text.splitlines())) <= TEXT_WIDTH

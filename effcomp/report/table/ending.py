@@ -1,13 +1,11 @@
 """Result of a single run in a few lines, for a person."""
 
-from textwrap import fill
-
+from effcomp.core.text import labelled
 from effcomp.record import Record
 from effcomp.report.objectives import OBJECTIVES
 from effcomp.report.rows import rows
 from effcomp.report.words import doubts, quantity, verdict
 
-WIDTH = 100
 SHOWN = (
     *("accuracy", "perplexity", "strict_match", "rougeL", "latency_p50_ms", "decode_ms_per_token"),
     *("artifact_bytes", "peak_rss_bytes", "energy_per_sample_j"),
@@ -16,7 +14,7 @@ SHOWN = (
 
 
 def ending(record: Record) -> str:
-    """Return the verdict in a sentence, the numbers behind it, and why to read them with care; at most WIDTH wide."""
+    """Return the verdict in a sentence, the numbers behind it, and why to read them with care."""
     (one,) = rows([record])
     found = {name: OBJECTIVES[name].value(record) for name in SHOWN}
     numbers = [
@@ -25,4 +23,4 @@ def ending(record: Record) -> str:
         if value is not None
     ]
     lines = [("result", verdict(one)), ("numbers", "; ".join(numbers)), *(("careful", doubt) for doubt in doubts(one))]
-    return "\n".join(fill(f"{name:10}{text}", WIDTH, subsequent_indent=" " * 10) for name, text in lines)
+    return "\n".join(labelled(name, text) for name, text in lines)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from textwrap import fill, wrap
 from typing import TYPE_CHECKING, TextIO
 
+from effcomp.core.text import TEXT_WIDTH, labelled
 from effcomp.report.choose.fronts import MOST_SHOWN, scope
 from effcomp.report.choose.recommend import Recommendation
 from effcomp.report.rows import subject
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
 LINE = 120
 """Characters in a line of a table."""
-TEXT = 100
-"""Characters in a line of text."""
 NAME = 48
 """Characters in a line of a configuration's name; a longer one takes several lines."""
 PREFERRED = (
@@ -47,7 +46,7 @@ def print_comparison(
     frame = replace(comparison, rows=shown).texts()
     print_fitting(title, frame, frame if all_columns else fitted(frame), stream)
     for sentence in drifts([row.record for row in rows]):
-        print(f"{fill(sentence, TEXT)}\n", file=stream)
+        print(f"{fill(sentence, TEXT_WIDTH)}\n", file=stream)
     for caption, frame in further:
         more = f" (the first {MOST_SHOWN} of {len(frame):,})" if len(frame) > MOST_SHOWN else ""
         head = frame.head(MOST_SHOWN)
@@ -58,21 +57,21 @@ def print_fitting(title: str, frame: "pd.DataFrame", fitting: "pd.DataFrame", st
     """Print the columns of a table that fit, and the names of the others."""
     print_frame(title, fitting, stream)
     if left := ", ".join(heading.partition(",")[0] for heading in frame.columns if heading not in fitting.columns):
-        print(f"{fill(f'with --all-columns also: {left}', TEXT)}\n", file=stream)
+        print(f"{fill(f'with --all-columns also: {left}', TEXT_WIDTH)}\n", file=stream)
 
 
 def print_recommendation(recommendation: Recommendation, stream: TextIO) -> None:
     """Print the best configuration, and a line for each of the next."""
-    print("\n" + fill(f"recommended for {recommendation.asked}", TEXT), file=stream)
+    print("\n" + fill(f"recommended for {recommendation.asked}", TEXT_WIDTH), file=stream)
     if recommendation.level is not None:
-        print(fill(f"({recommendation.level})", TEXT), file=stream)
+        print(fill(f"({recommendation.level})", TEXT_WIDTH), file=stream)
     print(file=stream)
     for mark, line in [
         ("best" if recommendation.winners else "none", recommendation.best),
         *(("*", line) for line in recommendation.front),
         *(("-", line) for line in recommendation.others),
     ]:
-        print(fill(line, TEXT, initial_indent=f"{mark:6}", subsequent_indent=" " * 6), file=stream)
+        print(labelled(mark, line, 6), file=stream)
 
 
 def fitted(frame: "pd.DataFrame", first: int = 2) -> "pd.DataFrame":
@@ -91,7 +90,7 @@ def fitted(frame: "pd.DataFrame", first: int = 2) -> "pd.DataFrame":
 
 def print_frame(title: str, frame: "pd.DataFrame", stream: TextIO) -> None:
     """Print a table under its title."""
-    print("\n".join(["", *wrap(title, TEXT), *drawn(frame)]), file=stream)
+    print("\n".join(["", *wrap(title, TEXT_WIDTH), *drawn(frame)]), file=stream)
 
 
 def drawn(frame: "pd.DataFrame") -> list[str]:

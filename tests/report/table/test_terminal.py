@@ -4,11 +4,12 @@ import io
 
 import pytest
 
+from effcomp.core.text import TEXT_WIDTH
 from effcomp.record import Record
 from effcomp.report.sources import find_records
 from effcomp.report.table.comparison import compare
 from effcomp.report.table.further import further_tables
-from effcomp.report.table.terminal import LINE, TEXT, print_comparison
+from effcomp.report.table.terminal import LINE, print_comparison
 from tests.conftest import ROOT
 
 FILES = ["demo.jsonl", "pruning.jsonl", "cpu/smollm2_bbc_news.jsonl", "h100/gpt2.jsonl", "real_data/gsm8k_h100.jsonl"]
@@ -26,7 +27,7 @@ def test_the_table_is_as_wide_as_a_line_and_names_what_it_leaves_out(name: str) 
     text, whole = printed(found), printed(found, all_columns=True)
     table = text[: text.index("with --all-columns also")]
     assert max(map(len, table.splitlines())) <= LINE
-    assert max(map(len, text.removeprefix(table).partition("\n\n")[0].splitlines())) <= TEXT
+    assert max(map(len, text.removeprefix(table).partition("\n\n")[0].splitlines())) <= TEXT_WIDTH
     for heading in ("speed-up", "artifact"):
         assert heading in table
     assert "with --all-columns" not in whole
