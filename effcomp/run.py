@@ -26,8 +26,8 @@ from effcomp.core.private.hydra import get_args_parser
 from effcomp.core.process import take_stdout
 from effcomp.pipeline.suggest import HELP, explain, misplaced, not_utf8, several_choices
 from effcomp.record import RECORD_FILE, Record
-from effcomp.sweep.callback import SweepCallback, run_in_sweep
-from effcomp.sweep.job import execute, quieten
+from effcomp.sweep.callback import SweepCallback
+from effcomp.sweep.job import execute, quieten, run_in_sweep
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -15,9 +15,10 @@ from omegaconf import OmegaConf
 
 from effcomp.core.command_line import refusing
 from effcomp.core.errors import UserError
-from effcomp.sweep.callback import PrintedAnswer, SweepCallback
+from effcomp.sweep.callback import SweepCallback
 from effcomp.sweep.folder import OUTCOME_FILE, model_id
 from effcomp.sweep.launching import LaunchingSweeper, record_of
+from effcomp.sweep.lifecycle import PrintedAnswer
 
 if TYPE_CHECKING:
     from effcomp.find.plan import Candidate, Space

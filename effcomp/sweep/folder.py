@@ -6,11 +6,12 @@ with the reason.
 
 import json
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from effcomp.core.errors import Skipped
-from effcomp.core.store import key_hash
+from effcomp.core.store import key_hash, write_at_once
 
 SWEEP_FILE = "sweep.json"
 OUTCOME_FILE = "outcome.json"
@@ -24,6 +25,28 @@ CLAIMS_FOLDER = "claims"
 """Folder with a file for each configuration, named by its hash, that holds the number of the job that runs it."""
 OVERRIDES_FILE = ".hydra/overrides.yaml"
 """File that Hydra writes into a configuration's folder when it begins."""
+
+
+@dataclass(frozen=True)
+class SweepDescription:
+    """Content of sweep.json, which every job of a sweep reads."""
+
+    name: str
+    parent_run: str | None
+    """MLflow parent run; None where nothing is tracked, or the server did not answer."""
+    uri: str | None
+    """Tracking URI of the parent run; None where nothing is tracked."""
+    common: tuple[str, ...] = ()
+    """Overrides that all configurations share, as Hydra's sweeper hands them on."""
+    configurations: int = 0
+    """Number of configurations; for a search its maximum."""
+
+    def write(self, folder: Path) -> None:
+        write_at_once(folder / SWEEP_FILE, json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> "SweepDescription":
+        return cls(**json.loads((folder / SWEEP_FILE).read_text()))
 
 
 def in_order(folder: Path, name: str) -> list[Path]:
@@ -58,7 +81,4 @@ def model_id(folder: Path) -> str | None:
 
 def parent_run(folder: Path | None) -> str | None:
     """Return the MLflow parent run of a sweep's folder; None outside a sweep or where nothing is tracked."""
-    if folder is None:
-        return None
-    parent: str | None = json.loads((folder / SWEEP_FILE).read_text())["parent_run"]
-    return parent
+    return None if folder is None else SweepDescription.read(folder).parent_run

@@ -8,6 +8,7 @@ started after a failure.
 """
 
 import atexit
+import json
 import logging
 import logging.config
 import os
@@ -19,11 +20,14 @@ from effcomp.core.device import WAITING
 from effcomp.core.errors import UserError, first_line, lacks_room
 from effcomp.core.failure import failure_line, kept_traceback
 from effcomp.core.garbage import collect_seldom
-from effcomp.core.process import Process, serve, start
-from effcomp.sweep.folder import NOT_LOGGED, claim, parent_run
+from effcomp.core.process import Process, ProcessFailed, serve, start
+from effcomp.core.store import write_at_once
+from effcomp.sweep.folder import MODEL_FILE, NOT_LOGGED, OUTCOME_FILE, claim, parent_run
+from effcomp.sweep.progress import place, say_begin, say_end
 from effcomp.tracking.base import ServerUnreachable
 
 if TYPE_CHECKING:
+    from hydra.conf import HydraConf
     from matplotlib.figure import Figure
     from omegaconf import DictConfig
 
@@ -158,6 +162,28 @@ class JobProcess:
         process, cls.process = cls.process, None
         if process is not None:
             process.close()
+
+
+def run_in_sweep(config: "DictConfig", hydra_config: "HydraConf") -> None:
+    """Run one configuration of a sweep in a process of its own; the reason for a missing record becomes a line of the
+    sweep's report."""
+    from omegaconf import OmegaConf
+
+    folder, sweep = Path(hydra_config.runtime.output_dir), Path(hydra_config.sweep.dir)
+    overrides = list(hydra_config.overrides.task)
+    say_begin(sweep, folder, overrides)
+    plain = OmegaConf.to_container(config, resolve=True)
+    logging_config = OmegaConf.to_container(hydra_config.job_logging, resolve=True)
+    try:
+        outcome = JobProcess.run(plain, folder, sweep, logging_config, Path(hydra_config.runtime.cwd))
+    except ProcessFailed as error:
+        outcome = {"status": "failed", "reason": failure_line(error, folder), "same_as": None}
+    if outcome["status"] != "done":
+        log.warning("%s: %s: %s", place(sweep, folder), outcome["status"], outcome["reason"])
+        write_at_once(folder / OUTCOME_FILE, json.dumps({"overrides": overrides, **outcome}) + "\n")
+    elif outcome["model_id"] is not None:
+        write_at_once(folder / MODEL_FILE, outcome["model_id"])
+    say_end(sweep, folder, overrides)
 
 
 class JobCommands:

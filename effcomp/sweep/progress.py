@@ -12,7 +12,7 @@ from statistics import median
 
 from effcomp.core.progress import duration
 from effcomp.record import RECORD_FILE, Record
-from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE, in_order
+from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE, SweepDescription, in_order
 
 WIDTHS = (9, 40, 8, 22, 8, 12)
 ALIGNED = "<<>>>>"
@@ -77,13 +77,12 @@ def shortened(text: str, most: int) -> str:
 
 def place(sweep: Path, folder: Path) -> str:
     """Return the number of a configuration among those of the sweep: `3 of 12`."""
-    total = json.loads((sweep / SWEEP_FILE).read_text())["configurations"]
-    return f"{int(folder.name) + 1} of {total}"
+    return f"{int(folder.name) + 1} of {SweepDescription.read(sweep).configurations}"
 
 
 def varied(sweep: Path, overrides: Sequence[str]) -> str:
     """Return the overrides that vary between configurations; all of them where none varies."""
-    common = json.loads((sweep / SWEEP_FILE).read_text())["common"]
+    common = SweepDescription.read(sweep).common
     return " ".join([one for one in overrides if one not in common] or overrides)
 
 
@@ -106,5 +105,4 @@ def time_left(sweep: Path) -> float | None:
     took = [later - earlier for earlier, later in pairwise(times)]
     if len(files) == 1 and files[0].name == RECORD_FILE:
         took[0] = max(took[0] - Record.read(files[0]).cost.training.finetune_s, 0.0)
-    left: int = json.loads((sweep / SWEEP_FILE).read_text())["configurations"] - len(files)
-    return left * median(took)
+    return (SweepDescription.read(sweep).configurations - len(files)) * median(took)

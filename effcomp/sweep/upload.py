@@ -6,15 +6,14 @@
 import json
 import logging
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from effcomp.core.errors import UserError, first_line
-from effcomp.core.store import write_at_once
 from effcomp.record import RECORD_FILE
 from effcomp.record.result import SERIES_FILE, Result, run_folders, stored_artifact
 from effcomp.report.figures.single import figures_of
-from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE
+from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE, SweepDescription
 from effcomp.sweep.summary import summary_of
 from effcomp.tracking.mlflow_runs import MlflowTracking
 
@@ -55,7 +54,7 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
             continue
         sweep = folder.parent
         if sweep not in parents:
-            parents[sweep] = open_parent(sweep, tracking, result.started_ms)
+            parents[sweep] = parent_on_server(sweep, tracking, result.started_ms)
         ended_ms[sweep] = max(ended_ms[sweep], result.ended_ms)
         if tracking.find((folder / RECORD_FILE).read_text(), parents[sweep]):
             done.there_already += 1
@@ -70,18 +69,16 @@ def upload(source: Path, tracking: MlflowTracking, *, every: bool) -> Uploaded:
     return done
 
 
-def open_parent(folder: Path, tracking: MlflowTracking, started_ms: int) -> str | None:
+def parent_on_server(folder: Path, tracking: MlflowTracking, started_ms: int) -> str | None:
     """Return the sweep's parent run on the server, made where there is none; None for a folder that is no sweep's.
 
     Args:
         started_ms: time of the start of the sweep's first run.
     """
-    file = folder / SWEEP_FILE
-    if not file.exists():
+    if not (folder / SWEEP_FILE).exists():
         return None
-    sweep = json.loads(file.read_text())
-    if sweep["parent_run"] is None or sweep["uri"] != tracking.uri or not tracking.has(sweep["parent_run"]):
-        sweep |= {"parent_run": tracking.start_sweep(sweep["name"], started_ms), "uri": tracking.uri}
-        write_at_once(file, json.dumps(sweep))
-    parent: str = sweep["parent_run"]
-    return parent
+    sweep = SweepDescription.read(folder)
+    if sweep.parent_run is None or sweep.uri != tracking.uri or not tracking.has(sweep.parent_run):
+        sweep = replace(sweep, parent_run=tracking.start_sweep(sweep.name, started_ms), uri=tracking.uri)
+        sweep.write(folder)
+    return sweep.parent_run

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from effcomp.record import RECORD_FILE
-from effcomp.sweep.callback import common_to_all
 from effcomp.sweep.folder import OUTCOME_FILE, SWEEP_FILE
+from effcomp.sweep.lifecycle import common_to_all
 from effcomp.sweep.progress import say_begin, say_end, time_left
 from tests.conftest import DATA
 
@@ -56,7 +56,7 @@ def test_the_first_estimate_leaves_out_the_training_that_the_others_share(sweep:
 
 def test_what_every_configuration_has_varies_in_none() -> None:
     typed = ["tracking.uri=http://127.0.0.1:5000", "quant=none,bf16", "task.data_dir='a b'"]
-    assert common_to_all(typed) == [r"tracking.uri=http\://127.0.0.1\:5000", "task.data_dir='a b'"]
+    assert common_to_all(typed) == (r"tracking.uri=http\://127.0.0.1\:5000", "task.data_dir='a b'")
 
 
 def test_the_table_grows_by_a_row_for_each_configuration(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:

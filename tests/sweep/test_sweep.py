@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from effcomp.record import Record
+from effcomp.sweep.folder import SweepDescription
 from effcomp.sweep.summary import summary_of
 from tests.conftest import run_effcomp, start_effcomp
 
@@ -216,7 +217,7 @@ def test_a_sweep_without_a_report_is_closed_without_the_import_that_an_interrupt
 
 def test_a_sweep_without_a_record_is_summed_up_by_its_reasons(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
-    (tmp_path / "sweep.json").write_text('{"common": ["quant=fp8"]}')
+    SweepDescription("quant=fp8", None, None, common=("quant=fp8",), configurations=1).write(tmp_path)
     outcome = {"overrides": ["quant=fp8", "seed=1"], "status": "refused", "reason": "it runs nowhere"}
     (tmp_path / "0/outcome.json").write_text(json.dumps(outcome))
     summary = summary_of(tmp_path)
