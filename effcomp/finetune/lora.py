@@ -1,11 +1,11 @@
 """Low-rank adaptation (Hu et al. 2021, "LoRA", section 4): small matrices are trained, then added to the weights."""
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from effcomp.finetune.full import FullFinetune
-from effcomp.quant.tensors import HEAD_MODULES
+from effcomp.quant.tensors import body_layers, linear_layers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,14 +34,16 @@ class LoraFinetune(FullFinetune):
     def adapt(self, model: "PreTrainedModel", head: "Head", place: str) -> "PreTrainedModel":
         from peft import LoraConfig, get_peft_model
 
-        task: Literal["SEQ_CLS"] | None = "SEQ_CLS" if head == "sequence_classification" else None
+        after_body = [
+            name for name, one in model.named_children() if one is not model.base_model and list(one.parameters())
+        ]
         config = LoraConfig(
-            task_type=task,
             r=self.rank,
             lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules="all-linear",
-            exclude_modules=list(HEAD_MODULES),  # a new head is trained in full; peft refuses an adapter in it
+            exclude_modules=sorted(linear_layers(model).keys() - body_layers(model).keys()),
+            modules_to_save=after_body if head == "sequence_classification" else None,  # a new head is trained in full
         )
         return get_peft_model(model, config)
 

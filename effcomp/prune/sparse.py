@@ -7,7 +7,7 @@ from pydantic import Field
 from effcomp.core.errors import Skipped, UserError
 from effcomp.models.base import Model
 from effcomp.prune.base import Pruner
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,5 +53,5 @@ def matrices(model: "nn.Module") -> "dict[str, nn.Module]":
     """Return every nn.Linear and Conv1D by its name, without those of the head."""
     from transformers.pytorch_utils import Conv1D
 
-    linear = linear_layers(model, skip=HEAD_MODULES)
+    linear = body_layers(model)
     return {name: one for name, one in model.named_modules() if name in linear or isinstance(one, Conv1D)}

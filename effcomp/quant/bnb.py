@@ -7,7 +7,7 @@ from pydantic import Field
 
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowers
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers, load_floats, stored_in, stored_state
+from effcomp.quant.tensors import body_layers, linear_layers, load_floats, stored_in, stored_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,7 +38,7 @@ def encode_int8(quant: Int8Bnb, model: "nn.Module") -> "dict[str, Tensor]":
     from bitsandbytes.functional import int8_vectorwise_quant
 
     tensors = stored_state(model)
-    for name in linear_layers(model, skip=HEAD_MODULES):
+    for name in body_layers(model):
         weight = tensors.pop(f"{name}.weight")
         codes, largest, _ = int8_vectorwise_quant(weight.to(torch.float16))
         tensors[f"{name}.CB"], tensors[f"{name}.SCB"] = codes, largest
@@ -151,7 +151,7 @@ def encode_four_bit(quant: FourBit, model: "nn.Module") -> "dict[str, Tensor]":
     from bitsandbytes.functional import quantize_4bit
 
     tensors = stored_in(model, "bfloat16")
-    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
+    for name, layer in body_layers(model).items():
         codes, state = quantize_4bit(
             layer.weight.detach(),
             blocksize=quant.block_size,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from effcomp.core.processors import GPU_CAPABILITY
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowers
-from effcomp.quant.tensors import CODES, HEAD_MODULES, SCALE, linear_layers, load_floats, split_codes, stored_in
+from effcomp.quant.tensors import CODES, SCALE, body_layers, linear_layers, load_floats, split_codes, stored_in
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +27,7 @@ def encode(quant: Fp8, model: "nn.Module") -> "dict[str, Tensor]":
     from effcomp.quant.fp8_linear import quantize_fp8
 
     tensors = stored_in(model, "bfloat16")
-    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
+    for name, layer in body_layers(model).items():
         if layer.in_features % SIDE == 0 and layer.out_features % SIDE == 0:
             del tensors[f"{name}.weight"]
             tensors[name + CODES], tensors[name + SCALE] = quantize_fp8(layer.weight.detach())

@@ -84,9 +84,9 @@ class Grouped(Quant):
     def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
         from effcomp.quant.grouped_tensors import table_grid
         from effcomp.quant.rounding.fake_quant import FakeGroups, clipped
-        from effcomp.quant.tensors import HEAD_MODULES, linear_layers, tables
+        from effcomp.quant.tensors import body_layers, tables
 
-        layers = linear_layers(model, skip=HEAD_MODULES)
+        layers = body_layers(model)
         found: dict[str, FakeQuant] = {name: clipped(layer.weight, self.grid) for name, layer in layers.items()}
         if self.embeddings == "bfloat16":
             return found
@@ -97,10 +97,10 @@ class Grouped(Quant):
         if self.rounding == "nearest":
             return None
         from effcomp.quant.rounding.methods import METHODS
-        from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+        from effcomp.quant.tensors import body_layers
 
         self.round_embeddings(model)
-        METHODS[self.rounding](model, dict.fromkeys(linear_layers(model, skip=HEAD_MODULES), self.grid), samples)
+        METHODS[self.rounding](model, dict.fromkeys(body_layers(model), self.grid), samples)
         return None
 
     def round_embeddings(self, model: "PreTrainedModel") -> None:

@@ -13,8 +13,8 @@ from effcomp.quant.groups import Coded, RoundedLinear, quantize_groups
 from effcomp.quant.packed import pack, unpack
 from effcomp.quant.tensors import (
     CODES,
-    HEAD_MODULES,
     SCALE,
+    body_layers,
     cast,
     linear_layers,
     load_floats,
@@ -60,7 +60,7 @@ def encode_groups(model: nn.Module, grid: Grid, embeddings: Embeddings) -> dict[
     A RoundedLinear keeps its codes and its grid; any other weight is rounded to nearest on this grid.
     """
     tensors = stored_in(model, "bfloat16")
-    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
+    for name, layer in body_layers(model).items():
         del tensors[f"{name}.weight"]
         if isinstance(layer, RoundedLinear):
             tensors |= packed_tensors(name, layer.coded, layer.grid)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowers
-from effcomp.quant.tensors import CODES, HEAD_MODULES, SCALE, cast, linear_layers, load_floats, split_codes, stored_in
+from effcomp.quant.tensors import CODES, SCALE, body_layers, cast, linear_layers, load_floats, split_codes, stored_in
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -69,7 +69,7 @@ def dequantize_mxfp4(codes: "Tensor", scale: "Tensor", columns: int) -> "Tensor"
 
 def encode(quant: Mxfp4, model: "nn.Module") -> "dict[str, Tensor]":
     tensors = stored_in(model, "bfloat16")
-    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
+    for name, layer in body_layers(model).items():
         del tensors[f"{name}.weight"]
         tensors[name + CODES], tensors[name + SCALE] = quantize_mxfp4(layer.weight.detach())
     return tensors

@@ -11,8 +11,6 @@ ParameterGroup = Literal["embeddings", "linear", "head", "rest"]
 ALL_PARAMETERS: tuple[ParameterGroup, ...] = ("embeddings", "linear", "head", "rest")
 CODES, SCALE = ".codes", ".scale"
 """Endings of the names under which a quantized weight is stored."""
-HEAD_MODULES = ("classifier", "pre_classifier", "score", "lm_head", "cls", "vocab_projector", "vocab_transform")
-"""Modules after the encoder or decoder: sensitive to rounding, and often tied to the embeddings."""
 
 
 def stored_state(model: "nn.Module") -> "dict[str, Tensor]":
@@ -98,17 +96,18 @@ def nonzero_scale(scale: "Tensor") -> "Tensor":
     return torch.where(scale < torch.finfo(torch.float32).tiny, 1.0, scale)
 
 
-def linear_layers(model: "nn.Module", skip: tuple[str, ...] = ()) -> "dict[str, nn.Linear]":
-    """Return every nn.Linear by its name, except those inside a module of these names; with any, without the output
-    layer of a language model too, whatever its name."""
+def linear_layers(model: "nn.Module") -> "dict[str, nn.Linear]":
+    """Return every nn.Linear by its name."""
     from torch import nn
 
-    output = model.get_output_embeddings() if skip and hasattr(model, "get_output_embeddings") else None  # type: ignore[operator]
-    return {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and module is not output and not set(skip) & set(name.split("."))
-    }
+    return {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+
+
+def body_layers(model: "nn.Module") -> "dict[str, nn.Linear]":
+    """Return every nn.Linear of the encoder or decoder by its name: without those of the head, which are sensitive to
+    rounding, and often tied to the embeddings."""
+    body = set(getattr(model, "base_model", model).modules())
+    return {name: layer for name, layer in linear_layers(model).items() if layer in body}
 
 
 def untied_layers(model: "nn.Module") -> "dict[str, nn.Linear]":
@@ -129,7 +128,7 @@ def count_by_group(model: "nn.Module") -> dict[ParameterGroup, int]:
     from torch import nn
 
     counts: dict[ParameterGroup, int] = dict.fromkeys(ALL_PARAMETERS, 0)
-    linear, heads = linear_layers(model, skip=HEAD_MODULES), linear_layers(model)
+    linear, heads = body_layers(model), linear_layers(model)
     for name, parameter in model.named_parameters():  # tied ones under their first name
         owner, _, kind = name.rpartition(".")
         if isinstance(model.get_submodule(owner), nn.Embedding):

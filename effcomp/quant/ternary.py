@@ -6,9 +6,9 @@ from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowers
 from effcomp.quant.tensors import (
     CODES,
-    HEAD_MODULES,
     SCALE,
     ParameterGroup,
+    body_layers,
     cast,
     linear_layers,
     load_floats,
@@ -58,7 +58,7 @@ class Ternary(Quant):
     def fake_quant(self, model: "PreTrainedModel") -> "dict[str, FakeQuant]":
         from effcomp.quant.rounding import fake_quant
 
-        layers = linear_layers(model, skip=HEAD_MODULES)
+        layers = body_layers(model)
         found: dict[str, FakeQuant] = {name: fake_quant.FakeTernary(fake_quant.int8_by_token) for name in layers}
         if self.embeddings == "float32":
             return found
@@ -73,7 +73,7 @@ def encode(quant: Ternary, model: "nn.Module") -> "dict[str, Tensor]":
     if quant.embeddings == "int8":
         for name in [f"{name}.weight" for name in tables(model) if f"{name}.weight" in tensors]:
             tensors[name + CODES], tensors[name + SCALE] = quantize(tensors.pop(name), "per_channel")
-    for name in linear_layers(model, skip=HEAD_MODULES):
+    for name in body_layers(model):
         codes, scale = quantize_ternary(tensors.pop(f"{name}.weight"))
         tensors[name + LINES], tensors[name + SCALE] = pack_by_lines(codes), scale
     return tensors

@@ -23,7 +23,7 @@ from effcomp.pipeline.compose import choices
 from effcomp.prune.base import NoPrune
 from effcomp.quant.base import Quant
 from effcomp.quant.lowering import TensorLowering, lowerings
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 from effcomp.quant.ternary import Ternary
 from effcomp.runtimes.base import Runtime
 from effcomp.runtimes.torch import Torch
@@ -91,7 +91,7 @@ def write(
     model, tokenizer, *_ = trained(tiny_bert)
     if isinstance(quant, Ternary):  # it is for models that were trained so
         with torch.no_grad():
-            for layer in linear_layers(model, skip=HEAD_MODULES).values():
+            for layer in body_layers(model).values():
                 layer.weight.copy_(ternary(layer.weight))
     prune = NoPrune(name="none")
     encoded = tokenizer(TEXTS)

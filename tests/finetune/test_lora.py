@@ -4,13 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoConfig
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.finetune.base import read_curve
 from effcomp.finetune.lora import LoraFinetune
 from effcomp.models.base import load_checkpoint
+from effcomp.models.heads import published_class
 from effcomp.pipeline.checks import check
+from tests.architectures import ARCHITECTURES
 from tests.conftest import DATA, MOVIES, compose_parts
 from tests.training import train
 
@@ -57,6 +60,19 @@ def test_a_classifier_of_two_layers_is_trained_in_full(name: str, tiny_distilber
     assert {name.split(".modules_to_save")[0].rpartition(".")[2] for name in heads} == {"pre_classifier", "classifier"}
     assert any("lora" in name for name in learning - heads)
     assert all(one.requires_grad for one in parts.finetune.merge(adapted).parameters()), "it may be trained once more"
+
+
+@pytest.mark.parametrize("model_type", ["deberta-v2", "modernbert", "xlnet"])
+def test_a_head_of_any_name_is_trained_in_full(model_type: str) -> None:
+    finetune = compose_parts("finetune=lora").finetune
+    assert isinstance(finetune, LoraFinetune)
+    config = AutoConfig.for_model(model_type, **ARCHITECTURES[model_type])
+    model = published_class(HEAD, config)(config)
+    body = {name for name, _ in model.base_model.named_parameters(prefix=model.base_model_prefix)}
+    head = {name for name, _ in model.named_parameters()} - body
+    learning = {name for name, one in finetune.adapt(model, HEAD, "cpu").named_parameters() if one.requires_grad}
+    in_full = {name.replace(".modules_to_save.default", "") for name in learning if "lora" not in name}
+    assert {name.removeprefix("base_model.model.") for name in in_full} == head
 
 
 def test_the_checkpoint_says_what_the_trained_model_said(tiny_bert: Path, tmp_path: Path) -> None:

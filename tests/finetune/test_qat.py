@@ -13,7 +13,7 @@ from effcomp.finetune.base import read_curve
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.base import load_checkpoint
 from effcomp.pipeline.checks import check_trained_format
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 from tests.architectures import write_model
 from tests.conftest import DATA, MOVIES, compose_parts
 from tests.small_artifacts import write_small
@@ -117,7 +117,7 @@ def test_it_learns_and_two_bits_hold_what_it_learned(
     with torch.inference_mode():
         expected, stored = trained.eval()(**inputs).logits, load_artifact(folder)(**inputs).logits
     assert (stored - expected).abs().max() < 0.05 * float(expected.abs().max()), "activations alone are rounded"
-    for name, layer in linear_layers(trained, skip=HEAD_MODULES).items():
+    for name, layer in body_layers(trained).items():
         assert layer.weight.unique().numel() <= 3, name
 
 
@@ -136,7 +136,7 @@ def test_two_bits_learn_with_a_teacher(tiny_bert: Path, tmp_path: Path) -> None:
     curve = read_curve(tmp_path / "student")
     assert curve[-1]["loss"] < 0.5 * curve[0]["loss"]
     student, _ = load_checkpoint(tmp_path / "student", HEAD)
-    for name, layer in linear_layers(student, skip=HEAD_MODULES).items():
+    for name, layer in body_layers(student).items():
         groups = layer.weight.unflatten(1, (-1, 32)).flatten(0, 1)
         assert max(group.unique().numel() for group in groups) <= 4, name
 

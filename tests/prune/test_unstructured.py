@@ -25,6 +25,10 @@ class Small(nn.Module):
         with torch.no_grad():
             self.narrow.weight.mul_(10)
 
+    @property
+    def base_model(self) -> nn.Module:
+        return nn.ModuleList([self.wide, self.narrow])
+
 
 def pruned(ratio: float, scope: str) -> Small:
     model = Small()

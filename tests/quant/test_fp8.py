@@ -5,7 +5,7 @@ from hypothesis import given
 
 from effcomp.quant.fp8_linear import LARGEST, quantize_fp8
 from effcomp.quant.lowering import TensorLowering, writer
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 from tests.conftest import compose_parts
 from tests.quant.test_int8 import MATRICES
 
@@ -29,7 +29,7 @@ def test_layers_that_the_products_cannot_take_stay_bfloat16() -> None:
     model = BertForSequenceClassification(config)
     quant = compose_parts("quant=fp8").quant
     tensors = writer(quant, TensorLowering).encode(quant, model)
-    attention = [name for name in linear_layers(model, skip=HEAD_MODULES) if "attention" in name]
+    attention = [name for name in body_layers(model) if "attention" in name]
     assert {f"{name}.codes" for name in attention} <= set(tensors)
     assert tensors["bert.encoder.layer.0.intermediate.dense.weight"].dtype == torch.bfloat16
     assert tensors["classifier.weight"].dtype == torch.bfloat16

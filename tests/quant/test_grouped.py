@@ -19,7 +19,7 @@ from effcomp.quant.groups import RoundedLinear, quantize_groups
 from effcomp.quant.lowering import Lowering, lowering, lowerings
 from effcomp.quant.rounding import learned
 from effcomp.quant.rounding.methods import METHODS
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 from effcomp.runtimes.torch import Torch
 from tests.architectures import write_model
 from tests.conftest import compose_parts
@@ -73,7 +73,7 @@ def test_the_artifact_holds_the_codes_that_were_chosen(
         tmp_path,
     )
     stored = load_file(weights_file(tmp_path))
-    layers = linear_layers(model, skip=HEAD_MODULES)
+    layers = body_layers(model)
     for path, layer in layers.items():
         assert isinstance(layer, RoundedLinear)
         zero_point = stored.get(f"{path}.zero_point")

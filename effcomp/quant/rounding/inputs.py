@@ -11,13 +11,13 @@ from effcomp.core.batches import Batch
 from effcomp.core.errors import UserError
 from effcomp.models.moments import Moments, not_finite, summed
 from effcomp.models.walk import Walk, by_block
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 
 
 def moments_by_block(model: PreTrainedModel, samples: Sequence[Batch]) -> Iterator[Moments]:
     """Yield the moments of each transformer layer's linear layers in turn, then of those outside; without the head. See
     effcomp.models.walk.by_block."""
-    return by_block(Walk(model, samples), linear_layers(model, skip=HEAD_MODULES), summed)
+    return by_block(Walk(model, samples), body_layers(model), summed)
 
 
 def check_finite(moments: Moments, rounding: str) -> None:

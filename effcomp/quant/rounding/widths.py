@@ -20,7 +20,7 @@ from effcomp.core.interval import Interval
 from effcomp.core.statistics import mean_interval
 from effcomp.quant.grid import Grid
 from effcomp.quant.rounding.sensitivity import estimate_harms, measure_harms
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers, tables
+from effcomp.quant.tensors import body_layers, tables
 from effcomp.record.cost import LayerCandidate, LayerMap
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def layer_map(
 
 def coded_layers(model: nn.Module) -> dict[str, nn.Linear]:
     """Return the linear layers whose widths are chosen, by name."""
-    return linear_layers(model, skip=HEAD_MODULES)
+    return body_layers(model)
 
 
 def sizes_of(layers: Mapping[str, nn.Linear], candidates: Sequence[Grid]) -> Sizes:

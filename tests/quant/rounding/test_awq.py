@@ -10,7 +10,7 @@ from effcomp.quant.grid import Grid
 from effcomp.quant.groups import quantize_groups
 from effcomp.quant.rounding.awq import fit_codes, fit_scales, scale_layers, scaled_layers
 from effcomp.quant.rounding.inputs import moments_by_block
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 from tests.quant.rounding.inputs import correlated, hidden_states, loaded, written
 
 MODELS: list[tuple[str, Head, int]] = [
@@ -29,7 +29,7 @@ def test_scaling_leaves_the_float_model_as_it_is(
 ) -> None:
     batches = written(model_type, head, tiny_gpt2 if head == "causal_lm" else tiny_bert, tmp_path)[:5]
     model = loaded(tmp_path, head)
-    before, layers = hidden_states(model, batches), linear_layers(model, skip=HEAD_MODULES)
+    before, layers = hidden_states(model, batches), body_layers(model)
     weights = {name: layer.weight.detach().clone() for name, layer in layers.items()}
     scaled, changed = list(scaled_layers(model)), set()
     assert len(scaled) == count

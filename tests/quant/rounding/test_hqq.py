@@ -9,7 +9,7 @@ from effcomp.models.base import load_checkpoint
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import in_groups, quantize_groups
 from effcomp.quant.rounding.hqq import POWER, fit_codes, round_hqq
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 
 GRIDS = [Grid(32, 4), Grid(32, 3), Grid(32, 4, zero_point=True), Grid(32, 2, zero_point=True)]
 
@@ -76,7 +76,7 @@ def test_zeros_and_constants_come_back() -> None:
 def test_the_head_and_the_embeddings_stay(tiny_bert: Path) -> None:
     model, _ = load_checkpoint(tiny_bert, "sequence_classification")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    grids = dict.fromkeys(linear_layers(model, skip=HEAD_MODULES), Grid(32, 4))
+    grids = dict.fromkeys(body_layers(model), Grid(32, 4))
     rounded = {f"{name}.weight" for name in grids}
     round_hqq(model, grids, [])
     assert {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])} == rounded

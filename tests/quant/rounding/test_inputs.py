@@ -11,7 +11,7 @@ from effcomp.models.base import load_checkpoint
 from effcomp.models.heads import Head
 from effcomp.models.linear import unify_linear
 from effcomp.quant.rounding.inputs import moments_by_block
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 from tests.architectures import write_model
 
 TEXTS = ["a warm and funny film", "dull", "every scene is a chore from start to finish"]
@@ -41,7 +41,7 @@ def expected(model: nn.Module, samples: list[Batch]) -> dict[str, torch.Tensor]:
         tokens = x.reshape(-1, x.shape[-1]).double()
         found[name] = found.get(name, 0) + tokens.T @ tokens
 
-    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
+    for name, layer in body_layers(model).items():
         layer.register_forward_pre_hook(lambda _, inputs, name=name: add(name, inputs[0]))
     with torch.no_grad():
         for batch in samples:

@@ -12,7 +12,7 @@ from effcomp.quant.grid import Grid
 from effcomp.quant.groups import RoundedLinear
 from effcomp.quant.rounding import learned
 from effcomp.quant.rounding.learned import LearnedRounding, of_one_length, round_learned
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 from tests.conftest import compose_parts
 from tests.quant.rounding.inputs import loaded, written
 
@@ -41,11 +41,11 @@ def test_pruned_weights_stay_zero_and_the_model_is_as_it_was(
     batches = written("bert", HEAD, tiny_bert, tmp_path)[:10]
     model = loaded(tmp_path, HEAD)
     removed, use_cache = {}, model.config.use_cache
-    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
+    for name, layer in body_layers(model).items():
         removed[name] = torch.rand_like(layer.weight) < 0.5
         layer.weight.data[removed[name]] = 0
     round_learned(model, dict.fromkeys(removed, Grid(32, 4)), batches)
-    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
+    for name, layer in body_layers(model).items():
         assert isinstance(layer, RoundedLinear)
         assert not layer.weight[removed[name]].any()
     assert model.config.use_cache == use_cache

@@ -13,7 +13,7 @@ from effcomp.quant.grouped import CALIBRATED
 from effcomp.quant.groups import RoundedLinear, quantize_groups, replace_layer
 from effcomp.quant.rounding import learned
 from effcomp.quant.rounding.methods import METHODS
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 from tests.quant.rounding.inputs import hidden_states, loaded, written
 
 MODELS: list[tuple[str, Head]] = [
@@ -40,11 +40,11 @@ def test_a_rounded_model_is_nearer_than_one_rounded_to_nearest(
     batches = written(model_type, head, tiny_gpt2 if head == "causal_lm" else tiny_bert, tmp_path)
     fitted, held_out = batches[:40], batches[40:]
     model, nearest, expected = loaded(tmp_path, head), loaded(tmp_path, head), loaded(tmp_path, head)
-    grids = dict.fromkeys(linear_layers(model, skip=HEAD_MODULES), grid)
+    grids = dict.fromkeys(body_layers(model), grid)
     METHODS[method](model, grids, fitted)
-    for name, layer in linear_layers(nearest, skip=HEAD_MODULES).items():
+    for name, layer in body_layers(nearest).items():
         replace_layer(nearest, name, quantize_groups(layer.weight.detach(), grid), grid)
-    for layer in linear_layers(model, skip=HEAD_MODULES).values():
+    for layer in body_layers(model).values():
         assert isinstance(layer, RoundedLinear)
         assert layer.coded.codes.min() >= grid.lowest
         assert layer.coded.codes.max() <= grid.highest
@@ -58,7 +58,7 @@ def test_inputs_that_are_not_finite_are_refused(method: str, tiny_bert: Path) ->
     model, tokenizer = load_checkpoint(tiny_bert, "sequence_classification")
     with torch.no_grad():
         model.bert.embeddings.LayerNorm.bias[0] = float("inf")
-    grids = dict.fromkeys(linear_layers(model, skip=HEAD_MODULES), Grid(32, 4))
+    grids = dict.fromkeys(body_layers(model), Grid(32, 4))
     message = rf"quant\.rounding={method}: bert\.encoder\.layer\.0.* inputs hold NaN or infinity"
     with pytest.raises(UserError, match=message):
         METHODS[method](model.eval(), grids, [dict(tokenizer("a film", return_tensors="np"))])

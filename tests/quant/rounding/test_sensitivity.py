@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from effcomp.models.base import load_checkpoint
 from effcomp.quant.grid import Grid
 from effcomp.quant.rounding.sensitivity import estimate_harms, measure_harms
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers, linear_layers
 from tests.conftest import MOVIES, compose_parts
 from tests.quant.rounding.inputs import loaded, written
 from tests.training import train
@@ -21,7 +21,7 @@ GRIDS = [Grid(32, bits, zero_point=True) for bits in (2, 3, 4, 8)]
 def test_harms_fall_with_bits_and_the_model_stays(tiny_bert: Path, tmp_path: Path) -> None:
     batches = written("bert", HEAD, tiny_bert, tmp_path)[:6]
     model = loaded(tmp_path, HEAD)
-    layers = linear_layers(model, skip=HEAD_MODULES)
+    layers = body_layers(model)
     before = {name: layer.weight.detach().clone() for name, layer in layers.items()}
     harms = measure_harms(model, layers, GRIDS, batches)
     assert (harms >= -1e-6).all()
@@ -55,6 +55,6 @@ def test_the_estimate_is_near_the_measured_harm_of_a_decoder() -> None:
     model = LlamaForCausalLM(LlamaConfig(**shape, **heads, initializer_range=0.15)).eval()
     generator = np.random.default_rng(0)
     samples = [{"input_ids": generator.integers(5, 200, (1, 24))} for _ in range(32)]
-    layers = linear_layers(model, skip=HEAD_MODULES)
+    layers = body_layers(model)
     measured = measure_harms(model, layers, GRIDS[2:], samples).mean(axis=0)
     np.testing.assert_allclose(estimate_harms(model, layers, GRIDS[2:], samples), measured, rtol=0.3)
