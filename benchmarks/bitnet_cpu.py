@@ -31,7 +31,7 @@ from effcomp.core.device import Device
 from effcomp.core.memory import rss_bytes
 from effcomp.core.statistics import median_interval, ratio_interval
 from effcomp.quant import integer_products
-from effcomp.quant.tensors import CODES, HEAD_MODULES, SCALE, linear_layers, tables
+from effcomp.quant.tensors import CODES, SCALE, body_layers, tables
 from effcomp.quant.ternary import LINES, Ternary
 from effcomp.runtimes.torch import Torch
 
@@ -54,7 +54,7 @@ def write_artifact(folder: Path) -> None:
     (folder / ARTIFACT_FILE).write_text(json.dumps(asdict(description)))
     model, generator = skeleton(folder), torch.Generator().manual_seed(0)
     tensors = {name: torch.ones(tensor.shape) for name, tensor in model.state_dict().items() if tensor.ndim == 1}
-    for name, layer in linear_layers(model, skip=HEAD_MODULES).items():
+    for name, layer in body_layers(model).items():
         low, high = torch.randint(0, 3, (2, layer.out_features, layer.in_features // 4), generator=generator)
         tensors[name + LINES] = (low | low << 2 | high << 4 | high << 6).to(torch.uint8)
         tensors[name + SCALE] = torch.tensor(layer.in_features**-0.5)

@@ -25,7 +25,7 @@ from effcomp.core.statistics import median_interval, ratio_interval
 from effcomp.measure import roofline as floor
 from effcomp.models.bitnet import BitNetForCausalLM
 from effcomp.models.linear import unify_linear
-from effcomp.quant.tensors import HEAD_MODULES, linear_layers
+from effcomp.quant.tensors import body_layers
 from effcomp.quant.ternary_gpu import pack_layers
 from effcomp.runtimes.cuda_graphs import CudaGraphs, GraphedModel
 from effcomp.runtimes.torch import TorchModel
@@ -52,7 +52,7 @@ def dense() -> nn.Module:
 def packed(model: nn.Module) -> nn.Module:
     """Random codes in place of its linear layers; all else in bfloat16, as quant=ternary has it."""
     model.bfloat16()
-    shapes = {name: layer.weight.shape for name, layer in linear_layers(model, skip=HEAD_MODULES).items()}
+    shapes = {name: layer.weight.shape for name, layer in body_layers(model).items()}
     scale = torch.full((), SCALE, device=PLACE)
     pack_layers(
         model,

@@ -27,7 +27,7 @@ from effcomp.models.bitnet import BitNetForCausalLM
 from effcomp.models.linear import unify_linear
 from effcomp.quant.fused_linear import ByGroup, placed
 from effcomp.quant.grouped_tensors import Packed
-from effcomp.quant.tensors import linear_layers
+from effcomp.quant.tensors import body_layers
 from effcomp.quant.ternary_gpu import pack_layers
 from effcomp.runtimes.cuda_graphs import CudaGraphs, GraphedModel
 from effcomp.runtimes.torch import TorchModel
@@ -35,7 +35,6 @@ from effcomp.runtimes.torch import TorchModel
 ROOT = Path(__file__).resolve().parent.parent.parent
 PLACE, GROUP, SCALE = GPU.torch_name, 64, 0.002
 TURNS, NEW_TOKENS = 12, 64
-HEADS = ("lm_head",)
 
 
 def built(name: str) -> nn.Module:
@@ -53,7 +52,7 @@ def built(name: str) -> nn.Module:
 def four_bits(model: nn.Module) -> nn.Module:
     """Put random 4-bit codes in the place of the blocks' linear layers, as quant=int4 has them."""
     layers = {}
-    for name, layer in linear_layers(model, skip=HEADS).items():
+    for name, layer in body_layers(model).items():
         codes = torch.randint(0, 256, (layer.out_features, layer.in_features // 2), dtype=torch.uint8, device=PLACE)
         scale = torch.full((layer.out_features, layer.in_features // GROUP), SCALE, device=PLACE)
         layers[name] = ByGroup(Packed(codes, scale, None, GROUP), layer.bias, layer.in_features)
@@ -63,7 +62,7 @@ def four_bits(model: nn.Module) -> nn.Module:
 def two_bits(model: nn.Module) -> nn.Module:
     """Put random ternary codes in the place of the blocks' linear layers, as quant=ternary has them."""
     scale = torch.full((), SCALE, device=PLACE)
-    shapes = {name: layer.weight.shape for name, layer in linear_layers(model, skip=HEADS).items()}
+    shapes = {name: layer.weight.shape for name, layer in body_layers(model).items()}
     codes = {name: torch.randint(-1, 2, shape, dtype=torch.int8, device=PLACE) for name, shape in shapes.items()}
     pack_layers(model, {name: (of_one, scale, None) for name, of_one in codes.items()})
     return model

@@ -1,5 +1,6 @@
 """Weights that were quantized elsewhere: in a folder of transformers, or llama.cpp's in a GGUF file."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from math import prod
 from pathlib import Path
@@ -10,12 +11,13 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import folder_sha256
 from effcomp.models.folder import SAVE_AGAIN, check_headers, read_config
 from effcomp.models.linear import unify_linear
+from effcomp.models.weights import check_left_over
 from effcomp.quant.base import Quant
 from effcomp.quant.bnb import Int8Bnb, decode_four_bit, decode_int8, move_int8
 from effcomp.quant.gguf import GgufLowering
 from effcomp.quant.lowering import TensorLowering, lowers
 from effcomp.quant.quantization_config import IN_WORDS, READ, is_read, weight_format
-from effcomp.quant.tensors import CODES
+from effcomp.quant.tensors import CODES, linear_layers
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,6 +95,9 @@ class Checkpoint(Quant):
         if not is_read(quantization):
             how = f"{quantization['quant_method']} {weight_format(quantization)}".rstrip()
             raise UserError(f"{whose} is quantized by {how}, which is not read; these are: {READ}; GGUF files")
+        if quantization.get("kv_cache_scheme") is not None:
+            reason = "quantizes keys and values too (kv_cache_scheme), which is not read"
+            raise UserError(f"{whose} {reason}; give a model without")
         check_headers(weight_files(self.place), whose, SAVE_AGAIN, packed=True)
 
     def check_config(self, config: "PretrainedConfig") -> None:
@@ -120,6 +125,9 @@ class Checkpoint(Quant):
             if not fits:
                 found = "is missing" if fits is None else "has another shape"
                 raise UserError(f"{SETTING}={self.path}: {name} {found}; give the float model that it was made from")
+        body = f"{model.base_model_prefix}."
+        names = [name for name in model.state_dict() if name.startswith(body)]
+        check_left_over(stored.keys() - set(read_by(model, stored)), names, body, f"{SETTING}={self.path}")
 
 
 def check_gguf(file: Path, whose: str) -> None:
@@ -157,6 +165,13 @@ def holds(stored: dict[str, tuple[int, ...]], name: str, weight: "Tensor", layou
     return weight.numel() == prod(stored[name])
 
 
+def read_by(model: "nn.Module", stored: Iterable[str]) -> list[str]:
+    """Return the stored names that the model reads: of its own tensors, and of the parts of its coded layers. Older
+    libraries stored buffers too, which are made from the config: masks, frequencies of rotary positions."""
+    own, layers = model.state_dict().keys(), linear_layers(model).keys()
+    return [name for name in stored if name in own or any(name.startswith(f"{layer}.") for layer in layers)]
+
+
 def encode(quant: Checkpoint, model: "nn.Module") -> "dict[str, Tensor]":
     """Return the tensors of the checkpoint as they are: bitsandbytes' under the names of quant=nf4 and quant=int8_bnb,
     others' as effcomp stores codes in groups.
@@ -169,6 +184,7 @@ def encode(quant: Checkpoint, model: "nn.Module") -> "dict[str, Tensor]":
     tensors: dict[str, Tensor] = {}
     for file in weight_files(quant.place):
         tensors |= load_file(file)
+    tensors = {name: tensors[name] for name in read_by(model, tensors)}
     quantization = read_config(quant.place, SETTING)["quantization_config"]
     if quant.method not in IN_WORDS:
         return encode_bitsandbytes(tensors, quantization)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BitsAndBytesConfig
 
 from effcomp.artifact.folder import Compression, Trained, load_artifact, write_artifact
@@ -19,7 +19,7 @@ from effcomp.prune.base import NoPrune
 from effcomp.quant.bnb import quiet
 from effcomp.quant.checkpoint import Checkpoint, encode
 from effcomp.quant.fused_linear import FusedLinear
-from effcomp.quant.tensors import linear_layers
+from effcomp.quant.tensors import body_layers
 from tests.conftest import compose_parts
 from tests.quant.packing import Known, awq, compressed_tensors, gptq, random_layer
 
@@ -110,7 +110,7 @@ def test_codes_in_words_stand_for_the_published_weights(name: str, classifier: P
     bits, quantization = IN_WORDS[name]
     theirs, _ = load_checkpoint(classifier, HEAD)
     tensors = {key: tensor.half() for key, tensor in theirs.state_dict().items()}
-    for layer_name, layer in linear_layers(theirs, skip=("classifier",)).items():
+    for layer_name, layer in body_layers(theirs).items():
         group_of = torch.arange(layer.in_features) // 32
         if "order" in name and layer.in_features == len(ORDER):
             group_of = group_of[ORDER]
@@ -121,6 +121,7 @@ def test_codes_in_words_stand_for_the_published_weights(name: str, classifier: P
         del tensors[f"{layer_name}.weight"]
         layer.weight.data = known.weight
         tensors |= {f"{layer_name}.{key}": part.contiguous() for key, part in packed(known, name).items()}
+    tensors["bert.encoder.layer.0.rotary_emb.inv_freq"] = torch.ones(4)  # a buffer, as older libraries stored it
     (tmp_path / "theirs").mkdir()
     save_file(tensors, tmp_path / "theirs" / "model.safetensors")
     config = json.loads((classifier / "config.json").read_text()) | {"quantization_config": quantization}
@@ -164,6 +165,10 @@ def test_another_model_is_refused(classifier: Path, tmp_path: Path) -> None:
     config.intermediate_size = 256
     with pytest.raises(UserError, match=r"encoder\.layer\.0\.intermediate\.dense\.weight has another shape; give the"):
         checkpoint(tmp_path / "theirs").check_shapes(empty_model(HEAD, config))
+    weights = tmp_path / "theirs" / "model.safetensors"
+    save_file(load_file(weights) | {"bert.encoder.layer.2.output.dense.weight": torch.ones(64, 128)}, weights)
+    with pytest.raises(UserError, match=r"layer\.2\.output\.dense\.weight, a layer more than its config\.json has"):
+        checkpoint(tmp_path / "theirs").check_shapes(empty_model(HEAD, load_checkpoint(classifier, HEAD)[0].config))
     config.id2label = {0: "no", 1: "yes"}
     with pytest.raises(UserError, match="has the labels LABEL_0, LABEL_1, and the model no, yes, in this order"):
         checkpoint(tmp_path / "theirs").check_config(config)
@@ -180,6 +185,10 @@ def test_another_model_is_refused(classifier: Path, tmp_path: Path) -> None:
         (
             {"quantization_config": {"quant_method": "awq", "bits": 4, "version": "gemv"}},
             "by awq gemv, which is not read",
+        ),
+        (
+            {"quantization_config": IN_WORDS["compressed-tensors in 8 bits"][1] | {"kv_cache_scheme": {"num_bits": 8}}},
+            "quantizes keys and values too .kv_cache_scheme., which is not read; give a model without",
         ),
     ],
 )
