@@ -26,7 +26,8 @@ def shared(device: Device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def alone(device: Device) -> Iterator[None]:
-    """Hold the device for a measurement: no other work of effcomp on this GPU or, for the CPU, on this machine."""
+    """Hold the device for a measurement: no other work of effcomp on this GPU or, for the CPU, on this processor. A run
+    on a GPU uses the processor too; the rule of disturbed turns sees it (effcomp.measure.disturbance)."""
     with locked(device, fcntl.LOCK_EX):
         yield
 
