@@ -56,6 +56,7 @@ def train_in_processes(
         "head": setup.head,
         "max_length": setup.max_length,
         "seed": setup.seed,
+        "default_names": setup.default_names,
         "scratch": str(setup.scratch),
         "first": asdict(setup.examples.take([0])),
         "rows": rows,

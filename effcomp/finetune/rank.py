@@ -55,6 +55,7 @@ def train(folder: Path, first: bool) -> None:
         max_length=given["max_length"],
         device=from_spec(given["device"], Device),
         seed=given["seed"],
+        default_names=tuple(given["default_names"]),
         scratch=Path(given["scratch"]),
         masks=load_file(folder / MASKS_FILE),
     )
