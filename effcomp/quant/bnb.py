@@ -208,6 +208,7 @@ def decode_four_bit(quant: Quant, skeleton: "nn.Module", tensors: "dict[str, Ten
 def decode_four_bit_fused(quant: FourBit, skeleton: "nn.Module", tensors: "dict[str, Tensor]") -> "nn.Module":
     """Decode bitsandbytes' codes without its kernels."""
     from bitsandbytes.functional import QuantState, dequantize_blockwise
+    from torch.nn.functional import pad
 
     from effcomp.quant.fused_linear import ByTable, FusedLinear, placed
 
@@ -218,8 +219,11 @@ def decode_four_bit_fused(quant: FourBit, skeleton: "nn.Module", tensors: "dict[
             scale = state.absmax
             if state.nested:
                 scale = dequantize_blockwise(scale, state.state2) + state.offset
-            shape = (layer.out_features, layer.in_features)
-            layers[name] = ByTable(tensors[f"{name}.weight"].flatten(), scale, state.code, layer.bias, shape)
+            shape, packed = (layer.out_features, layer.in_features), tensors[f"{name}.weight"].flatten()
+            packed = pad(
+                packed, (0, scale.numel() * state.blocksize // 2 - packed.numel())
+            )  # the last block may be part
+            layers[name] = ByTable(packed, scale, state.code, layer.bias, shape)
     return placed(skeleton, layers)
 
 

@@ -133,8 +133,8 @@ class ByTable(FusedLinear):
     def __init__(
         self, packed: Tensor, scale: Tensor, table: Tensor, bias: Tensor | None, shape: tuple[int, int]
     ) -> None:
-        """Take packed: (out * in / 2,) uint8, row after row, the first of two in the high half; scale: (blocks,)
-        float32, of as many weights each; table: (16,) float32; shape: (out, in).
+        """Take packed: (blocks * weights of a block / 2,) uint8, row after row, the first of two in the high half, the
+        last block filled up; scale: (blocks,) float32; table: (16,) float32; shape: (out, in).
         """
         super().__init__(bias)
         self.shape, self.block = shape, 2 * packed.numel() // scale.numel()

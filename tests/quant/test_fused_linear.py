@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from bitsandbytes.functional import dequantize_4bit, quantize_4bit
 
 from effcomp.artifact.folder import Compression, Trained, load_artifact, write_artifact
 from effcomp.models.base import load_checkpoint
+from effcomp.quant.bnb import decode_four_bit_fused, encode_four_bit
 from effcomp.quant.fused_linear import FusedLinear
 from effcomp.quant.lowering import TensorLowering, lowering
 from tests.conftest import compose_parts
@@ -35,6 +37,19 @@ def test_the_fused_model_says_what_the_artifact_says(name: str, tiny_gpt2: Path,
     compute_dtype = lowering(parts.quant, "cuda_graphs", TensorLowering).compute_dtype
     assert {weight.dtype for weight in weights} == {getattr(torch, compute_dtype)}
     assert (found - expected).abs().max() < 0.03 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", ["nf4", "fp4"])
+def test_the_last_block_of_a_matrix_may_be_part_of_one(name: str) -> None:
+    quant = compose_parts(f"quant={name}", "quant.block_size=128", "quant.double_quant=false").quant
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(24, 20)  # 3.75 blocks
+    layer.weight.data *= 2.0 ** torch.arange(20)[:, None]
+    tensors = encode_four_bit(quant, torch.nn.Sequential(layer))
+    found = decode_four_bit_fused(quant, torch.nn.Sequential(torch.nn.Linear(24, 20, device="meta")), tensors)
+    assert isinstance(found[0], FusedLinear)
+    codes, state = quantize_4bit(layer.weight.detach(), blocksize=128, quant_type=name)
+    assert torch.allclose(found[0].weight().float(), dequantize_4bit(codes, state).float(), rtol=0.02)
 
 
 @pytest.mark.parametrize("name", ["none", "bf16", "fp16", "int3"])
