@@ -224,6 +224,8 @@ RUNS: dict[str, Words] = {
     f"{OFF} task=wikitext2_to_gsm8k task.data_dir=DATA": "use task.train.data_dir=FOLDER and task.test.data_dir=FOLDER",
     "task=xnli task.data_dir=DATA/xnli task.languages=[en,xx]": ("xx", "is none of ar, bg, "),
     "task=xnli task.data_dir=DATA/xnli task.languages=[en,en]": ("task.languages=['en', 'en']", "name each once"),
+    "task=xnli task.data_dir=DATA/xnli task.languages=[en,de] fold=0": ("fold=0", "leave fold out"),
+    f"{OFF} task=wikitext2_to_gsm8k fold=0": ("fold=0", "leave fold out"),
     "task=bbc_news task.topics=[politics]": ("task.topics=['politics']", "at least 2"),
     # tracking
     "tracking.uri=nonsense": "give sqlite:///FILE or http://HOST:PORT",

@@ -14,7 +14,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.core.text import TEXT_WIDTH
 from effcomp.pipeline.compose import build, composed
-from effcomp.record import GenerationVersus, LanguageVersus, Record, VersusBaseline, settings
+from effcomp.record import GenerationVersus, LanguageVersus, Quality, Record, VersusBaseline, settings
 
 RUN = "python -m effcomp.run"
 FEW = 500
@@ -185,6 +185,7 @@ def on_more_examples(records: list[Record], typed: list[str]) -> list[tuple[str,
         record.truth.data.test_examples
         for record in records
         if isinstance(record.versus_baseline, VersusBaseline)
+        and not (isinstance(record.quality, Quality) and record.quality.per_group)  # in languages not trained in
         and record.versus_baseline.verdict == "undecided"
         and record.truth.data.test_examples < FEW
         and record.config["fold"] is None

@@ -46,13 +46,13 @@ def check(parts: "Components", in_sweep: bool = False) -> None:
     quant, runtime, task, model = parts.quant, parts.runtime, parts.task, parts.model
     if (task.problem, model.kind) not in HEADS:
         raise Skipped(f"task={task.name} has texts to write, which model={model.name}, an {model.kind}, does not")
-    if task.problem == "generation":
-        if not runtime.generates:
-            raise Skipped(
-                f"task={task.name} has texts to write, which runtime={runtime.name} does not; use torch or compile"
-            )
-        if parts.fold is not None:
-            raise UserError(f"fold={parts.fold}: the prompts of task={task.name} are its test, not training examples")
+    if task.problem == "generation" and not runtime.generates:
+        raise Skipped(
+            f"task={task.name} has texts to write, which runtime={runtime.name} does not; use torch or compile"
+        )
+    if parts.fold is not None and not task.folds:
+        reason = f"task={task.name} tests on other data than it trains on (prompts, languages, another data set)"
+        raise UserError(f"fold={parts.fold}: {reason}; leave fold out")
     if task.problem == "language_modelling" and parts.prune.remaps_tokens:
         reason = f"prune={parts.prune.name} changes the tokens, and task={task.name} compares the loss of each token"
         raise Skipped(f"{reason}; choose a task with classes, or with texts to write")

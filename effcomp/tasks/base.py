@@ -103,6 +103,8 @@ class Task(Component):
     `load`."""
 
     problem: ClassVar[Problem]
+    folds: ClassVar[bool] = True
+    """False where the test asks for something else than the training examples do, so that none of them can be it."""
     max_length: Annotated[int, Field(ge=4)]
     """Maximum number of tokens: longer texts are cut, and documents of language modelling packed into such blocks."""
     data_dir: Path | None = None

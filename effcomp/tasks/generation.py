@@ -27,6 +27,7 @@ class GenerationTask(Task):
     `max_length` is the largest number of tokens of a prompt, and the block length in training."""
 
     problem: ClassVar[Problem] = "generation"
+    folds: ClassVar[bool] = False
     source: Task
     """Task that the documents come from."""
     test_size: Annotated[int, Field(ge=2)] | None

@@ -156,6 +156,7 @@ class CrossLingualTask(TableTask):
     """
 
     id: ClassVar[str] = "task/cross_lingual"
+    folds: ClassVar[bool] = False
     labels: Annotated[Labels, Field(min_length=2)]
     """Value of the label column -> name of the label; the order of the names is that of the logits."""
     test_files: Annotated[list[str], Field(min_length=1)]

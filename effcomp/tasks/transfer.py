@@ -13,6 +13,7 @@ class TransferTask(Task):
 
     id: ClassVar[str] = "task/transfer"
     problem: ClassVar[Problem] = "language_modelling"
+    folds: ClassVar[bool] = False
     train: DocumentsTask
     """Task whose training documents are learned."""
     test: DocumentsTask

@@ -86,6 +86,8 @@ def test_few_examples_are_followed_by_the_command_of_a_cross_validation(tmp_path
         "python -m effcomp.run -m quant=nf4 'fold=range(5)'"
     )
     assert on_more_examples([decided, few.model_copy(update={"config": {**few.config, "fold": 0}})], []) == []
+    by_language = few.quality.model_copy(update={"per_group": {"de": None}})
+    assert on_more_examples([few.model_copy(update={"quality": by_language})], []) == []
 
 
 def test_every_line_of_the_end_fits_a_narrow_terminal(tmp_path: Path) -> None:
