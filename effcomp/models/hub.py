@@ -19,7 +19,9 @@ from effcomp.core.hub.repository import Repository, commit, named
 from effcomp.core.store import Store
 from effcomp.models.base import WAYS_ON, Model
 from effcomp.models.folder import (
+    ADAPTER_FILE,
     CONFIG_FILE,
+    MERGE,
     VOCABULARIES,
     check_finite,
     check_folder,
@@ -144,8 +146,11 @@ def fetch_texts(repository: Repository) -> Path:
     """
     names = file_names(repository)
     if CONFIG_FILE not in names:
-        kind = "an adapter: merge it into its model" if "adapter_config.json" in names else "no model of transformers"
+        kind = f"an adapter alone; {MERGE}" if ADAPTER_FILE in names else "no model of transformers"
         raise UserError(f"{repository.address} has no {CONFIG_FILE}, so it is {kind}; or {repository.ways_on}")
+    if ADAPTER_FILE in names:
+        reason = f"holds an adapter beside its weights ({ADAPTER_FILE})"
+        raise UserError(f"{repository.address} {reason}; {MERGE}; or {repository.ways_on}")
     wanted = [name for name in names if any(fnmatch(name, pattern) for pattern in TEXT_FILES)]
     return repository.fetch(wanted)
 

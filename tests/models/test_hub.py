@@ -136,7 +136,16 @@ def test_weights_that_are_not_finite_are_refused_before_any_training(
 
 def test_an_adapter_alone_is_named(hub: HubServer) -> None:
     hub.add("models", NAME, {"adapter_config.json": json.dumps({"peft_type": "LORA"}).encode()})
-    with pytest.raises(UserError, match=r"has no config\.json, so it is an adapter: merge it into its model"):
+    with pytest.raises(
+        UserError, match=r"has no config\.json, so it is an adapter alone; add it to its model's weights"
+    ):
+        on_hub(NAME)
+
+
+def test_an_adapter_beside_weights_is_not_left_out(hub: HubServer, tiny_bert: Path) -> None:
+    files = {file.name: file.read_bytes() for file in tiny_bert.iterdir()}
+    hub.add("models", NAME, {**files, "adapter_config.json": json.dumps({"peft_type": "LORA"}).encode()})
+    with pytest.raises(UserError, match=r"some/bert holds an adapter beside its weights .*; add it to its model's"):
         on_hub(NAME)
 
 
