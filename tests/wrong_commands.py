@@ -196,6 +196,7 @@ RUNS: dict[str, Words] = {
         "give task.label=VALUE",
     ),
     # data
+    "task=ag_news task.text=[title]": ("task.text=['title']", "give task.data_dir=FOLDER with train.csv, test.csv"),
     "task=ag_news": "use task.data_dir=FOLDER with train.csv, test.csv",
     f"{OFF} task.data_dir=BROKEN/movies/header": ("no column label", "it has: text, stars, source"),
     f"{OFF} task.data_dir=BROKEN/movies/label": ("the label '7'", "is none of 0, 1"),

@@ -12,7 +12,7 @@ from effcomp.tasks.base import Examples, FileRows, Splits
 from effcomp.tasks.files import find_file
 from effcomp.tasks.hub_examples import Columns, class_names, read_examples
 from effcomp.tasks.labels import check_unread
-from effcomp.tasks.published import PublishedTask
+from effcomp.tasks.published import HubData, PublishedTask
 from effcomp.tasks.rows import ReadSettings, by_side, found_labels, rows_of, to_examples
 from effcomp.tasks.signature import Signature
 from effcomp.tasks.splits import stratified_split
@@ -69,7 +69,9 @@ class TableTask(PublishedTask):
 
     def check_settings(self) -> None:
         """Raise UserError for settings that contradict one another."""
-        check_unread(self.label, self.signature().columns)
+        if self.data_dir is None and self.hub is not None:
+            self.check_hub_columns(self.hub)
+        check_unread(self.label, self.text if self.pair is None else [*self.text, self.pair])
         if self.pair in self.text:
             raise UserError(f"task.pair={self.pair}: the text has this column too; give the column of the second one")
         if self.labels is not None and len(self.label_names) < 2:
@@ -80,8 +82,22 @@ class TableTask(PublishedTask):
         if sum(given) != 1 and self.data_dir is not None:
             raise UserError("task.test_files, task.test_share and task.split: give one of them, for the test's rows")
 
+    def check_hub_columns(self, source: HubData) -> None:
+        """Raise UserError where the Hub's text does not hold the columns that are asked for, and those alone."""
+        held = [name for name in self.columns or [] if name != self.label]
+        if source.text is not None and held and self.text not in (held, source.text):
+            reason = f"on the Hub there is {', '.join(source.text)} alone, which holds {', '.join(held)}"
+            way_on = f"give task.data_dir=FOLDER with {self.file_names}"
+            raise UserError(f"task.text={self.text} and task.label={self.label}: {reason}; {way_on}")
+
+    def hub_columns(self, source: HubData) -> Columns:
+        return Columns(source.text or self.text, self.pair, source.label or self.label, "task.hub")
+
     def signature(self) -> Signature:
-        return Signature(self.problem, self.max_length, tuple(self.text), self.pair)
+        text = self.text
+        if self.data_dir is None and self.hub is not None:
+            text = self.hub_columns(self.hub).text
+        return Signature(self.problem, self.max_length, tuple(text), self.pair)
 
     def check(self) -> None:
         self.check_settings()
@@ -134,7 +150,7 @@ class TableTask(PublishedTask):
         """
         source, data = self.on_hub(), self.hub_split(split, subset)
         where = f"split {split} of {source.name}"
-        columns = Columns(source.text or self.text, self.pair, source.label or self.label, "task.hub")
+        columns = self.hub_columns(source)
         columns.check(data, where)
         order = {name: i for i, name in enumerate(self.label_names)}
         if (names := class_names(data, columns.label)) is None:  # as in the files

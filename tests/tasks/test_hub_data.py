@@ -73,6 +73,12 @@ def test_what_is_cached_of_the_pinned_commit_is_used_when_the_hub_is_down_and_no
         other.check()
 
 
+def test_the_columns_of_a_model_are_those_that_it_learned_from(tmp_path: Path) -> None:
+    assert compose_parts("task=ag_news").task.signature().columns == ("text",)
+    in_files = compose_parts("task=ag_news", f"task.data_dir={tmp_path}").task
+    assert in_files.signature().columns == ("title", "description")
+
+
 def table(hub: HubServer, columns: dict[str, list[Any]], classes: dict[str, list[str]], folder: Path) -> Task:
     content = parquet(columns, classes, folder)
     hub.add("datasets", NAME, {f"data/{split}-00000.parquet": content for split in ("train", "test")})
