@@ -61,9 +61,12 @@ def decode_fused(quant: Int4, skeleton: "nn.Module", tensors: "dict[str, Tensor]
 
 def rewrite_onnx(quant: Int4, file: Path, samples: list[Batch]) -> None:
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+    from onnxruntime.quantization.onnx_model import ONNXModel
 
+    graph = ONNXModel(read_graph(file))
+    graph.replace_gemm_with_matmul()  # poolers and classifiers: the quantizer knows MatMul alone
     quantizer = MatMulNBitsQuantizer(
-        read_graph(file),
+        graph.model,
         bits=4,
         block_size=quant.group_size,
         is_symmetric=not quant.zero_point,

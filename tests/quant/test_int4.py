@@ -1,15 +1,22 @@
 """4-bit codes in groups: their error bound, how they are packed, and the layer that multiplies them."""
 
+from pathlib import Path
+
+import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from onnx import TensorProto, helper, numpy_helper
 
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import quantize_groups
+from effcomp.quant.int4 import Int4, rewrite_onnx
 from effcomp.quant.int4_linear import Int4Linear
 from effcomp.quant.packed import pack, unpack
+from tests.conftest import compose_parts
 from tests.quant.test_int8 import MATRICES
 
 torch.manual_seed(0)
@@ -76,3 +83,16 @@ def test_the_layer_multiplies_the_codes_whatever_their_shape(
     assert got.shape == (2, tokens, outputs)
     assert got.dtype == torch.bfloat16
     assert (got.float() - expected).abs().max() < 0.02 * expected.abs().max()
+
+
+def test_onnx_runtime_codes_poolers_and_classifiers_too(tmp_path: Path) -> None:
+    given, made = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 64]) for name in "xy")
+    weight = numpy_helper.from_array(np.ones((64, 64), dtype=np.float32), "w")
+    bias = numpy_helper.from_array(np.ones(64, dtype=np.float32), "b")
+    node = helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)
+    graph = helper.make_graph([node], "layer", [given], [made], [weight, bias])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), tmp_path / "model.onnx")
+    quant = compose_parts("quant=int4", "runtime=onnxruntime").quant
+    assert isinstance(quant, Int4)
+    rewrite_onnx(quant, tmp_path / "model.onnx", [])
+    assert [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node] == ["MatMulNBits", "Add"]
