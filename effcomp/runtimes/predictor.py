@@ -17,6 +17,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.packages import require
 from effcomp.core.store import MANIFEST, find_fault
 from effcomp.models.heads import Problem, longest_sequence
+from effcomp.models.reconcile import load_tokenizer
 from effcomp.runtimes.base import Runtime
 from effcomp.runtimes.decoding import Ending, up_to_stop
 from effcomp.tasks.base import Examples
@@ -25,7 +26,6 @@ from effcomp.tasks.signature import Signature, read_signature
 
 if TYPE_CHECKING:
     import pandas as pd
-    from transformers import PreTrainedTokenizerBase
 
 Answer = dict[str, Any]
 Text = str | Sequence[str] | Mapping[Any, Any]
@@ -65,7 +65,7 @@ class Predictor:
             UserError: the folder holds no artifact, was changed since it was stored, or fills masks; or the runtime
                 does not run on the device.
         """
-        from transformers import AutoConfig, AutoTokenizer
+        from transformers import AutoConfig
 
         check_artifact(artifact)
         self.runtime = runtime or runtime_of(artifact)
@@ -76,7 +76,7 @@ class Predictor:
         if description.head == "masked_lm":
             raise UserError(f"{artifact} predicts masked tokens: give it to the fill-mask pipeline of transformers")
         self.head = description.head
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(artifact)
+        self.tokenizer = load_tokenizer(artifact, self.config)
         self.signature = read_signature(artifact) or self.assumed_signature()
         self.runtime.start(artifact, place)
         self.model = self.runtime.load(artifact, place)

@@ -11,9 +11,13 @@ import pytest
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import MANIFEST
+from effcomp.models.reconcile import load_tokenizer
 from effcomp.runtimes.cuda_graphs import CudaGraphs
 from effcomp.runtimes.predictor import Predictor, runtime_of
+from effcomp.tasks.base import Examples
+from effcomp.tasks.encoding import encode
 from effcomp.tasks.signature import Signature, read_signature
+from tests.architectures import ENCODERS
 from tests.small_artifacts import write_small
 
 TEXTS = ["a great film", "dull , and far too long to be any good at all", "fine"]
@@ -87,6 +91,28 @@ def test_pairs_are_asked_for_where_the_task_has_pairs(classifier: Path) -> None:
     assert predictor([("a film", "fine")]) != predictor([("fine", "a film")])
     with pytest.raises(UserError, match="this model reads pairs of texts"):
         predictor(["a film"])
+
+
+@pytest.mark.parametrize(("architecture", "special"), [("roberta", {"type_vocab_size": 1}), ("xlnet", {})])
+def test_texts_become_the_tokens_that_were_measured(
+    architecture: str, special: dict[str, int], tiny_bert: Path, tmp_path: Path
+) -> None:
+    """RoBERTa has one token type, and XLNet reads the last position: a BERT tokenizer knows neither."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    words = AutoTokenizer.from_pretrained(tiny_bert)
+    shape = ENCODERS[architecture] | special | {"vocab_size": len(words), "pad_token_id": words.pad_token_id}
+    config = AutoConfig.for_model(architecture, **shape)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "model")
+    words.save_pretrained(tmp_path / "model")
+    folder = write_small(tmp_path / "model", tmp_path / "artifact", "sequence_classification")
+    Signature("classification", 32, pair="hypothesis").write(folder)
+    pairs = Examples(("a film", "a warm film that helps"), pairs=("fine", "dull"))
+    measured = encode(pairs, load_tokenizer(tmp_path / "model", config), 32).batch([0, 1])
+    predictor = Predictor(folder)
+    asked = encode(pairs, predictor.tokenizer, 32).batch([0, 1])
+    assert {name: ids.tolist() for name, ids in asked.items()} == {name: ids.tolist() for name, ids in measured.items()}
+    assert len(predictor(list(zip(pairs.texts, pairs.pairs, strict=True)))) == 2
 
 
 def test_a_class_that_is_named_as_the_answer_does_not_replace_it(classifier: Path) -> None:
