@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from effcomp.core.checksum import contents_sha256, file_sha256
-from effcomp.core.errors import DiskFull, UserError, first_line, lacks_room
+from effcomp.core.errors import DiskFull, UserError, lacks_room
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +101,9 @@ class Store:
                 full = is_full(error, building)
                 shutil.rmtree(building, ignore_errors=True)
                 if full:
+                    reason = str(error).strip().partition("\n")[0]  # PyTorch's says why after its first sentence
                     way_on = "make room and run the same command again (what was finished is kept)"
-                    raise DiskFull(f"store={self.root}: the disk is full ({first_line(error)}); {way_on}") from error
+                    raise DiskFull(f"store={self.root}: the disk is full ({reason}); {way_on}") from error
                 raise
             sync(folder.parent)
         return Entry(folder, name, created=True)
