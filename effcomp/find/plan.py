@@ -149,7 +149,7 @@ def unpruned_of(run: Run, space: Space, goal: Goal, left_out: dict[str, str]) ->
     """Return every number format on every runtime that runs here, the cheapest products first; add the others to
     `left_out`."""
     base, found = run.components, []
-    float_bytes = 4 * count_parameters(run.head, base.model.shape(run.store))
+    float_bytes = 4 * count_parameters(run.head, base.model.config(run.store))
     lacking: dict[tuple[str, str], list[str]] = {}
     for quant_name, quant in space.quants.items():
         for name in (runtime for runtime in space.runtimes if runtime in lowerings(quant)):

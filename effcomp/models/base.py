@@ -135,14 +135,6 @@ class Model(Component):
             return AutoConfig.for_model(**self.architecture)
         return float_config(folder)
 
-    def shape(self, store: Store) -> "PretrainedConfig":
-        """Return the config: that of the YAML if there is one, so that no weights are fetched for it."""
-        from transformers import AutoConfig
-
-        if self.path is None and self.architecture is not None:
-            return AutoConfig.for_model(**self.architecture)
-        return self.config(store)
-
     def tokenizer(self, store: Store) -> "PreTrainedTokenizerBase | None":
         """Return the tokenizer, with a padding token; None when the architecture alone is used."""
         folder = self.folder(store)

@@ -62,6 +62,13 @@ class HubModel(Model):
         ways_on = f"model={self.name}: {WAYS_ON}"
         return Repository(self.repository, "model", commit(self.repository, "model", self.revision, ways_on), ways_on)
 
+    @property
+    def model_type(self) -> str | None:
+        if self.path is not None or self.without_source:
+            return super().model_type
+        found: str = read_config(fetch_texts(self.at_commit), f"model={self.name}, folder")["model_type"]
+        return found
+
     def pinned(self) -> Self:
         if self.path is not None or self.without_source:
             return self
@@ -109,13 +116,6 @@ class AnyHubModel(HubModel):
     id: ClassVar[str] = "model/any_hub"
     kind: Kind = "encoder"
     """Family of the architecture; read from the config of the repository."""
-
-    @property
-    def model_type(self) -> str | None:
-        if self.path is not None:
-            return super().model_type
-        found: str = read_config(fetch_texts(self.at_commit), f"model={self.name}, folder")["model_type"]
-        return found
 
     def pinned(self) -> Self:
         from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as WRITERS

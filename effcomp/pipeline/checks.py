@@ -122,7 +122,7 @@ def check_fit(run: "Run") -> None:
             as it is has learned nothing for this task; a teacher has other tokens.
     """
     parts, store, splits, head = run.components, run.store, run.splits, run.head
-    before = parts.model.shape(store)
+    before = parts.model.config(store)
     parts.prune.check_config(with_tokens(before, run.tokenizer) if parts.prune.remaps_tokens else before)
     parts.finetune.check_task(splits, head, parts.task.max_length)
     parts.prune.check_task(splits, head, parts.task.max_length)

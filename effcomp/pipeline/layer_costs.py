@@ -53,7 +53,7 @@ def target_costs(run: "Run") -> Costs | None:
     if prune.measures is None:
         return None
     costs = measured_costs(run, prune.measures)
-    prune.check_costs(run.components.model.shape(run.store), costs)
+    prune.check_costs(run.components.model.config(run.store), costs)
     return costs
 
 
@@ -77,7 +77,7 @@ def measured_costs(run: "Run", quantity: str) -> Costs:
     the float32 baseline, in a fresh pair of processes, on the texts and at the batch size of the record's speed-up.
     """
     parts, device = run.components, run.device
-    timed, config = quantity != "artifact_bytes", parts.model.shape(run.store)
+    timed, config = quantity != "artifact_bytes", parts.model.config(run.store)
     writes = lowering(parts.quant, parts.runtime.name, Lowering).writes
     key = {
         "architecture": json.loads(config.to_json_string(use_diff=False)),

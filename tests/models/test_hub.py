@@ -134,6 +134,15 @@ def test_weights_that_are_not_finite_are_refused_before_any_training(
         on_hub(NAME).check(HEAD, as_it_is=False)
 
 
+def test_another_repository_has_its_own_architecture(hub: HubServer, tiny_bert: Path, tmp_path: Path) -> None:
+    hub.add("models", NAME, tiny_bert)
+    bert = compose_parts(
+        "model=distilbert", f"model.repository={NAME}", "model.revision=null", "task=sst2"
+    ).model.pinned()
+    bert.check(HEAD, as_it_is=False)
+    assert bert.model_type == bert.config(Store(tmp_path / "store")).model_type == "bert"
+
+
 def test_an_adapter_alone_is_named(hub: HubServer) -> None:
     hub.add("models", NAME, {"adapter_config.json": json.dumps({"peft_type": "LORA"}).encode()})
     with pytest.raises(
