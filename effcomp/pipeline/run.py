@@ -3,7 +3,7 @@
 import logging
 import time
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,7 +64,9 @@ def run(components: Components, template: KeptTemplate | None = None) -> Result:
     key = result_key(prepared)
     components.tracking.prepare()  # after all checks: a refused one leaves nothing
     for file, read, used in prepared.splits.rows:
-        log.info("%s: %d rows or documents read, %d used", file, read, used)
+        log.info("%s: %d rows or documents read, %d of them examples", file, read, used)
+    splits = prepared.splits  # folds, slices and task.test_size leave fewer
+    log.info("%d examples to train on, %d to test on", len(splits.train), len(splits.test))
 
     def build(folder: Path) -> None:
         with KeptTemplate() if template is None else nullcontext(template) as kept:
@@ -91,8 +93,7 @@ def result_key(run: Run) -> dict[str, Any]:
     return {
         "model": parts.model.identity(run.store),
         "data": run.splits.fingerprint(),
-        "max_length": parts.task.max_length,
-        "problem": parts.task.problem,
+        "signature": asdict(parts.task.signature()),
         "scoring": parts.task.scoring_key(run.store),
         "finetune": parts.finetune.key(),
         "prune": parts.prune.key(),

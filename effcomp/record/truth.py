@@ -45,7 +45,8 @@ class ReadFile(Row):
     read: int
     """Rows (or documents) that were read."""
     used: int
-    """Those of them that are examples, before any are drawn (task.test_size, finetune.train_samples)."""
+    """Those of them that are examples, before any are drawn (fold, test_slice, task.test_size,
+    finetune.train_samples): `train_examples` and `test_examples` are what is left."""
 
 
 class Vocabulary(Row):
