@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -51,6 +51,18 @@ class TextMetrics(Component):
     def needs_encoder(self) -> bool:
         return any(METRICS[score].embeds for score in self.scores)
 
+    def pinned(self) -> Self:
+        """Return the scores with the judge's revision resolved to a commit, where a score needs the judge.
+
+        Raises:
+            UserError: there is no such revision, or the Hub cannot be asked.
+        """
+        return self.model_copy(update={"judge": self.judge.pinned()}) if self.needs_judge else self
+
+    @property
+    def needs_judge(self) -> bool:
+        return "perplexity_judge" in self.scores
+
     def check(self) -> None:
         """Raise UserError when a library, the encoder or the judge cannot be had; takes seconds at most."""
         for score in self.scores:
@@ -58,7 +70,7 @@ class TextMetrics(Component):
                 require(library, f"task.metrics.scores={score}")
         if self.needs_encoder:
             self.check_encoder()
-        if "perplexity_judge" in self.scores:
+        if self.needs_judge:
             if self.judge.kind != "decoder":
                 raise UserError(f"task.metrics.judge: {self.judge.name} is an encoder; a judge predicts the next token")
             self.judge.check("causal_lm", as_it_is=True)
@@ -82,7 +94,7 @@ class TextMetrics(Component):
         """Return all that determines the scores of a text."""
         files = sorted(self.encoder_folder().iterdir()) if self.needs_encoder else []
         weights = {file.name: contents_sha256(file) for file in files if file.is_file()}
-        judge = self.judge.identity(store) if "perplexity_judge" in self.scores else None
+        judge = self.judge.identity(store) if self.needs_judge else None
         code = code_key(*(METRICS[score].compute.__module__ for score in self.scores))
         return {
             "scores": self.scores,

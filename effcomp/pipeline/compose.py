@@ -154,10 +154,17 @@ def pin(parts: Components) -> Components:
     """
     model, task = parts.model.pinned(), parts.task.pinned()
     named = {
-        group: parts.config[group] | {key: value for key, value in after if value != getattr(before, key)}
-        for group, before, after in (("model", parts.model, model), ("task", parts.task, task))
+        "model": with_pins(parts.config["model"], parts.model, model),
+        "task": with_pins(parts.config["task"], parts.task, task),
     }
     return replace(parts, model=model, task=task, config=parts.config | named)
+
+
+def with_pins(config: dict[str, Any], before: Component, after: Component) -> dict[str, Any]:
+    """Return the config of a choice with the fields, also those of choices inside it, that pinning changed."""
+    inner = {name: value for name, value in after if isinstance(value, Component)}
+    changed = {name: value for name, value in after if name not in inner and value != getattr(before, name)}
+    return config | changed | {name: with_pins(config[name], getattr(before, name), inner[name]) for name in inner}
 
 
 def whole_number(config: dict[Any, Any], name: str, smallest: int, largest: int) -> int:

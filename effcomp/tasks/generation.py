@@ -1,7 +1,7 @@
 """Generation tasks: the model continues a prompt, and its text is scored."""
 
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
@@ -40,6 +40,9 @@ class GenerationTask(Task):
     """Score that the verdict compares."""
     metrics: TextMetrics
     """Scores to compute, and the models that they need."""
+
+    def pinned(self) -> Self:
+        return self.model_copy(update={"source": self.source.pinned(), "metrics": self.metrics.pinned()})
 
     def check(self) -> None:
         self.source.check()

@@ -12,6 +12,8 @@ from effcomp.core.errors import UserError
 from effcomp.core.store import Store
 from effcomp.models.base import Model
 from effcomp.models.hub import file_names
+from effcomp.pipeline.compose import pin
+from effcomp.tasks.generation import GenerationTask
 from tests.conftest import compose_parts
 from tests.hub_server import Fault, HubServer
 
@@ -141,6 +143,18 @@ def test_another_repository_has_its_own_architecture(hub: HubServer, tiny_bert: 
     ).model.pinned()
     bert.check(HEAD, as_it_is=False)
     assert bert.model_type == bert.config(Store(tmp_path / "store")).model_type == "bert"
+
+
+def test_a_judge_of_the_hub_is_pinned_and_its_kind_found(hub: HubServer, tiny_gpt2: Path) -> None:
+    hub.add("models", NAME, tiny_gpt2)
+    overrides = ["model@task.metrics.judge=hub", f"task.metrics.judge.repository={NAME}"]
+    overrides += ["task.metrics.scores=[rougeL,perplexity_judge]", "model=smollm2", "task=continuation"]
+    parts = pin(compose_parts(*overrides))
+    assert isinstance(parts.task, GenerationTask)
+    parts.task.metrics.check()
+    named = parts.config["task"]["metrics"]["judge"]
+    assert (named["kind"], named["revision"]) == ("decoder", hub.commit("models", NAME))
+    assert parts.config["task"]["source"]["name"] == "bbc_news_lm"
 
 
 def test_an_adapter_alone_is_named(hub: HubServer) -> None:
