@@ -114,6 +114,10 @@ class Model(Component):
             return None
         return self.path or self.source(store)
 
+    def files(self, folder: Path) -> list[Path]:
+        """Return the files of the model's folder that tokens and weights may depend on."""
+        return [file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST]
+
     def identity(self, store: Store) -> dict[str, Any]:
         """Return all that determines tokens and weights: the checksum of each file of the folder (for random weights
         without the weights; those come from the seed), or the architecture.
@@ -121,7 +125,7 @@ class Model(Component):
         folder = self.folder(store)
         if folder is None:
             return {"weights": "random", "architecture": self.architecture}
-        files = sorted(file for file in folder.iterdir() if file.is_file() and file.name != MANIFEST)
+        files = sorted(self.files(folder))
         if self.weights == "random":
             files = [file for file in files if file.suffix not in WEIGHTS]
         return {"weights": self.weights, "files": {file.name: contents_sha256(file) for file in files}}

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 TEXT_FILES = (
     *(CONFIG_FILE, "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("merges.txt", "chat_template.jinja", *VOCABULARIES),
+    *("bpe.codes", "emoji.json", "entity_vocab.json", "word_shape.json", "word_pronunciation.json"),
 )
 """Patterns of a model's files beside its weights, at the top of the repository."""
 ALWAYS_ASKED = ("tokenizer.json", "tokenizer_config.json")
@@ -100,6 +101,14 @@ class HubModel(Model):
     def source(self, store: Store) -> Path:
         return self.source_folder()
 
+    def files(self, folder: Path) -> list[Path]:
+        """Return the files that are read: another program may have fetched others of the commit into the cache."""
+        if self.path is not None:
+            return super().files(folder)
+        index = folder / INDEX_FILE
+        shards = shards_of(index) if index.is_file() and not (folder / WEIGHTS_FILE).is_file() else [WEIGHTS_FILE]
+        return [file for file in super().files(folder) if is_text(file.name) or file.name in shards]
+
     def source_folder(self) -> Path:
         """Return the commit's folder in the cache, with config, tokenizer, and the weights where they are used."""
         folder = fetch_texts(self.at_commit)
@@ -151,8 +160,12 @@ def fetch_texts(repository: Repository) -> Path:
     if ADAPTER_FILE in names:
         reason = f"holds an adapter beside its weights ({ADAPTER_FILE})"
         raise UserError(f"{repository.address} {reason}; {MERGE}; or {repository.ways_on}")
-    wanted = [name for name in names if any(fnmatch(name, pattern) for pattern in TEXT_FILES)]
-    return repository.fetch(wanted)
+    return repository.fetch(filter(is_text, names))
+
+
+def is_text(name: str) -> bool:
+    """Tell whether a file of a model is config or tokenizer."""
+    return any(fnmatch(name, pattern) for pattern in TEXT_FILES)
 
 
 def fetch_weights(repository: Repository) -> list[Path]:

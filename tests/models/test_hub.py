@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import hf_hub_download
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
@@ -14,6 +15,7 @@ from effcomp.models.base import Model
 from effcomp.models.hub import file_names
 from effcomp.pipeline.compose import pin
 from effcomp.tasks.generation import GenerationTask
+from tests.architectures import ENCODERS
 from tests.conftest import compose_parts
 from tests.hub_server import Fault, HubServer
 
@@ -155,6 +157,38 @@ def test_a_judge_of_the_hub_is_pinned_and_its_kind_found(hub: HubServer, tiny_gp
     named = parts.config["task"]["metrics"]["judge"]
     assert (named["kind"], named["revision"]) == ("decoder", hub.commit("models", NAME))
     assert parts.config["task"]["source"]["name"] == "bbc_news_lm"
+
+
+def test_what_another_program_has_cached_beside_it_is_no_part_of_a_model(
+    hub: HubServer, tiny_bert: Path, tmp_path: Path
+) -> None:
+    files = {file.name: file.read_bytes() for file in tiny_bert.iterdir()}
+    hub.add("models", NAME, {**files, "README.md": b"a model", "pytorch_model.bin": b"weights"})
+    bert, store = on_hub(NAME), Store(tmp_path / "store")
+    before = bert.identity(store)
+    assert before["files"].keys() == files.keys()
+    hf_hub_download(NAME, "README.md")
+    hf_hub_download(NAME, "pytorch_model.bin")
+    assert bert.identity(store) == before
+
+
+def test_a_tokenizer_of_more_files_is_fetched_whole(hub: HubServer, tiny_bert: Path, tmp_path: Path) -> None:
+    from transformers import RobertaConfig, RobertaModel
+    from transformers.models.bertweet.tokenization_bertweet import BertweetTokenizer
+
+    (tmp_path / "vocab").write_text("fi@@ 9\nlm 9\nfilm 9\n")
+    (tmp_path / "codes").write_text("l m</w> 9\nf i 9\nfi lm</w> 9\n")
+    tokenizer = BertweetTokenizer(str(tmp_path / "vocab"), str(tmp_path / "codes"))
+    tokenizer.save_pretrained(tmp_path / "tweets")
+    shutil.copyfile(tmp_path / "codes", tmp_path / "tweets/bpe.codes")  # it saves them without their counts
+    shape = ENCODERS["roberta"] | {"vocab_size": len(tokenizer), "tokenizer_class": "BertweetTokenizer"}
+    RobertaModel(RobertaConfig(**shape)).save_pretrained(tmp_path / "tweets")
+    hub.add("models", NAME, tmp_path / "tweets")
+    tweets = on_hub(NAME)
+    tweets.check(HEAD, as_it_is=False)
+    found = tweets.tokenizer(Store(tmp_path / "store"))
+    assert found is not None
+    assert found("film fi")["input_ids"] == tokenizer("film fi")["input_ids"]
 
 
 def test_an_adapter_alone_is_named(hub: HubServer) -> None:
