@@ -195,7 +195,9 @@ RUNS: dict[str, Words] = {
         "task.label has no default",
         "give task.label=VALUE",
     ),
+    f"model.path=/{'m' * 300}": "File name too long; give a folder that can be read",
     # data
+    f"task=sst2 task.data_dir=/{'d' * 300}": "File name too long; give a folder that can be read",
     "task=ag_news task.text=[title]": ("task.text=['title']", "give task.data_dir=FOLDER with train.csv, test.csv"),
     "task=ag_news": "use task.data_dir=FOLDER with train.csv, test.csv",
     f"{OFF} task.data_dir=BROKEN/movies/header": ("no column label", "it has: text, stars, source"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from effcomp.core.errors import UserError, first_line
+from effcomp.core.readable import reading
 from effcomp.models.heads import POSITIONS_BY_PAD, Head, model_class
 
 if TYPE_CHECKING:
@@ -84,13 +85,15 @@ def read_config(folder: Path, setting: str) -> dict[str, Any]:
     """Return the fields of config.json; `model_type` is among them.
 
     Raises:
-        UserError: there is none, or it is not what save_pretrained writes.
+        UserError: there is none, it cannot be read, or it is not what save_pretrained writes.
     """
     file = folder / CONFIG_FILE
-    if not file.is_file():
-        raise UserError(f"{setting}={folder} has no {CONFIG_FILE}: {other_folder(folder)}")
     try:
-        fields: Any = json.loads(file.read_text())
+        with reading(folder, setting):
+            if not file.is_file():
+                raise UserError(f"{setting}={folder} has no {CONFIG_FILE}: {other_folder(folder)}")
+            text = file.read_text()
+        fields: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{setting}={folder}: its {CONFIG_FILE} is no JSON ({first_line(error)}); {WAY_ON}") from error
     if not isinstance(fields, dict) or not isinstance(fields.get("model_type"), str):

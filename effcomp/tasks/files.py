@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from effcomp.core.errors import UserError
+from effcomp.core.readable import reading
 from effcomp.tasks.quotes import is_quoted, unquoted
 
 log = logging.getLogger(__name__)
@@ -49,11 +50,12 @@ def find_file(folder: Path, name: str, setting: str) -> Path:
     """Return the path of the file, or of its .gz, in a folder.
 
     Raises:
-        UserError: neither is there.
+        UserError: neither is there, or the folder cannot be read.
     """
-    for file in (folder / name, folder / f"{name}.gz"):
-        if file.is_file():
-            return file
+    with reading(folder, setting):
+        for file in (folder / name, folder / f"{name}.gz"):
+            if file.is_file():
+                return file
     raise UserError(f"{setting}={folder} has no {name} (or {name}.gz)")
 
 
