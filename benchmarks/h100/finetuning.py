@@ -20,10 +20,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from effcomp.core import machine, memory
-from effcomp.core.store import Store
 from effcomp.finetune.base import TrainingSetup
 from effcomp.finetune.full import FullFinetune
 from effcomp.models.heads import model_class
@@ -45,7 +44,8 @@ def train(model: str, way: str) -> dict[str, Any]:
         parts = build(compose("config", overrides=overrides + [f"finetune.{key}={settings[key]}" for key in settings]))
     finetune, device = parts.finetune, parts.device.resolved()
     assert isinstance(finetune, FullFinetune)
-    config = parts.model.shape(Store(Path("unused")))
+    assert parts.model.architecture is not None
+    config = AutoConfig.for_model(**parts.model.architecture)
     config.pad_token_id, config.use_cache = 0, False
     with torch.device(device.torch_name):  # billions of random numbers take a processor half a minute
         network = model_class(HEAD, config)(config).to("cpu")
