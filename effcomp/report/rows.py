@@ -12,6 +12,8 @@ from effcomp.record import Record, model_called, prunings, settings, task_called
 BASELINE_NAME = "none (baseline)"
 WITHOUT_EFFECT = ("store", "tracking", "remeasure", "study")
 """Settings that do not affect the measurement."""
+MEASUREMENT = "bench"
+"""Settings of how a configuration is measured; what it is does not depend on them."""
 MOST_SUBJECTS = 3
 
 
@@ -42,14 +44,16 @@ def name(record: Record) -> str:
 def rows(records: Sequence[Record]) -> list[NamedRecord]:
     """Name every record, with its model and task first where there are several.
 
-    Where two would have one name, the settings that differ are added (`nf4, device.threads=1`), or else the time.
+    Where two would have one name, the settings that differ are added (`nf4, device.threads=1`), those of the measurement
+    where no other differs, or else the time.
     """
     several = len({model_and_task(record) for record in records}) > 1
     names = [f"{model_and_task(record)}: {name(record)}" if several else name(record) for record in records]
-    for twins in repeated(names):
-        told = distinctions([settings(records[index].config) for index in twins])
-        for index, parts in zip(twins, told, strict=True):
-            names[index] = ", ".join([names[index], *parts])
+    for silent in ((*WITHOUT_EFFECT, MEASUREMENT), WITHOUT_EFFECT):
+        for twins in repeated(names):
+            told = distinctions([settings(records[index].config) for index in twins], silent)
+            for index, parts in zip(twins, told, strict=True):
+                names[index] = ", ".join([names[index], *parts])
     for twins in repeated(names):
         for index in twins:
             names[index] += f", {records[index].truth.time}"
@@ -64,16 +68,19 @@ def repeated(names: list[str]) -> list[list[int]]:
     return [found for found in places.values() if len(found) > 1]
 
 
-def distinctions(configs: list[dict[str, Any]]) -> list[list[str]]:
+def distinctions(configs: list[dict[str, Any]], silent: Sequence[str]) -> list[list[str]]:
     """Return for each flat config the settings that vary between them, as `key=value`.
 
     A setting that one of them lacks, which a later version of effcomp added, tells nothing.
+
+    Args:
+        silent: groups whose settings are left out.
     """
     shared = {key for key in configs[0] if all(key in config for config in configs)}
     vary = {key for key in shared if any(config[key] != configs[0][key] for config in configs)}
     told = []
     for config in configs:
-        keys = [key for key in config if key in vary and key.partition(".")[0] not in WITHOUT_EFFECT]
+        keys = [key for key in config if key in vary and key.partition(".")[0] not in silent]
         told.append([f"{k}={config[k]}" for k in keys if not any(k.startswith(f"{other}.") for other in keys)])
     return told
 

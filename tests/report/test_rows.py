@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from effcomp.core.interval import Interval
-from effcomp.record import label, model_called, task_called
+from effcomp.record import Record, label, model_called, task_called
 from effcomp.report.rows import rows, spread, subject
 from tests.conftest import records
 
@@ -51,6 +51,20 @@ def test_a_setting_that_an_older_record_lacks_is_no_part_of_a_name() -> None:
     config = {**record.config, "device": {**record.config["device"], "cores": None, "threads": 1}}
     newer = record.model_copy(update={"config": config})
     assert [row.name for row in rows([record, newer])] == ["nf4, device.threads=None", "nf4, device.threads=1"]
+
+
+def test_settings_of_the_measurement_tell_apart_what_nothing_else_does() -> None:
+    (record,) = records("nf4")
+
+    def measured(turns: int, block_size: int) -> Record:
+        groups = {"bench": {"turns": turns}, "quant": {"block_size": block_size}}
+        changed = {group: record.config[group] | values for group, values in groups.items()}
+        return record.model_copy(update={"config": record.config | changed})
+
+    names = [row.name for row in rows([measured(6, 32), measured(15, 64)])]
+    assert names == ["nf4, quant.block_size=32", "nf4, quant.block_size=64"]
+    names = [row.name for row in rows([measured(6, 32), measured(15, 32)])]
+    assert names == ["nf4, bench.turns=6", "nf4, bench.turns=15"]
 
 
 def test_a_number_is_shown_with_the_digits_that_its_interval_supports() -> None:

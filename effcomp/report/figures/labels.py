@@ -48,7 +48,7 @@ PLACES = [
 
 
 def write_beside(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str]) -> None:
-    """Write a text beside each point, where it covers the fewest marks, other texts and edges.
+    """Write a text beside each point, inside the axes where there is room, where it covers the fewest marks and texts.
 
     The figure's layout must be final: a later change of the axes moves the points.
     """
@@ -67,7 +67,7 @@ def write_beside(axes: Axes, points: Sequence[tuple[float, float]], texts: Seque
         note.set(position=(place.x, place.y), ha=place.horizontal, va=place.vertical)
 
 
-def covered(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> int:
-    """Count the boxes that a box covers, and the edges that it crosses."""
+def covered(box: Bbox, taken: Sequence[Bbox], inside: Bbox) -> tuple[int, int]:
+    """Count the edges that a box crosses, and the boxes that it covers."""
     crossed = (box.x0 < inside.x0) + (box.x1 > inside.x1) + (box.y0 < inside.y0) + (box.y1 > inside.y1)
-    return box.count_overlaps(taken) + int(crossed)
+    return int(crossed), box.count_overlaps(taken)

@@ -54,15 +54,14 @@ KINDS = (
 def tradeoff_figure(found: Sequence[Tradeoff], about: str) -> Figure:
     """Draw quality against a cost, both with intervals.
 
-    Each test set has a panel. A name stands beside a configuration on the front, a number beside the others, with
-    their names in the key.
+    Each test set has a panel. A name of one line stands beside a configuration on the front, a number beside the
+    others, with their names in the key.
     """
-    fronts = list(dict.fromkeys(one.rows[index].name for one in found for index in one.front))
+    fronts = dict.fromkeys(one.rows[index].name for one in found for index in one.front)
+    named = [name for name in fronts if "\n" not in wrapped(name)][:MOST_NAMES]
     names = dict.fromkeys(row.name for one in found for row in one.rows)
-    numbered = [name for name in names if name not in fronts[:MOST_NAMES]]
-    labels = {name: str(number) for number, name in enumerate(numbered, 1)} | {
-        name: wrapped(name) for name in fronts[:MOST_NAMES]
-    }
+    numbered = [name for name in names if name not in named]
+    labels = {name: str(number) for number, name in enumerate(numbered, 1)} | {name: wrapped(name) for name in named}
     key = [wrapped(name, KEY_WIDTH) for name in numbered]
     figure, all_axes = grid(len(found), key)
     drawn, used = [], []

@@ -26,3 +26,13 @@ def test_the_key_explains_the_marks_that_are_drawn() -> None:
         keys[names] = [text.get_text() for text in figure.legends[0].get_texts()]
     assert keys["nf4",] == ["on the front: none is shown to beat it"]
     assert "float32 baseline" in keys["none", "nf4"]
+
+
+def test_the_words_beside_points_stay_inside_their_axes() -> None:
+    """Long names, which would reach over the key, stand in it."""
+    found = rows(find_records(ROOT / "benchmarks/pruning.jsonl"))
+    figure = tradeoff_figure(tradeoffs(found, "speedup"), "pruning")
+    for axes in figure.axes:
+        inside = [axes.bbox.extents for _ in axes.texts]
+        drawn = [text.get_window_extent().extents for text in axes.texts]
+        assert all((one[:2] >= edge[:2]).all() and (one[2:] <= edge[2:]).all() for one, edge in zip(drawn, inside))
