@@ -44,8 +44,8 @@ def name(record: Record) -> str:
 def rows(records: Sequence[Record]) -> list[NamedRecord]:
     """Name every record, with its model and task first where there are several.
 
-    Where two would have one name, the settings that differ are added (`nf4, device.threads=1`), those of the measurement
-    where no other differs, or else the time.
+    Where two would have one name, the settings that differ are added (`nf4, device.threads=1`), those of the
+    measurement where no other differs, or else the time.
     """
     several = len({model_and_task(record) for record in records}) > 1
     names = [f"{model_and_task(record)}: {name(record)}" if several else name(record) for record in records]
@@ -68,7 +68,7 @@ def repeated(names: list[str]) -> list[list[int]]:
     return [found for found in places.values() if len(found) > 1]
 
 
-def distinctions(configs: list[dict[str, Any]], silent: Sequence[str]) -> list[list[str]]:
+def distinctions(configs: list[dict[str, Any]], silent: Sequence[str] = WITHOUT_EFFECT) -> list[list[str]]:
     """Return for each flat config the settings that vary between them, as `key=value`.
 
     A setting that one of them lacks, which a later version of effcomp added, tells nothing.
