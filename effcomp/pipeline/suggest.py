@@ -32,7 +32,8 @@ def explain(error: Exception) -> str:
         return "interval(...) is drawn from by a search: add hydra/sweeper=optuna, or give choices, a,b,c"
     if ambiguous := re.match(r"Ambiguous value for argument '([^=]+)=(.*)'\n", str(error)):
         key, value = ambiguous.groups()
-        return f"{key}={value}: for a sweep over these add -m; for one list write {key}=[{value}]"
+        listed = "" if (CONF / key).is_dir() else f"; for one list write {key}=[{value}]"
+        return f"{key}={value}: for a sweep over these add -m{listed}"
     if missing := re.match(r"Could not override '([\w.]+)'", str(error)):
         key = missing.group(1)
         return f"{key}: {suggestion(key, CONF) or f'there is no such setting {HELP}'}"
