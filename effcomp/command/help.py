@@ -11,10 +11,20 @@ from textwrap import fill
 
 from effcomp.core.command_line import Parser, refusing
 from effcomp.core.errors import UserError
+from effcomp.core.packages import CONF
 from effcomp.core.text import TEXT_WIDTH
 from effcomp.pipeline.compose import GROUPS
 from effcomp.pipeline.explanation import entry, line, shown
-from effcomp.pipeline.settings import Setting, describe_choices, find_settings, own_settings
+from effcomp.pipeline.settings import (
+    SWEEPER,
+    Setting,
+    choice_names,
+    comment,
+    describe_choices,
+    find_settings,
+    of_sweeper,
+    own_settings,
+)
 
 
 def main() -> None:
@@ -37,12 +47,14 @@ def meaning_of(word: str) -> str:
         return "\n".join(entry(f"{word}={name}", choice.meaning) for name, choice in describe_choices(word).items())
     if group in GROUPS and (found := describe_choices(group).get(choice)):
         return "\n".join([found.meaning, *map(line, found.settings)])
+    if group == SWEEPER and choice in choice_names(SWEEPER):
+        return "\n".join([comment(CONF / SWEEPER / f"{choice}.yaml"), *map(line, of_sweeper(choice))])
     if settings_found := find_settings(word):
         by_text: dict[str, dict[str, list[str]]] = {}
         for where, setting in settings_found:
             places = by_text.setdefault(described(setting), {}).setdefault(shown(setting.default), [])
-            places += [where.partition("=")[2]] if where else []
-        return "\n\n".join(f"{text}\n{defaults(group, places)}" for text, places in by_text.items())
+            places += [where] if where else []
+        return "\n\n".join(f"{text}\n{defaults(places)}" for text, places in by_text.items())
     near = [name for name in GROUPS if name == word.partition(".")[0]]
     keys = [one.key for name in near for each in describe_choices(name).values() for one in each.settings]
     known = [*GROUPS, *(one.key for one in own_settings()), *keys]
@@ -51,11 +63,14 @@ def meaning_of(word: str) -> str:
 
 
 def described(setting: Setting) -> str:
-    return fill(f"{setting.key}: {setting.meaning} Values: {setting.values}.", TEXT_WIDTH)
+    values = f" Values: {setting.values}." if setting.values else ""
+    return fill(f"{setting.key}: {setting.meaning}{values}", TEXT_WIDTH)
 
 
-def defaults(word: str, places: dict[str, list[str]]) -> str:
+def defaults(places: dict[str, list[str]]) -> str:
     """Return each default, with the choices of the group that have it: `64 (quant=fp4, nf4)`."""
-    group = word.partition(".")[0]
-    each = [f"{value} ({group}={', '.join(names)})" if names else value for value, names in places.items()]
+    each = []
+    for value, choices in places.items():
+        group, names = "".join({one.partition("=")[0] for one in choices}), [one.partition("=")[2] for one in choices]
+        each.append(f"{value} ({group}={', '.join(names)})" if names else value)
     return fill(f"Default: {'; '.join(each)}", TEXT_WIDTH)

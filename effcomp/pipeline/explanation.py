@@ -25,7 +25,8 @@ def explain_config(config: "DictConfig") -> str:
 
 def line(setting: Setting) -> str:
     """Return a setting with its value, its meaning and the values that it takes."""
-    return entry(f"{setting.key}={shown(setting.default)}", f"{setting.meaning} ({setting.values})")
+    values = f" ({setting.values})" if setting.values else ""
+    return entry(f"{setting.key}={shown(setting.default)}", f"{setting.meaning}{values}")
 
 
 def entry(name: str, meaning: str) -> str:

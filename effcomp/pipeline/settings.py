@@ -15,6 +15,7 @@ from effcomp.core.component import Component
 from effcomp.core.packages import CONF
 from effcomp.pipeline.compose import GROUPS, OUTSIDE, composed, locate
 
+SWEEPER = "hydra/sweeper"
 BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 WORDS = {"bool": "true or false", "Path": "path", "str": "text", "int": "whole number", "float": "number"}
 
@@ -26,7 +27,7 @@ class Setting:
     key: str
     """Name as typed: `quant.block_size`."""
     values: str
-    """Type and range in words: `64 or 128`, `number, at least 0`."""
+    """Type and range in words: `64 or 128`, `number, at least 0`; empty for a setting of a sweeper."""
     default: Any
     """Default: that of the choice's YAML, `???` for a mandatory value; else that of the class."""
     meaning: str
@@ -90,10 +91,25 @@ def own_settings_of(config: Any) -> list[Setting]:
 def find_settings(key: str) -> list[tuple[str, Setting]]:
     """Return the setting of this key in each choice that has it, with the choice (`quant=nf4`; `` outside a group)."""
     group = key.partition(".")[0]
+    if key.startswith("hydra."):
+        return [
+            (f"{SWEEPER}={name}", one) for name in choice_names(SWEEPER) for one in of_sweeper(name) if one.key == key
+        ]
     if group not in GROUPS:
         return [("", setting) for setting in own_settings() if setting.key == key]
     choices = describe_choices(group)
     return [(f"{group}={name}", one) for name, choice in choices.items() for one in choice.settings if one.key == key]
+
+
+def of_sweeper(name: str) -> list[Setting]:
+    """Return the settings of one of Hydra's sweepers, which have their meaning beside them in its file."""
+    file = CONF / SWEEPER / f"{name}.yaml"
+    values, lines = (
+        OmegaConf.to_container(OmegaConf.load(file)),
+        re.findall(r"^(\w+):.*# (.+)$", file.read_text(), re.M),
+    )
+    assert isinstance(values, dict)
+    return [Setting(f"hydra.sweeper.{key}", "", values[key], f"{meaning}.") for key, meaning in lines]
 
 
 def comment(file: Path) -> str:

@@ -30,6 +30,13 @@ def test_a_setting_outside_the_groups_is_explained() -> None:
     assert meaning_of("seed").endswith("Default: 0")
 
 
+def test_a_sweeper_and_its_settings_are_explained() -> None:
+    assert meaning_of("hydra.sweeper.trials") == (
+        "hydra.sweeper.trials: number of configurations to measure.\nDefault: 20 (hydra/sweeper=optuna)"
+    )
+    assert "hydra.sweeper.budget_minutes=null  no look begins after that" in meaning_of("hydra/sweeper=find")
+
+
 def test_a_misspelt_setting_is_answered_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"did you mean quant\.block_size\?"):
         meaning_of("quant.blok_size")
