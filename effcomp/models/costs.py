@@ -144,6 +144,8 @@ def fitted(measured: Mapping[Shape, float], block: int) -> Costs:
     of_layer = min(further_layers, measured[full] / full.layers)
     layer = max(0.0, of_layer - heads[-1] - neurons[-1])
     outside = max(0.0, measured[full] - full.layers * (layer + heads[-1] + neurons[-1]))
+    if outside + layer == 0:  # disturbed times; one head and one block take their share at least
+        layer = measured[full] / full.layers / max(full.heads, full.blocks)
     return Costs(outside, layer, heads, neurons, block)
 
 

@@ -29,6 +29,14 @@ def test_a_shape_that_was_disturbed_costs_no_more_than_a_larger_one() -> None:
     assert found.of_layer(4, 64 * disturbed.blocks) == pytest.approx(TRUE.of_layer(4, 384))
 
 
+def test_times_that_leave_nothing_to_a_layer_still_cost_something() -> None:
+    """Few heads or few neurons measured nothing, so that the units seem to take all of the time."""
+    costs = {shape: cost(shape) for shape in shapes_to_measure([[4, 384]] * 3, 64)}
+    few = [shape for shape in costs if shape.layers == 3 and 1 in (shape.heads, shape.blocks)]
+    free = costs | dict.fromkeys(few, 0.01)
+    assert fitted(free, 64).total([[1, 64]]) > 0
+
+
 def test_a_single_layer_and_a_single_head_have_costs() -> None:
     costs = {shape: cost(shape) for shape in shapes_to_measure([[1, 64]], 64)}
     assert list(costs) == [Shape(1, 1, 1)]
