@@ -71,6 +71,6 @@ def defaults(places: dict[str, list[str]]) -> str:
     """Return each default, with the choices of the group that have it: `64 (quant=fp4, nf4)`."""
     each = []
     for value, choices in places.items():
-        group, names = "".join({one.partition("=")[0] for one in choices}), [one.partition("=")[2] for one in choices]
-        each.append(f"{value} ({group}={', '.join(names)})" if names else value)
+        names = [*choices[:1], *(one.partition("=")[2] for one in choices[1:])]
+        each.append(f"{value} ({', '.join(names)})" if names else value)
     return fill(f"Default: {'; '.join(each)}", TEXT_WIDTH)

@@ -27,7 +27,7 @@ SECTIONS: dict[Problem, tuple[type, ...]] = {
     "generation": (GenerationQuality, GenerationVersus),
 }
 """Rows of the Record that hold the quality of a task."""
-LOSSES: dict[Problem, type[Loss]] = {
+LOSS_OF: dict[Problem, type[Loss]] = {
     "classification": AccuracyDrop,
     "language_modelling": PerplexityIncrease,
     "generation": HeadlineDrop,
@@ -46,7 +46,7 @@ def check_quality(goal: Goal, task: Task) -> None:
         if others & {owner for owner, _ in OBJECTIVES[name].field.steps}:
             raise UserError(f"{goal.text}: task={task.name} has no {name}; ask for another number")
     for typed, limit in goal.limits.items():
-        if isinstance(limit, Loss) and not isinstance(limit, LOSSES[task.problem]):
+        if isinstance(limit, Loss) and not isinstance(limit, LOSS_OF[task.problem]):
             raise UserError(f"{typed}: task={task.name} has no {limit.quality}; ask for another number")
 
 

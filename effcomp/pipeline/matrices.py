@@ -1,5 +1,6 @@
 """Check that a model keeps its matrices in the layers that number formats, pruning and adapters change."""
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from effcomp.core.component import nested
@@ -35,15 +36,13 @@ def check_matrices(parts: "Components", head: Head, before: "PretrainedConfig", 
     if by_layer and not isinstance(parts.quant, Checkpoint):  # whoever wrote such a folder has chosen its layers
         check_share(empty_model(head, after), f"quant={parts.quant.name}", "quant=none, fp16 or bf16")
     model = empty_model(head, before)
-    for one in nested(parts.finetune):
-        if isinstance(one, LoraFinetune | QuantAwareFinetune):
-            check_share(model, f"finetune={one.name}", "finetune=full")
-    with as_recovery():
-        for one in nested(parts.prune):
-            if isinstance(one, SparsePruner):
-                check_share(model, f"prune={one.name}", "prune=none")
-            elif isinstance(one, LoraFinetune | QuantAwareFinetune):
-                check_share(model, f"finetune={one.name}", "finetune=full")
+    for context, choice in ((nullcontext(), parts.finetune), (as_recovery(), parts.prune)):
+        with context:
+            for one in nested(choice):
+                if isinstance(one, SparsePruner):
+                    check_share(model, f"prune={one.name}", "prune=none")
+                elif isinstance(one, LoraFinetune | QuantAwareFinetune):
+                    check_share(model, f"finetune={one.name}", "finetune=full")
 
 
 def check_share(model: "nn.Module", choice: str, instead: str) -> None:

@@ -104,11 +104,9 @@ def find_settings(key: str) -> list[tuple[str, Setting]]:
 def of_sweeper(name: str) -> list[Setting]:
     """Return the settings of one of Hydra's sweepers, which have their meaning beside them in its file."""
     file = CONF / SWEEPER / f"{name}.yaml"
-    values, lines = (
-        OmegaConf.to_container(OmegaConf.load(file)),
-        re.findall(r"^(\w+):.*# (.+)$", file.read_text(), re.M),
-    )
+    values = OmegaConf.to_container(OmegaConf.load(file))
     assert isinstance(values, dict)
+    lines = re.findall(r"^(\w+):.*# (.+)$", file.read_text(), re.M)
     return [Setting(f"hydra.sweeper.{key}", "", values[key], f"{meaning}.") for key, meaning in lines]
 
 

@@ -220,9 +220,8 @@ def decode_four_bit_fused(quant: FourBit, skeleton: "nn.Module", tensors: "dict[
             if state.nested:
                 scale = dequantize_blockwise(scale, state.state2) + state.offset
             shape, packed = (layer.out_features, layer.in_features), tensors[f"{name}.weight"].flatten()
-            packed = pad(
-                packed, (0, scale.numel() * state.blocksize // 2 - packed.numel())
-            )  # the last block may be part
+            whole = scale.numel() * state.blocksize // 2  # the last block may be in part
+            packed = pad(packed, (0, whole - packed.numel()))
             layers[name] = ByTable(packed, scale, state.code, layer.bias, shape)
     return placed(skeleton, layers)
 

@@ -131,7 +131,7 @@ def finish(sweep: Sweep, answer: PrintedAnswer | None, *, failure_said: bool) ->
         print(file.read_text(), end="", flush=True, file=sweep.records)
     outcomes = outcomes_of(sweep.folder)
     statuses = Counter(outcome["status"] for outcome in outcomes)
-    left_out = left_out_of(sweep.folder)
+    left_out = left_out_of(sweep.folder, outcomes)
     failed = "failed" in statuses
     report = write_report(sweep.folder, left_out) if records else None
     if report is not None:

@@ -22,7 +22,7 @@ COLUMNS = ("accuracy", "perplexity", "accuracy difference", "verdict", "speed-up
 def summary_of(folder: Path) -> Summary | None:
     """Return the summary of a sweep's folder; without a report the reasons alone, None where there are none either."""
     results, files = folder / REPORT_FOLDER, in_order(folder, RECORD_FILE)
-    missing = "\n".join(f"- left out: {line}" for line in left_out_of(folder))
+    missing = "\n".join(f"- left out: {line}" for line in left_out_of(folder, outcomes_of(folder)))
     if not files:
         return Summary(None, f"No configuration came through.\n\n{missing}", {}, {}, None) if missing else None
     if not results.is_dir():
@@ -55,9 +55,13 @@ def compared_headlines(records: Sequence[Record]) -> list[dict[str, float]]:
     return [named({quantity: column[row] for quantity, column in columns.items()}) for row in range(len(records))]
 
 
-def left_out_of(folder: Path) -> list[str]:
-    """Return a line for each configuration of a sweep without a record: what varied, and why."""
-    missing = [outcome for outcome in outcomes_of(folder) if outcome["status"] != NOT_LOGGED]
+def left_out_of(folder: Path, outcomes: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line for each configuration of a sweep without a record: what varied, and why.
+
+    Args:
+        outcomes: `outcomes_of` the folder.
+    """
+    missing = [outcome for outcome in outcomes if outcome["status"] != NOT_LOGGED]
     return [f"{varied(folder, one['overrides'])}: {one['status']}: {one['reason']}" for one in missing]
 
 

@@ -58,7 +58,7 @@ def choose_grids(
         UserError: the budget is below what the fewest bits take, or the predictions are not finite.
     """
     check_budget(budget, model)
-    layers, candidates = coded_layers(model), budget.candidates
+    layers, candidates = body_layers(model), budget.candidates
     by_sample = None
     if measured:
         by_sample = measure_harms(model, layers, candidates, samples[:SAMPLES])
@@ -103,11 +103,6 @@ def layer_map(
     }
 
 
-def coded_layers(model: nn.Module) -> dict[str, nn.Linear]:
-    """Return the linear layers whose widths are chosen, by name."""
-    return body_layers(model)
-
-
 def sizes_of(layers: Mapping[str, nn.Linear], candidates: Sequence[Grid]) -> Sizes:
     """Return the bytes of each layer's weight on each grid, (layers, grids)."""
     shapes = [(layer.out_features, layer.in_features) for layer in layers.values()]
@@ -116,7 +111,7 @@ def sizes_of(layers: Mapping[str, nn.Linear], candidates: Sequence[Grid]) -> Siz
 
 def check_budget(budget: Budget, model: "PreTrainedModel") -> None:
     """Raise UserError for a budget below what the fewest bits take; reads the model's shapes alone."""
-    least = int(sizes_of(coded_layers(model), budget.candidates[:1]).sum())
+    least = int(sizes_of(body_layers(model), budget.candidates[:1]).sum())
     smallest = ceil(1e4 * (least + other_bytes(budget, model)) / unit_bytes(budget.unit, model)) / 1e4
     if least > allowed_bytes(budget, model):
         reason = f"{budget.candidates[0].bits} bits in every layer take more"
@@ -132,7 +127,7 @@ def allowed_bytes(budget: Budget, model: nn.Module) -> float:
 def unit_bytes(unit: str, model: nn.Module) -> float:
     """Return the bytes of a budget of 1: one bit for each weight of the layers, or the float32 weights."""
     if unit == "bits":
-        return sum(layer.weight.numel() for layer in coded_layers(model).values()) / 8
+        return sum(layer.weight.numel() for layer in body_layers(model).values()) / 8
     return 4 * sum(parameter.numel() for parameter in model.parameters())
 
 
@@ -141,7 +136,7 @@ def other_bytes(budget: Budget, model: nn.Module) -> int:
     the file of one of weights_bytes, bfloat16 but for coded embeddings."""
     if budget.unit == "bits":
         return 0
-    apart = {id(layer.weight) for layer in coded_layers(model).values()}
+    apart = {id(layer.weight) for layer in body_layers(model).values()}
     total = 0
     if budget.tables is not None:
         coded = {id(table.weight): table.weight for table in tables(model).values()}

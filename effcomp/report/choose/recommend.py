@@ -100,18 +100,17 @@ def recommend(rows: Sequence[NamedRecord], goal: Goal, tests: int = 1) -> Recomm
     judged = [replace(row, record=widened(row.record, tests)) for row in rows]
     found = candidates(judged, goal)
     kept = [one for one in found if not one.broken]
-    asked = Recommendation(goal.text, "", [], tests=tests, noisy=noisy, without_repeat=without_repeat)
-    if not kept:
+    if kept:
+        best = front_of(kept, goal)
+        said = single(best[0], found, goal) if len(goal.objectives) == 1 else several(best, found, goal)
+        others = [*said.others, *more(len(rows) - len(found), f"without {named(goal)}")]
+        said = replace(said, others=others, winners=[rows[judged.index(one.row)].record for one in best])
+    else:
         closest = sorted(found, key=lambda one: goal.excess(one.row.record))
         others = [f"{one.row.name}: {one.numbers}, but {one.broken[0]}" for one in closest[:EXPLAINED]]
         others += more(len(found) - EXPLAINED, "outside the limits too")
-        return replace(asked, best="no configuration can be shown to keep the limits", others=others)
-    best = front_of(kept, goal)
-    lacking = more(len(rows) - len(found), f"without {named(goal)}")
-    said = single(best[0], found, goal) if len(goal.objectives) == 1 else several(best, found, goal)
-    winners = [rows[judged.index(one.row)].record for one in best]
-    others = [*said.others, *lacking]
-    return replace(asked, best=said.best, others=others, winners=winners, front=said.front)
+        said = Recommendation(goal.text, "no configuration can be shown to keep the limits", others)
+    return replace(said, tests=tests, noisy=noisy, without_repeat=without_repeat)
 
 
 def front_of(kept: list[RatedRecord], goal: Goal) -> list[RatedRecord]:
