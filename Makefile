@@ -60,7 +60,8 @@ audit: ## known vulnerabilities of the pinned versions, less those answered in r
 	    $$(sed -n 's/^\([A-Z][^ ]*\) .*/--ignore-vuln \1/p' requirements-audited.txt) || exit 1; \
 	done
 
-docs: $(READY) ## the generated pages of docs/, from the source
+docs: $(READY) ## the generated pages of docs/ and the comments of conf/, from the source
+	$(RUN) -m effcomp.docs.comments
 	$(RUN) -m effcomp.docs.record >docs/record.md
 	$(RUN) -m effcomp.docs.formats >docs/formats.md
 	$(RUN) -m effcomp.docs.configuration >docs/configuration.md

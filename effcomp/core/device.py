@@ -24,15 +24,15 @@ class Device(Component):
 
     id: ClassVar[str] = "device"
     kind: Literal["auto", "cpu", "cuda"]
-    """`auto` takes a CUDA GPU where there is one, else the CPU."""
+    """Kind of device; `auto` is a CUDA GPU where there is one, else the CPU. The record has the choice."""
     threads: Annotated[int, Field(ge=1)] | None
     """CPU threads of the measured process; null: every core that this process may use."""
     cores: Annotated[list[int], EACH_ONCE] | None = None
-    """Cores that the measured processes are bound to; null: the kernel chooses."""
+    """Cores that the measured processes are bound to, [0, 1]; null: the kernel chooses."""
     index: Annotated[int, Field(ge=0)] = 0
     """Index of the GPU, as PyTorch counts the visible ones."""
     emulated: bool = False
-    """Measure in sweeps also the number formats whose products this processor emulates, at many times the cost."""
+    """Measure in sweeps also the formats whose products this processor emulates, at many times the cost."""
 
     def check(self) -> None:
         """Raise UserError when the device is not there, or has fewer cores than threads are asked for."""

@@ -130,13 +130,13 @@ class NoFinetune(Finetune):
     id: ClassVar[str] = "finetune/none"
     trains: ClassVar[bool] = False
     epochs: float | None = None
-    """Setting of the other choices; null with `none`, in a product of choices."""
+    """Setting of the other choices: finetune=none,full finetune.epochs=1 is a product of choices."""
     batch_size: int | None = None
-    """Setting of the other choices; null with `none`, in a product of choices."""
+    """Setting of the other choices, likewise."""
     learning_rate: float | None = None
-    """Setting of the other choices; null with `none`, in a product of choices."""
+    """Setting of the other choices, likewise."""
     train_samples: int | None = None
-    """Setting of the other choices; null with `none`, in a product of choices."""
+    """Setting of the other choices, likewise."""
 
     def check(self) -> None:
         for setting, value in self:

@@ -49,10 +49,10 @@ class DistillFinetune(FullFinetune):
     teacher_share: Annotated[float, Field(gt=0, le=1)]
     """Share of the loss that the teacher's logits give; the labels give the rest."""
     hidden_loss: Annotated[float, Field(ge=0)]
-    """Weight of the squared difference of hidden states, added to that loss; 0: none. Each of four layers of the
-    teacher teaches the layer of the model whose states are nearest at the time (effcomp.finetune.hidden_states), which
-    suits a model that has lost layers. The teacher then reads each batch, is as wide, and has all tokens of the model.
-    """
+    """Weight of the squared difference of hidden states, added to that loss; 0: none. 1.0 is a start. Each of
+    four layers of the teacher teaches the layer of the model whose states are nearest at the time
+    (effcomp.finetune.hidden_states), which suits a model that has lost layers. The teacher then reads each batch, is as
+    wide, and has all tokens of the model."""
 
     def check(self) -> None:
         super().check()

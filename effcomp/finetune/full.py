@@ -35,9 +35,8 @@ class FullFinetune(Finetune):
     batch_size: Annotated[int, Field(ge=1)]
     """Number of examples in a batch, over all processes together."""
     processes: Annotated[int, Field(ge=1)]
-    """Number of processes (torchrun's), each on a GPU, or together on the CPU. Steps and their examples are those of
-    one process; each process draws its own dropout and masks of a masked language model.
-    """
+    """Number of processes (torchrun's), each on a GPU, or together on the CPU (gloo). Steps and their examples are
+    those of one process; each process draws its own dropout and masks of a masked language model."""
     learning_rate: POSITIVE
     """Peak of AdamW's rate; it rises over the warm-up and falls linearly to 0."""
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)]
@@ -49,16 +48,16 @@ class FullFinetune(Finetune):
     gradient_accumulation: Annotated[int, Field(ge=1)]
     """Batches whose gradients are added up before each step of the optimizer."""
     gradient_checkpointing: bool
-    """Recompute activations in the backward pass instead of keeping them: slower, in less memory."""
+    """Recompute activations in the backward pass: slower, in less memory."""
     checkpoint_steps: Annotated[int, Field(ge=1)]
-    """Write a checkpoint after this many steps; an interrupted training resumes from the last one."""
+    """Write a checkpoint after this many steps; an interrupted training resumes from the last."""
     patience: Annotated[int, Field(ge=1)] | None
-    """Early stopping: end after this many consecutive checkpoints without a lower loss on held-back examples, and keep
-    the best checkpoint. null: train all epochs and keep the last weights."""
+    """Early stopping after this many checkpoints without a lower loss; null: train to the end. The checkpoints are
+    consecutive, the loss is that of held-back examples, and the best checkpoint is kept; with null the last weights."""
     validation_share: Annotated[float, Field(gt=0, lt=1)]
-    """Share of the training examples held back to decide when to stop; used with patience alone."""
+    """Share of the training examples held back to decide when to stop; with patience alone."""
     precision: Literal["auto", "fp32", "bf16"]
-    """Type of the matrix products; weights and optimizer stay float32. auto: bf16 where the processor has it."""
+    """Type of the matrix products; auto: bf16 where the processor has it. Weights and optimizer stay float32."""
 
     def examples_used(self, examples: Examples) -> int:
         count = self.train_samples or len(examples)

@@ -5,6 +5,7 @@ The forward pass computes with rounded weights and activations, and the gradient
 The format finds the same codes in them.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from effcomp.finetune.distill import DistillFinetune
@@ -28,6 +29,8 @@ class QuantAwareFinetune(DistillFinetune):
     id: ClassVar[str] = "finetune/qat"
     needs_teacher: ClassVar[bool] = False
     refuses: ClassVar[dict[str, str]] = {"bitnet": "its own layers are ternary already; use finetune=full"}
+    teacher: Path | None
+    """Folder written by save_pretrained: learn from this float model too; null: from the labels alone."""
     quant: Quant
     """Number format to train for: the run's own, `${quant}`."""
 

@@ -41,7 +41,7 @@ class TextMetrics(Component):
     scores: Annotated[list[Score], Field(min_length=1)]
     """Scores of the written texts."""
     encoder: Path | None
-    """Folder written by save_pretrained, for bertscore and coherence; null: all-MiniLM-L6-v2 from its package."""
+    """Encoder's folder, for bertscore and coherence; null: all-MiniLM-L6-v2 from its package."""
     encoder_layer: Annotated[int, Field(ge=0)]
     """Layer whose hidden states BERTScore compares; 0: the embeddings."""
     judge: Model

@@ -36,11 +36,11 @@ class Model(Component):
     kind: Kind
     """Family of the architecture."""
     path: Path | None = None
-    """Folder with a model of your own, as save_pretrained writes it (config, tokenizer, safetensors); it replaces the
-    choice's own weights."""
+    """Folder with a model of your own, written by save_pretrained; it replaces these weights. It holds the config, the
+    tokenizer and safetensors."""
 
     weights: Literal["pretrained", "random"] = "pretrained"
-    """`random` builds the architecture alone: real speed and memory; quality is then not measured."""
+    """`random` builds the architecture alone; quality is then not measured. Speed and memory are real."""
 
     architecture: dict[str, Any] | None = None
     """Config of a model with weights=random, where the source cannot give it; includes `model_type`."""

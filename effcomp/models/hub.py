@@ -55,8 +55,8 @@ class HubModel(Model):
     repository: Annotated[str, AfterValidator(named)]
     """Repository on the Hugging Face Hub, `ORG/NAME`."""
     revision: str | None
-    """A commit in the choices that come with effcomp: a branch can change under a measurement. A branch, a tag or null
-    (the default branch) is resolved to its commit when the run begins, and the commit is recorded."""
+    """Commit, branch or tag; null: the default branch. It is resolved to its commit when the run begins, and the commit
+    is recorded. The choices that come with effcomp name a commit: a branch can change under a measurement."""
 
     @property
     def at_commit(self) -> Repository:

@@ -17,8 +17,7 @@ class Packaged(Model):
     """Base class of models whose weights come inside an installed package."""
 
     requirement: str
-    """Pinned requirement of the package that brings the weights; leave it, and give a folder of your own as
-    model.path."""
+    """Pinned requirement of the package that brings the weights; leave it. Give a folder of your own as model.path."""
     package: str
     """Import name of that package; leave it. It is located, never imported."""
     file: str

@@ -42,12 +42,14 @@ OUTSIDE = {
     "seed": ("whole number", "Seed of the training order, the new head and the bootstrap; the split has its own."),
     "fold": (
         "whole number or null",
-        "Fold that is the test, of the training examples and of a test drawn from them; null: the task's own test.",
+        "Fold that is the test, from 0; null: the task's own test. Folds are those of the training examples, and "
+        "of a test drawn from them.",
     ),
     "folds": ("whole number", "Number of parts that the examples are cut into for `fold`."),
     "test_slice": (
         "two numbers from 0 to 1, or null",
-        "Part of the test examples, in a fixed random order, that is the test: [0, 0.5] and [0.5, 1] share no example.",
+        "Part of the test examples that is the test, [0, 0.5]; null: all. The order is random and fixed: [0, 0.5] and "
+        "[0.5, 1] share no example.",
     ),
     "store": ("folder", "Checkpoints, artifacts, predictions and records, under the hash of what determines them."),
     "remeasure": ("true or false", "Measure and predict again, although the store holds the result."),

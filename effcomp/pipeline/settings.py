@@ -70,12 +70,25 @@ def settings_of(path: str, component: dict[str, Any]) -> Iterator[Setting]:
         path: name of the component in the config: `prune`, `prune.recovery`.
         component: its composed config, with `_target_`.
     """
-    for field, info in locate(component["_target_"]).model_fields.items():
+    yield from settings_of_class(path, locate(component["_target_"]), component)
+
+
+def settings_of_class(path: str, kind: type[Component], component: dict[str, Any]) -> Iterator[Setting]:
+    """Yield the settings of a composed component of this class; `name` is one where the class is no choice."""
+    for field, info in kind.model_fields.items():
         value = component.get(field, None if info.is_required() else info.get_default(call_default_factory=True))
-        if isinstance(value, dict) and "_target_" in value:
-            yield from settings_of(f"{path}.{field}", value)
-        elif field != "name":
+        if isinstance(value, dict) and (inner := value.get("_target_")):
+            yield from settings_of_class(f"{path}.{field}", locate(inner), value)
+        elif isinstance(value, dict) and (inner := component_in(info.annotation)):
+            yield from settings_of_class(f"{path}.{field}", inner, value)
+        elif field != "name" or "_target_" not in component:
             yield Setting(f"{path}.{field}", values_of(info), value, meaning_of(info))
+
+
+def component_in(annotation: Any) -> type[Component] | None:
+    """Return the component class of a field that is built without `_target_`: `HubData | None`."""
+    kinds = get_args(annotation) or (annotation,)
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Component)), None)
 
 
 def own_settings() -> list[Setting]:

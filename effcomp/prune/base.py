@@ -104,7 +104,7 @@ class NoPrune(Prune):
 
     id: ClassVar[str] = "prune/none"
     ratio: float | None = None
-    """Setting of the other choices; null with `none`, in a product of choices."""
+    """Setting of the other choices: prune=none,structured prune.ratio=0.3,0.5 is a product of choices."""
 
     def check(self, model: Model) -> None:
         if self.ratio is not None:

@@ -20,8 +20,8 @@ class Budget(TargetPruner, Pruner):
 
     id: ClassVar[str] = "prune/budget"
     samples: Annotated[int, Field(ge=1)]
-    """Number of training examples, or blocks of text, on which the change of the loss is estimated: without each head
-    and neuron to first order (effcomp.prune.importance), without each layer exactly; all, where there are fewer."""
+    """Training examples, or blocks of text, that the change of the loss is estimated on; all, where there are fewer. It
+    is estimated without each head and neuron to first order (effcomp.prune.importance), without each layer exactly."""
     steps: Annotated[int, Field(ge=1)]
     """Number of steps; 1: all at once. After step i of n (1 - i / n)^3 of what is to leave is still there; the whole
     recovery, with all its epochs, follows each step."""

@@ -20,8 +20,8 @@ class Depth(Pruner):
     ratio: Annotated[float, Field(gt=0, lt=1)]
     """Share of the layers that is removed, rounded to whole layers."""
     importance: Literal["loss", "block_influence"]
-    """`loss` removes one layer at a time: the one whose removal gives the lowest loss on training examples.
-    `block_influence` removes the layers that change their input least, found in one pass."""
+    """`loss` removes one layer at a time, by the loss without it; `block_influence` all in one pass. The loss is that
+    of training examples; the layers that change their input least have the least influence."""
     samples: Annotated[int, Field(ge=1)]
     """Number of training examples, or blocks of text, that are read; all, where there are fewer."""
 

@@ -36,9 +36,9 @@ class CalibratedPruner(SparsePruner):
     the pruned ones before it compute."""
 
     ratio: Annotated[float, Field(gt=0, lt=1)]
-    """Share of the weights that becomes zero; the head has none."""
+    """Share of each layer's weights that becomes zero; the head has none."""
     pattern: Literal["unstructured", "2:4"]
-    """`2:4`: two of each four consecutive inputs of an output, the pattern of sparse tensor cores; the ratio is 0.5."""
+    """`2:4`: two of four consecutive inputs, the pattern of sparse tensor cores; the ratio is 0.5."""
     samples: Annotated[int, Field(ge=1)]
     """Number of training examples, or blocks of text, that are read; all, where there are fewer."""
 

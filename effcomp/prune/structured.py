@@ -26,11 +26,14 @@ class Structured(GradualPruner):
     """
 
     id: ClassVar[str] = "prune/structured"
+    ratio: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the heads, and of the neurons, that is removed at the end."""
     importance: Literal["magnitude", "taylor"]
-    """`magnitude`: L1 norm of the weights; `taylor`: first-order change of the loss (effcomp.prune.importance)."""
+    """`taylor`: first-order change of the loss; `magnitude`: L1 norm of the weights, without data. The module is
+    effcomp.prune.importance."""
     scope: Literal["layer", "global"]
-    """Take the share from each layer, or rank all layers together, each one's importance divided by its L2 norm
-    (Michel et al. 2019, section 4.1); then each keeps at least one head and 64 neurons."""
+    """Take the share from each layer, or rank all layers together. Then each one's importance is divided by its L2 norm
+    (Michel et al. 2019, section 4.1), and each keeps at least one head and 64 neurons."""
     samples: Annotated[int, Field(ge=1)]
     """Number of training examples, or blocks of text, that `taylor` reads; all, where there are fewer."""
 

@@ -42,8 +42,8 @@ class Vocabulary(PruneAndRecover):
     min_count: Annotated[int, Field(ge=1)]
     """Keep the tokens that the training texts have at least this many times."""
     general: Annotated[float, Field(ge=0, le=1)]
-    """Also keep this share of all tokens, the first by their ids: those of BERT's and of byte-pair tokenizers are
-    numbered from frequent to rare."""
+    """Also keep this share of all tokens, the most frequent in general. They are the first by their ids: those of
+    BERT's and of byte-pair tokenizers are numbered from frequent to rare."""
     then: Prune
     """Pruning of what is left, with a recovery of its own, which trains on the new tokens."""
 

@@ -52,7 +52,8 @@ class Checkpoint(Quant):
     id: ClassVar[str] = "quant/checkpoint"
     packages: ClassVar[tuple[str, ...]] = ("bitsandbytes",)
     path: Path | None
-    """Folder of the quantized model (config.json with its quantization, safetensors), or a GGUF file."""
+    """Folder of the quantized model, or a GGUF file; `model` names the float model. A folder is as save_pretrained
+    writes it: config.json with its quantization, safetensors."""
 
     @property
     def place(self) -> Path:

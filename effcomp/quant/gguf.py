@@ -28,9 +28,9 @@ class Gguf(Quant):
     id: ClassVar[str] = "quant/gguf"
     packages: ClassVar[tuple[str, ...]] = ("xllamacpp", "gguf")
     type: GgufType
-    """As llama.cpp's quantize tool names it: q4_k_m."""
+    """Type of the weights, as llama.cpp's quantize tool names it: q4_k_m, q8_0, q4_0, f16."""
     samples: Annotated[int, Field(ge=0)]
-    """Training examples of the importance matrix (effcomp.artifact.gguf.mean_squares); 0: all errors count alike."""
+    """Training examples of the importance matrix; 0: all errors count alike. (effcomp.artifact.gguf.mean_squares)"""
 
     @property
     def calibration_samples(self) -> int:

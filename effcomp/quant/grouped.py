@@ -32,17 +32,18 @@ class Grouped(Quant):
     group_size: int
     """Inputs of a row that share a scale; fewer are more precise and take more bytes."""
     zero_point: bool = False
-    """Fit an integer zero point to each group: codes then reach from its smallest to its largest weight. Without one
-    they are symmetric about zero."""
+    """Fit an integer zero point to each group: codes reach from its smallest to its largest weight. Without one they
+    are symmetric about zero."""
     rounding: Rounding = "nearest"
-    """nearest: each weight alone. hqq: scales with a small lp error of the weights, without data (Badri, Shaji 2023).
-    gptq: codes with a small squared error of each layer's outputs on training examples (Frantar et al. 2022). awq:
-    channels with large inputs scaled up where the layer before can undo it, and scales clipped, for the same error (Lin
-    et al. 2023). learned: codes and scales trained to reproduce each transformer layer's outputs (AutoRound, Cheng et
-    al. 2023); minutes for a small encoder, hours for a decoder on a CPU."""
+    """nearest: each weight alone; hqq: scales fitted to the weights; others: codes fitted to examples. hqq: scales with
+    a small lp error of the weights, without data (Badri, Shaji 2023). gptq: codes with a small squared error of each
+    layer's outputs on training examples (Frantar et al. 2022). awq: channels with large inputs scaled up where the
+    layer before can undo it, and scales clipped, for the same error (Lin et al. 2023). learned: codes and scales
+    trained to reproduce each transformer layer's outputs (AutoRound, Cheng et al. 2023); minutes for a small encoder,
+    hours for a decoder on a CPU."""
     embeddings: Embeddings = "bfloat16"
-    """Type that embedding tables are stored in; int8 and int4 have a scale for each group of a row, rounded to nearest.
-    They are dequantized at load: smaller files, not less memory."""
+    """Type that embedding tables are stored in; int8 and int4 are dequantized at load. They have a scale for each group
+    of a row, rounded to nearest: smaller files, not less memory. On torch and cuda_graphs."""
     samples: Annotated[int, Field(ge=1)] = 128
     """Training examples that gptq, awq and learned read."""
 

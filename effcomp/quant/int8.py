@@ -39,7 +39,7 @@ class Int8Scratch(Quant):
     granularity: Granularity
     """Weights that share a scale: one row, or the whole matrix."""
     activations: Literal["float32", "int8"]
-    """`float32` dequantizes the weights at load; `int8` multiplies in int8, with a scale for each token."""
+    """`float32` dequantizes the weights at load; `int8` multiplies in int8, one scale a token."""
 
     def start(self) -> None:
         from effcomp.core.machine import has_vector_code

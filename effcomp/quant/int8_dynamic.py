@@ -31,7 +31,7 @@ class Int8Dynamic(Quant):
 
     id: ClassVar[str] = "quant/int8_dynamic"
     granularity: Granularity
-    """Weights that share a scale: one output channel, or the whole matrix, which openvino does not have."""
+    """Weights that share a scale: one output channel, or the whole matrix. openvino has channels alone."""
 
     def check_training(self, runtime: str) -> None:
         if isinstance(lowering(self, runtime, Lowering), OpenVinoLowering):  # scales of max|w| / 128, embeddings too

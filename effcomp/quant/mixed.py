@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from effcomp.core.batches import Batch
 from effcomp.quant.base import Quant
@@ -44,14 +44,16 @@ class Mixed(Grouped):
     bits: ClassVar[int] = 8
     group_size: Literal[32, 64, 128]
     """Inputs of a row that share a scale; fewer are more precise and take more bytes."""
+    samples: Annotated[int, Field(ge=1)] = 128
+    """Training examples that gptq, awq and learned read; the first 32 measure the harm of the layers."""
     budget: Annotated[str, AfterValidator(known_budget)]
-    """bits:4.5: bits of a weight of the linear layers on average, scales and zero points included. weights_bytes:0.3:
-    share of the float32 weights' bytes that the whole file of weights may take."""
+    """bits:4.5, on average of a weight; or weights_bytes:0.3, a share of the float32 weights' bytes. Bits are those of
+    the linear layers, scales and zero points included; bytes those of the whole file of weights."""
 
     sensitivity: Literal["measured", "gradient"] = "measured"
-    """measured: each layer is rounded to each width in turn; minutes for a small encoder, hours for a decoder on a CPU.
-    gradient: estimated from squared gradients of the log-likelihood (diagonal Fisher information), in the time of a few
-    passes."""
+    """measured: each layer is rounded in turn; gradient: the harm is estimated in a few passes. measured takes each
+    width of each layer: minutes for a small encoder, hours for a decoder on a CPU. gradient: from squared gradients of
+    the log-likelihood (diagonal Fisher information), in the time of a few passes."""
 
     def parsed_budget(self) -> "Budget":
         from effcomp.quant.grouped_tensors import table_grid

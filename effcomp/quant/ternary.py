@@ -38,7 +38,7 @@ class Ternary(Quant):
 
     id: ClassVar[str] = "quant/ternary"
     embeddings: Literal["float32", "int8"] = "float32"
-    """Type of the embedding tables, and of a head that is tied to them: int8 has a scale for each row, and such a head
+    """Type of the embedding tables, and of a head that is tied to them. int8 has a scale for each row, and such a head
     multiplies in int8. Under cuda_graphs int8 is dequantized at load, elsewhere the tables of architectures that scale
     the rows or shift the positions (Gemma, OPT)."""
 

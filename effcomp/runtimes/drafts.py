@@ -18,8 +18,8 @@ class Drafts(Runtime):
     """Base class of runtimes that can write with a draft."""
 
     draft: Literal["prompt"] | Path | None = None
-    """Draft of speculative decoding: `prompt` looks the end of the text up in the text itself; a folder holds a smaller
-    model with the same tokens."""
+    """Draft of speculative decoding: `prompt`, or a folder with a smaller model of the same tokens. `prompt` looks the
+    end of the text up in the text itself; llama_cpp reads an artifact of its own."""
 
     @property
     def most_texts(self) -> int | None:

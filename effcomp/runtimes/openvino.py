@@ -40,7 +40,8 @@ class OpenVinoRuntime(Runtime):
     generates: ClassVar[bool] = True
 
     kv_cache: Literal["float", "u8"] = "float"
-    """Type of a decoder's keys and values: that of the products, or 8 bits with a scale for each token and head."""
+    """Type of a decoder's keys and values: that of the products, or 8 bits. These have a scale for each token and
+    head."""
 
     def check_writing(
         self, head: Head, config: "PretrainedConfig", tokenizer: "PreTrainedTokenizerBase | None"

@@ -106,7 +106,8 @@ class Task(Component):
     folds: ClassVar[bool] = True
     """False where the test asks for something else than the training examples do, so that none of them can be it."""
     max_length: Annotated[int, Field(ge=4)]
-    """Maximum number of tokens: longer texts are cut, and documents of language modelling packed into such blocks."""
+    """Maximum number of tokens of a text, or of a block of documents. Longer texts are cut, and documents of language
+    modelling are packed into such blocks."""
     data_dir: Path | None = None
     """Folder with the files as published, used instead of the task's own source."""
 

@@ -33,6 +33,9 @@ class BbcNews(Task):
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of the split, apart from `seed`: runs with other seeds are tested on the same articles."""
 
+    data_dir: Path | None = None
+    """Folder with a folder of .txt files for each topic, used instead of the package."""
+
     def folder(self) -> Path:
         if self.data_dir is not None:
             return self.data_dir

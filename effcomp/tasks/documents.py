@@ -24,9 +24,9 @@ class DocumentsTask(PublishedTask):
     id: ClassVar[str] = "task/documents"
     problem: ClassVar[Problem] = "language_modelling"
     layout: Literal["articles", "rows"]
-    """`articles`: running text, cut at WikiText headings; `rows`: a document on each line of .jsonl."""
+    """`articles`: text that is cut at WikiText's headings; `rows`: a document a line of .jsonl."""
     columns: Annotated[list[str], Field(min_length=1)]
-    """Fields of a row that make the document, joined by a line break; for articles the Hub's text column."""
+    """Fields of a row that make the document, joined by a line break. Of articles it is the Hub's text column."""
 
     def check(self) -> None:
         if self.data_dir is None:

@@ -1,6 +1,7 @@
 """Generation tasks: the model continues a prompt, and its text is scored."""
 
 from abc import abstractmethod
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -32,6 +33,10 @@ class GenerationTask(Task):
     """Task that the documents come from."""
     test_size: Annotated[int, Field(ge=2)] | None
     """Number of prompts, drawn with a seed of their own; null: all."""
+    max_length: Annotated[int, Field(ge=4)]
+    """Maximum number of tokens of a prompt, and of a block in training."""
+    data_dir: Path | None = None
+    """Folder with the files of the source, used instead of its own."""
     new_tokens: Annotated[int, Field(ge=1)]
     """Maximum number of tokens written after a prompt."""
     stop: list[Annotated[str, Field(min_length=1)]]
@@ -110,7 +115,8 @@ class Gsm8kGeneration(GenerationTask):
     source: DocumentsTask
     """Task that problems and solutions come from."""
     shots: Annotated[int, Field(ge=0)]
-    """Number of training problems with solutions before the question: the first of the file."""
+    """Number of training problems with solutions before the question. They are the first of the file, as
+    in lm-evaluation-harness."""
 
     def documents(self) -> Examples:
         return Examples(tuple(f"{asked(question)} {answer}" for question, answer in self.source.parts("train")[0]))
@@ -139,7 +145,8 @@ class Continuation(GenerationTask):
     prompt_words: Annotated[int, Field(ge=0)]
     """Number of words of a prompt; 0: the model begins from its beginning-of-text token alone."""
     reference_words: Annotated[int, Field(ge=1)]
-    """Number of words of the true continuation that the written text is compared with."""
+    """Number of words of the true continuation that the written text is compared with. They are about as long as
+    new_tokens."""
 
     def documents(self) -> Examples:
         return self.source.load().train

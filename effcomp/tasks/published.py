@@ -1,5 +1,6 @@
 """Data sets as they were published: files in a folder, or a repository of the Hugging Face Hub."""
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -16,7 +17,7 @@ class HubData(Component):
 
     id: ClassVar[str] = "task/hub_data"
     name: str
-    """Name of the repository, `OWNER/NAME`."""
+    """Name of the repository, `ORG/NAME`."""
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     """Commit (40 hex digits), never a branch."""
     subset: str | None = None
@@ -40,6 +41,9 @@ class PublishedTask(Task):
     """Training files in data_dir, each plain or as .gz."""
     test_files: Annotated[list[str], Field(min_length=1), EACH_ONCE]
     """Test files in data_dir, each plain or as .gz."""
+
+    data_dir: Path | None = None
+    """Folder with train_files and test_files, used instead of the Hub."""
 
     @property
     def file_names(self) -> str:

@@ -54,8 +54,10 @@ class TableTask(PublishedTask):
     label: str
     """Column of the label."""
     labels: Labels | None = None
-    """Value of the label column -> name of the label; the order of the names is that of the logits. null: the labels
-    of the files, in sorted order."""
+    """Value of the label column -> name of the label; null: the labels of the files, in sorted order. The order of the
+    names is that of the logits."""
+    train_files: Annotated[list[str], Field(min_length=1), EACH_ONCE]
+    """Training files in data_dir: .csv, .tsv or .jsonl, each plain or as .gz."""
     test_files: Annotated[list[str], EACH_ONCE] = Field(default_factory=list)
     """Test files; none where the training files hold the test (test_share, split)."""
     test_share: Annotated[float, Field(gt=0, lt=1)] | None = None
@@ -174,7 +176,7 @@ class CrossLingualTask(TableTask):
     id: ClassVar[str] = "task/cross_lingual"
     folds: ClassVar[bool] = False
     labels: Annotated[Labels, Field(min_length=2)]
-    """Value of the label column -> name of the label; the order of the names is that of the logits."""
+    """Value of the label column -> name of the label. The order of the names is that of the logits."""
     test_files: Annotated[list[str], Field(min_length=1)]
     """Test files in data_dir; `{language}` stands for each language."""
     languages: Annotated[list[str], Field(min_length=1), EACH_ONCE]

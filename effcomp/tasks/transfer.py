@@ -1,5 +1,6 @@
 """Language modelling trained on one data set and tested on another, say WikiText-2 and GSM8K."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from effcomp.core.errors import UserError
@@ -18,6 +19,8 @@ class TransferTask(Task):
     """Task whose training documents are learned."""
     test: DocumentsTask
     """Task whose test documents are predicted."""
+    data_dir: Path | None = None
+    """Refused: give task.train.data_dir=FOLDER and task.test.data_dir=FOLDER instead of the Hub."""
 
     def check(self) -> None:
         if self.data_dir is not None:

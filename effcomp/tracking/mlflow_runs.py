@@ -46,9 +46,9 @@ class MlflowTracking(Tracking):
     id: ClassVar[str] = "tracking/mlflow"
     schemes: ClassVar[tuple[str, ...]] = ("sqlite", "http", "https", "postgresql", "mysql")
     uri: str
-    """sqlite:///mlruns/mlflow.db, or http://host:port."""
+    """Address of the tracking store: sqlite:///mlruns/mlflow.db, or http://host:port."""
     artifacts: Path | None
-    """The folder of the runs' files, for SQLite; a server knows its own."""
+    """Folder of the runs' files, for SQLite; a server knows its own."""
     models: bool = True
     """Log each artifact as an MLflow model too, so that `mlflow models serve` runs it. On the disk of the store its
     files are links, which take no space; elsewhere copies."""

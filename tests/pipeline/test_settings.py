@@ -55,6 +55,9 @@ def test_an_unknown_key_is_found_nowhere() -> None:
 def test_settings_of_a_nested_component_have_its_path() -> None:
     keys = [one.key for one in describe_choices("prune")["structured"].settings]
     assert {"prune.ratio", "prune.recovery.epochs"} <= set(keys)
+    on_hub = {one.key: one.default for one in describe_choices("task")["sst2"].settings}
+    assert on_hub["task.hub.name"] == "stanfordnlp/sst2"
+    assert "task.hub" not in on_hub
 
 
 def test_the_comment_of_a_file_is_one_line(tmp_path: Path) -> None:
