@@ -24,7 +24,7 @@ from effcomp.core.garbage import collect_seldom
 from effcomp.core.packages import CONF
 from effcomp.core.private.hydra import get_args_parser
 from effcomp.core.process import take_stdout
-from effcomp.pipeline.suggest import HELP, explain, misplaced, not_utf8, several_choices
+from effcomp.pipeline.suggest import explain, not_utf8, several_choices, wrong_option
 from effcomp.record import RECORD_FILE, Record
 from effcomp.sweep.callback import SweepCallback
 from effcomp.sweep.job import execute, quieten, run_in_sweep
@@ -108,10 +108,12 @@ def main() -> None:
         return
     parser = get_args_parser()
     # A line in place of the usage and a line.
-    parser.error = lambda message: refuse(f"{misplaced(message)} {HELP}")  # type: ignore[method-assign]
-    for word in parser.parse_args().overrides:
+    parser.error = lambda message: refuse(wrong_option(message, parser.format_usage()))  # type: ignore[method-assign]
+    overrides = parser.parse_intermixed_args().overrides
+    for word in overrides:
         if message := not_utf8(word) or several_choices(word):
             refuse(message)
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in overrides)  # Hydra takes no option between them
     try:
         job()
     except BrokenPipeError:  # the reader of --help or --cfg has gone

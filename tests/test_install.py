@@ -199,10 +199,12 @@ def read_until(terminal: int, *words: str) -> None:
     [
         ("effcomp rep\t", ["effcomp report"]),
         ("effcomp run model=\t\t", ["model=gpt2", "model=minilm"]),
-        ("effcomp run quant=nf\t", ["quant=nf4"]),
+        ("effcomp run seed=1 -m quant=nf\t", ["quant=nf4"]),
+        ("effcomp report --rec\t", ["--recommend"]),
+        ("effcomp help finetune.epo\t", ["finetune.epochs"]),
         ("effcomp sweep seed=1 quant=none,bf\t", ["quant=none,bf16"]),
     ],
-    ids=["command", "choices", "choice", "list"],
+    ids=["command", "choices", "choice", "option", "setting", "list"],
 )
 def test_a_shell_completes_commands_and_choices(shell: int, typed: str, shown: list[str]) -> None:
     os.write(shell, typed.encode())

@@ -59,6 +59,8 @@ WRONG = {
     "task=sst2": "use task.data_dir=FOLDER with train.tsv, dev.tsv",
     "task=xnli task.languages=[en,xx]": "xx is none of",
     "nonsense": "nonsense",
+    "quant=nf4 -m --where seed=1": "--where: an option of effcomp report, which compares finished runs: run it after",
+    "quant=nf4 --mulitrun seed=1": "--mulitrun: there is no such option; did you mean --multirun?",
     "finetune.epoch=3": "finetune.epoch",
     "+finetune.epoch=3": "finetune.epoch=3",
     "finetune.epochs=0": "finetune.epochs=0",
@@ -128,10 +130,11 @@ def test_help_shows_groups_choices_and_examples(tmp_path: Path) -> None:
         choices = sorted(file.stem for file in (ROOT / "conf" / group).glob("*.yaml"))
         assert f"{group}: {', '.join(choices)}" in said
     assert ran.stdout.count("\n  python -m effcomp.run") == 4
+    assert "-m, --multirun" in ran.stdout
 
 
 def test_help_explains_each_setting_of_the_configuration_that_is_asked_for(tmp_path: Path) -> None:
-    ran = run_effcomp("quant=nf4", "prune=structured", "--help", cwd=tmp_path, root=ROOT)
+    ran = run_effcomp("quant=nf4", "--help", "prune=structured", cwd=tmp_path, root=ROOT)
     lines = ran.stdout.splitlines()
     assert any(line.startswith("  quant.block_size=64  Weights that share a scale") for line in lines)
     assert any(line.startswith("  prune.recovery.epochs=") for line in lines)

@@ -15,6 +15,7 @@ FOLDERS = {"model": "model.path", "task": "task.data_dir"}
 """Settings that take a folder, by the group that a folder may be given to by mistake."""
 SIGN = re.compile(r"mismatched input '(.+?)'")
 """Pattern of Hydra's message about a character of its grammar."""
+OPTION = re.compile(r"--[a-z]+[a-z-]*")
 NOT_SET = {"defaults", "_target_", "name"}
 
 
@@ -97,12 +98,23 @@ def places_of(name: str, conf: Path) -> list[str]:
     return [f"{group.name}.{name}" for group in groups if any(name in names_in(file) for file in group.glob("*.yaml"))]
 
 
-def misplaced(message: str) -> str:
-    """Return the message for overrides after an option, where the parser does not expect them."""
-    words = message.removeprefix("unrecognized arguments: ")
-    if words == message or "=" not in words:
-        return message
-    return f"{words}: write options such as -m and --cfg before the overrides or after them, not between"
+def wrong_option(message: str, options: str) -> str:
+    """Return argparse's fault of the options, and the fix.
+
+    Args:
+        options: text that names those that there are.
+    """
+    from effcomp.report.__main__ import parser as report_parser
+
+    unknown = message.removeprefix("unrecognized arguments: ")
+    if unknown == message:
+        return f"{message}; --help lists the options"
+    word = unknown.split()[0]
+    option = word.partition("=")[0]
+    if option in OPTION.findall(report_parser().format_usage()):
+        return f"{word}: an option of effcomp report, which compares finished runs: run it after this command"
+    meant = [f"did you mean {near}?" for near in get_close_matches(option, OPTION.findall(options), n=1, cutoff=0.8)]
+    return " ".join([f"{word}: there is no such option;", *meant, "--help lists the options"])
 
 
 def not_utf8(word: str) -> str | None:
