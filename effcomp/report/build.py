@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from matplotlib import rc_context
+
 from effcomp.core.errors import UserError
 from effcomp.record import Quality, Record
 from effcomp.report.choose.fronts import among, scope, tradeoffs
@@ -126,8 +128,9 @@ def draw_figures(found: list[RecordWithCurves], comparison: Comparison, target: 
             files.append(target / f"{stem}.png")
             figure.savefig(files[-1])
             figure.set_layout_engine("none")  # it is laid out
-            figure.savefig(files[-1].with_suffix(".pdf"))
-            figure.savefig(files[-1].with_suffix(".svg"))
+            figure.savefig(files[-1].with_suffix(".pdf"), metadata={"CreationDate": None})
+            with rc_context({"svg.hashsalt": stem}):  # ids that are the same each time
+                figure.savefig(files[-1].with_suffix(".svg"), metadata={"Date": None})
     return files
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from effcomp.artifact.description import read_description
 from effcomp.core.component import from_spec
-from effcomp.core.store import text_hash
+from effcomp.core.store import folder_sha256, text_hash
 from effcomp.quant.base import Quant
 from effcomp.record import NotMeasured, Quality, Record, model_called, settings, task_called
 from effcomp.record.result import Result
@@ -19,7 +19,16 @@ from effcomp.runtimes.base import Runtime
 from effcomp.tracking.base import Summary
 from effcomp.tracking.database import MODEL_TRAINING
 from effcomp.tracking.metrics import metrics, series
-from effcomp.tracking.names import LINK_TAG, LONGEST_TAG, NOTE_TAG, PARENT_TAG, RECORD_TAG, metric_name, model_name
+from effcomp.tracking.names import (
+    LINK_TAG,
+    LONGEST_TAG,
+    NOTE_TAG,
+    PARENT_TAG,
+    RECORD_TAG,
+    REPORT_TAG,
+    metric_name,
+    model_name,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,7 +96,7 @@ def log_summary(client: "MlflowClient", run_id: str, summary: Summary) -> None:
 
     run = client.get_run(run_id)
     children = children_of(client, run)
-    client.log_artifacts(run_id, str(summary.results), artifact_path=summary.results.name)
+    holder = log_report(client, run, summary.results)
     for name, value in summary.best.items():
         client.log_metric(run_id, f"best/{name}", value)
     if summary.front is not None:
@@ -98,7 +107,19 @@ def log_summary(client: "MlflowClient", run_id: str, summary: Summary) -> None:
     client.log_inputs(run_id, list(data.values()))
     for child in children:
         log_changed(client, child, summary.headlines.get(child.data.tags.get(RECORD_TAG, ""), {}))
-    client.set_tag(run_id, NOTE_TAG, described(run, children, summary, summary.results.name)[:LONGEST_TAG])
+    client.set_tag(run_id, NOTE_TAG, described(run, children, summary, summary.results, holder)[:LONGEST_TAG])
+
+
+def log_report(client: "MlflowClient", run: "Run", results: Path) -> str:
+    """Log the files of a report, unless a finished sweep has logged the same; return the id of the run that has
+    them."""
+    contents = folder_sha256(results)
+    wanted = f"tags.{REPORT_TAG} = '{contents}' and attributes.status = 'FINISHED'"
+    if there := client.search_runs([run.info.experiment_id], wanted, max_results=1):
+        return str(there[0].info.run_id)
+    client.log_artifacts(run.info.run_id, str(results), artifact_path=results.name)
+    client.set_tag(run.info.run_id, REPORT_TAG, contents)
+    return str(run.info.run_id)
 
 
 def children_of(client: "MlflowClient", run: "Run") -> "list[Run]":
@@ -114,21 +135,20 @@ def log_changed(client: "MlflowClient", run: "Run", numbers: Mapping[str, float]
             client.log_metric(run.info.run_id, name, value)
 
 
-def described(run: "Run", children: "Sequence[Run]", summary: Summary, files: str) -> str:
+def described(run: "Run", children: "Sequence[Run]", summary: Summary, results: Path, holder: str) -> str:
     """Return the description of a sweep, with the front as an image, and links to its page, to the comparison of its
     configurations, and to runs of earlier sweeps that it did not measure again.
 
     Args:
-        files: name of its folder of files.
+        holder: id of the run that has its files.
     """
     experiment, tags = run.info.experiment_id, run.data.tags
     earlier = {tag.removeprefix(LINK_TAG): name for tag, name in sorted(tags.items()) if tag.startswith(LINK_TAG)}
     compared = [child.info.run_id for child in children] + list(earlier)
     runs, experiments = quote(json.dumps(compared)), quote(json.dumps([experiment]))
-    results = f"#/experiments/{experiment}/runs/{run.info.run_id}/artifacts/{files}"
-    page = f"{results}/index.html?{MODEL_TRAINING}"
+    page = f"#/experiments/{experiment}/runs/{holder}/artifacts/{results.name}/index.html?{MODEL_TRAINING}"
     comparison = f"#/compare-runs?runs={runs}&experiments={experiments}&{MODEL_TRAINING}"
-    served = f"get-artifact?run_uuid={run.info.run_id}&path={files}"  # of the server that shows this text
+    served = f"get-artifact?run_uuid={holder}&path={results.name}"  # of the server that shows this text
     parts = [  # the longest last: a tag has an end
         *([] if summary.front is None else [f"![Pareto front]({served}/{summary.front.name})\n"]),
         f"- [The page with plots and all numbers]({page})",

@@ -14,6 +14,8 @@ RECORD_TAG = "record"
 """The sha256 of the Record, by which a run that was logged is known."""
 NOTE_TAG = "mlflow.note.content"
 """Description that MLflow's pages show."""
+REPORT_TAG = "report"
+"""The sha256 of the report that a sweep logged, by which the same report of a later sweep is known."""
 LINK_TAG = "run."
 """Beginning of the tags of a sweep that name runs of an earlier one."""
 METRIC = re.compile(r"[^A-Za-z0-9_. -]")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib.image import imread
 
+from effcomp.core.store import folder_sha256
 from effcomp.report.build import write_report
 from tests.conftest import DATA, ROOT, run_effcomp
 
@@ -61,6 +62,8 @@ def test_the_figures_are_pictures_with_ink_and_a_white_margin(sweep: Path) -> No
         "quality_speed",
         "training_curves",
     ]
+    contents = folder_sha256(report.folder)
+    assert folder_sha256(write_report(sweep, left_out=[]).folder) == contents, "no time and no random id is in them"
     for suffix in (".pdf", ".svg"):
         assert {one.stem for one in report.folder.glob(f"*{suffix}")} == {one.stem for one in files[2:]}
     for file in files:

@@ -254,6 +254,14 @@ def test_a_repeated_sweep_links_to_the_runs_that_are_there(tmp_path: Path) -> No
     asked = {name: json.loads(value) for name, (value,) in parse_qs(comparison).items()}
     assert asked == {"runs": [run.info.run_id], "experiments": [experiment.experiment_id]}
 
+    third = tracking.start_sweep("once more")
+    tracking.log(result, None, {}, third)
+    tracking.end_sweep(third, Summary(results, "| a table |", {}, {"accuracy": 0.9}, front), failed=False)
+    assert client.list_artifacts(third, "results") == []
+    note = client.get_run(third).data.tags[NOTE_TAG]
+    assert f"({here}/{again}/artifacts/results/index.html?{MODEL_TRAINING})" in note
+    assert f"![Pareto front](get-artifact?run_uuid={again}&path=results/quality_speed.svg)" in note
+
 
 def test_a_run_of_a_sweep_that_was_cut_off_moves_to_the_next(tmp_path: Path) -> None:
     tracking, result = local(tmp_path), some_result()
