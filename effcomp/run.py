@@ -22,7 +22,7 @@ from effcomp.core.errors import UserError
 from effcomp.core.failure import failure_line
 from effcomp.core.garbage import collect_seldom
 from effcomp.core.packages import CONF
-from effcomp.core.private.hydra import get_args_parser
+from effcomp.core.private.hydra import compose_once, get_args_parser
 from effcomp.core.process import take_stdout
 from effcomp.pipeline.suggest import explain, not_utf8, several_choices, wrong_option
 from effcomp.record import RECORD_FILE, Record
@@ -109,11 +109,13 @@ def main() -> None:
     parser = get_args_parser()
     # A line in place of the usage and a line.
     parser.error = lambda message: refuse(wrong_option(message, parser.format_usage()))  # type: ignore[method-assign]
-    overrides = parser.parse_intermixed_args().overrides
-    for word in overrides:
+    arguments = parser.parse_intermixed_args()
+    for word in arguments.overrides:
         if message := not_utf8(word) or several_choices(word):
             refuse(message)
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in overrides)  # Hydra takes no option between them
+    # Hydra takes no option between them.
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in arguments.overrides)
+    compose_once(arguments)
     try:
         job()
     except BrokenPipeError:  # the reader of --help or --cfg has gone

@@ -246,6 +246,7 @@ RUNS: dict[str, Words] = {
     "-m prune=structured prune.ratio=interval(0.1,0.5)": ("interval", "add hydra/sweeper=optuna"),
     "-m hydra.sweep.dir=/dev/null/sweep quant=none,bf16": ("hydra.sweep.dir=/dev/null/sweep", "give another folder"),
     "-m tracking.uri=nonsense quant=none,bf16": ("tracking.uri=nonsense", "give sqlite:///FILE"),
+    "hydra.mode=MULTIRUN tracking.uri=nonsense quant=none,bf16": ("tracking.uri=nonsense", "give sqlite:///FILE"),
     f"{SEARCH} quant=none,nosuch": ("quant=nosuch", "choose one of: bf16, "),
     f"{SEARCH} quant=none": ("hydra/sweeper=optuna", "give choices"),
     f"{SEARCH} quant=none,bf16 hydra.sweeper.trials=many": "a whole number of 1 or more",

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra._internal.hydra import Hydra
 
+from effcomp.core.private.hydra import compose_once, get_args_parser
 from tests.conftest import ROOT
 
 FILES = sorted(
@@ -63,3 +65,15 @@ def test_the_private_names_are_found_where_they_are_used() -> None:
     folder = ROOT / "effcomp/core/private"
     found = {name for file in folder.glob("*.py") for name in private_names(ast.parse(file.read_text()))}
     assert found >= {"_internal", "_parse_config", "_model_mapping", "_attn_implementation", "_save_rng_state"}
+
+
+@pytest.mark.parametrize(
+    ("word", "looks"), [("quant=none", False), ("-m", False), ("hydra.mode=MULTIRUN", True), ("--config-dir=own", True)]
+)
+def test_hydra_composes_twice_only_where_the_user_may_have_set_its_mode(
+    word: str, looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Hydra.get_mode
+    monkeypatch.setattr(Hydra, "get_mode", own)
+    compose_once(get_args_parser().parse_args([word]))
+    assert (Hydra.get_mode is own) == looks
