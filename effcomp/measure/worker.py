@@ -23,7 +23,7 @@ from effcomp.core.component import from_spec
 from effcomp.core.device import Device
 from effcomp.core.errors import first_line
 from effcomp.core.garbage import no_garbage
-from effcomp.core.process import serve
+from effcomp.core.process import leave, serve
 from effcomp.core.progress import Progress
 from effcomp.measure import scenarios
 from effcomp.measure.generated_texts import generate_texts
@@ -249,6 +249,7 @@ class WorkerCommands:
 def main() -> None:
     logging.getLogger().setLevel(logging.ERROR)  # libraries that warn in every call would be timed with their warnings
     serve(WorkerCommands())
+    leave()
 
 
 if __name__ == "__main__":

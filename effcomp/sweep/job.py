@@ -20,7 +20,7 @@ from effcomp.core.device import WAITING
 from effcomp.core.errors import UserError, first_line, lacks_room
 from effcomp.core.failure import failure_line, kept_traceback
 from effcomp.core.garbage import collect_seldom
-from effcomp.core.process import Process, ProcessFailed, serve, start
+from effcomp.core.process import Process, ProcessFailed, leave, serve, start
 from effcomp.core.store import write_at_once
 from effcomp.sweep.folder import MODEL_FILE, NOT_LOGGED, OUTCOME_FILE, claim, parent_run
 from effcomp.sweep.progress import place, say_begin, say_end
@@ -217,6 +217,7 @@ def main() -> None:
     collect_seldom()
     with KeptTemplate() as template:
         serve(JobCommands(template))
+    leave()
 
 
 if __name__ == "__main__":

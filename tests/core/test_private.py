@@ -22,6 +22,7 @@ OTHER_LIBRARIES = {
     "_non_persistent_buffers_set": "torch.nn.Module",
     "_target_": "a key of Hydra's configs",
     "_compute": "datasets' metric modules, which are written by overriding it",
+    "_run_exitfuncs": "atexit, whose functions Python calls only together with the rest of its end",
     "_info": "datasets' metric modules",
 }
 OF_NAMED_TUPLES = {"_replace", "_asdict", "_fields"}

@@ -29,7 +29,10 @@ serve(Commands())
 """
 SLOW_TO_END = """
 import atexit, os, signal, time
-from effcomp.core.process import GRACE_S, serve
+from effcomp.core.process import GRACE_S, leave, serve
+class Library:
+    def __del__(self, mkdir=os.mkdir):
+        mkdir("freed")
 class Commands:
     def work(self):
         return {}
@@ -40,7 +43,9 @@ def end():
     time.sleep(GRACE_S + 0.5)
     open("ended", "w").close()
 atexit.register(end)
+library = Library()
 serve(Commands())
+leave()
 """
 PARENT = """
 from effcomp.core.process import Process, start
@@ -97,4 +102,5 @@ def test_its_end_is_not_disturbed_after_its_work_or_an_interrupt(
         process.send(command)
     assert process.process.returncode == code
     assert (folder / "ended").exists()
+    assert (folder / "freed").exists() == (code != 0), "its memory is freed at once"
     assert capfd.readouterr().err == ""
