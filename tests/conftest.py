@@ -24,6 +24,8 @@ from hypothesis import settings
 from tests.forked import ROOT, forks
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from effcomp.core.template import Template
     from effcomp.measure.client import KeptTemplate
     from effcomp.pipeline.compose import Components
@@ -139,12 +141,18 @@ class Ran:
 
 def compose_parts(*overrides: str, in_product: bool = False) -> "Components":
     """Return the components of a configuration, as the command line builds them; not yet checked against each other."""
-    from hydra import compose, initialize_config_dir
-
     from effcomp.pipeline.compose import build
 
+    return build(composed(overrides), in_product)
+
+
+@cache
+def composed(overrides: tuple[str, ...]) -> "DictConfig":
+    """Compose a configuration once in a session: each takes 0.1 s."""
+    from hydra import compose, initialize_config_dir
+
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return build(compose("config", overrides=list(overrides)), in_product)
+        return compose("config", overrides=list(overrides))
 
 
 @contextlib.contextmanager
