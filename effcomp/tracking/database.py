@@ -24,7 +24,7 @@ EXPERIMENT_TAGS = {
     "mlflow.experimentKind": "custom_model_development",
     NOTE_TAG: "Choose *Model training* at the top left. A sweep of effcomp is a parent run with a table, links and the "
     "front; its configurations stand beneath. Metrics without a slash are the ones to show as columns; the others fold "
-    "by section: quality/, speed/, cost/, truth/, training/, trace/.",
+    "by section: quality/, speed/, cost/, truth/, training/, trace/. A step of trace/ and of system/ is a second.",
 }
 """Kind and description. MLflow's pages from 3.17 on ignore the kind: the address or a switch in the browser chooses
 between runs and models, and prompts and traces (MODEL_TRAINING)."""

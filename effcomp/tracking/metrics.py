@@ -1,13 +1,16 @@
 """MLflow metrics of a result: headline numbers, every number of the Record by section, and series."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from itertools import groupby
+from statistics import fmean
+from typing import Any, NamedTuple
 
 from effcomp.core.interval import Interval
 from effcomp.record import Record
 from effcomp.record.quantity import Quantity, fields
 from effcomp.record.result import Result
-from effcomp.record.trace import GpuSample
+from effcomp.record.trace import GpuSample, Sample
 from effcomp.tracking.names import metric_name
 
 SECTIONS = {"versus_baseline": "quality/versus_baseline."}
@@ -70,23 +73,45 @@ def grouped(path: str) -> str:
 
 
 def series(result: Result) -> Iterator[Point]:
-    """Yield the training curves by optimizer step, and the resource trace by second.
+    """Yield the training curves by optimizer step, and the resource trace by second: the mean of each second's samples.
 
-    Several samples of a second share a step; their timestamps differ, and count from the start of the run.
+    Timestamps count from the start of the run, those of a curve from the start of its training, so that MLflow's axis
+    of relative time is in seconds too.
     """
     for kind, curve in (("training", result.training_curve), ("recovery", result.recovery_curve)):
-        for row in curve:
+        for row, seconds in zip(curve, elapsed(curve), strict=True):
             for name in ("loss", "learning_rate", "eval_loss"):
                 if name in row:
-                    yield Point(f"{kind}/{name}", float(row[name]), int(row["step"]), result.ended_ms)
+                    yield Point(f"{kind}/{name}", float(row[name]), int(row["step"]), at(result, seconds))
     gpu_index = result.record.config["device"].get("index", 0)
-    for sample in result.trace:
-        values = {"trace/rss_bytes": float(sample.rss_bytes), "trace/cpu_percent": sample.cpu_percent}
-        if sample.gpu is not None:
-            values |= gpu_metrics(sample.gpu, gpu_index)
-        for name, value in values.items():
-            timestamp_ms = result.started_ms + round(sample.seconds * 1000)
-            yield Point(name, value, round(sample.seconds), timestamp_ms)
+    for second, samples in groupby(result.trace, lambda sample: int(sample.seconds)):
+        values = defaultdict[str, list[float]](list)
+        for sample in samples:
+            for name, value in trace_metrics(sample, gpu_index).items():
+                values[name].append(value)
+        for name, found in values.items():
+            yield Point(name, fmean(found), second, at(result, second))
+
+
+def at(result: Result, seconds: float) -> int:
+    """Return the timestamp in milliseconds of a moment after the start of a run."""
+    return result.started_ms + round(seconds * 1000)
+
+
+def elapsed(curve: Sequence[Mapping[str, Any]]) -> Iterator[float]:
+    """Yield the seconds of training at each row; a row has those of its own try, or of its own step of pruning."""
+    before, total = 0.0, 0.0
+    for row in curve:
+        own = row.get("seconds", before)
+        total += own - before if own >= before else own
+        before = own
+        yield total
+
+
+def trace_metrics(sample: Sample, gpu_index: int) -> dict[str, float]:
+    """Return the values of a sample of the resource trace, by the names of their metrics."""
+    values = {"trace/rss_bytes": float(sample.rss_bytes), "trace/cpu_percent": sample.cpu_percent}
+    return values if sample.gpu is None else values | gpu_metrics(sample.gpu, gpu_index)
 
 
 def gpu_metrics(sample: GpuSample, index: int) -> dict[str, float]:

@@ -14,9 +14,12 @@ def some_result() -> Result:
     gpu = GpuSample(utilisation_percent=80, temperature_c=40, power_w=300, memory_bytes=10)
     return Result(
         record=records("nf4")[0],
-        training_curve=[{"step": 1, "loss": 0.7, "learning_rate": 1e-5}, {"step": 5, "eval_loss": 0.6}],
+        training_curve=[
+            {"step": 1, "loss": 0.7, "learning_rate": 1e-5, "seconds": 2.5},
+            {"step": 5, "eval_loss": 0.6, "seconds": 0.5},  # a try that went on
+        ],
         recovery_curve=[],
-        trace=[Sample(0.25, 100, 99.0, gpu), Sample(1.5, 200, 98.0)],
+        trace=[Sample(0.25, 100, 99.0, gpu), Sample(0.75, 120, 97.0), Sample(1.5, 200, 98.0)],
         raw={"batch_1.variant": np.array([[1.0, 2.0]])},
         texts=[{"prompt": "Once", "reference": "upon a time", "baseline": "", "variant": "again,\nand\u2028again\x85"}],
         started_ms=1000,

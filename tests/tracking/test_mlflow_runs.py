@@ -72,14 +72,14 @@ def test_a_record_comes_back_from_mlflow_and_series_stand_by_step(tmp_path: Path
     assert (downloaded / RAW_FILE).is_file()
     assert (downloaded / "drawing.png").is_file()
 
-    def series(name: str) -> list[tuple[int, float]]:
-        return [(metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, name)]
+    def series(name: str) -> list[tuple[int, int, float]]:
+        history = client.get_metric_history(run.info.run_id, name)
+        return [(metric.step, metric.timestamp, metric.value) for metric in history]
 
-    assert series("training/eval_loss") == [(5, 0.6)]
-    assert series("trace/rss_bytes") == [(0, 100.0), (2, 200.0)]
-    assert series("system/gpu_0_power_usage_watts") == [(0, 300.0)]
-    times = [metric.timestamp for metric in client.get_metric_history(run.info.run_id, "trace/rss_bytes")]
-    assert times == [1250, 2500], "from the start of the run"
+    assert series("training/loss") == [(1, 3500, 0.7)]
+    assert series("training/eval_loss") == [(5, 4000, 0.6)], "the seconds of both tries"
+    assert series("trace/rss_bytes") == [(0, 1000, 110.0), (1, 2000, 200.0)], "means of a second, from the run's start"
+    assert series("system/gpu_0_power_usage_watts") == [(0, 1000, 300.0)]
 
 
 def test_a_run_that_a_version_of_an_older_schema_logged_is_found(tmp_path: Path) -> None:
