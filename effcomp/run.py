@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 
 from effcomp import __version__
 from effcomp.core.callable_module import CallableModule
-from effcomp.core.command_line import discard_stdout, refuse
+from effcomp.core.command_line import discard_stdout, expand_home, refuse
 from effcomp.core.errors import UserError
 from effcomp.core.failure import failure_line
 from effcomp.core.garbage import collect_seldom
@@ -114,7 +114,8 @@ def main() -> None:
         if message := not_utf8(word) or several_choices(word):
             refuse(message)
     # Hydra takes no option between them.
-    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in arguments.overrides)
+    words = sorted(sys.argv[1:], key=lambda word: word not in arguments.overrides)
+    sys.argv[1:] = map(expand_home, words)
     compose_once(arguments)
     try:
         job()

