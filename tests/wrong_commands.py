@@ -58,7 +58,7 @@ RUNS: dict[str, Words] = {
     "experiment=demo": ("experiment", "+experiment=NAME"),
     "tracking.tags.team=search": ("tracking.tags.team", "+tracking.tags.NAME=VALUE"),
     "epochs=3": ("epochs", "did you mean finetune.epochs?"),
-    "--nosuch": HELP,
+    "--nosuch": ("--nosuch", "--help lists the options"),
     "--cfg=nosuch": ("nosuch", "choose from 'job'"),
     "--config-name=nosuch": ("nosuch", HELP),
     "finetune.epochs=${nosuch}": ("'nosuch' not found", "finetune.epochs"),
