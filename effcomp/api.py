@@ -83,21 +83,7 @@ def sweep(overrides: Sequence[str]) -> "list[Result]":
     from effcomp.record.result import Result, run_folders
 
     folder, reasons = new_folder(), []
-    command = [
-        sys.executable,
-        "-m",
-        "effcomp.run",
-        "-m",
-        *overrides,
-        f"hydra.sweep.dir=${{hydra.runtime.cwd}}/{folder}",
-    ]
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": python_path()},
-    ) as process:
+    with start_sweep([*overrides, f"hydra.sweep.dir=${{hydra.runtime.cwd}}/{folder}"]) as process:
         assert process.stderr is not None
         for line in process.stderr:
             print(line, end="", file=sys.stderr)
@@ -107,6 +93,17 @@ def sweep(overrides: Sequence[str]) -> "list[Result]":
     if not folders:
         raise UserError(reasons[0] if reasons else f"the sweep ended with exit code {process.returncode}")
     return [Result.read(one) for one in sorted(folders, key=lambda one: (len(one.name), one.name))]
+
+
+def start_sweep(overrides: list[str]) -> "subprocess.Popen[str]":
+    """Start a sweep in a process of its own, whose standard error can be read."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "effcomp.run", "-m", *overrides],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": python_path()},
+    )
 
 
 def records(source: str | Path = MULTIRUN) -> "pd.DataFrame":

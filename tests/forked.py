@@ -4,8 +4,8 @@ It answers lines of JSON on standard input, the arguments of `answer`, with line
 folder, environment, standard output and exit code, and is as fresh as one that Python starts, but for the imports. What
 those took is in the answer. Seconds are the processor's, which another process on this machine does not change. The
 first process that a sweep starts for its configurations is forked as well, for it imports the same, and so are the
-templates of measured processes (tests/forked_templates.py); all others that a command starts (the next one after a
-failure, those that measure another runtime) are Python's own.
+first sweep that a script starts and the templates of measured processes (tests/forked_templates.py); all others that a
+command starts (the next one after a failure, those that measure another runtime) are Python's own.
 """
 
 import atexit
@@ -27,7 +27,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from effcomp.core.device import ALLOCATOR, WAITING
 from effcomp.core.process import start
@@ -65,6 +65,46 @@ class ForkedJob:
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
+
+
+class ForkedSweep:
+    """Process of the sweep that a script starts by `effcomp.sweep`, with as much of `subprocess.Popen` as that uses."""
+
+    def __init__(self) -> None:
+        """Fork it before the script begins; it waits for its overrides, and ends when the script ends without any."""
+        (asked, asks), (errors, standard_error) = os.pipe(), os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(asks)
+            with os.fdopen(asked) as stream:
+                line = stream.readline()
+            if not line:
+                os._exit(0)
+            started = json.loads(line)
+            os.chdir(started["cwd"])
+            os.environ.update(started["environment"])
+            for number, file in enumerate((os.open(os.devnull, os.O_RDWR), standard_error), start=1):
+                os.dup2(file, number)
+                os.close(file)
+            run("effcomp.run", ["-m", *started["overrides"]])
+        for file in (asked, standard_error):
+            os.close(file)
+        self.asks, self.stderr = os.fdopen(asks, "w"), os.fdopen(errors)
+        self.returncode: int | None = None
+
+    def start(self, overrides: list[str]) -> Self:
+        """Do what `effcomp.api.start_sweep` does."""
+        asked = {"overrides": overrides, "cwd": str(Path.cwd()), "environment": dict(os.environ)}
+        with self.asks:
+            self.asks.write(json.dumps(asked) + "\n")
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stderr.close()
+        self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
 class Forks:
@@ -181,6 +221,8 @@ def answer(module: str, arguments: list[str], cwd: str, environment: dict[str, s
 
 def run(module: str, arguments: list[str]) -> NoReturn:
     """Do what Python does for `python -m MODULE ARGUMENTS`, or for a script here, and end this process."""
+    if module.endswith(".py"):
+        vars(import_module("effcomp.api"))["start_sweep"] = ForkedSweep().start
     random.seed()
     tempfile.tempdir = None  # TMPDIR may be another one
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
