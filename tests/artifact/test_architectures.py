@@ -89,7 +89,7 @@ def test_a_runtime_answers_as_transformers_does(
 
 @pytest.mark.parametrize(
     ("runtime", "model_type"),
-    [("openvino", name) for name in sorted(REFUSED["openvino"] - {"mamba"})] + [("onnxruntime", "funnel")],
+    [("openvino", name) for name in sorted(REFUSED["openvino"] - {"mamba"})] + [("onnxruntime", "longformer")],
 )
 def test_an_architecture_that_a_runtime_cannot_execute_is_refused_in_one_line(
     runtime: str, model_type: str, folders: dict[str, Path], tmp_path: Path
