@@ -43,9 +43,9 @@ HERE = Path(__file__).resolve().parent
 KEPT = HERE / "four_bits.json"
 METHODS = ("nearest", "hqq", "gptq", "awq", "learned")
 GROUPS = {"int4": 64, "int3": 64, "int2": 32}
-CHOICES = ("quant", "group_size", "rounding", "zero_point", "embeddings", "finetune")
+OF_QUANT = ("group_size", "rounding", "zero_point", "embeddings", "type")
+CHOICES = ("quant", *OF_QUANT, "finetune")
 """Names of the settings in which variants differ."""
-OF_QUANT = CHOICES[1:5]
 SEEDS = range(3)
 Row = dict[str, Any]
 """Settings and numbers of a variant, as four_bits.json holds them."""
@@ -57,8 +57,17 @@ def variant(quant: str, group_size: int, rounding: str, **others: bool | str) ->
     Args:
         others: zero_point, embeddings or finetune.
     """
-    given = {"quant": quant, "group_size": group_size, "rounding": rounding} | others
-    return {name: given.get(name) for name in CHOICES}
+    return chosen({"quant": quant, "group_size": group_size, "rounding": rounding} | others)
+
+
+def gguf(type_: str) -> Row:
+    """Return the settings of a variant in a type of llama.cpp's, with the importance matrix of quant=gguf."""
+    return chosen({"quant": "gguf", "type": type_})
+
+
+def chosen(row: Row) -> Row:
+    """Return the settings of a row."""
+    return {name: row.get(name) for name in CHOICES}
 
 
 MINILM = [variant(name, size, rounding) for name, size in GROUPS.items() for rounding in METHODS]
@@ -72,6 +81,7 @@ SMOLLM2 = [
     *(variant("int4", 64, one) for one in ("nearest", "hqq", "gptq", "awq")),
     *(variant("int4", 32, "nearest", zero_point=True, embeddings=one) for one in ("int8", "int4")),
     variant("int4", 32, "gptq", zero_point=True, embeddings="int8"),
+    *map(gguf, ("q4_0", "iq4_nl", "q4_1", "q4_k_m")),
 ]
 TABLES = {
     "minilm_sst2": (
@@ -105,8 +115,9 @@ The linear layers in 4, 3 or 2 bits, by the method that chooses the codes (docs/
 unless the row names a type of the embeddings. Differences are paired on the same examples, in points of accuracy or as
 a ratio of perplexities; brackets are 95 % intervals. Calibration is the time from the float model to the written file,
 an upper bound: one thread, beside other work (`minilm_sst2`: the learned variants three at a time, paused for up to a
-minute; on the GPU: up to twenty processes at once; `smollm2_bbc`: up to three, and its gptq in groups of 32 on what
-eight busy processes left of two cores). Rows of hqq were measured before it was kept from cutting off large weights.
+minute; on the GPU: up to twenty processes at once; `smollm2_bbc`: up to three, its gptq in groups of 32 on what eight
+busy processes left of two cores, and its rows of gguf on an Intel Xeon with AMX, beside as many). Rows of hqq were
+measured before it was kept from cutting off large weights. A GGUF file holds the embeddings in 8 bits.
 Written by `python benchmarks/four_bits.py` from four_bits.json.
 """
 
@@ -136,8 +147,10 @@ def measure(table: str, only: Sequence[str], overrides: Sequence[str]) -> None:
         given = [f"quant.{name}={settings[name]}" for name in OF_QUANT if settings[name] is not None]
         quantized = [f"quant={settings['quant']}", *given, *of_quant]
         if settings["finetune"] is None:
-            quant = build(composed([*of_run, *quantized])).quant
-            run = replace(float_run, components=replace(float_run.components, quant=quant))
+            runtime = ["runtime=llama_cpp"] if settings["quant"] == "gguf" else []
+            parts = build(composed([*of_run, *quantized, *runtime]))
+            compressed = replace(float_run.components, quant=parts.quant, runtime=parts.runtime)
+            run = replace(float_run, components=compressed)
         else:
             how = [f"finetune={settings['finetune']}", *of_training]
             same = [one for one in of_run if not one.startswith("finetune=")]
@@ -149,12 +162,12 @@ def measure(table: str, only: Sequence[str], overrides: Sequence[str]) -> None:
 
 
 def keep(table: str, *rows: Row, **about: Any) -> dict[str, Any]:
-    """Add rows and what is known about a table to four_bits.json; return the table. Other processes may do so too."""
+    """Add rows to a table of four_bits.json, with what is known about a new one; return it. Other processes may
+    do so too."""
     with KEPT.open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         kept = json.loads(KEPT.read_text() or "{}")
-        here: dict[str, Any] = kept.setdefault(table, {"rows": []})
-        here |= about
+        here: dict[str, Any] = kept.setdefault(table, about | {"rows": []})
         here["rows"] += [row for row in rows if chosen(row) not in map(chosen, here["rows"])]
         file.truncate(0)
         file.write(json.dumps(kept, indent=1) + "\n")
@@ -234,16 +247,14 @@ def found(table: dict[str, Any], settings: Row) -> Row:
     return row
 
 
-def chosen(row: Row) -> Row:
-    """Return the settings of a row."""
-    return {name: row.get(name) for name in CHOICES}
-
-
 def cells(row: Row, language: bool) -> list[str]:
     """Return the cells of a row of the page."""
     choices = [str(row.get(name) or "-") for name in ("quant", "rounding", "group_size")]
+    if row["quant"] == "gguf":
+        choices[:2] = f"gguf, {row['type']}", f"importance of {row['samples']} texts"
     zero_point = "-" if row.get("zero_point") is None else str(row["zero_point"]).lower()
-    choices += [zero_point, row.get("embeddings") or ("-" if row["quant"] == "float32" else "bfloat16")]
+    embeddings = {"float32": "-", "gguf": "in the format"}.get(row["quant"], "bfloat16")
+    choices += [zero_point, row.get("embeddings") or embeddings]
     choices.append(row.get("finetune") or "-")
     if language:
         measured = [spread(interval(row["perplexity"]), 2), spread(interval(row["ratio"]), 3)]
