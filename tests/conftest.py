@@ -149,10 +149,9 @@ def compose_parts(*overrides: str, in_product: bool = False) -> "Components":
 @cache
 def composed(overrides: tuple[str, ...]) -> "DictConfig":
     """Compose a configuration once in a session: each takes 0.1 s."""
-    from hydra import compose, initialize_config_dir
+    from effcomp.pipeline import compose
 
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        return compose("config", overrides=list(overrides))
+    return compose.composed(overrides)
 
 
 @contextlib.contextmanager
