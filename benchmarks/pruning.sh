@@ -1,7 +1,7 @@
 #!/bin/sh
 # How far pruning with distillation takes MiniLM on SST-2; the table of pruning.md.
 #   benchmarks/pruning.sh teacher DATA FOLDER     on a GPU: the trained model that all students are made from
-#   benchmarks/pruning.sh train DATA FOLDER SEED  on a GPU: its smaller students, all at once; three seeds in the table
+#   benchmarks/pruning.sh train DATA FOLDER SEED  on a GPU: its smaller students, all at once; two seeds in the table
 #   benchmarks/pruning.sh measure DATA FOLDER     on the processor that the table is for; writes benchmarks/pruning.jsonl
 # DATA: the folder with sst2.
 set -eu
@@ -44,7 +44,7 @@ measure)
   $common quant=none,bf16,int8_static runtime=openvino >"$here/pruning.jsonl"
   # shellcheck disable=SC2086
   $common $small $int4 >>"$here/pruning.jsonl"
-  for path in "$folder"/[a-z]*-seed[0-9]; do
+  for path in "$folder"/*-seed[0-9]; do
     name=$(basename "$path")
     case $name in
     *-seed0) timed="" ;;
