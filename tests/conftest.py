@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
-from tests.forked import ROOT, forks
+from tests.forks import ROOT, forks
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from effcomp.pipeline.compose import Components
     from effcomp.record import Record
     from effcomp.record.result import Result
+    from tests.forks import Started
     from tests.hub_server import HubServer
 
 pytest_plugins = ["tests.tiny_models"]
@@ -215,22 +215,14 @@ def run_effcomp(
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
-def start_effcomp(*arguments: str, cwd: Path, own_group: bool = False) -> subprocess.Popen[bytes]:
+def start_effcomp(*arguments: str, cwd: Path, own_group: bool = False) -> "Started":
     """Start a command as `run_effcomp` does, and leave it running, for tests that end it.
 
     Args:
         own_group: in a process group of its own, which a signal can end as a whole.
     """
     put_machine_rates_in(cwd / "multirun/store")
-    return subprocess.Popen(
-        [sys.executable, "-m", "effcomp.run", *arguments],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=own_group,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell has background commands ignore it
-    )
+    return forks().start(list(arguments), cwd, own_group=own_group)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,12 @@
-"""Commands of effcomp, each in a process forked from one that has imported what they need: `python -m tests.forked`.
+"""Commands of effcomp, each in a process forked from one that has imported what they need: `python -m tests.forked`
+(tests/forks.py is its client).
 
-It answers lines of JSON on standard input, the arguments of `answer`, with lines of JSON. A forked process has its own
-folder, environment, standard output and exit code, and is as fresh as one that Python starts, but for the imports. What
-those took is in the answer. Seconds are the processor's, which another process on this machine does not change. The
-first process that a sweep starts for its configurations is forked as well, for it imports the same, and so are the
-first sweep that a script starts and the templates of measured processes (tests/forked_templates.py); all others that a
-command starts (the next one after a failure, those that measure another runtime) are Python's own.
+It answers lines of JSON on standard input, the name and the arguments of a function of ANSWERS, with lines of JSON. A
+forked process has its own folder, environment, standard output and exit code, and is as fresh as one that Python
+starts, but for the imports. What those took is in the answer. Seconds are the processor's, which another process on
+this machine does not change. The first two processes that a sweep starts for its configurations are forked as well (the
+second follows a failure), for they import the same, and so are the first sweep that a script starts and the templates
+of measured processes (tests/forked_templates.py); all others that a command starts are Python's own.
 """
 
 import atexit
@@ -24,27 +25,30 @@ import time
 import traceback
 import weakref
 from collections.abc import Callable
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
-from effcomp.core.device import ALLOCATOR, WAITING
 from effcomp.core.process import start
 from tests.forked_templates import TEMPLATE, Templates
 
 JOB = "effcomp.sweep.job"
-ROOT = Path(__file__).resolve().parent.parent
 
 
 class ForkedJob:
     """Process of a sweep's configurations, with as much of `subprocess.Popen` as `Process` uses."""
 
-    def __init__(self) -> None:
-        """Fork it; it waits for its first command."""
+    def __init__(self, spare: "ForkedJob | None" = None) -> None:
+        """Fork it; it waits for its first command.
+
+        Args:
+            spare: one that was forked before.
+        """
         (standard_input, to_it), (from_it, standard_output) = os.pipe(), os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
+            if spare is not None:
+                spare.stdin.close()  # only its user holds it open
             os.dup2(standard_input, 0)
             os.dup2(standard_output, 1)
             for file in (standard_input, to_it, from_it, standard_output):
@@ -107,51 +111,6 @@ class ForkedSweep:
         self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-class Forks:
-    """Client of the process that forks."""
-
-    def __init__(self) -> None:
-        """Start it."""
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.forked"],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT)} | WAITING | ALLOCATOR,  # read when a process starts
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, module: str, arguments: list[str], cwd: Path, own: Path | None, patience_s: int) -> dict[str, Any]:
-        """Run `main` of a module, or a script, in the folder `cwd`, with this process's environment; return its exit
-        code, what it printed, and the processor seconds that it and its imports took.
-
-        Args:
-            own: a folder with modules of the user's.
-            patience_s: it is killed when it takes longer.
-        """
-        path = {"PYTHONPATH": os.pathsep.join(map(str, filter(None, [ROOT, own])))}
-        asked = {"module": module, "arguments": arguments, "cwd": str(cwd), "patience_s": patience_s}
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(json.dumps({**asked, "environment": os.environ | path}) + "\n")
-        self.process.stdin.flush()
-        answered: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return answered
-
-    def close(self) -> None:
-        """End it by closing its standard input."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
-
-
-@cache
-def forks() -> Forks:
-    """Return the one of this process, started when it is first needed."""
-    started = Forks()
-    atexit.register(started.close)
-    return started
-
-
 def main() -> None:
     import_all()
     leave_exits_of_imports()
@@ -160,7 +119,8 @@ def main() -> None:
     assert threading.active_count() == 1, "with threads, a fork is not what a fresh process is"
     vars(import_module(TEMPLATE))["start"] = Templates().start
     for line in sys.stdin:
-        print(json.dumps({"imported_s": imported_s, **answer(**json.loads(line))}), flush=True)
+        function, arguments = json.loads(line)
+        print(json.dumps({"imported_s": imported_s, **ANSWERS[function](**arguments)}), flush=True)
 
 
 def import_all() -> None:
@@ -200,16 +160,14 @@ def leave_exits_of_imports() -> None:
     weakref.finalize._registry.clear()  # type: ignore[attr-defined]
 
 
-def answer(module: str, arguments: list[str], cwd: str, environment: dict[str, str], patience_s: int) -> dict[str, Any]:
+def run_to_end(
+    module: str, arguments: list[str], cwd: str, environment: dict[str, str], patience_s: int
+) -> dict[str, Any]:
     """Fork a process that runs a command; return what it printed and how it ended."""
     with tempfile.TemporaryFile("r+") as out, tempfile.TemporaryFile("r+") as err:
         child = os.fork()
         if child == 0:
-            os.chdir(cwd)
-            for number, file in enumerate((os.open(os.devnull, os.O_RDONLY), out.fileno(), err.fileno())):
-                os.dup2(file, number)
-            os.environ.clear()
-            os.environ.update(environment)
+            stand(cwd, environment, (os.open(os.devnull, os.O_RDONLY), out.fileno(), err.fileno()))
             run(module, arguments)
         signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
         signal.alarm(patience_s)
@@ -217,6 +175,37 @@ def answer(module: str, arguments: list[str], cwd: str, environment: dict[str, s
         signal.alarm(0)
         printed = {name: file.read() for name, file in (("stdout", out), ("stderr", err)) if file.seek(0) == 0}
     return {"code": os.waitstatus_to_exitcode(status), "seconds": used.ru_utime + used.ru_stime, **printed}
+
+
+def leave_running(arguments: list[str], cwd: str, environment: dict[str, str], own_group: bool) -> dict[str, Any]:
+    """Fork a process that runs `effcomp.run` and prints nowhere; return its number."""
+    child = os.fork()
+    if child == 0:
+        if own_group:
+            os.setpgid(0, 0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has background commands ignore it
+        stand(cwd, environment, (os.open(os.devnull, os.O_RDWR),) * 3)
+        run("effcomp.run", arguments)
+    return {"pid": child}
+
+
+def exit_code(pid: int) -> dict[str, Any]:
+    """Wait for the end of a process that was left running."""
+    return {"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}
+
+
+ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
+    function.__name__: function for function in (run_to_end, leave_running, exit_code)
+}
+
+
+def stand(cwd: str, environment: dict[str, str], files: tuple[int, int, int]) -> None:
+    """Give this process its folder, environment and standard files."""
+    os.chdir(cwd)
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+    os.environ.clear()
+    os.environ.update(environment)
 
 
 def run(module: str, arguments: list[str]) -> NoReturn:
@@ -228,7 +217,7 @@ def run(module: str, arguments: list[str]) -> NoReturn:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     sys.path[:1] = [str(Path.cwd()), *os.environ["PYTHONPATH"].split(os.pathsep)[1:]]
     if {"-m", "find"} & set(arguments):
-        jobs = [ForkedJob()]
+        jobs = [spare := ForkedJob(), ForkedJob(spare)]
         vars(import_module(JOB))["start"] = lambda *given: jobs.pop() if jobs else start(*given)
     end_with(lambda: call(module, arguments))
 

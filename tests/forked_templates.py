@@ -46,7 +46,8 @@ class Templates:
 
     def start(self, modules: list[str], its_end: socket.socket, environment: dict[str, str]) -> ForkedTemplate:
         """Do what `effcomp.core.template.start` does."""
-        asked = json.dumps({"modules": modules, "environment": environment, "cwd": str(Path.cwd())}).encode()
+        here = {"cwd": str(Path.cwd()), "group": os.getpgrp()}
+        asked = json.dumps({"modules": modules, "environment": environment, **here}).encode()
         answer, its_answer = os.pipe()
         socket.send_fds(self.control, [asked], [its_end.fileno(), sys.stderr.fileno(), its_answer])
         os.close(its_answer)
@@ -76,10 +77,11 @@ def serve(control: socket.socket) -> None:
             os.close(file)
 
 
-def become(modules: list[str], environment: dict[str, str], cwd: str) -> None:
-    """Be the template of these modules, or one of its measured processes."""
+def become(modules: list[str], environment: dict[str, str], cwd: str, group: int) -> None:
+    """Be the template of these modules, or one of its measured processes, in a process group."""
     from tests.forked import end_with
 
+    os.setpgid(0, group)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)

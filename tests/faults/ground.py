@@ -3,8 +3,10 @@
 import contextlib
 import csv
 import json
+import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from effcomp.core.store import MANIFEST
 from effcomp.record import Record
 from effcomp.tracking.names import LINK_TAG
 from tests.conftest import Ran, run_effcomp, start_effcomp
+from tests.forks import ROOT, Started
 
 TIMED = (
     "latency",
@@ -70,22 +73,33 @@ class Ground:
             patch.setenv("TMPDIR", str(self.temporary))
             return run_effcomp("-m", *self.overrides, *more, cwd=self.folder)
 
-    def start(self, *more: str) -> "psutil.Popen":
+    def start(self, *more: str) -> Started:
         """The same, left running, in a process group of its own."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TMPDIR", str(self.temporary))
             return start_effcomp("-m", *self.overrides, *more, cwd=self.folder, own_group=True)
+
+    def start_afresh(self) -> "psutil.Popen":
+        """The same, in processes that Python starts."""
+        return psutil.Popen(
+            [sys.executable, "-m", "effcomp.run", "-m", *self.overrides],
+            cwd=self.folder,
+            env=os.environ | {"TMPDIR": str(self.temporary), "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def sweeps(self) -> list[Path]:
         """The folders of its sweeps, in their order."""
         return sorted(file.parent for file in self.folder.glob("multirun/2*/*/sweep.json"))
 
     def processes(self) -> list[psutil.Process]:
-        """The processes that were started here and are still there."""
+        """The processes that were started here and are still there; a forked one shows the environment of another."""
         found = []
         for process in psutil.process_iter():
             try:
-                if process.environ().get("TMPDIR") == str(self.temporary) and process.status() != psutil.STATUS_ZOMBIE:
+                here = process.cwd() == str(self.folder) or process.environ().get("TMPDIR") == str(self.temporary)
+                if here and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
             except psutil.Error:
                 continue

@@ -35,7 +35,7 @@ def small_memory() -> Iterator[Path]:
 @pytest.mark.faults
 def test_a_configuration_whose_worker_runs_out_of_memory_is_recorded_and_the_sweep_goes_on(ground: Ground) -> None:
     with small_memory() as procs:
-        sweep, workers, end = ground.start(), list[psutil.Process](), time.monotonic() + 120
+        sweep, workers, end = ground.start_afresh(), list[psutil.Process](), time.monotonic() + 120
         while not workers:
             assert time.monotonic() < end and sweep.poll() is None, "no measured process was seen"
             named = [one for one in ground.processes() if "effcomp.measure.worker" in one.cmdline()]

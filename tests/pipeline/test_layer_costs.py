@@ -7,9 +7,11 @@ import pytest
 
 from effcomp.core.errors import UserError
 from effcomp.core.store import Store
+from tests.conftest import MOVIES
 from tests.pipeline.test_run import run_tiny
 
-BUDGET = ("prune=budget", "prune.samples=20")
+FEW = (f"task.data_dir={MOVIES}", "task.test_size=20")
+BUDGET = (*FEW, "prune=budget", "prune.samples=20")
 
 
 def test_layers_are_timed_once_and_decide_what_is_possible(tiny_bert: Path, tmp_path: Path) -> None:
@@ -35,7 +37,7 @@ def test_bytes_of_the_artifact_are_kept_within_their_limit(tiny_bert: Path, tmp_
 
 
 def test_after_another_pruning_the_refusal_names_the_nested_target(tiny_bert: Path, tmp_path: Path) -> None:
-    nested = ["prune=vocabulary", "prune@prune.then=budget", "prune.then.target=artifact_bytes:0.01"]
+    nested = [*FEW, "prune=vocabulary", "prune@prune.then=budget", "prune.then.target=artifact_bytes:0.01"]
     with pytest.raises(UserError, match=r"^prune.then.target=artifact_bytes:0.01 .*; the smallest share possible is 0"):
         run_tiny(tmp_path, f"model.path={tiny_bert}", *nested)
     assert not (tmp_path / "store/checkpoint").exists()

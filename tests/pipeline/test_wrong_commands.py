@@ -15,7 +15,7 @@ import pytest
 
 from tests.broken import break_data, break_models, break_records, break_tokenizers
 from tests.conftest import DATA
-from tests.forked import forks
+from tests.forks import forks
 from tests.wrong_commands import REPORTS, RUNS, UPLOADS, Words
 
 PATIENCE_S = 30
