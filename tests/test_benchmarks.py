@@ -83,6 +83,20 @@ def test_the_page_of_the_coherence_score_has_the_numbers_of_its_benchmark() -> N
             assert f"| {name} | {score.value:.2f} [{score.low:.2f}, {score.high:.2f}] |" in page
 
 
+def test_the_page_on_intervals_has_the_numbers_of_repeated_baselines() -> None:
+    page = (ROOT / "docs/how-sure.md").read_text()
+    found = json.loads((BENCHMARKS / "baselines.json").read_text())["baselines"]
+    for name, states in found.items():
+        for state in ("quiet", "noisy"):
+            one = states[state]
+            if one["measurements"] < 10:
+                continue
+            alone, wider = (one[f"share_in_the_interval_over_{which}"] for which in ("pairs", "measurements"))
+            shown = " | ".join(f"{100 * share:.1f} %" for share in (one["deviation"], alone, wider))
+            assert f"| {name} | {one['measurements']} {state} | {shown} |" in page
+            assert wider >= max(alone, 0.9) or name.startswith("cpu/minilm_sst2.jsonl"), "see the page"
+
+
 def test_the_page_on_intervals_has_the_numbers_of_the_planted_effects() -> None:
     page = (ROOT / "docs/how-sure.md").read_text()
     found = json.loads((BENCHMARKS / "planted_effects.json").read_text())

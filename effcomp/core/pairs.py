@@ -22,40 +22,40 @@ AND_A_REPEAT = 2
 """Variance of the difference of two equally precise means, in variances of one."""
 
 
-class BetweenPairs(BaseModel):
-    """Deviation between pairs of fresh processes that measure the same number."""
+class Deviation(BaseModel):
+    """Deviation between values of the same number: of pairs of fresh processes, or of whole measurements."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
     deviation: Annotated[float, Field(ge=0)]
-    """Standard deviation of the number's logarithm between pairs, which includes the deviation between turns."""
+    """Standard deviation of the number's logarithm; that between pairs includes the deviation between turns."""
     degrees: Annotated[int, Field(ge=1)]
-    """Degrees of freedom: pairs less 1, summed over the measurements that it was computed from."""
+    """Degrees of freedom: values less 1, summed over the groups that it was computed from."""
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "BetweenPairs":
+    def of(cls, values: Sequence[float]) -> "Deviation":
         """Compute the deviation between the values of at least 2 pairs, all above 0."""
         return cls(deviation=float(np.log(values).std(ddof=1)), degrees=len(values) - 1)
 
     @classmethod
-    def from_interval(cls, interval: Interval, looks: int) -> "BetweenPairs":
-        """Compute the deviation between the pairs that an interval of `pairs_interval` was drawn over, two or more."""
+    def from_interval(cls, interval: Interval, pairs: int, looks: int) -> "Deviation":
+        """Compute the deviation between the pairs that an interval of `pairs_interval` was drawn over, two or more,
+        without that between measurements."""
         from scipy.stats import t
 
         assert interval.degrees is not None, "it was drawn over pairs"
-        quantile = float(t.isf(0.025 / looks, interval.degrees))
-        pairs = interval.degrees + 1
-        spread = math.log(interval.high / interval.value) / math.sqrt(AND_A_REPEAT / pairs)
-        return cls(deviation=spread / quantile, degrees=interval.degrees)
+        spread = math.log(interval.high / interval.value) / float(t.isf(0.025 / looks, interval.degrees))
+        variance = spread**2 / AND_A_REPEAT - (interval.between_measurements or 0.0) ** 2
+        return cls(deviation=math.sqrt(pairs * max(variance, 0.0)), degrees=pairs - 1)
 
     @classmethod
-    def pooled(cls, found: Sequence["BetweenPairs"]) -> "BetweenPairs":
+    def pooled(cls, found: Sequence["Deviation"]) -> "Deviation":
         """Pool the deviations of several measurements: the mean variance, weighted by degrees of freedom."""
         degrees = sum(one.degrees for one in found)
         variance = sum(one.degrees * one.deviation**2 for one in found) / degrees
         return cls(deviation=math.sqrt(variance), degrees=degrees)
 
-    def times(self, factor: float) -> "BetweenPairs":
+    def times(self, factor: float) -> "Deviation":
         """Return the deviation of a number that varies by this factor more."""
         return self.model_copy(update={"deviation": self.deviation * factor})
 
@@ -67,24 +67,24 @@ class BetweenPairs(BaseModel):
         return math.exp(float(t.isf(0.025 / looks, self.degrees)) * self.deviation * math.sqrt(AND_A_REPEAT / pairs))
 
 
-PRIOR = BetweenPairs(deviation=0.036, degrees=4)
+PRIOR = Deviation(deviation=0.036, degrees=4)
 """Deviation that a single pair is given before this machine has shown its own: the larger of those measured on other
 machines (benchmarks/h100.md; benchmarks/same_model_twice.json has 0.008), with the weight of five pairs. Pooling it
 with measured deviations is the conjugate update of a variance (Gelman et al. 2013, "Bayesian Data Analysis", section
 2.6)."""
-NOISY_PRIOR = BetweenPairs(deviation=0.1, degrees=4)
+NOISY_PRIOR = Deviation(deviation=0.1, degrees=4)
 """As PRIOR, on a machine that was not quiet: those of benchmarks/replication.json deviate by 0.08 to 0.1 where other
 virtual machines take 3 to 7 % of the processor."""
-LAUNCHED_PRIOR = BetweenPairs(deviation=0.2, degrees=4)
+LAUNCHED_PRIOR = Deviation(deviation=0.2, degrees=4)
 """As PRIOR, for numbers that wait for the processor to launch a GPU's kernels one by one: the six measurements of a
 configuration there deviate by 0.13 to 0.28 at batch 1."""
-RECORDED_PRIOR = BetweenPairs(deviation=0.06, degrees=4)
+RECORDED_PRIOR = Deviation(deviation=0.06, degrees=4)
 """As PRIOR, for calls that a GPU replays from a record: there, 0.05 to 0.065."""
 TAIL = 2.0
 """A 95th or 99th percentile deviates by about so many times a median's deviation (there, 1.6 to 3)."""
 
 
-def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR, looks: int = 1) -> Interval:
+def pairs_interval(pairs: Sequence[Interval], known: Deviation = PRIOR, looks: int = 1) -> Interval:
     """Return a ratio or a time over pairs of processes: the geometric mean of the pairs' values, with the interval in
     which that of as many later pairs lies.
 
@@ -101,7 +101,7 @@ def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR, looks
     """
     values = [pair.value for pair in pairs]
     if len(pairs) > 1:
-        value, between = math.exp(float(np.log(values).mean())), BetweenPairs.of(values)
+        value, between = math.exp(float(np.log(values).mean())), Deviation.of(values)
         margin = between.margin(len(pairs), looks)
         return Interval(value=value, low=value / margin, high=value * margin, degrees=between.degrees)
     (alone,), margin = pairs, known.margin(1)
@@ -111,7 +111,7 @@ def pairs_interval(pairs: Sequence[Interval], known: BetweenPairs = PRIOR, looks
     return Interval(value=alone.value, low=low, high=high, degrees=known.degrees)
 
 
-def over_pairs(values: Sequence[float], known: BetweenPairs | None = None, looks: int = 1) -> Interval | float:
+def over_pairs(values: Sequence[float], known: Deviation | None = None, looks: int = 1) -> Interval | float:
     """Return a number over pairs with its interval (`pairs_interval`).
 
     Where a pair has a value of 0 or less, which has no logarithm, it is that of the arithmetic mean. A single pair

@@ -15,10 +15,10 @@ HEADER = f"""# The Record, schema {SCHEMA}
 
 Every run ends with one Record: the last line on standard output, `record.json` in the run's folder, an artifact of the
 MLflow run (where each number is a metric too). Units stand in the names. An interval is 95 %, `value` with `low` and
-`high`: of speed and cost it says where the same measurement, made again, would lie; of scores it is a confidence
-interval. "Shown as" is the label of columns, axes and messages, with the unit that people read the number in. An
-objective can be optimized and limited by the name of its field (`--recommend`, `hydra.sweeper.objectives`). Written by
-`make docs` from effcomp/record/.
+`high`: of speed and cost it says where the same measurement, made again, would lie; of a time or a rate, which has
+`between_measurements`, at another hour too; of scores it is a confidence interval. "Shown as" is the label of columns,
+axes and messages, with the unit that people read the number in. An objective can be optimized and limited by the name
+of its field (`--recommend`, `hydra.sweeper.objectives`). Written by `make docs` from effcomp/record/.
 """
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from effcomp.core import machine
-from effcomp.core.pairs import BetweenPairs
+from effcomp.core.pairs import Deviation
 from effcomp.core.processors import ComputeDtype
 from effcomp.measure import roofline
 from effcomp.measure.bench import Bench
@@ -18,7 +18,7 @@ from effcomp.measure.conditions import conditions
 from effcomp.measure.kernels import executed_kernels
 from effcomp.measure.pair import Pair
 from effcomp.measure.quiet import QuietWait
-from effcomp.measure.speed import OverPairs, batch_speed, energy_over_pairs, generation_speed, row_over_pairs
+from effcomp.measure.speed import Known, OverPairs, batch_speed, energy_over_pairs, generation_speed, row_over_pairs
 from effcomp.measure.stopping import looks, stopping
 from effcomp.measure.timing import Timed
 from effcomp.quant.lowering import Lowering, lowering
@@ -67,9 +67,11 @@ class MachineFacts(NamedTuple):
     """Measures the machine's rates in a worker; called after the worker's own memory was read."""
     quiet_wait: QuietWait
     """Waiting for a quiet machine before each pair."""
-    between: Callable[[str, bool], BetweenPairs | None]
+    between_pairs: Callable[[str, bool], Deviation | None]
     """Known deviation between pairs, by the name of the number and whether the machine was noisy
     (`effcomp.pipeline.between`)."""
+    between_measurements: Callable[[str, bool], Deviation | None]
+    """As the former, between measurements."""
 
 
 def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFacts, seed: int) -> Measured:
@@ -80,7 +82,12 @@ def measure(pair: Pair, bench: Bench, timed: Sequence[Timed], facts: MachineFact
         timed: times of all pairs.
     """
     found = conditions(pair.device, timed, facts.quiet_wait)
-    over = OverPairs(timed, lambda name: facts.between(name, bool(found.noise)), looks(bench), seed)
+    noisy = bool(found.noise)
+    known = Known(
+        between_pairs=lambda name: facts.between_pairs(name, noisy),
+        between_measurements=lambda name: facts.between_measurements(name, noisy),
+    )
+    over = OverPairs(timed, known, looks(bench), seed)
     speeds = {size: batch_speed([one.batches[size] for one in timed], size, over) for size in bench.batch_sizes}
     generations = [one.generation for one in timed if one.generation is not None]
     ran_scenarios = scenarios(pair.variant, bench, seed)

@@ -1,12 +1,13 @@
 """Rows of the Record about speed, from the times of all pairs."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from effcomp.core.interval import Interval
-from effcomp.core.pairs import PRIOR, BetweenPairs, over_pairs, pairs_interval
+from effcomp.core.measurements import over_measurements
+from effcomp.core.pairs import PRIOR, Deviation, over_pairs, pairs_interval
 from effcomp.measure.pair import PairedTimes
 from effcomp.measure.timing import Timed
 from effcomp.record import BatchSpeed, Energy, Generation, Pairs, Row
@@ -15,17 +16,22 @@ from effcomp.record.speed import Number
 R = TypeVar("R", bound=Row)
 
 
+class Known(NamedTuple):
+    """Deviations that one measurement does not show, by the name of the number."""
+
+    between_pairs: Callable[[str], Deviation | None]
+    """For a single pair; None where it is not known. Numbers of speed always have one."""
+    between_measurements: Callable[[str], Deviation | None]
+    """None for numbers that do not follow the speed of the machine."""
+
+
 class OverPairs:
     """Numbers over the pairs of one measurement."""
 
-    def __init__(
-        self, timed: Sequence[Timed], known: Callable[[str], BetweenPairs | None], looks: int, seed: int
-    ) -> None:
+    def __init__(self, timed: Sequence[Timed], known: Known, looks: int, seed: int) -> None:
         """Estimate every number in each pair.
 
         Args:
-            known: deviation between other pairs, by the name of the number, for a single pair; None where it is not
-                known. Numbers of speed always have one.
             looks: number of looks that the intervals are corrected for.
         """
         estimates, self.known, self.looks = [one.estimates(seed) for one in timed], known, looks
@@ -33,7 +39,7 @@ class OverPairs:
 
     def interval(self, name: str) -> Interval:
         """Return the number with its interval over pairs."""
-        return pairs_interval(self.by_name[name], self.deviation(name), self.looks)
+        return self.at_another_hour(name, pairs_interval(self.by_name[name], self.deviation(name), self.looks))
 
     def intervals(self, row: str) -> dict[str, Interval]:
         """Return all numbers of a row of the Record (`batch_32`, `generation`), by their fields."""
@@ -42,16 +48,22 @@ class OverPairs:
 
     def number(self, name: str, values: Sequence[float]) -> Number:
         """Return a number that has no turns, given its value in each pair (`over_pairs`)."""
-        return over_pairs(values, self.known(name) if len(values) == 1 else None, self.looks)
+        found = over_pairs(values, self.known.between_pairs(name) if len(values) == 1 else None, self.looks)
+        return self.at_another_hour(name, found) if isinstance(found, Interval) else found
+
+    def at_another_hour(self, name: str, interval: Interval) -> Interval:
+        """Return the interval of a number with the deviation between measurements, where it has one."""
+        between = self.known.between_measurements(name)
+        return interval if between is None else over_measurements(interval, between, self.looks)
 
     def row(self, name: str) -> Pairs:
         """Return the number in each pair, and the deviation between pairs that its interval uses."""
         return Pairs(values=self.by_name[name], between=self.deviation(name))
 
-    def deviation(self, name: str) -> BetweenPairs:
+    def deviation(self, name: str) -> Deviation:
         """Return the deviation of a number of speed between these pairs or, for a single one, between others."""
         values = [one.value for one in self.by_name[name]]
-        return BetweenPairs.of(values) if len(values) > 1 else self.known(name) or PRIOR
+        return Deviation.of(values) if len(values) > 1 else self.known.between_pairs(name) or PRIOR
 
 
 def batch_speed(pairs: Sequence[PairedTimes], batch_size: int, over: OverPairs) -> BatchSpeed:

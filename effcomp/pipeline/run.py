@@ -21,7 +21,7 @@ from effcomp.measure.measurement import MachineFacts, Measured, measure
 from effcomp.measure.quiet import QuietWait
 from effcomp.measure.stopping import is_last
 from effcomp.measure.timing import Timed, time_pair
-from effcomp.pipeline.between import between_pairs
+from effcomp.pipeline.between import between_measurements, between_pairs, earlier_records
 from effcomp.pipeline.compose import Components
 from effcomp.pipeline.compressed import artifact
 from effcomp.pipeline.layer_costs import predicted, target_costs
@@ -188,10 +188,12 @@ def measure_and_answer(
         quiet_wait = QuietWait(device, parts.bench.quiet_wait_s)
         quiet_wait.wait()
         idle = watch_idle(parts.bench, device)
+        earlier = earlier_records(run)
         facts = MachineFacts(
             rates_of=lambda worker: machine_rates(run, worker),
             quiet_wait=quiet_wait,
-            between=between_pairs(run),
+            between_pairs=between_pairs(run, earlier),
+            between_measurements=between_measurements(run, earlier),
         )
         last = False
         while not last:

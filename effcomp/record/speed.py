@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from effcomp.core.interval import Interval
-from effcomp.core.pairs import BetweenPairs
+from effcomp.core.pairs import Deviation
 from effcomp.record.generation import Writing
 from effcomp.record.quantity import Quantity
 from effcomp.record.row import Row
@@ -21,7 +21,7 @@ class Pairs(Row):
 
     values: Annotated[list[Interval], Field(min_length=1)]
     """Value of each pair, with the confidence interval over its turns."""
-    between: BetweenPairs
+    between: Deviation
     """Deviation between pairs: of these or, for a single pair, of earlier measurements on this machine."""
 
 

@@ -4,12 +4,13 @@ from typing import Any
 
 from effcomp.core.class_paths import with_ids
 
-SCHEMA = 6
-READABLE = (1, 2, 3, 4, 5, SCHEMA)
+SCHEMA = 7
+READABLE = (1, 2, 3, 4, 5, 6, SCHEMA)
 """Schemas that can be read. A field that a later schema added is None in a record of an earlier one."""
 HOLDS_A_REPEAT_SINCE = 6
 """Up to schema 5, an interval over pairs held the true value, not that of a repeat, and was narrower by the square root
-of 2. Records keep the intervals that they were written with."""
+of 2. Records keep the intervals that they were written with. Up to schema 6, that of a time held no deviation between
+measurements, which it names since (`Interval.between_measurements`)."""
 NESTED_SINCE = 5
 """Up to schema 4, `cost` and `truth` were flat, and the config named components by class path."""
 GROUPS: dict[str, dict[str, tuple[str, ...]]] = {

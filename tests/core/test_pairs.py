@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from effcomp.core.interval import Interval
-from effcomp.core.pairs import PRIOR, BetweenPairs, over_pairs, pairs_interval
+from effcomp.core.measurements import over_measurements
+from effcomp.core.pairs import PRIOR, Deviation, over_pairs, pairs_interval
 from effcomp.core.statistics import Floats, ratio_interval
 
 TRIES = 800
@@ -49,7 +50,7 @@ def test_the_interval_over_pairs_holds_a_repeat_in_19_of_20_tries(pairs: int, be
 def test_one_pair_holds_a_repeat_by_the_known_deviation(between: float, within: float) -> None:
     first, again = [], []
     for one, repeat, *others in simulated(np.random.default_rng(1), (TRIES, 7, 15), between, within):
-        known = BetweenPairs.of([float(np.exp(np.median(other))) for other in others])
+        known = Deviation.of([float(np.exp(np.median(other))) for other in others])
         first.append(pairs_interval([of_turns(one)], known))
         again.append(without_interval(float(np.exp(np.median(repeat)))))
     assert BAND[0] <= held(first, again) <= BAND[1]
@@ -62,21 +63,21 @@ def test_turns_alone_do_not_hold_what_another_pair_shows() -> None:
 
 def test_a_pair_that_is_noisier_than_the_known_difference_keeps_its_own_interval() -> None:
     noisy = Interval(value=1.0, low=0.5, high=1.9)
-    found = pairs_interval([noisy], BetweenPairs(deviation=0.001, degrees=4))
+    found = pairs_interval([noisy], Deviation(deviation=0.001, degrees=4))
     wider = (1.0, 0.5**2**0.5, 1.9**2**0.5)  # a repeat has other turns too
     assert (found.value, found.low, found.high, found.degrees) == (*map(pytest.approx, wider), 4)
 
 
 def test_the_deviation_between_one_pair_is_refused() -> None:
     with pytest.raises(ValidationError):
-        BetweenPairs(deviation=0.1, degrees=0)
+        Deviation(deviation=0.1, degrees=0)
 
 
 def test_one_pair_has_the_prior_until_measured_deviations_outweigh_it() -> None:
-    alone, steady = Interval(value=2.0, low=2.0, high=2.0), BetweenPairs(deviation=0.02, degrees=2)
+    alone, steady = Interval(value=2.0, low=2.0, high=2.0), Deviation(deviation=0.02, degrees=2)
     widths = []
     for measured in (0, 1, 10, 1000):
-        found = pairs_interval([alone], BetweenPairs.pooled([PRIOR, *measured * [steady]]))
+        found = pairs_interval([alone], Deviation.pooled([PRIOR, *measured * [steady]]))
         widths.append(found.high / found.low)
     assert pairs_interval([alone]).high == pytest.approx(2 * np.exp(2.776445 * 0.036 * 2**0.5)), "t of four degrees"
     assert widths == sorted(widths, reverse=True)
@@ -98,7 +99,7 @@ def test_an_interval_over_pairs_knows_no_unit_and_turns_with_its_sides(values: l
 
 def test_a_number_of_a_single_pair_has_an_interval_where_the_deviation_between_pairs_is_known() -> None:
     assert over_pairs([3.0]) == 3.0
-    found = over_pairs([3.0], BetweenPairs(deviation=0.01, degrees=4))
+    found = over_pairs([3.0], Deviation(deviation=0.01, degrees=4))
     assert isinstance(found, Interval)
     assert found.high == pytest.approx(3 * np.exp(2.776445 * 0.01 * 2**0.5))
 
@@ -117,4 +118,7 @@ def test_a_number_that_is_0_in_a_pair_has_the_interval_of_its_mean() -> None:
 def test_the_deviation_between_pairs_follows_from_their_interval(looks: int) -> None:
     values = [1.0, 1.1, 1.3]
     interval = pairs_interval([without_interval(value) for value in values], looks=looks)
-    assert BetweenPairs.from_interval(interval, looks).deviation == pytest.approx(BetweenPairs.of(values).deviation)
+    wider = over_measurements(interval, Deviation(deviation=0.5, degrees=9), looks)
+    for found in (interval, wider):
+        between = Deviation.from_interval(found, len(values), looks)
+        assert between.model_dump() == pytest.approx(Deviation.of(values).model_dump())

@@ -10,7 +10,7 @@ from effcomp.core.interval import Interval
 from effcomp.core.template import Template
 from effcomp.measure.client import Side, Worker
 from effcomp.measure.energy import Counter, Idle, energy_counter, energy_per_sample, idle_power_w, rapl_counter
-from effcomp.measure.speed import OverPairs, energy_over_pairs
+from effcomp.measure.speed import Known, OverPairs, energy_over_pairs
 from effcomp.record import Energy
 from tests.conftest import SMALL, compose_parts
 from tests.measure.test_conditions import START, timed
@@ -79,7 +79,7 @@ def test_the_energy_of_a_sample_is_that_above_idle(folder: Path, torch_template:
 
 
 def test_energy_has_an_interval_over_pairs_and_a_reason_stays_one() -> None:
-    over = OverPairs([timed(START), timed(START)], lambda name: None, looks=1, seed=0)
+    over = OverPairs([timed(START), timed(START)], Known(lambda name: None, lambda name: None), looks=1, seed=0)
     rows = [Energy(energy_per_sample_j=joules, counter="NVML", peak_power_w=100 * joules) for joules in (2.0, 2.2)]
     found = energy_over_pairs(rows, over)
     assert isinstance(found.energy_per_sample_j, Interval)

@@ -8,25 +8,28 @@ import numpy as np
 import pytest
 from scipy.stats import gmean
 
+from effcomp.core import measurements
 from effcomp.core.interval import Interval
+from effcomp.core.measurements import over_measurements
 from effcomp.core.pairs import (
     LAUNCHED_PRIOR,
     NOISY_PRIOR,
     PRIOR,
     RECORDED_PRIOR,
     TAIL,
-    BetweenPairs,
+    Deviation,
     over_pairs,
     pairs_interval,
 )
 from effcomp.core.statistics import ratio_interval
 from effcomp.measure.stopping import LOOKS
-from effcomp.pipeline.between import between_pairs, prior
+from effcomp.pipeline.between import between_measurements, between_pairs, between_repeats, earlier_records, prior
 from effcomp.pipeline.compose import Components
 from effcomp.pipeline.prepare import prepare
-from effcomp.record import Stopping
+from effcomp.record import Record, Stopping
 from effcomp.record.result import RAW_FILE, Result
-from tests.conftest import DATA, MOVIES, SMALL, compose_parts, run_parts
+from effcomp.report.choose.multiplicity import is_noisy
+from tests.conftest import DATA, MOVIES, SMALL, altered, compose_parts, run_parts
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,13 @@ def decoder(tiny_gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Result
     return run_parts(parts)
 
 
+def at_another_hour(record: Record, number: Interval | float) -> Interval:
+    """The interval of a time over pairs with the deviation between measurements of a store without others."""
+    assert isinstance(number, Interval)
+    known = measurements.NOISY_PRIOR if is_noisy(record) else measurements.PRIOR
+    return over_measurements(number, known, looks=1 if record.speed.stopping is None else LOOKS)
+
+
 def test_the_raw_times_are_kept_and_the_summary_is_of_them(encoder: Result, tmp_path: Path) -> None:
     encoder.write(tmp_path)
     raw, speed = np.load(tmp_path / RAW_FILE), encoder.record.speed
@@ -78,10 +88,12 @@ def test_the_raw_times_are_kept_and_the_summary_is_of_them(encoder: Result, tmp_
             [raw[f"pair_{pair}.batch_{size}.{side}"] for pair in (1, 2)] for side in ("baseline", "variant")
         )
         assert summary.calls == sum(times.size for times in variants)
-        assert summary.latency_p99_ms == over_pairs([np.percentile(times, 99) for times in variants], looks=LOOKS)
+        p99 = over_pairs([np.percentile(times, 99) for times in variants], looks=LOOKS)
+        assert summary.latency_p99_ms == at_another_hour(encoder.record, p99)
         rate = over_pairs([1000 * size / times.mean() for times in variants], looks=LOOKS)
-        assert isinstance(rate, Interval) and isinstance(summary.throughput_samples_per_s, Interval)
-        assert summary.throughput_samples_per_s.model_dump() == pytest.approx(rate.model_dump())
+        expected = at_another_hour(encoder.record, rate)
+        assert isinstance(summary.throughput_samples_per_s, Interval)
+        assert summary.throughput_samples_per_s.model_dump() == pytest.approx(expected.model_dump())
         assert summary.latency_p50_ms.value == pytest.approx(gmean([np.median(times) for times in variants]))
         assert summary.speedup_pairs is not None
         assert summary.speedup_pairs.values == list(map(ratio_interval, baselines, variants))
@@ -113,20 +125,48 @@ def test_the_stored_pairs_of_this_machine_and_runtime_are_pooled_for_a_single_pa
     assert isinstance(memory.pss_bytes, Interval) and isinstance(load.load_time_ms, Interval)
     assert encoder.record.truth.conditions is not None
     same, noisy = prepare(encoder_parts), bool(encoder.record.truth.conditions.noise)
-    known, before = between_pairs(same), NOISY_PRIOR if noisy else PRIOR
+    known, before = between_pairs(same, earlier_records(same)), NOISY_PRIOR if noisy else PRIOR
     for name, expected in (
         ("batch_1.speedup", [before, speed.speedup_pairs.between]),
         ("batch_1.latency_p50_ms", [before, speed.latency_p50_pairs.between]),
-        ("memory.pss_bytes", [BetweenPairs.from_interval(memory.pss_bytes, LOOKS)]),
-        ("load.load_time_ms", [BetweenPairs.from_interval(load.load_time_ms, LOOKS)]),
+        ("memory.pss_bytes", [Deviation.from_interval(memory.pss_bytes, 2, LOOKS)]),
+        ("load.load_time_ms", [Deviation.from_interval(load.load_time_ms, 2, LOOKS)]),
     ):
         found = known(name, noisy)
         assert found is not None
-        assert found.model_dump() == pytest.approx(BetweenPairs.pooled(expected).model_dump())
-    other = between_pairs(replace(same, device=same.device.model_copy(update={"threads": 1000})))
+        assert found.model_dump() == pytest.approx(Deviation.pooled(expected).model_dump())
+    elsewhere = replace(same, device=same.device.model_copy(update={"threads": 1000}))
+    other = between_pairs(elsewhere, earlier_records(elsewhere))
     for name in ("batch_4.latency_p99_ms", "batch_1.throughput_tokens_per_s"):
         assert known(name, noisy) != known(name, not noisy) == other(name, not noisy) == prior(same, name, not noisy)
     assert other("memory.pss_bytes", noisy) is None
+
+
+def test_times_have_the_deviation_of_stored_baselines_and_speedups_and_memory_have_none(
+    encoder: Result, encoder_parts: Components
+) -> None:
+    run, record = prepare(encoder_parts), encoder.record
+    row = record.speed.by_batch_size[1]
+    for number in (row.latency_p50_ms, row.throughput_tokens_per_s, record.cost.load.load_time_ms):
+        assert isinstance(number, Interval) and number.between_measurements is not None
+    for number in (row.speedup, record.cost.memory.pss_bytes):
+        assert isinstance(number, Interval) and number.between_measurements is None
+    slower = altered(row, {"baseline_latency_p50_ms": 2 * row.baseline_latency_p50_ms})
+    other_text = {"truth.data.fingerprint": "of another text"}
+    quiet, again, elsewhere = (
+        altered(record, {"speed.by_batch_size": {1: one}, "truth.conditions.noise": []} | changes)
+        for one, changes in ((row, {}), (slower, {}), (slower, other_text))
+    )
+    known = between_measurements(run, lambda: [quiet, again, elsewhere])
+    shown = between_repeats([(1.0, False), (2.0, False)], noisy=False)
+    assert shown is not None
+    for name in ("batch_1.latency_p99_ms", "load.first_call_ms", "generation.prefill_ms"):
+        found = known(name, False)
+        assert found is not None
+        assert found.model_dump() == pytest.approx(Deviation.pooled([shown, measurements.PRIOR]).model_dump())
+    assert known("batch_1.latency_p99_ms", True) == measurements.NOISY_PRIOR
+    assert known("batch_4.latency_p99_ms", False) == measurements.PRIOR
+    assert known("batch_1.speedup", False) is known("memory.pss_bytes", False) is None
 
 
 def test_a_noisy_machine_and_a_high_percentile_are_assumed_to_deviate_more(encoder_parts: Components) -> None:
@@ -148,6 +188,7 @@ def test_what_waits_for_launches_on_a_gpu_is_assumed_to_deviate_more(encoder_par
         assert prior(recorded, name, False) == RECORDED_PRIOR
     assert prior(recorded, "batch_1.speedup", True) == prior(eager, "batch_1.recorded_speedup", False) == LAUNCHED_PRIOR
     assert prior(eager, "generation.decode_ms_per_token", False) == LAUNCHED_PRIOR
+    assert between_measurements(recorded, list)("batch_1.latency_p50_ms", True) == measurements.GPU_PRIOR
 
 
 def test_a_fixed_length_is_what_was_timed(encoder: Result) -> None:

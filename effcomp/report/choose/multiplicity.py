@@ -14,7 +14,7 @@ GEOMETRIC = ("speed", "cost")
 """Sections of the Record whose intervals are stretched on a logarithmic scale."""
 NOISY = 2.0
 """Factor for their intervals in a noisy record: others disturb its pairs alike, which the deviation between pairs does
-not show."""
+not show. Those that hold the deviation between noisy measurements need none."""
 REPEAT = math.sqrt(AND_A_REPEAT)
 """Factor for their intervals in a record whose version left out the error of a repeat."""
 
@@ -68,9 +68,10 @@ def stretch(interval: Interval, tests: int, geometric: bool, noise: float = 1.0)
 
     Args:
         geometric: stretch the logarithms of positive bounds.
-        noise: further factor.
+        noise: further factor, for an interval that holds no deviation between measurements.
     """
-    factor = noise * quantile(0.05 / tests, interval.degrees) / quantile(0.05, interval.degrees)
+    further = noise if interval.between_measurements is None else 1.0
+    factor = further * quantile(0.05 / tests, interval.degrees) / quantile(0.05, interval.degrees)
     value, low, high = interval.value, interval.low, interval.high
     if geometric and low > 0:
         bounds = value * (low / value) ** factor, value * (high / value) ** factor

@@ -59,6 +59,8 @@ def test_a_noisy_record_needs_a_larger_difference_in_speed_and_not_in_quality() 
     before, after = record.speed.speedup, wide.speed.speedup
     assert after.high / after.value == pytest.approx((before.high / before.value) ** 2)
     assert wide.versus_baseline == record.versus_baseline
+    at_another_hour = before.model_copy(update={"between_measurements": 0.3})
+    assert stretch(at_another_hour, 1, geometric=True, noise=2.0) == at_another_hour, "of noisy measurements already"
 
 
 def test_the_interval_of_a_speed_stays_positive() -> None:
