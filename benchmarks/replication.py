@@ -4,6 +4,7 @@
     python benchmarks/replication.py bench=quick                     (three quarters of an hour)
     python benchmarks/replication.py --neighbour bench=quick         (beside a process that uses half a core)
     python benchmarks/replication.py --device cuda --times 6 bench=quick           (an NVIDIA GPU; twenty minutes)
+    python benchmarks/replication.py --times 4 --configurations 8 bench=quick task.test_size=200    (half an hour)
     python benchmarks/replication.py --times 2 --configurations 2 bench=quick      (a trial)
 
 First it measures a configuration of each runtime with three pairs, so that the store knows how much pairs deviate on
@@ -12,7 +13,8 @@ runtimes in rounds: each round measures every configuration once, so that repeat
 take, or --pause minutes more. Each measurement is appended to a file in multirun/ at
 once; the same command goes on from there. Further words are overrides of effcomp. When all rounds are measured it
 writes them to replication.json beside this file, under cpu, cpu_neighbour or cuda: for each number and configuration,
-the share of later values that lie in the first interval.
+the share of later values that lie in the first interval, and that of quiet ones in a quiet first interval; for each
+batch size the deviation of the baseline between all these measurements.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from busy_neighbour import HALF_A_CORE
 
 import effcomp
 from effcomp.core.interval import Interval
+from effcomp.pipeline.between import between_repeats
 from effcomp.record import Record
 
 HERE = Path(__file__).resolve().parent
@@ -75,6 +78,10 @@ def measured(name: str, overrides: list[str]) -> dict[str, Any]:
         "device": record.truth.machine.device,
         "noise": noise,
         "numbers": {key: value.model_dump() for key, value in found.items()},
+        "baselines": {
+            f"batch {size}": row.recorded_baseline_latency_p50_ms or row.baseline_latency_p50_ms
+            for size, row in record.speed.by_batch_size.items()
+        },
     }
 
 
@@ -98,22 +105,38 @@ def neighbour() -> Iterator[None]:
 
 
 def share_inside(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return for each number how many later values lie in the first interval, over all configurations.
+    """Return for each number how many later values lie in the first interval, over all configurations, and how many of
+    those where both were quiet.
 
     Args:
         rows: in the order of their measurement.
     """
     found: dict[str, dict[str, Any]] = {}
     for name in dict.fromkeys(row["configuration"] for row in rows):
-        first, *later = [row["numbers"] for row in rows if row["configuration"] == name]
-        for key, interval in first.items():
-            values = [row[key]["value"] for row in later if key in row]  # of memory one pair may have no interval
-            inside = sum(interval["low"] <= value <= interval["high"] for value in values)
-            total = found.setdefault(key, {"inside": 0, "of": 0, "by_configuration": {}})
-            total["inside"] += inside
-            total["of"] += len(values)
-            total["by_configuration"][name] = {"first": interval, "later": values, "inside": inside}
+        first, *others = [row for row in rows if row["configuration"] == name]
+        for key, interval in first["numbers"].items():
+            later = [row for row in others if key in row["numbers"]]  # of memory one pair may have no interval
+            values = [row["numbers"][key]["value"] for row in later]
+            inside = [interval["low"] <= value <= interval["high"] for value in values]
+            quiet = [held for held, row in zip(inside, later, strict=True) if not (first["noise"] or row["noise"])]
+            total = found.setdefault(key, {"inside": 0, "of": 0, "quiet_inside": 0, "quiet_of": 0})
+            for counted, held in {"": inside, "quiet_": quiet}.items():
+                total[f"{counted}inside"] += sum(held)
+                total[f"{counted}of"] += len(held)
+            of = total.setdefault("by_configuration", {})
+            of[name] = {"first": interval, "later": values, "inside": sum(inside)}
     return {key: one | {"share": one["inside"] / one["of"]} for key, one in found.items()}
+
+
+def between_baselines(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the deviation between the baselines of all measurements by batch size, of quiet and of noisy ones; None
+    for fewer than two."""
+    found: dict[str, dict[str, Any]] = {}
+    for batch in rows[0]["baselines"]:
+        times = [(row["baselines"][batch], bool(row["noise"])) for row in rows]
+        known = {state: between_repeats(times, noisy) for state, noisy in (("quiet", False), ("noisy", True))}
+        found[batch] = {state: one.model_dump() if one else None for state, one in known.items()}
+    return found
 
 
 def main() -> None:
@@ -148,6 +171,7 @@ def main() -> None:
         "device": rows[0]["device"],
         "noisy": sum(bool(row["noise"]) for row in rows),
         "measurements": len(rows),
+        "deviation_of_the_baseline_between_measurements": between_baselines(rows),
         "share_of_later_values_in_the_first_interval": share_inside(rows),
     }
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
