@@ -37,8 +37,9 @@ class Grouped(Quant):
     rounding: Rounding = "nearest"
     """nearest: each weight alone; hqq: scales fitted to the weights; others: codes fitted to examples. hqq: scales with
     a small lp error of the weights, without data (Badri, Shaji 2023). gptq: codes with a small squared error of each
-    layer's outputs on training examples (Frantar et al. 2022). awq: channels with large inputs scaled up where the
-    layer before can undo it, and scales clipped, for the same error (Lin et al. 2023). learned: codes and scales
+    layer's outputs on training examples (Frantar et al. 2022), which make up for errors of the layers before too
+    (GPTAQ, Li et al. 2025). awq: channels with large inputs scaled up where the layer before can undo it, and scales
+    clipped, for the error of the outputs (Lin et al. 2023). learned: codes and scales
     trained to reproduce each transformer layer's outputs (AutoRound, Cheng et al. 2023); minutes for a small encoder,
     hours for a decoder on a CPU."""
     embeddings: Embeddings = "bfloat16"

@@ -11,11 +11,8 @@ first scales have the smallest weighted error instead of the full range, which m
 model is encoded: it needs PyTorch.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, mse_loss
@@ -30,14 +27,12 @@ from effcomp.quant.grid import Grid
 from effcomp.quant.groups import Coded, in_groups, replace_layer, stored_scale
 from effcomp.quant.rounding.fake_quant import passed_steps
 from effcomp.quant.rounding.gptq import fit_codes
-from effcomp.quant.rounding.inputs import check_finite
+from effcomp.quant.rounding.inputs import BATCH, check_finite, of_one_length, without_cache
 from effcomp.quant.rounding.ranges import best_range
 from effcomp.quant.tensors import linear_layers
 
 STEPS = 200
 """Steps of each transformer layer; the step size falls linearly from 1 / STEPS to 0 (section 4.1)."""
-BATCH = 8
-"""Samples of a step, and at most of a call."""
 LARGEST_STRETCH = 0.5
 """Largest change of a scale, as a share of it."""
 
@@ -108,15 +103,6 @@ def round_learned(model: PreTrainedModel, grids: dict[str, Grid], samples: list[
     check_finite(moments, "learned")
     for name, layer in outside.items():
         replace_layer(model, name, fit_codes(layer.weight.detach(), moments[name], left[name]), left[name])
-
-
-def of_one_length(samples: list[Batch]) -> list[Batch]:
-    """Return the samples in batches of at most BATCH, each of one length, so that none is padded."""
-    by_length: dict[int, list[Batch]] = {}
-    for one in samples:
-        by_length.setdefault(one["input_ids"].shape[1], []).append(one)
-    runs = [group[at : at + BATCH] for group in by_length.values() for at in range(0, len(group), BATCH)]
-    return [{name: np.concatenate([one[name] for one in run]) for name in run[0]} for run in runs]
 
 
 def learn(
@@ -194,14 +180,3 @@ def outputs_of(block: nn.Module, calls: list[CallArguments]) -> None:
     with torch.no_grad():
         for arguments, named in calls:
             block(*arguments, **named)
-
-
-@contextmanager
-def without_cache(model: PreTrainedModel) -> Iterator[None]:
-    """Let the model keep no keys and values, which a repeated call of a layer would add to."""
-    before = getattr(model.config, "use_cache", None)
-    model.config.use_cache = False
-    try:
-        yield
-    finally:
-        model.config.use_cache = before

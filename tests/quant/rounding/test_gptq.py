@@ -1,13 +1,17 @@
 """GPTQ: its codes are those of the brute-force method, and its outputs are nearer than round-to-nearest's."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from effcomp.quant.grid import Grid
 from effcomp.quant.groups import Coded, quantize_groups
+from effcomp.quant.rounding import gptq
 from effcomp.quant.rounding.gptq import DAMPENING, fit_codes
-from tests.quant.rounding.inputs import correlated
+from effcomp.quant.tensors import body_layers
+from tests.quant.rounding.inputs import correlated, hidden_states, loaded, written
 
 
 def brute_force(weight: Tensor, hessian: Tensor, fitted: Coded, grid: Grid) -> Tensor:
@@ -78,3 +82,27 @@ def test_pruned_weights_stay_zero() -> None:
     for zero_point in (False, True):
         fitted = fit_codes(weight, (x.T @ x).double(), Grid(32, 4, zero_point))
         assert not fitted.weight(64)[weight == 0].any()
+
+
+def test_errors_of_the_layers_before_are_compensated() -> None:
+    torch.manual_seed(5)
+    weight, exact, grid = torch.randn(24, 96), correlated(500, 96), Grid(32, 4)
+    read = exact + 0.1 * exact @ torch.randn(96, 96) / 96**0.5
+    moments, drift = (read.T @ read).double(), ((exact - read).T @ read).double()
+    plain, fitted = (fit_codes(weight, moments, grid, one).weight(96) for one in (None, drift))
+    assert torch.equal(fit_codes(weight, moments, grid, 0 * drift).weight(96), plain)
+    of_plain, of_fitted = ((read @ one.T - exact @ weight.T).square().mean() for one in (plain, fitted))
+    assert of_fitted < 0.5 * of_plain
+
+
+def test_a_rounded_model_is_nearer_where_errors_are_compensated(
+    tiny_gpt2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = written("llama", "causal_lm", tiny_gpt2, tmp_path)
+    exact, distance = hidden_states(loaded(tmp_path, "causal_lm"), batches), []
+    for share in (gptq.SHARE, 0.0):
+        monkeypatch.setattr(gptq, "SHARE", share)
+        model = loaded(tmp_path, "causal_lm")
+        gptq.round_gptq(model, dict.fromkeys(body_layers(model), Grid(16, 2, zero_point=True)), batches)
+        distance.append(float((hidden_states(model, batches) - exact).square().mean()))
+    assert distance[0] < 0.95 * distance[1]
