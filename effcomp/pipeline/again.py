@@ -4,7 +4,7 @@ import json
 import os
 import re
 import shlex
-from functools import reduce
+from functools import cache, reduce
 from operator import getitem
 from pathlib import Path
 from textwrap import wrap
@@ -42,14 +42,15 @@ def overrides(config: dict[str, Any]) -> list[str]:
     """
     from omegaconf import OmegaConf
 
-    usual = build(composed([])).config["choices"]
+    compose = cache(lambda *words: composed(words))  # seldom more than two are different, at 0.2 s each
+    usual = build(compose()).config["choices"]
     typed = [f"{group}={choice}" for group, choice in config["choices"].items() if choice != usual.get(group)]
     typed += nested("prune", config["prune"])
-    unset = sorted(OmegaConf.missing_keys(composed(typed)))
+    unset = sorted(OmegaConf.missing_keys(compose(*typed)))
     typed += [f"{name}={written(reduce(getitem, name.split('.'), config))}" for name in unset]
     asked = leaves(settings(config))
     for following in (False, True):  # those that follow others (`${quant}`) are compared after these are given
-        made = composed(typed)
+        made = compose(*typed)
         found = leaves(settings(build(made).config))
         differing = [name for name in found if asked_for(asked, name, found[name]) != found[name]]
         given = [name for name in differing if following or not follows(made, name)]
