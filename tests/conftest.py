@@ -44,6 +44,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # files of tests run side by side (pyproject.toml)
 # Else Inductor tries in each fresh cache whether the compiler knows this processor's instructions: 8 s of 14.
 os.environ.setdefault("TORCHINDUCTOR_VEC_ISA_OK", "1")
+# Else each process that compiles starts another, which imports PyTorch to compile beside it: 18 s of 69.
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 settings.register_profile("effcomp", max_examples=50, deadline=None, derandomize=True, database=None)
 settings.load_profile("effcomp")

@@ -3,10 +3,11 @@
 
 It answers lines of JSON on standard input, the name and the arguments of a function of ANSWERS, with lines of JSON. A
 forked process has its own folder, environment, standard output and exit code, and is as fresh as one that Python
-starts, but for the imports. What those took is in the answer. Seconds are the processor's, which another process on
-this machine does not change. The first two processes that a sweep starts for its configurations are forked as well (the
-second follows a failure), for they import the same, and so are the first sweep that a script starts and the templates
-of measured processes (tests/forked_templates.py); all others that a command starts are Python's own.
+starts, but for the imports and the caches of Hydra's parsers. What those took is in the answer. Seconds are the
+processor's, which another process on this machine does not change. The first two processes that a sweep starts for its
+configurations are forked as well (the second follows a failure), for they import the same, and so are the first sweep
+that a script starts and the templates of measured processes (tests/forked_templates.py); all others that a command
+starts are Python's own.
 """
 
 import atexit
@@ -113,6 +114,7 @@ class ForkedSweep:
 
 def main() -> None:
     import_all()
+    vars(import_module("effcomp.pipeline.compose"))["composed"]([])  # fills the caches of Hydra's parsers
     leave_exits_of_imports()
     gc.freeze()  # what is imported is not looked through for garbage by every forked process
     imported_s = time.process_time()

@@ -129,12 +129,12 @@ def test_the_example_of_the_issue_is_refused_in_one_line_offline(environment: Pa
 
 def test_the_installed_program_measures_predicts_and_is_called_from_python(environment: Path, tmp_path: Path) -> None:
     """Every choice is the default's; all of its training examples would take five processor minutes."""
-    amounts = ["finetune.train_samples=64", "task.test_size=20", *SMALL]
-    for runtime in ([], ["runtime=openvino"]):
-        with machine_rates_in(tmp_path / "multirun/store"):
-            ran = effcomp(environment, "run", *amounts, *runtime, cwd=tmp_path)
-        assert ran.returncode == 0, ran.stderr
-    run = max(tmp_path.glob("multirun/*-*/*"))
+    amounts = ["finetune.train_samples=16", "task.test_size=20", *SMALL]
+    with machine_rates_in(tmp_path / "multirun/store"):
+        ran = effcomp(environment, "sweep", *amounts, "runtime=torch,openvino", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert len(ran.stdout.splitlines()) == 2
+    run = max(tmp_path.glob("multirun/*-*/*/*/record.json")).parent
     (tmp_path / "texts.csv").write_text("text\na great film\n")
     predicted = effcomp(environment, "predict", str(run), "texts.csv", cwd=tmp_path)
     assert predicted.stdout.splitlines()[0] == "row,label,negative,positive", predicted.stderr

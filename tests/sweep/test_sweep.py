@@ -190,7 +190,7 @@ def test_a_configuration_whose_outputs_are_not_finite_fails_in_one_line_and_the_
 
 
 def test_a_sweep_ended_by_ctrl_c_leaves_no_process_and_its_run_is_closed(tiny: list[str], tmp_path: Path) -> None:
-    """One that is killed: tests/faults/test_killed.py."""
+    """One that is killed: tests/faults/test_run_again.py."""
     endless = [*tiny, "device.threads=1", "bench.turns=100000"]  # no processor measures them before it is stopped
     sweep = start_effcomp("-m", *endless, "quant=none,int8_scratch", cwd=tmp_path)
     child = job_process(psutil.Process(sweep.pid), "measuring", tmp_path)

@@ -1,15 +1,82 @@
-"""A byte that changed on the disk, in any kind of stored file: found by its checksum, said, built again."""
+"""A sweep that was killed at random moments (kill -9), or whose stored files have a changed byte, which its checksum
+finds, is run again: it ends as one that nothing disturbed. Both compare with the same one, so they share a file."""
 
+import os
 import random
 import re
+import signal
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from effcomp.core.store import find_fault
 from tests.faults.conftest import Undisturbed
+from tests.faults.ground import Ground
 
 KINDS = {"tokens", "checkpoint", "artifact", "machine", "outputs", "result", "sources"}
+KILLS = 25
+SEED = int(os.environ.get("FAULTS_SEED", "0"))
+
+
+@dataclass(frozen=True)
+class Kill:
+    share: float
+    """When: of the duration of the undisturbed sweep."""
+    group: bool
+    """All of its processes at once; else the one that was started alone, and nobody tells the others."""
+
+    def __str__(self) -> str:
+        return f"{'all' if self.group else 'main'}-at-{self.share:.3f}"
+
+
+def kills() -> list[Kill]:
+    """One in each twenty-fifth of the sweep, at random within it, in random order."""
+    generator = np.random.default_rng(SEED)
+    shares = (generator.permutation(KILLS) + generator.uniform(size=KILLS)) / KILLS
+    return [Kill(float(share), bool(number % 2)) for number, share in enumerate(shares)]
+
+
+SHORT, *LONG = [kills()[:2], *([kill] for kill in kills()[2:])]
+"""`make test` kills one sweep twice."""
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [SHORT, *(pytest.param(moments, marks=pytest.mark.faults) for moments in LONG)],
+    ids=lambda moments: f"seed{SEED}-" + "-".join(map(str, moments)),
+)
+def test_a_sweep_that_is_killed_and_run_again_ends_as_an_undisturbed_one(
+    ground: Ground, undisturbed: Undisturbed, moments: list[Kill]
+) -> None:
+    for moment in moments:
+        strike(ground, moment, undisturbed.seconds)
+    again = ground.run()
+    assert again.code == 0, again.stderr
+    assert ground.left() == undisturbed.left
+    assert ground.open_runs() == []
+    assert ground.logged_under_last_sweep() == len(undisturbed.left.table)
+    assert not list(ground.store.rglob("*.building")), "what was half-built is gone"
+    assert not list((ground.store / "unfinished").glob("*/*")), "and so are the checkpoints of a training that ended"
+
+
+def strike(ground: Ground, kill: Kill, duration_s: float) -> None:
+    """Start a sweep and kill it; none of its processes is left after some seconds, and nothing in its temporary folder
+    where they could still clean up."""
+    sweep = ground.start()
+    try:
+        sweep.wait(kill.share * duration_s)
+    except subprocess.TimeoutExpired:
+        if kill.group:
+            os.killpg(sweep.pid, signal.SIGKILL)
+        else:
+            sweep.kill()
+        sweep.wait()
+    ground.wait_until_quiet()
+    if not kill.group:
+        assert not list(ground.temporary.glob("effcomp-*/"))
 
 
 def spoil(file: Path) -> None:
