@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from effcomp.artifact.architectures import SLIDING
 from effcomp.artifact.cached_graph import layer_kinds
 from effcomp.core.private.transformers import attention_named
+from effcomp.runtimes.one_token import Slots, reads_slots
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -23,18 +24,20 @@ if TYPE_CHECKING:
 class LayerCache:
     """Keys and values of one layer, by slot; transformers calls `update`."""
 
-    def __init__(self, keys: Tensor, slot: Tensor, window: int | None) -> None:
+    def __init__(self, keys: Tensor, slot: Tensor, window: int | None, arrived: Tensor | None) -> None:
         """Hold the slots of a layer.
 
         Args:
             keys: (rows, key heads, slots, features), zeros.
             slot: (1,) int64, the slot of the token that is read now.
             window: how many of the last tokens the layer attends to; None: all.
+            arrived: of Slots, where the model's attention takes these; None: it takes tensors.
         """
         self.keys, self.values, self.slot, self.window = keys, torch.zeros_like(keys), slot, window
+        self.arrived = arrived
 
-    def update(self, key: Tensor, value: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Store keys and values; return those that the queries attend to.
+    def update(self, key: Tensor, value: Tensor, *_: Any, **__: Any) -> tuple[Tensor | Slots, Tensor | Slots]:
+        """Store keys and values, or leave that to the attention; return those that the queries attend to.
 
         Args:
             key, value: (rows, key heads, tokens, features): one token at `slot`, or a whole prompt from slot 0 on.
@@ -44,12 +47,20 @@ class LayerCache:
             self.keys[:, :, :tokens] = key
             self.values[:, :, :tokens] = value
             return key, value
+        if self.window is None and self.arrived is not None:
+            return (
+                Slots(self.keys, key, self.slot, self.arrived),
+                Slots(self.values, value, self.slot, self.arrived),
+            )
         self.keys.index_copy_(2, self.slot, key)
         self.values.index_copy_(2, self.slot, value)
         if self.window is None:
             return self.keys, self.values
         recent = window_slots(self.slot, self.window).clamp(min=0)
-        return self.keys.index_select(2, recent), self.values.index_select(2, recent)
+        keys, values = self.keys.index_select(2, recent), self.values.index_select(2, recent)
+        if self.arrived is None:
+            return keys, values
+        return Slots(keys, None, self.slot, self.arrived), Slots(values, None, self.slot, self.arrived)
 
 
 @dataclass
@@ -116,7 +127,7 @@ class ShapeProbe(LayerCache):
     def __init__(self) -> None:
         self.window = None
 
-    def update(self, key: Tensor, value: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+    def update(self, key: Tensor, value: Tensor, *_: Any, **__: Any) -> tuple[Tensor | Slots, Tensor | Slots]:
         """Note the keys."""
         self.keys = key
         return key, value
@@ -143,10 +154,14 @@ class StaticDecoder:
         """
         place = model.device
         self.model, self.choose = model, choose or likeliest
-        slot = torch.zeros(1, dtype=torch.int64, device=place)
+        slot, arrived = torch.zeros(1, dtype=torch.int64, device=place), None
+        if reads_slots(model):
+            arrived = torch.zeros(rows * model.config.num_attention_heads, dtype=torch.int32, device=place)
         self.cache = StaticCache(
             [
-                LayerCache(one.keys.new_zeros(rows, one.keys.shape[1], slots, one.keys.shape[3]), slot, smaller)
+                LayerCache(
+                    one.keys.new_zeros(rows, one.keys.shape[1], slots, one.keys.shape[3]), slot, smaller, arrived
+                )
                 for one, window in zip(probes, layer_windows(model.config), strict=True)
                 for smaller in [window if window is not None and window < slots else None]
             ],
