@@ -13,7 +13,8 @@ from torch import Tensor
 
 from effcomp.core.batches import Batch
 from effcomp.runtimes.decoding import Decoded, cache_bytes
-from effcomp.runtimes.static_cache import ShapeProbe, StaticDecoder, likeliest, probe_shapes
+from effcomp.runtimes.likeliest_gpu import likeliest_on_gpu
+from effcomp.runtimes.static_cache import ShapeProbe, StaticDecoder, probe_shapes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -51,7 +52,7 @@ class RecordedDecoder:
 
     def __init__(self, model: "PreTrainedModel", probes: list[ShapeProbe], rows: int, slots: int, pool: Any) -> None:
         with torch.inference_mode():
-            self.decoder = StaticDecoder(model, probes, rows, slots, torch.compile(likeliest, dynamic=True))
+            self.decoder = StaticDecoder(model, probes, rows, slots, likeliest_on_gpu)
         self.rows, self.place, self.pool = rows, model.device, pool
         self.prompts: dict[int, tuple[torch.cuda.CUDAGraph, Tensor, Tensor]] = {}
         with torch.inference_mode():
