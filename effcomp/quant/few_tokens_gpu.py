@@ -13,8 +13,34 @@ from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 COLUMNS = 1024
 """Number of weights of a row that a program reads at a time; all of a short row where there are few rows."""
 
-ROWS_OF_GROUPS = 4
-"""Outputs of a program that reads 4-bit codes."""
+
+@triton.jit
+def store_outputs(  # type: ignore[no-untyped-def]
+    found,
+    token,
+    rows,
+    there,
+    bias,
+    residual,
+    output,
+    outputs,
+    BIASED: tl.constexpr,
+    ACTIVATION: tl.constexpr,
+    ADDED: tl.constexpr,
+):
+    """Store activation(found + bias) + residual for these rows of a token."""
+    if BIASED:
+        found += tl.load(bias + rows, mask=there, other=0).to(tl.float32)
+    if ACTIVATION == "gelu_new":  # x sigmoid(2 z) is x (1 + tanh z) / 2
+        found *= tl.sigmoid(1.5957691216057308 * (found + 0.044715 * found * found * found))
+    if ACTIVATION == "gelu":
+        found *= 0.5 * (1.0 + tl.erf(found * 0.7071067811865476))
+    if ACTIVATION == "relu":
+        found = tl.maximum(found, 0.0)
+    place = token * outputs + rows
+    if ADDED:
+        found += tl.load(residual + place, mask=there, other=0).to(tl.float32)
+    tl.store(output + place, found.to(output.dtype.element_ty), mask=there)
 
 
 @triton.jit
@@ -23,6 +49,7 @@ def rows_kernel(  # type: ignore[no-untyped-def]
     weight,
     scale,
     bias,
+    residual,
     output,
     outputs,
     width,
@@ -30,9 +57,13 @@ def rows_kernel(  # type: ignore[no-untyped-def]
     COLUMNS: tl.constexpr,
     SCALED: tl.constexpr,
     BIASED: tl.constexpr,
+    ACTIVATION: tl.constexpr,
+    ADDED: tl.constexpr,
     EARLY: tl.constexpr,
 ):
-    """Compute ROWS outputs of one token. values: (tokens, width), weight: (outputs, width), scale, bias: (outputs,)."""
+    """Compute ROWS outputs of one token. values: (tokens, width), weight: (outputs, width), scale, bias: (outputs,),
+    residual: (tokens, outputs).
+    """
     token, rows = tl.program_id(1), tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     there, columns = rows < outputs, tl.arange(0, COLUMNS)
     place = weight + rows.to(tl.int64)[:, None] * width + columns[None, :]
@@ -51,69 +82,7 @@ def rows_kernel(  # type: ignore[no-untyped-def]
     found = tl.sum(sums, axis=1)
     if SCALED:
         found *= tl.load(scale + rows, mask=there, other=0)
-    if BIASED:
-        found += tl.load(bias + rows, mask=there, other=0).to(tl.float32)
-    tl.store(output + token * outputs + rows, found.to(output.dtype.element_ty), mask=there)
-
-
-@triton.jit
-def code_at(stored, PLACE: tl.constexpr):  # type: ignore[no-untyped-def]
-    """Return the PLACE-th 4-bit code of each word less 8, for PLACE up to 4.
-
-    In the mantissa of a power of two it is that power plus the code: this needs no conversion, and no shift.
-    """
-    bits = (stored & (15 << (4 * PLACE))) | ((150 - 4 * PLACE) << 23)
-    return bits.to(tl.float32, bitcast=True) - ((1 << (23 - 4 * PLACE)) + 8.0)
-
-
-@triton.jit
-def groups_kernel(  # type: ignore[no-untyped-def]
-    planes,
-    packed,
-    scale,
-    zero_point,
-    bias,
-    output,
-    outputs,
-    width,
-    groups,
-    SHARED: tl.constexpr,
-    ROWS: tl.constexpr,
-    WORDS: tl.constexpr,
-    ZEROS: tl.constexpr,
-    BIASED: tl.constexpr,
-    EARLY: tl.constexpr,
-):
-    """Compute ROWS outputs of one token. planes: (tokens, 8, width), packed: (outputs, width) int32 with eight codes in
-    a word, scale, zero_point: (outputs, groups); SHARED words of a row have one scale.
-    """
-    token, rows = tl.program_id(1), tl.program_id(0) * ROWS + tl.arange(0, ROWS)
-    there, columns = rows < outputs, tl.arange(0, WORDS)
-    place, values = packed + rows.to(tl.int64)[:, None] * width, planes + token * 8 * width
-    sums = tl.zeros((ROWS, WORDS), dtype=tl.float32)
-    if EARLY:
-        gdc_launch_dependents()
-    stored = tl.load(place + columns[None, :], mask=there[:, None] & (columns < width)[None, :], other=0)
-    if EARLY:
-        gdc_wait()
-    for first in range(0, width, WORDS):
-        now, inside, later = stored, first + columns < width, first + WORDS + columns
-        stored = tl.load(place + later[None, :], mask=there[:, None] & (later < width)[None, :], other=0)
-        group, both = rows[:, None] * groups + ((first + columns) // SHARED)[None, :], there[:, None] & inside[None, :]
-        products, total = tl.zeros((ROWS, WORDS), dtype=tl.float32), tl.zeros((WORDS,), dtype=tl.float32)
-        shifted = now >> 12  # the last three codes, in places 2 to 4
-        for plane in tl.static_range(8):
-            code = code_at(now, plane) if plane < 5 else code_at(shifted, plane - 3)
-            value = tl.load(values + plane * width + first + columns, mask=inside, other=0).to(tl.float32)
-            products += code * value[None, :]
-            total += value
-        if ZEROS:
-            products -= tl.load(zero_point + group, mask=both, other=0) * total[None, :]
-        sums += products * tl.load(scale + group, mask=both, other=0)
-    found = tl.sum(sums, axis=1)
-    if BIASED:
-        found += tl.load(bias + rows, mask=there, other=0).to(tl.float32)
-    tl.store(output + token * outputs + rows, found.to(output.dtype.element_ty), mask=there)
+    store_outputs(found, token, rows, there, bias, residual, output, outputs, BIASED, ACTIVATION, ADDED)
 
 
 def early(values: Tensor) -> bool:
@@ -122,14 +91,23 @@ def early(values: Tensor) -> bool:
 
 
 @torch.library.custom_op("effcomp::few_tokens_rows", mutates_args=())
-def few_tokens_rows(values: Tensor, weight: Tensor, scale: Tensor | None, bias: Tensor | None) -> Tensor:
-    """Return values @ weight^T * scale + bias, summed in float32.
+def few_tokens_rows(
+    values: Tensor,
+    weight: Tensor,
+    scale: Tensor | None,
+    bias: Tensor | None,
+    activation: str = "",
+    residual: Tensor | None = None,
+) -> Tensor:
+    """Return activation(values @ weight^T * scale + bias) + residual, summed in float32.
 
     Args:
         values: (tokens, in), floating point.
         weight: (out, in), floating point or int8.
         scale: (out,) float32.
         bias: (out,).
+        activation: "gelu_new", "gelu", "relu" or "", which is none.
+        residual: (tokens, out).
 
     Returns:
         (tokens, out), as values.
@@ -142,6 +120,7 @@ def few_tokens_rows(values: Tensor, weight: Tensor, scale: Tensor | None, bias: 
         weight,
         scale,
         bias,
+        None if residual is None else residual.contiguous(),
         output,
         outputs,
         width,
@@ -149,6 +128,8 @@ def few_tokens_rows(values: Tensor, weight: Tensor, scale: Tensor | None, bias: 
         COLUMNS=padded if padded <= 4 * COLUMNS and outputs <= 2 * COLUMNS else min(COLUMNS, padded),
         SCALED=scale is not None,
         BIASED=bias is not None,
+        ACTIVATION=activation,
+        ADDED=residual is not None,
         EARLY=early(values),
         num_warps=4,
         **({"launch_pdl": True} if early(values) else {}),
@@ -157,51 +138,12 @@ def few_tokens_rows(values: Tensor, weight: Tensor, scale: Tensor | None, bias: 
 
 
 @few_tokens_rows.register_fake
-def _(values: Tensor, weight: Tensor, scale: Tensor | None, bias: Tensor | None) -> Tensor:
-    return values.new_empty(values.shape[0], weight.shape[0])
-
-
-@torch.library.custom_op("effcomp::few_tokens_groups", mutates_args=())
-def few_tokens_groups(
-    planes: Tensor, packed: Tensor, scale: Tensor, zero_point: Tensor | None, bias: Tensor | None
+def _(
+    values: Tensor,
+    weight: Tensor,
+    scale: Tensor | None,
+    bias: Tensor | None,
+    activation: str = "",
+    residual: Tensor | None = None,
 ) -> Tensor:
-    """Return values @ weight^T + bias with a weight of 4 bits, summed in float32.
-
-    Args:
-        planes: (tokens, 8, in / 8), floating point: value i of a token in plane i % 8.
-        packed: (out, in / 2) uint8, codes + 8, the even columns in the low half; in is a multiple of 8.
-        scale: (out, groups) float32, of in / groups columns each, a multiple of 8.
-        zero_point: (out, groups) float32; None: all are 0.
-        bias: (out,).
-
-    Returns:
-        (tokens, out), as planes.
-    """
-    planes, words, outputs = planes.contiguous(), packed.view(torch.int32), len(packed)
-    output, width, groups = planes.new_empty(len(planes), outputs), words.shape[1], scale.shape[1]
-    columns, warps = (128, 1) if width <= 128 or outputs >= 3072 else (256, 2)  # the fastest on an H200
-    groups_kernel[(triton.cdiv(outputs, ROWS_OF_GROUPS), len(planes))](
-        planes,
-        words,
-        scale,
-        zero_point,
-        bias,
-        output,
-        outputs,
-        width,
-        groups,
-        SHARED=width // groups,
-        ROWS=ROWS_OF_GROUPS,
-        WORDS=min(columns, triton.next_power_of_2(width)),
-        ZEROS=zero_point is not None,
-        BIASED=bias is not None,
-        EARLY=early(planes),
-        num_warps=warps,
-        **({"launch_pdl": True} if early(planes) else {}),
-    )
-    return output
-
-
-@few_tokens_groups.register_fake
-def _(planes: Tensor, packed: Tensor, scale: Tensor, zero_point: Tensor | None, bias: Tensor | None) -> Tensor:
-    return planes.new_empty(planes.shape[0], packed.shape[0])
+    return values.new_empty(values.shape[0], weight.shape[0])

@@ -5,7 +5,8 @@ cost in time, and is faster than bitsandbytes' own kernels. Imported where a mod
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -18,8 +19,26 @@ from effcomp.quant.tensors import cast, linear_layers
 FEW_TOKENS = 4
 """Up to so many tokens read the weights for themselves; beyond, a library's product is faster."""
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu_new": partial(nn.functional.gelu, approximate="tanh"),
+    "gelu": nn.functional.gelu,
+    "relu": nn.functional.relu,
+}
+"""Those that the kernels for a few tokens compute too, by transformers' names."""
 
-class FusedLinear(nn.Module):
+
+class Activated(nn.Module):
+    """A layer that computes the activation after it too, where `fuse_activations` gave it one."""
+
+    activation: str = ""
+    """The name of transformers, among ACTIVATIONS; empty: none."""
+
+    def activated(self, output: Tensor) -> Tensor:
+        """Apply the activation."""
+        return ACTIVATIONS[self.activation](output) if self.activation else output
+
+
+class FusedLinear(Activated):
     """Base class of layers that compute y = W x + b in bfloat16, with W from its codes."""
 
     by_output: ClassVar[bool] = True
@@ -44,24 +63,29 @@ class FusedLinear(nn.Module):
         if input.is_cuda and tokens.numel() <= FEW_TOKENS:
             output: Tensor = self.few_tokens(input.flatten(0, -2)).unflatten(0, tokens)
             return output
-        return nn.functional.linear(input, self.weight(), self.bias)
+        return self.many_tokens(input)
+
+    def many_tokens(self, input: Tensor) -> Tensor:
+        """Multiply (..., in) to (..., out), bfloat16, with the weight dequantized."""
+        return self.activated(nn.functional.linear(input, self.weight(), self.bias))
 
     def few_tokens(self, input: Tensor) -> Tensor:
         """Multiply (tokens, in) to (tokens, out), bfloat16."""
-        return nn.functional.linear(input, self.weight(), self.bias)
+        return self.many_tokens(input)
 
 
-class FloatLinear(nn.Linear):
+class FloatLinear(nn.Linear, Activated):
     """A linear layer that has a kernel of its own for a few tokens on a GPU."""
 
     def forward(self, input: Tensor) -> Tensor:
         tokens = input.shape[:-1]
         if not input.is_cuda or tokens.numel() > FEW_TOKENS:
-            return super().forward(input)
+            return self.activated(super().forward(input))
         from effcomp.quant.few_tokens_gpu import few_tokens_rows
 
-        output: Tensor = few_tokens_rows(input.flatten(0, -2), self.weight, None, self.bias).unflatten(0, tokens)
-        return output
+        output = few_tokens_rows(input.flatten(0, -2), self.weight, None, self.bias, self.activation)
+        outputs: Tensor = output.unflatten(0, tokens)
+        return outputs
 
 
 class ByRow(FusedLinear):
@@ -82,7 +106,7 @@ class ByRow(FusedLinear):
     def few_tokens(self, input: Tensor) -> Tensor:
         from effcomp.quant.few_tokens_gpu import few_tokens_rows
 
-        output: Tensor = few_tokens_rows(input, self.codes, self.scale.flatten(), self.bias)
+        output: Tensor = few_tokens_rows(input, self.codes, self.scale.flatten(), self.bias, self.activation)
         return output
 
 
@@ -110,15 +134,14 @@ class ByGroup(FusedLinear):
         return weights[:, : self.in_features].bfloat16()
 
     def few_tokens(self, input: Tensor) -> Tensor:
-        from effcomp.quant.few_tokens_gpu import few_tokens_groups
+        from effcomp.quant.groups_gpu import GROUP, few_tokens_groups
 
         columns = 8 // self.bits * self.packed.shape[1]
-        # the kernel reads words of eight 4-bit codes that share a scale
-        if self.bits != 4 or columns % 8 or columns // self.scale.shape[1] % 8:
+        if self.bits != 4 or columns // self.scale.shape[1] % GROUP:
             return super().few_tokens(input)
-        words = nn.functional.pad(input, (0, columns - self.in_features)).unflatten(1, (-1, 8))
-        planes = words.transpose(1, 2).contiguous()  # here, where a compiler writes them so in the kernel before
-        output: Tensor = few_tokens_groups(planes, self.packed, self.scale, self.zero_point, self.bias)
+        words = nn.functional.pad(input, (0, columns - self.in_features)).unflatten(1, (-1, 4, 2))
+        pairs = words.transpose(1, 2).contiguous()  # here, where a compiler writes them so in the kernel before
+        output: Tensor = few_tokens_groups(pairs, self.packed, self.scale, self.zero_point, self.bias, self.activation)
         return output
 
 

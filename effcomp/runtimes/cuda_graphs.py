@@ -42,6 +42,7 @@ class CudaGraphs(Compiled):
         import torch._inductor.config
         from torch import nn
 
+        from effcomp.quant.fused_block import compile_fused, fuse_activations
         from effcomp.quant.fused_linear import FloatLinear
         from effcomp.quant.stacked import stack_layers
         from effcomp.runtimes.one_token import use_one_token_attention
@@ -51,12 +52,13 @@ class CudaGraphs(Compiled):
         for layer in model.modules():
             if type(layer) is nn.Linear:
                 layer.__class__ = FloatLinear
+        fuse_activations(model)
         blocks = use_cached_blocks(model)
         torch._dynamo.config.recompile_limit = 8 * len(blocks)  # pruned blocks have shapes of their own
         torch._inductor.config.triton.enable_pdl = True  # from Hopper on a kernel starts while the one before it ends
         use_one_token_attention(model)
         for block in blocks:
-            block.compile(dynamic=True)
+            block.compile(dynamic=True, backend=compile_fused)
         return model
 
     def load(self, artifact: Path, device: Device) -> Loaded:

@@ -22,7 +22,7 @@ class Slots:
     stored: "Tensor"
     """(rows, key heads, slots, features)."""
     new: "Tensor | None"
-    """Of the token that is read now, (rows, key heads, 1, features): `attention` stores it. None: it is there."""
+    """(rows, key heads, 1, features) of the token that is read now, for `attention` to store; None: it is stored."""
     slot: "Tensor"
     """(1,) int64, where `new` belongs."""
     arrived: "Tensor"

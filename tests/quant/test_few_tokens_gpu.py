@@ -29,7 +29,8 @@ def test_floats_and_scaled_codes(outputs: int, inputs: int, tokens: int) -> None
 
 
 @pytest.mark.parametrize(
-    ("outputs", "inputs", "group"), [(5, 64, 32), (768, 768, 64), (4100, 2560, 128), (300, 640, 8)]
+    ("outputs", "inputs", "group"),
+    [(5, 64, 32), (768, 768, 64), (4100, 2560, 128), (300, 640, 8), (70, 96, 32), (2560, 10240, 64)],
 )
 @pytest.mark.parametrize(("tokens", "zeros"), [(1, False), (3, False), (1, True)])
 def test_four_bits(outputs: int, inputs: int, group: int, tokens: int, zeros: bool) -> None:
@@ -48,6 +49,24 @@ def test_four_bits(outputs: int, inputs: int, group: int, tokens: int, zeros: bo
     assert error(layer(values), expected) < 2 * TOLERANCE  # the weights in bfloat16 have an error of their own
 
 
+@pytest.mark.parametrize("activation", ["gelu_new", "gelu", "relu"])
+def test_what_follows_a_product_is_computed_with_it(activation: str) -> None:
+    from effcomp.quant.few_tokens_gpu import few_tokens_rows
+    from effcomp.quant.fused_linear import ACTIVATIONS
+    from effcomp.quant.groups_gpu import few_tokens_groups
+
+    values, residual = (torch.randn(2, size, device="cuda").bfloat16() for size in (64, 300))
+    weight, bias = (torch.randn(*shape, device="cuda").bfloat16() for shape in ((300, 64), (300,)))
+    expected = ACTIVATIONS[activation](values.double() @ weight.double().T + bias.double()) + residual.double()
+    assert error(few_tokens_rows(values, weight, None, bias, activation, residual), expected) < TOLERANCE
+    packed, scale = torch.randint(0, 256, (300, 32), dtype=torch.uint8, device="cuda"), torch.rand(300, 2).cuda()
+    low, high = (packed & 15).double() - 8, (packed >> 4).double() - 8
+    weight = (torch.stack([low, high], dim=-1).flatten(1).unflatten(1, (2, 32)) * scale.double()[..., None]).flatten(1)
+    expected = ACTIVATIONS[activation](values.double() @ weight.T + bias.double()) + residual.double()
+    pairs = values.unflatten(1, (-1, 4, 2)).transpose(1, 2)
+    assert error(few_tokens_groups(pairs, packed, scale, None, bias, activation, residual), expected) < TOLERANCE
+
+
 @pytest.mark.parametrize(
     ("rows", "heads", "key_heads", "slots", "features"),
     [(1, 12, 12, 64, 64), (2, 9, 3, 300, 48), (1, 20, 5, 999, 128)],
@@ -57,10 +76,34 @@ def test_attention_to_the_slots_that_are_seen(rows: int, heads: int, key_heads: 
 
     query = torch.randn(rows, heads, 1, features, device="cuda").bfloat16()
     keys, values = torch.randn(2, rows, key_heads, slots, features, device="cuda").bfloat16().unbind()
+    both = torch.randn(rows, key_heads, 2, features, device="cuda").bfloat16()
+    new_key, new_value = both[:, :, :1], both[:, :, 1:]  # not contiguous
     seen = torch.rand(rows, 1, 1, slots, device="cuda") > 0.3
     seen[..., slots // 2 :] = False
-    shared = heads // key_heads
-    expected = torch.nn.functional.scaled_dot_product_attention(
-        query.double(), *(one.double().repeat_interleave(shared, dim=1) for one in (keys, values)), attn_mask=seen
-    )[:, :, 0]
-    assert error(attend_to_cache(query, keys, values, seen, features**-0.5), expected) < TOLERANCE
+    slot, arrived = torch.tensor([slots // 3], device="cuda"), torch.zeros(64, dtype=torch.int32, device="cuda")
+    seen[..., slots // 3] = True
+
+    def expected() -> torch.Tensor:
+        every = (one.double().repeat_interleave(heads // key_heads, dim=1) for one in (keys, values))
+        sdpa = torch.nn.functional.scaled_dot_product_attention
+        return sdpa(query.double(), *every, attn_mask=seen)[:, :, 0]
+
+    scale = features**-0.5
+    assert error(attend_to_cache(query, keys, values, seen, arrived, scale), expected()) < TOLERANCE
+    found = attend_to_cache(query, keys, values, seen, arrived, scale, new_key, new_value, slot)
+    assert torch.equal(keys[:, :, slots // 3], new_key[:, :, 0])
+    assert torch.equal(values[:, :, slots // 3], new_value[:, :, 0])
+    assert error(found, expected()) < TOLERANCE
+    assert not arrived.any()
+
+
+@pytest.mark.parametrize(("rows", "classes"), [(1, 50257), (3, 1000), (2, 128256)])
+def test_the_likeliest_token_and_its_loss(rows: int, classes: int) -> None:
+    from effcomp.runtimes.likeliest_gpu import likeliest_on_gpu
+    from effcomp.runtimes.static_cache import likeliest
+
+    logits = torch.randn(rows, classes, device="cuda").bfloat16()
+    logits[:, [7, classes - 1]] = 9.0  # the first of equals
+    expected = likeliest(logits.cpu())
+    expected[0] = 7
+    assert torch.allclose(likeliest_on_gpu(logits).cpu(), expected, rtol=1e-5)
