@@ -1,8 +1,10 @@
 """Repositories of the Hub against a small server of our own: caches, faults, and the one line that each ends in."""
 
+import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from huggingface_hub import constants
 from effcomp.core.errors import UserError
 from effcomp.core.hub.refusals import HubUnreachable
 from effcomp.core.hub.repository import Repository, commit
-from tests.conftest import start_effcomp
+from tests.conftest import ROOT
 from tests.faults.ground import mounted, read_only
 from tests.hub_server import Fault, HubServer
 
@@ -167,7 +169,11 @@ def test_a_command_that_waits_for_the_hub_heeds_a_signal(
     for name, value in {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0"}.items():
         monkeypatch.setenv(name, value)
     hub.fault = Fault("silent")
-    command = start_effcomp("model=hub", f"model.repository={NAME}", "task=sst2", "device=cpu", cwd=tmp_path)
+    chosen = ["model=hub", f"model.repository={NAME}", "task=sst2", "device=cpu"]
+    # huggingface_hub reads these variables when it is imported: not in a forked command.
+    command = subprocess.Popen(
+        [sys.executable, "-m", "effcomp.run", *chosen], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
     end = time.monotonic() + 120
     while not any(NAME in path for path in hub.asked):
         assert command.poll() is None, "it ended before it asked the Hub"
