@@ -43,8 +43,8 @@ class Grouped(Quant):
     trained to reproduce each transformer layer's outputs (AutoRound, Cheng et al. 2023); minutes for a small encoder,
     hours for a decoder on a CPU."""
     embeddings: Embeddings = "bfloat16"
-    """Type that embedding tables are stored in; int8 and int4 are dequantized at load. They have a scale for each group
-    of a row, rounded to nearest: smaller files, not less memory. On torch and cuda_graphs."""
+    """Type that embedding tables are stored in; int8 and int4 are dequantized at load. int8 has a scale for each row,
+    int4 for each group of a row, rounded to nearest: smaller files, not less memory. On torch and cuda_graphs."""
     samples: Annotated[int, Field(ge=1)] = 128
     """Training examples that gptq, awq and learned read."""
 
@@ -92,8 +92,10 @@ class Grouped(Quant):
         found: dict[str, FakeQuant] = {name: clipped(layer.weight, self.grid) for name, layer in layers.items()}
         if self.embeddings == "bfloat16":
             return found
-        grid = table_grid(self.group_size, self.embeddings)
-        return found | {name: FakeGroups(grid) for name in tables(model)}
+        return found | {
+            name: FakeGroups(table_grid(table.embedding_dim, self.group_size, self.embeddings))
+            for name, table in tables(model).items()
+        }
 
     def round_layers(self, model: "PreTrainedModel", samples: list[Batch]) -> LayerMap | None:
         if self.rounding == "nearest":

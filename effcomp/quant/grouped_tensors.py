@@ -3,7 +3,7 @@
 Imported where a model is encoded or decoded: it needs PyTorch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -67,10 +67,10 @@ def encode_groups(model: nn.Module, grid: Grid, embeddings: Embeddings) -> dict[
         else:
             tensors |= packed_tensors(name, quantize_groups(layer.weight.detach(), grid), grid)
     if embeddings != "bfloat16":
-        of_tables = table_grid(grid.group_size, embeddings)
         for name, table in tables(model).items():
             if tensors.pop(f"{name}.weight", None) is not None:  # not tied to a tensor that has an entry already
-                tensors |= packed_tensors(name, quantize_groups(table.weight.detach(), of_tables), of_tables)
+                of_table = table_grid(table.embedding_dim, grid.group_size, embeddings)
+                tensors |= packed_tensors(name, quantize_groups(table.weight.detach(), of_table), of_table)
     return tensors
 
 
@@ -80,16 +80,16 @@ def packed_tensors(name: str, coded: Coded, grid: Grid) -> dict[str, Tensor]:
     return found | ({name + ZERO_POINT: pack(coded.zero_point, grid.bits)} if grid.zero_point else {})
 
 
-def table_grid(group_size: int, embeddings: Embeddings) -> Grid:
-    """Return the grid of the codes of an embedding table."""
-    return Grid(group_size, EMBEDDING_BITS[embeddings])
+def table_grid(columns: int, group_size: int, embeddings: Embeddings) -> Grid:
+    """Return the grid of the codes of an embedding table: in 8 bits a scale for each row, otherwise for each group."""
+    return Grid(columns if embeddings == "int8" else group_size, EMBEDDING_BITS[embeddings])
 
 
 def round_tables(model: nn.Module, group_size: int, embeddings: Embeddings) -> None:
     """Give the embedding tables the weights that their codes will stand for, in place, so that layers are fitted to
     what they will read."""
-    grid = table_grid(group_size, embeddings)
     for table in tables(model).values():
+        grid = table_grid(table.embedding_dim, group_size, embeddings)
         coded = quantize_groups(table.weight.detach(), grid)
         rounded = coded._replace(scale=coded.scale.bfloat16().float()).weight(table.embedding_dim)
         table.weight.data.copy_(rounded)
@@ -106,7 +106,10 @@ def load_groups(skeleton: nn.Module, tensors: dict[str, Tensor], group_size: int
     }
     for name, table in tables(skeleton).items():
         if name in packed:
-            floats[f"{name}.weight"] = packed.pop(name).unpacked().weight(table.embedding_dim)
+            one = packed.pop(name)
+            if one.scale.shape[1] == 1 and one.codes.shape[1] >= table.embedding_dim:  # int8, a scale for each row
+                one = replace(one, group_size=one.codes.shape[1])
+            floats[f"{name}.weight"] = one.unpacked().weight(table.embedding_dim)
     load_floats(skeleton, floats)
     return packed
 

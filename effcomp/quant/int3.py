@@ -12,7 +12,7 @@ class Int3(Grouped):
 
     They are dequantized to bfloat16 at load: that saves disk and download, but neither time nor memory against bf16.
     Codes are the nearest, or chosen by quant.rounding=hqq, gptq, awq or learned; quant.zero_point=true fits a zero
-    point to each group. quant.embeddings=int8 or int4 stores the embeddings in groups too.
+    point to each group. quant.embeddings=int8 or int4 stores the embeddings in codes too.
     """
 
     id: ClassVar[str] = "quant/int3"

@@ -24,7 +24,7 @@ class Int4(Grouped):
 
     Codes are the nearest, or chosen by quant.rounding=hqq, gptq, awq or learned; ONNX Runtime and NNCF round to nearest
     themselves. quant.zero_point=true fits a zero point to each group. quant.embeddings=int8 or int4 stores the
-    embeddings in groups too, for PyTorch, which dequantizes them at load.
+    embeddings in codes too, for PyTorch, which dequantizes them at load.
 
     torch         effcomp's codes, on a CPU; the kernel multiplies bfloat16 activations, so the rest is bfloat16 too
     cuda_graphs   effcomp's codes, which a compiled kernel dequantizes to bfloat16 in each call

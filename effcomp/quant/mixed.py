@@ -56,13 +56,11 @@ class Mixed(Grouped):
     the log-likelihood (diagonal Fisher information), in the time of a few passes."""
 
     def parsed_budget(self) -> "Budget":
-        from effcomp.quant.grouped_tensors import table_grid
         from effcomp.quant.rounding.widths import Budget
 
         unit, _, number = self.budget.partition(":")
         candidates = tuple(Grid(self.group_size, bits, self.zero_point) for bits in WIDTHS)
-        tables = None if self.embeddings == "bfloat16" else table_grid(self.group_size, self.embeddings)
-        return Budget(unit, float(number), candidates, tables)
+        return Budget(unit, float(number), candidates, self.embeddings)
 
     @property
     def calibration_samples(self) -> int:

@@ -18,7 +18,8 @@ from effcomp.core.batches import Batch
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.core.statistics import mean_interval
-from effcomp.quant.grid import Grid
+from effcomp.quant.grid import Embeddings, Grid
+from effcomp.quant.grouped_tensors import table_grid
 from effcomp.quant.rounding.sensitivity import estimate_harms, measure_harms
 from effcomp.quant.tensors import body_layers, tables
 from effcomp.record.cost import LayerCandidate, LayerMap
@@ -42,8 +43,8 @@ class Budget:
     """Number of bits, or share of the float32 weights' bytes."""
     candidates: tuple[Grid, ...]
     """From the fewest bits up."""
-    tables: Grid | None
-    """Grid of the embedding tables; None: they stay bfloat16."""
+    embeddings: Embeddings
+    """Type that the embedding tables are stored in."""
 
 
 def choose_grids(
@@ -138,9 +139,11 @@ def other_bytes(budget: Budget, model: nn.Module) -> int:
         return 0
     apart = {id(layer.weight) for layer in body_layers(model).values()}
     total = 0
-    if budget.tables is not None:
+    if budget.embeddings != "bfloat16":
         coded = {id(table.weight): table.weight for table in tables(model).values()}
-        total += sum(budget.tables.stored_bytes(*weight.shape) for weight in coded.values())
+        for weight in coded.values():
+            grid = table_grid(weight.shape[1], budget.candidates[0].group_size, budget.embeddings)
+            total += grid.stored_bytes(*weight.shape)
         apart |= coded.keys()
     stored = model.state_dict().keys()
     buffers = [buffer for name, buffer in model.named_buffers() if name in stored]
