@@ -24,9 +24,8 @@ from effcomp.core import measurements, pairs
 from effcomp.core.interval import Interval
 from effcomp.pipeline.between import between_repeats
 from effcomp.record import Record
+from effcomp.record.comparable import is_noisy, setting_of_calls
 from effcomp.record.quantity import exact
-from effcomp.report.choose.multiplicity import is_noisy
-from effcomp.report.objectives import setting_of_calls
 from effcomp.report.sources import find_records
 
 HERE = Path(__file__).resolve().parent

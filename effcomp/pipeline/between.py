@@ -13,10 +13,9 @@ from effcomp.core import machine, measurements
 from effcomp.core.interval import Interval
 from effcomp.core.pairs import LAUNCHED_PRIOR, NOISY_PRIOR, PRIOR, RECORDED_PRIOR, TAIL, Deviation
 from effcomp.record import Record, Row
+from effcomp.record.comparable import is_noisy, setting_of_calls
 from effcomp.record.result import stored_results
 from effcomp.record.upgrade import HOLDS_A_REPEAT_SINCE
-from effcomp.report.choose.multiplicity import is_noisy
-from effcomp.report.objectives import setting_of_calls
 
 if TYPE_CHECKING:
     from effcomp.pipeline.stage import Run

@@ -85,9 +85,10 @@ def compile_fused(graph_module: GraphModule, inputs: list[Any]) -> Any:
     """Compile a graph of torch.compile with Inductor, residual sums in the products: a backend."""
     from torch._dynamo.backends.registry import lookup_backend
 
-    from effcomp.quant.few_tokens_gpu import few_tokens_rows
-    from effcomp.quant.groups_gpu import few_tokens_groups
+    import effcomp.quant.few_tokens_gpu
+    import effcomp.quant.groups_gpu  # noqa: F401  # they register the operators
 
-    add_residuals(graph_module.graph, {kernel._opoverload for kernel in (few_tokens_rows, few_tokens_groups)})
+    products = torch.ops.effcomp
+    add_residuals(graph_module.graph, {products.few_tokens_rows.default, products.few_tokens_groups.default})
     graph_module.recompile()
     return lookup_backend("inductor")(graph_module, inputs)

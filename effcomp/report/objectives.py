@@ -10,22 +10,12 @@ from typing import Literal
 
 from effcomp.core.interval import Interval
 from effcomp.record import Generation, Record
+from effcomp.record.comparable import setting_of_baseline, setting_of_calls
 from effcomp.record.quantity import Field, Quantity, fields
 
 Direction = Literal["minimize", "maximize"]
 OWN_TIME = {"latency_p50_ms": ("cuda_graphs",)}
 """Runtimes that are compared by an objective's own value, which varies less there than the speed-up."""
-
-
-def setting_of_baseline(record: Record) -> tuple[object, ...]:
-    """Return the baseline that a record was measured beside, the machine and the texts."""
-    truth = record.truth
-    return (truth.baseline_artifact, truth.machine.device, truth.machine.threads, truth.data.fingerprint)
-
-
-def setting_of_calls(record: Record) -> tuple[object, ...]:
-    """Return the setting of calls with whole texts."""
-    return (*setting_of_baseline(record), record.speed.fixed_length, *record.speed.by_batch_size)
 
 
 def setting_of_decoding(record: Record) -> tuple[object, ...]:

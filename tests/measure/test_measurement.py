@@ -27,8 +27,8 @@ from effcomp.pipeline.between import between_measurements, between_pairs, betwee
 from effcomp.pipeline.compose import Components
 from effcomp.pipeline.prepare import prepare
 from effcomp.record import Record, Stopping
+from effcomp.record.comparable import is_noisy
 from effcomp.record.result import RAW_FILE, Result
-from effcomp.report.choose.multiplicity import is_noisy
 from tests.conftest import DATA, MOVIES, SMALL, altered, compose_parts, run_parts
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from effcomp.core.interval import Interval
 from effcomp.core.pairs import AND_A_REPEAT
 from effcomp.record import Record, Row
+from effcomp.record.comparable import is_noisy
 from effcomp.record.upgrade import HOLDS_A_REPEAT_SINCE
 
 GEOMETRIC = ("speed", "cost")
@@ -37,11 +38,6 @@ def widened(record: Record, tests: int) -> Record:
         change = partial(stretch, tests=tests, geometric=geometric, noise=wider if geometric else 1.0)
         sections[name] = changed(getattr(record, name), change)
     return record.model_copy(update=sections)
-
-
-def is_noisy(record: Record) -> bool:
-    """Tell whether other work disturbed the measurement."""
-    return record.truth.conditions is not None and bool(record.truth.conditions.noise)
 
 
 def is_without_repeat(record: Record) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from effcomp.core.errors import UserError
 from effcomp.core.interval import Interval
 from effcomp.record import Record
+from effcomp.record.comparable import is_noisy
 from effcomp.report.choose.goal import Goal
-from effcomp.report.choose.multiplicity import NOISY, REPEAT, is_noisy, is_without_repeat, widened
+from effcomp.report.choose.multiplicity import NOISY, REPEAT, is_without_repeat, widened
 from effcomp.report.objectives import OBJECTIVES, Objective, comparable, keeps_time, pareto_front
 from effcomp.report.rows import NamedRecord, spread
 from effcomp.report.words import facts, three_digits

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from effcomp.record import Record
-from effcomp.report.objectives import setting_of_calls
+from effcomp.record.comparable import setting_of_calls
 from effcomp.report.rows import model_and_task
 
 FEWEST = 3
