@@ -17,3 +17,9 @@ def setting_of_baseline(record: Record) -> tuple[object, ...]:
 def setting_of_calls(record: Record) -> tuple[object, ...]:
     """Return the setting of calls with whole texts."""
     return (*setting_of_baseline(record), record.speed.fixed_length, *record.speed.by_batch_size)
+
+
+def setting_of_decoding(record: Record) -> tuple[object, ...]:
+    """Return the setting of decoding token by token."""
+    generation = record.speed.generation
+    return (*setting_of_baseline(record), *((generation.prompt_tokens, generation.new_tokens) if generation else ()))

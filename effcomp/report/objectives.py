@@ -10,18 +10,12 @@ from typing import Literal
 
 from effcomp.core.interval import Interval
 from effcomp.record import Generation, Record
-from effcomp.record.comparable import setting_of_baseline, setting_of_calls
+from effcomp.record.comparable import setting_of_calls, setting_of_decoding
 from effcomp.record.quantity import Field, Quantity, fields
 
 Direction = Literal["minimize", "maximize"]
 OWN_TIME = {"latency_p50_ms": ("cuda_graphs",)}
 """Runtimes that are compared by an objective's own value, which varies less there than the speed-up."""
-
-
-def setting_of_decoding(record: Record) -> tuple[object, ...]:
-    """Return the setting of decoding token by token."""
-    generation = record.speed.generation
-    return (*setting_of_baseline(record), *((generation.prompt_tokens, generation.new_tokens) if generation else ()))
 
 
 @dataclass(frozen=True)

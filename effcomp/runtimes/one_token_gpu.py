@@ -127,7 +127,8 @@ def attend_to_cache(
 
     Args:
         query: (rows, heads, 1, features).
-        keys, values: (rows, key heads, slots, features); neighbouring heads share a key head.
+        keys, values: (rows, key heads, slots, features), contiguous where a token is written; neighbouring heads share
+            a key head.
         seen: (rows, 1, 1, slots) bool; at least one slot of each row.
         arrived: (rows * heads,) int32 or longer, zeros before and after.
         new_key, new_value: (rows, key heads, 1, features), which are written to `slot` and attended to where it is
@@ -138,10 +139,9 @@ def attend_to_cache(
         (rows, heads, features), as query.
     """
     rows, heads, _, features = query.shape
-    query, keys, values = (one if one.stride(-1) == 1 else one.contiguous() for one in (query, keys, values))
-    key, value = (
-        query if one is None else one if one.stride(-1) == 1 else one.contiguous() for one in (new_key, new_value)
-    )
+    keys, values = keys.contiguous(), values.contiguous()
+    inputs = query, query if new_key is None else new_key, query if new_value is None else new_value
+    query, key, value = (one if one.stride(-1) == 1 else one.contiguous() for one in inputs)
     slots, parts = keys.shape[2], triton.cdiv(keys.shape[2], PART)
     output = query.new_empty(rows, heads, features)
     several = rows * heads * parts if parts > 1 else 1
