@@ -15,6 +15,9 @@ from effcomp.quant.few_tokens_gpu import early
 
 PART = 64
 """Slots that a program reads; a power of two."""
+LONG = 1024
+"""Slots of a cache of which a program reads twice as many, if two of them fit in its registers (on an H200, 16.4 us
+for 18.9 at 4,096 slots, and no difference at 1,024)."""
 LOWEST = tl.constexpr(-1e30)
 """A score that no slot has."""
 
@@ -142,7 +145,9 @@ def attend_to_cache(
     keys, values = keys.contiguous(), values.contiguous()
     inputs = query, query if new_key is None else new_key, query if new_value is None else new_value
     query, key, value = (one if one.stride(-1) == 1 else one.contiguous() for one in inputs)
-    slots, parts = keys.shape[2], triton.cdiv(keys.shape[2], PART)
+    slots = keys.shape[2]
+    part = 2 * PART if slots > LONG and query.element_size() == 2 else PART
+    parts = triton.cdiv(slots, part)
     output = query.new_empty(rows, heads, features)
     several = rows * heads * parts if parts > 1 else 1
     sums = query.new_empty(several, features, dtype=torch.float32)
@@ -172,7 +177,7 @@ def attend_to_cache(
         value.stride(0),
         value.stride(1),
         NEW=slot is not None,
-        PART=PART,
+        PART=part,
         FEATURES=triton.next_power_of_2(features),
         PARTS=parts,
         PADDED=triton.next_power_of_2(parts),
