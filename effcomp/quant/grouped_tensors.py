@@ -90,9 +90,7 @@ def round_tables(model: nn.Module, group_size: int, embeddings: Embeddings) -> N
     what they will read."""
     for table in tables(model).values():
         grid = table_grid(table.embedding_dim, group_size, embeddings)
-        coded = quantize_groups(table.weight.detach(), grid)
-        rounded = coded._replace(scale=coded.scale.bfloat16().float()).weight(table.embedding_dim)
-        table.weight.data.copy_(rounded)
+        table.weight.data.copy_(quantize_groups(table.weight.detach(), grid).weight(table.embedding_dim))
 
 
 def load_groups(skeleton: nn.Module, tensors: dict[str, Tensor], group_size: int) -> dict[str, Packed]:

@@ -39,7 +39,7 @@ def quantize_groups(weight: Tensor, grid: Grid) -> Coded:
         weight: (out, in), finite.
 
     Returns:
-        codes and scale, the latter float32; an all-zero group gets scale 1.
+        codes and scale, the latter float32 (full_range); an all-zero group gets scale 1.
     """
     groups = in_groups(weight, grid.group_size)
     scale, zero_point = full_range(groups, grid)
@@ -54,9 +54,14 @@ def in_groups(weight: Tensor, group_size: int) -> Tensor:
 
 def full_range(groups: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
     """Return scale float32 and zero point int8, (out, groups), of codes that reach the outermost weights of each group;
-    zero is always one of the values."""
+    zero is always one of the values.
+
+    Without a zero point the scale is the one that is stored, so that codes are the nearest to the weights there are: of
+    8 bits, a code may else lie half a step off. With one it is not: codes would miss an end of their range, and the
+    rounded weights have another range than these.
+    """
     if not grid.zero_point:
-        scale = nonzero_scale(groups.abs().amax(dim=-1) / grid.highest)
+        scale = stored_scale(groups.abs().amax(dim=-1) / grid.highest)
         return scale, torch.zeros_like(scale, dtype=torch.int8)
     low, high = groups.amin(dim=-1).clamp(max=0), groups.amax(dim=-1).clamp(min=0)
     scale = nonzero_scale(high / (grid.highest - grid.lowest) - low / (grid.highest - grid.lowest))

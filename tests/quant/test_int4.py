@@ -65,7 +65,16 @@ def test_two_codes_lie_in_a_byte() -> None:
 @pytest.mark.parametrize("value", [0.0, -3.5, 1e30])
 def test_constant_weights_come_back(value: float) -> None:
     codes, scale, _ = quantize_groups(torch.full((4, 32), value), Grid(32, 4))
-    assert torch.allclose(codes * scale, torch.full((4, 32), value), rtol=1e-6)
+    assert torch.allclose(codes * scale, torch.full((4, 32), value), rtol=2**-8), "a scale has the digits of bfloat16"
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_codes_are_the_nearest_to_the_weights_at_the_scale_that_is_stored(bits: int) -> None:
+    weight, grid = torch.randn(64, 64), Grid(64, bits)
+    codes, scale, _ = quantize_groups(weight, grid)
+    assert torch.equal(scale, scale.bfloat16().float())
+    assert torch.equal(codes.float(), (weight / scale).round().clamp(grid.lowest, grid.highest))
+    assert (codes.abs().amax(1) == grid.highest).all(), "the largest weight has the largest code"
 
 
 @pytest.mark.parametrize("zero_point", [False, True])
