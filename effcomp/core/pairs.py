@@ -67,19 +67,22 @@ class Deviation(BaseModel):
         return math.exp(float(t.isf(0.025 / looks, self.degrees)) * self.deviation * math.sqrt(AND_A_REPEAT / pairs))
 
 
-PRIOR = Deviation(deviation=0.036, degrees=4)
-"""Deviation that a single pair is given before this machine has shown its own: the larger of those measured on other
-machines (benchmarks/h100.md; benchmarks/same_model_twice.json has 0.008), with the weight of five pairs. Pooling it
-with measured deviations is the conjugate update of a variance (Gelman et al. 2013, "Bayesian Data Analysis", section
-2.6)."""
+PRIOR = Deviation(deviation=0.06, degrees=4)
+"""Deviation of a number of speed that a single pair is given before this machine has shown its own: that of speed-ups
+on virtual machines with two cores, and of calls that a GPU replays from a record (0.05 to 0.09 and 0.05 to 0.065 in
+benchmarks/baselines.json and replication.json; a quiet machine of one's own has 0.008 to 0.036), with the weight of
+five pairs. Pooling it with measured deviations is the conjugate update of a variance (Gelman et al. 2013, "Bayesian
+Data Analysis", section 2.6)."""
 NOISY_PRIOR = Deviation(deviation=0.1, degrees=4)
-"""As PRIOR, on a machine that was not quiet: those of benchmarks/replication.json deviate by 0.08 to 0.1 where other
-virtual machines take 3 to 7 % of the processor."""
+"""As PRIOR, on a machine that was not quiet: there, 0.08 to 0.1 where other virtual machines take 3 to 7 % of the
+processor."""
 LAUNCHED_PRIOR = Deviation(deviation=0.2, degrees=4)
-"""As PRIOR, for numbers that wait for the processor to launch a GPU's kernels one by one: the six measurements of a
-configuration there deviate by 0.13 to 0.28 at batch 1."""
-RECORDED_PRIOR = Deviation(deviation=0.06, degrees=4)
-"""As PRIOR, for calls that a GPU replays from a record: there, 0.05 to 0.065."""
+"""As PRIOR, for numbers that wait for the processor to launch a GPU's kernels one by one: there, 0.13 to 0.28 at
+batch 1."""
+MEMORY_PRIOR = Deviation(deviation=0.02, degrees=4)
+"""As PRIOR, for bytes of memory: there, up to 0.03 on two cores, and 0.001 beside a GPU."""
+LOAD_PRIOR = Deviation(deviation=0.2, degrees=4)
+"""As PRIOR, for times of loading, which wait for the disk: there, 0.2 to 0.25 on two cores, and 0.13 beside a GPU."""
 TAIL = 2.0
 """A 95th or 99th percentile deviates by about so many times a median's deviation (there, 1.6 to 3)."""
 

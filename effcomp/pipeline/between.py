@@ -11,7 +11,7 @@ import numpy as np
 
 from effcomp.core import machine, measurements
 from effcomp.core.interval import Interval
-from effcomp.core.pairs import LAUNCHED_PRIOR, NOISY_PRIOR, PRIOR, RECORDED_PRIOR, TAIL, Deviation
+from effcomp.core.pairs import LAUNCHED_PRIOR, LOAD_PRIOR, MEMORY_PRIOR, NOISY_PRIOR, PRIOR, TAIL, Deviation
 from effcomp.record import Record, Row
 from effcomp.record.comparable import is_noisy, setting_of_calls
 from effcomp.record.result import stored_results
@@ -20,8 +20,8 @@ from effcomp.record.upgrade import HOLDS_A_REPEAT_SINCE
 if TYPE_CHECKING:
     from effcomp.pipeline.stage import Run
 
-WITHOUT_PRIOR = ("memory.", "load.", "energy.")
-"""Numbers whose deviation depends on the machine alone, so that no prior is assumed."""
+WITHOUT_PRIOR = ("energy.", "memory.inference_added_rss_bytes")
+"""Numbers of which nothing is assumed: energy, whose deviation depends on its counter, and a difference of peaks."""
 OF_NO_HOUR = ("memory.", "energy.")
 """Numbers that do not follow the speed of the machine, or are not known to (energy), besides speed-ups."""
 
@@ -43,7 +43,7 @@ def between_pairs(run: "Run", earlier: Callable[[], list[Record]]) -> Callable[[
     Record: `batch_32.speedup`, `load.load_time_ms`) and whether the machine was noisy.
 
     It pools those of the stored measurements on this machine, as quiet or as noisy, with this runtime and number of
-    threads; those of speed with a prior. No measurement is made for it: every configuration that is measured with two
+    threads, and a prior, if it has one. No measurement is made for it: every configuration that is measured with two
     or more pairs adds its own. Another model may deviate by more or less. None: nothing is known.
     """
 
@@ -65,13 +65,14 @@ def between_pairs(run: "Run", earlier: Callable[[], list[Record]]) -> Callable[[
 
 
 def prior(run: "Run", name: str, noisy: bool) -> Deviation:
-    """Return the deviation between pairs that is assumed of a number of speed: on a GPU it depends on whether a side of
-    it waits for the processor to launch its kernels."""
+    """Return the deviation between pairs that is assumed of a number: of memory, of loading, or of speed, which on a
+    GPU depends on whether a side of it waits for the processor to launch its kernels."""
+    if name.startswith(("memory.", "load.")):
+        return MEMORY_PRIOR if name.startswith("memory.") else LOAD_PRIOR
     against_eager = name.endswith("speedup") and not name.endswith("recorded_speedup")
     on_gpu = run.device.kind == "cuda"
     launched = on_gpu and (against_eager or not run.components.runtime.records)
-    quiet = RECORDED_PRIOR if on_gpu else PRIOR
-    assumed = LAUNCHED_PRIOR if launched else NOISY_PRIOR if noisy else quiet
+    assumed = LAUNCHED_PRIOR if launched else NOISY_PRIOR if noisy else PRIOR
     return assumed.times(TAIL) if name.endswith(("_p95_ms", "_p99_ms")) else assumed
 
 

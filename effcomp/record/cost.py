@@ -75,8 +75,8 @@ class Size(Row):
 
 class Memory(Row):
     """Memory of the measured process, as the kernel and PyTorch count it: the geometric mean over pairs with its
-    interval (the mean, where a pair has 0). Those of a single pair are plain until the store has several pairs of this
-    machine and runtime."""
+    interval (the mean, where a pair has 0). What inference added is plain for a single pair until the store has
+    several pairs of this machine and runtime."""
 
     peak_rss_bytes: Annotated[
         Bytes,
@@ -184,8 +184,7 @@ class Calibration(Row):
 
 
 class Load(Row):
-    """Time until the artifact answers: the geometric mean over pairs with its interval; plain numbers for a single
-    pair until the store has several pairs of this machine and runtime."""
+    """Time until the artifact answers: the geometric mean over pairs with its interval."""
 
     load_time_ms: Annotated[
         Number,

@@ -79,7 +79,7 @@ def test_one_pair_has_the_prior_until_measured_deviations_outweigh_it() -> None:
     for measured in (0, 1, 10, 1000):
         found = pairs_interval([alone], Deviation.pooled([PRIOR, *measured * [steady]]))
         widths.append(found.high / found.low)
-    assert pairs_interval([alone]).high == pytest.approx(2 * np.exp(2.776445 * 0.036 * 2**0.5)), "t of four degrees"
+    assert pairs_interval([alone]).high == pytest.approx(2 * np.exp(2.776445 * 0.06 * 2**0.5)), "t of four degrees"
     assert widths == sorted(widths, reverse=True)
     assert widths[-1] == pytest.approx(np.exp(2 * 1.96 * 0.02 * 2**0.5), rel=1e-3)
 

@@ -13,9 +13,10 @@ from effcomp.core.interval import Interval
 from effcomp.core.measurements import over_measurements
 from effcomp.core.pairs import (
     LAUNCHED_PRIOR,
+    LOAD_PRIOR,
+    MEMORY_PRIOR,
     NOISY_PRIOR,
     PRIOR,
-    RECORDED_PRIOR,
     TAIL,
     Deviation,
     over_pairs,
@@ -129,8 +130,8 @@ def test_the_stored_pairs_of_this_machine_and_runtime_are_pooled_for_a_single_pa
     for name, expected in (
         ("batch_1.speedup", [before, speed.speedup_pairs.between]),
         ("batch_1.latency_p50_ms", [before, speed.latency_p50_pairs.between]),
-        ("memory.pss_bytes", [Deviation.from_interval(memory.pss_bytes, 2, LOOKS)]),
-        ("load.load_time_ms", [Deviation.from_interval(load.load_time_ms, 2, LOOKS)]),
+        ("memory.pss_bytes", [MEMORY_PRIOR, Deviation.from_interval(memory.pss_bytes, 2, LOOKS)]),
+        ("load.load_time_ms", [LOAD_PRIOR, Deviation.from_interval(load.load_time_ms, 2, LOOKS)]),
     ):
         found = known(name, noisy)
         assert found is not None
@@ -139,7 +140,8 @@ def test_the_stored_pairs_of_this_machine_and_runtime_are_pooled_for_a_single_pa
     other = between_pairs(elsewhere, earlier_records(elsewhere))
     for name in ("batch_4.latency_p99_ms", "batch_1.throughput_tokens_per_s"):
         assert known(name, noisy) != known(name, not noisy) == other(name, not noisy) == prior(same, name, not noisy)
-    assert other("memory.pss_bytes", noisy) is None
+    assert (other("memory.pss_bytes", noisy), other("load.load_time_ms", noisy)) == (MEMORY_PRIOR, LOAD_PRIOR)
+    assert other("energy.energy_per_sample_j", noisy) is None
 
 
 def test_times_have_the_deviation_of_stored_baselines_and_speedups_and_memory_have_none(
@@ -185,7 +187,7 @@ def test_what_waits_for_launches_on_a_gpu_is_assumed_to_deviate_more(encoder_par
         for name in ("torch", "cuda_graphs")
     )
     for name in ("batch_1.latency_p50_ms", "batch_1.recorded_speedup"):
-        assert prior(recorded, name, False) == RECORDED_PRIOR
+        assert prior(recorded, name, False) == PRIOR
     assert prior(recorded, "batch_1.speedup", True) == prior(eager, "batch_1.recorded_speedup", False) == LAUNCHED_PRIOR
     assert prior(eager, "generation.decode_ms_per_token", False) == LAUNCHED_PRIOR
     assert between_measurements(recorded, list)("batch_1.latency_p50_ms", True) == measurements.GPU_PRIOR
@@ -251,8 +253,11 @@ def test_memory_and_energy_are_numbers_or_reasons(encoder: Result, decoder: Resu
     for over_two in (memory.peak_rss_bytes, memory.pss_bytes, memory.load_added_rss_bytes, load.load_time_ms):
         assert isinstance(over_two, Interval)
         assert 0 < over_two.low <= over_two.value <= over_two.high
-    assert isinstance(decoder.record.cost.memory.peak_rss_bytes, int), "one pair on a machine without others"
-    assert isinstance(decoder.record.cost.load.load_time_ms, float)
+    of_one_pair = decoder.record.cost.memory.peak_rss_bytes
+    assert isinstance(of_one_pair, Interval) and of_one_pair.high / of_one_pair.value == pytest.approx(
+        MEMORY_PRIOR.margin(1)
+    )
+    assert isinstance(decoder.record.cost.memory.inference_added_rss_bytes, int)
     assert cost.size.nonzero_parameters == round(cost.size.nonzero_share * cost.size.parameters)
     assert cost.size.bits_per_parameter == 8 * cost.size.weights_bytes / cost.size.parameters
     joules = cost.energy.energy_per_sample_j
