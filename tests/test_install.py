@@ -19,7 +19,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from effcomp.command.commands import COMMANDS
-from tests.conftest import ROOT, SMALL, machine_rates_in
+from effcomp.core.interval import Interval
+from effcomp.record import Record
+from tests.conftest import ROOT
 
 HEAVY = {"torch", "transformers", "datasets", "mlflow", "pandas", "matplotlib", "plotly", "sklearn", "optuna", "onnx"}
 OUTSIDE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
@@ -127,22 +129,28 @@ def test_the_example_of_the_issue_is_refused_in_one_line_offline(environment: Pa
     assert ran.stderr.count("\n") == 1
 
 
-def test_the_installed_program_measures_predicts_and_is_called_from_python(environment: Path, tmp_path: Path) -> None:
-    """Every choice is the default's; all of its training examples would take five processor minutes."""
-    amounts = ["finetune.train_samples=16", "task.test_size=20", *SMALL]
-    with machine_rates_in(tmp_path / "multirun/store"):
-        ran = effcomp(environment, "sweep", *amounts, "runtime=torch,openvino", cwd=tmp_path)
+@pytest.mark.whole
+def test_the_installed_program_runs_its_default_predicts_and_is_called_from_python(
+    environment: Path, tmp_path: Path
+) -> None:
+    ran = effcomp(environment, "run", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
-    assert len(ran.stdout.splitlines()) == 2
-    run = max(tmp_path.glob("multirun/*-*/*/*/record.json")).parent
+    record = Record.model_validate_json(ran.stdout)
+    assert isinstance(record.quality.accuracy, Interval) and record.quality.accuracy.low > 0.7
+    assert all(row.speedup.degrees == 2 for row in record.speed.by_batch_size.values()), "three pairs"
+    assert (tmp_path / "mlruns/mlflow.db").exists()
+    ran = effcomp(environment, "run", "runtime=openvino", "bench=quick", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    run = max(tmp_path.glob("multirun/*-*/*/record.json")).parent
     (tmp_path / "texts.csv").write_text("text\na great film\n")
     predicted = effcomp(environment, "predict", str(run), "texts.csv", cwd=tmp_path)
     assert predicted.stdout.splitlines()[0] == "row,label,negative,positive", predicted.stderr
+    assert predicted.stdout.splitlines()[1].split(",")[1] == "positive"
     code = f"import effcomp; (answer,) = effcomp.load({str(run)!r})(['a great film']); print(answer['label'])"
     called = subprocess.run(
         [environment / "bin/python", "-c", code], cwd=tmp_path, env=OUTSIDE, capture_output=True, text=True, check=True
     )
-    assert called.stdout.strip() == predicted.stdout.splitlines()[1].split(",")[1]
+    assert called.stdout.strip() == "positive"
 
 
 @pytest.mark.parametrize("words", [["--version"], ["run", "--version"], ["sweep", "--version"]], ids=" ".join)
