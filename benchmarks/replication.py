@@ -4,11 +4,11 @@
     python benchmarks/replication.py bench=quick                     (three quarters of an hour)
     python benchmarks/replication.py --neighbour bench=quick         (beside a process that uses half a core)
     python benchmarks/replication.py --device cuda --times 6 bench=quick           (an NVIDIA GPU; twenty minutes)
-    python benchmarks/replication.py --times 4 --configurations 8 bench=quick task.test_size=200    (half an hour)
+    python benchmarks/replication.py --configurations 8 bench=quick task.test_size=200    (three quarters of an hour)
     python benchmarks/replication.py --times 2 --configurations 2 bench=quick      (a trial)
 
 First it measures a configuration of each runtime with three pairs, so that the store knows how much pairs deviate on
-this machine: a single pair then has intervals of memory and load time too. Then it measures CONFIGURATIONS over three
+this machine. Then it measures CONFIGURATIONS over three
 runtimes in rounds: each round measures every configuration once, so that repeats of one lie as far apart as the rounds
 take, or --pause minutes more. Each measurement is appended to a file in multirun/ at
 once; the same command goes on from there. Further words are overrides of effcomp. When all rounds are measured it

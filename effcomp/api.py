@@ -8,6 +8,7 @@
 >>> effcomp.records("multirun")                              # a pandas.DataFrame, a row a record
 """
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -63,8 +64,9 @@ def run(overrides: Sequence[str] = ()) -> "Result":
             log.warning("%s", finished.not_logged)
         return finished.result
     finally:
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        with contextlib.suppress(OSError):  # one that holds something stays
+            for empty in (folder, folder.parent, MULTIRUN):
+                empty.rmdir()
 
 
 def sweep(overrides: Sequence[str]) -> "list[Result]":

@@ -42,8 +42,8 @@ def predict(artifact: str, file: Path, device: str, out: Path | None) -> None:
     quieten()
     if not file.is_file():
         raise UserError(f"{file} does not exist: give a file of texts")
-    if out is not None and (out.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK)):
-        raise UserError(f"--out {out} cannot be written to: give a file in a folder that can")
+    if out is not None and (out.is_dir() or not may_write(out)):
+        raise UserError(f"--out {out} cannot be written to: give another file")
     predictor = load(artifact, device=device)
     columns = list(predictor.signature.columns)
     rows = list(read_rows(file, None, columns))
@@ -54,3 +54,8 @@ def predict(artifact: str, file: Path, device: str, out: Path | None) -> None:
         writer = csv.DictWriter(stream, ["row", *answers[0]], lineterminator="\n")
         writer.writeheader()
         writer.writerows({"row": number, **answer} for (number, _), answer in zip(rows, answers, strict=True))
+
+
+def may_write(file: Path) -> bool:
+    """Tell whether this user may write the file, or make it."""
+    return os.access(file, os.W_OK) if file.exists() else os.access(file.parent, os.W_OK | os.X_OK)

@@ -8,8 +8,9 @@ imports: it computes nothing, sets no number of threads and uses no GPU. A fork 
 may start one. (OpenBLAS, which NumPy and SciPy import, does. It stops its threads before a fork, and starts them when
 it needs them.)
 
-Its standard input is a socket. Each message there is the environment of a new process, with four files: standard input,
-output and error, and a pipe that receives its process number at once, and its exit code at the end.
+Its standard input is a socket, into which it writes READY when it has imported. Each message that it reads there is the
+environment of a new process, with four files: standard input, output and error, and a pipe that receives its process
+number at once, and its exit code at the end.
 """
 
 import contextlib
@@ -31,6 +32,7 @@ from effcomp.core.garbage import no_garbage
 from effcomp.core.process import PATIENCE_S, ProcessFailed, environment_with, way_of_ending
 
 MESSAGE_BYTES = 2**16
+READY = b"ready"
 STDERR = 2
 PAGEMAP = Path("/proc/self/pagemap")
 """File that says of each page of this process whether it is in memory; some sandboxes have none."""
@@ -105,10 +107,16 @@ class Template(Closing):
             libraries: modules to import besides.
             environment: added to this process's own.
         """
-        self.libraries, self.has_forked = libraries, False
+        self.libraries, self.has_forked, self.is_ready = libraries, False, False
         self.control, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with its_end:
             self.process = start([module, *libraries], its_end, environment_with(environment))
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has imported, or has failed to, which `fork` says."""
+        if not self.is_ready:
+            self.control.recv(MESSAGE_BYTES)
+            self.is_ready = True
 
     def fork(self, environment: dict[str, str]) -> Forked:
         """Return a new process of the template, with these variables beside the template's.
@@ -160,6 +168,8 @@ def fork_on_demand() -> bool:
     """Fork a process for each message, and report its end. Return True in a forked process, and False in the template
     after the last one has ended."""
     control = socket.socket(fileno=0)
+    with contextlib.suppress(BrokenPipeError):  # the client has ended
+        control.send(READY)
     listening, running = [0], dict[int, tuple[int, int]]()  # by a descriptor of the process: its number, its report
     while listening or running:
         ready, _, _ = select.select([*listening, *running], [], [])

@@ -14,9 +14,9 @@ INTRODUCTION = """# Number formats
 Which runtime executes a format, on which device, and which parameters it applies to; other parameters stay float32,
 unless the format says otherwise below. Expected kernels are regular expressions; a run that executes none of them is
 flagged in its record. Computed in: the type of the products, whose rate the roofline uses. Tolerance: the largest
-difference of a logit from the float32 model's that the tests accept, as a share of the logits' range. `runtime=torch`,
-`compile` and `llama_cpp` generate texts and are measured token by token (`compile` translates the model once more for
-it; `bench.new_tokens=0` leaves it out).
+difference of a logit from the float32 model's that the tests accept, as a share of the logits' range. Every
+runtime writes texts and is measured token by token (`compile` translates the model once more for it;
+`bench.new_tokens=0` leaves it out).
 
 Generated from the registry of lowerings (effcomp/quant/lowering.py) by `make docs`."""
 COLUMNS = ("format", "runtime", "device", "applies to", "expected kernels", "computed in", "tolerance")

@@ -186,6 +186,8 @@ def measure_and_answer(
     with device_lock.alone(device):
         log.info("measuring %s beside its float32 baseline, each in its own process", label(parts.config))
         quiet_wait = QuietWait(device, parts.bench.quiet_wait_s)
+        if common is not None:
+            common.wait_until_ready()  # an idle machine imports nothing
         quiet_wait.wait()
         idle = watch_idle(parts.bench, device)
         earlier = earlier_records(run)

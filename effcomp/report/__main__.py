@@ -23,10 +23,8 @@ def main() -> None:
         report(parser().parse_args())
 
 
-def parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="python -m effcomp.report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser(prog: str = "python -m effcomp.report", description: str | None = __doc__) -> argparse.ArgumentParser:
+    parser = Parser(prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "sources",
         nargs="*",

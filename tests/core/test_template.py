@@ -54,6 +54,19 @@ def test_a_template_that_imports_yet_is_not_waited_for(folder: Path) -> None:
     assert time.monotonic() - began < 5
 
 
+def test_what_waits_for_a_template_goes_on_when_it_has_imported_or_failed(folder: Path) -> None:
+    (folder / "soon_imported.py").write_text("import time\ntime.sleep(0.5)\nopen('imported', 'w').close()\n")
+    (folder / "never_imported.py").write_text("import time\ntime.sleep(0.5)\nraise ImportError\n")
+    with Template("soon_imported", (), {}) as template:
+        template.wait_until_ready()
+        template.wait_until_ready()
+        assert (folder / "imported").exists()
+    with Template("never_imported", (), {}) as template:
+        template.wait_until_ready()
+        with pytest.raises(ProcessFailed):
+            template.fork({})
+
+
 def test_each_process_has_its_own_state_environment_and_answers(folder: Path) -> None:
     with Template("served", (), {"COMMON": "1"}) as template:
         with (
