@@ -234,7 +234,7 @@ def parse_limits(items: list[str], option: str, grammar: str) -> dict[str, Bound
         key = item.partition("=")[0]
         side, _, name = key.partition("_")
         if key in LOSSES:
-            limits[item] = LOSSES[key](number(item, option))
+            limits[item] = LOSSES[key](number(item, option, least=0))
         elif side in ("max", "min") and name in OBJECTIVES:
             limits[item] = Bound("max" if side == "max" else "min", name, number(item, option))
         else:
@@ -242,20 +242,21 @@ def parse_limits(items: list[str], option: str, grammar: str) -> dict[str, Bound
     return limits
 
 
-def number(item: str, option: str) -> float:
+def number(item: str, option: str, least: float = -math.inf) -> float:
     value = item.partition("=")[2]
     try:
         parsed = float(value)
     except ValueError:
         parsed = math.nan
-    if not (math.isfinite(parsed) and parsed >= 0):
-        raise UserError(f"{option} {item}: {value or 'nothing'} is no number of 0 or more; give one")
+    if not (math.isfinite(parsed) and parsed >= least):
+        asked = "number" if least == -math.inf else f"number of {least:g} or more"
+        raise UserError(f"{option} {item}: {value or 'nothing'} is no {asked}; give one")
     return parsed
 
 
 def share(excess: float, limit: float) -> float:
-    """Return an excess as a share of its limit; of a limit of 0 the excess itself."""
-    return excess / (limit or 1.0)
+    """Return an excess as a share of the size of its limit; of a limit of 0 the excess itself."""
+    return excess / (abs(limit) or 1.0)
 
 
 def two_digits(value: float) -> int:

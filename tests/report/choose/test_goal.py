@@ -37,6 +37,15 @@ def test_a_goal_is_an_objective_and_limits() -> None:
     assert goal.bounds == [Bound("max", "artifact_bytes", 3e7), Bound("min", "accuracy", 0.8)]
 
 
+def test_a_difference_may_have_a_negative_limit() -> None:
+    goal = parse_goal(["minimize=latency_p50_ms", "min_accuracy_difference=-0.005"])
+    (bound,) = goal.bounds
+    assert bound == Bound("min", "accuracy_difference", -0.005)
+    kept, broken, far = losing(-0.4, 0.0, 0.4), losing(-2.0, -1.0, -0.6), losing(-9.0, -8.0, -7.0)
+    assert [bound.standing(record).verdict for record in (kept, broken)] == ["kept", "broken"]
+    assert 0 == goal.excess(kept) < goal.excess(broken) < goal.excess(far)
+
+
 @pytest.mark.parametrize("item", ["minimise=latency_p50_ms", "minimize=latency_p50_ms"])
 def test_both_spellings_are_understood(item: str) -> None:
     assert parse_goal([item]).objectives == ("latency_p50_ms",)
@@ -63,6 +72,7 @@ def test_two_objectives_are_a_list_or_two_words(items: list[str]) -> None:
         (["minimize=latency_p50_ms", "max_accuracy_drop=little"], "little is no number"),
         (["minimize=latency_p50_ms", "max_accuracy_drop=nan"], "nan is no number"),
         (["minimize=latency_p50_ms", "max_accuracy_drop=-1"], "-1 is no number of 0 or more"),
+        (["minimize=latency_p50_ms", "max_loss_difference=-inf"], "-inf is no number; give one"),
         (["latency_p50_ms"], "give minimize=NAME"),
     ],
 )
