@@ -15,7 +15,7 @@ from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.limits import Loss
 from effcomp.report.choose.multiplicity import widened
 from effcomp.report.choose.recommend import Recommendation, recommend
-from effcomp.report.rows import name, rows
+from effcomp.report.rows import NamedRecord, rows
 from effcomp.report.table.terminal import print_recommendation
 
 SHOWN = 8
@@ -48,13 +48,14 @@ def answer(goal: Goal, found: Findings) -> Answer:
         found: of a search that measured one candidate at least.
     """
     finals = list(found.finals.values())
-    judged = finals or last_looks(found)
+    judged = rows(finals or last_looks(found))
     dropped = [f"{one.name}: {reason}" for one, reason in found.dropped.items()]
-    recommendation = recommend(rows(judged), goal, found.tests)
+    recommendation = recommend(judged, goal, found.tests)
     if finals and recommendation.winners:
         winners = [one for best in recommendation.winners for one, record in found.finals.items() if record is best]
         return Answer("found", recommendation, finals, dropped, winners)
-    closest = min((widened(record, found.tests) for record in judged), key=goal.excess)
+    corrected = [replace(row, record=widened(row.record, found.tests)) for row in judged]
+    closest = min(corrected, key=lambda row: goal.excess(row.record))
     sure = all_broken(goal, found)
     said = all_break(goal, closest, len(found.looks)) if sure else none_is_shown(goal, closest)
     return Answer("broken" if sure else "undecided", replace(recommendation, best=said), finals, dropped, [])
@@ -77,16 +78,16 @@ def all_broken(goal: Goal, found: Findings) -> bool:
     return broken == set(found.looks) | set(found.dropped)
 
 
-def all_break(goal: Goal, closest: Record, count: int) -> str:
+def all_break(goal: Goal, closest: NamedRecord, count: int) -> str:
     """State that every candidate breaks a limit, and the closest."""
     said = f"none of {count} configurations keeps {' '.join(goal.limits)}: each breaks a limit with its whole interval"
-    return f"{said}; the closest is {name(closest)}"
+    return f"{said}; the closest is {closest.name}"
 
 
-def none_is_shown(goal: Goal, closest: Record) -> str:
+def none_is_shown(goal: Goal, closest: NamedRecord) -> str:
     """State that none is shown to keep the limits, the closest, and the size of a test that would decide on it."""
-    said = f"no configuration can be shown to keep {' '.join(goal.limits)}; the closest is {name(closest)}"
-    needed = examples_needed(goal, closest)
+    said = f"no configuration can be shown to keep {' '.join(goal.limits)}; the closest is {closest.name}"
+    needed = examples_needed(goal, closest.record)
     if needed is None:
         return f"{said}, and its estimate is beyond a limit: more examples would hardly show that it keeps it"
     if not needed:
@@ -127,15 +128,16 @@ def in_words(one: Answer, runs: list[WinnersRun]) -> str:
     print_recommendation(one.recommendation, text)
     lines = [text.getvalue().rstrip(), ""]
     if one.confirmed:
-        examples = one.confirmed[0].truth.data.test_examples
-        lines.append(f"Confirmed on {examples:,} test examples that the search did not use.")
+        unseen = f"{one.confirmed[0].truth.data.test_examples:,} test examples that the search did not use"
+        measured = f"The finalists were measured on {unseen}; none is shown to keep the limits."
+        lines.append(f"Confirmed on {unseen}." if one.winners else measured)
     else:
         lines.append("Not confirmed: the looks ruled out every candidate, or no confirmation came through.")
     if one.dropped:
         lines += ["", "not confirmed:", *(f"  {line}" for line in one.dropped[:SHOWN])]
         lines += [f"  {len(one.dropped) - SHOWN} more"] if len(one.dropped) > SHOWN else []
-    for run in runs:
-        lines += ["", *([f"{name(run.record)}:"] if len(runs) > 1 else [])]
+    for winner, run in zip(one.winners, runs, strict=True):
+        lines += ["", *([f"{winner.name}:"] if len(runs) > 1 else [])]
         lines.append(ways_on(run.record, run.folder, run.model_id))
     return "\n".join(lines)
 

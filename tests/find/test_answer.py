@@ -1,6 +1,7 @@
 """Answer: intervals that are corrected for the number of finalists, the verdict, and what lost."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from effcomp.core.interval import Interval
@@ -34,6 +35,11 @@ def test_a_limit_that_one_test_would_keep_may_not_be_kept_among_three() -> None:
     among_three = answer(GOAL, Findings(finals=found, looks=found, tests=3))
     assert (among_three.winners, among_three.verdict) == ([], "undecided")
     assert "would decide" in among_three.recommendation.others[0]
+    text = in_words(among_three, [])
+    assert (
+        "The finalists were measured on 1,500 test examples that the search did not use; none is shown to keep" in text
+    )
+    assert "Confirmed" not in text
 
 
 def test_the_answer_has_the_verdict_the_losers_and_the_next_commands(tmp_path: Path) -> None:
@@ -95,6 +101,16 @@ def test_the_size_of_a_test_that_would_decide_counts_both_halves() -> None:
     assert best.endswith("more examples would hardly show that it keeps it")
 
 
+def test_the_closest_of_two_that_differ_in_their_codes_is_named_with_them() -> None:
+    found = {}
+    for method, points in (("gptq", 1.4), ("awq", 1.2)):
+        record = losing(points, 0.9)
+        fitted = record.config | {"quant": record.config["quant"] | {"rounding": method}}
+        found[replace(NF4, settings=(f"quant.rounding={method}",))] = record.model_copy(update={"config": fitted})
+    best = answer(GOAL, Findings(finals=found, looks=found)).recommendation.best
+    assert "; the closest is nf4, quant.rounding=awq, and" in best
+
+
 def test_a_candidate_whose_confirmation_failed_is_no_winner() -> None:
     looked = losing(0.1, 0.3)
     found = Findings(looks={NF4: looked}, dropped={NF4: "out of memory"}, measured=2)
@@ -117,4 +133,5 @@ def test_the_answer_for_two_objectives_is_a_front_with_the_next_commands_of_each
     assert one.winners == [NF4, FP4]
     text = in_words(one, [WinnersRun(fast, tmp_path / "0", None), WinnersRun(small, tmp_path / "1", None)])
     assert text.count("\nagain ") == 2
+    assert all(f"\n\n{winner.name}:\n" in text for winner in (NF4, FP4))
     assert text.count("\n*     ") == 2
