@@ -81,7 +81,7 @@ class Find(LaunchingSweeper):
         base = self.components(fixed, *BASELINE.overrides)
         plan = make_plan(base, self.space(fixed, names), goal)
         finalists = FINALISTS[len(goal.objectives)]
-        doubts = beyond_the_test(goal, plan.test_examples)
+        doubts = beyond_the_test(goal, plan.test_examples, finalists)
         said = "\n".join([f"goal: {goal.text}", *doubts, *described(plan), *expected(plan, base, finalists)])
         if self.dry_run:
             print(said)

@@ -28,7 +28,7 @@ class Prospect:
     """A candidate after a look at it."""
 
     values: tuple[Interval, ...]
-    """Value of each objective, comparable between candidates."""
+    """Value of each objective, comparable between candidates, with an interval that holds for all looks at one."""
     chance: float
     """Probability that it keeps every limit when it is confirmed."""
 
@@ -52,7 +52,7 @@ def with_widths(record: Record, goal: Goal) -> Record:
     that no candidate is dropped, or safe, by noise.
     """
     margin = PRIOR.margin(1)
-    for name in (*goal.objectives, *(bound.objective for bound in goal.bounds)):
+    for name in goal.numbers:
         field = OBJECTIVES[name].field
         value = field.of(record)
         if field.section in GEOMETRIC and name not in EXACT and value is not None and value.low == value.high:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from textwrap import fill
+from typing import TYPE_CHECKING
 
+from effcomp.artifact.architectures import takes_cache
 from effcomp.core.errors import UserError
 from effcomp.core.processors import ComputeDtype
 from effcomp.core.text import TEXT_WIDTH
-from effcomp.find.promises import check_quality
+from effcomp.find.promises import check_decoding, check_quality
 from effcomp.find.slices import CONFIRMED, GROWTH, look_slices
 from effcomp.finetune.base import Finetune
 from effcomp.pipeline.checks import check, check_fit, count_parameters
@@ -20,7 +22,11 @@ from effcomp.quant.base import Quant
 from effcomp.quant.grouped import CALIBRATED, Grouped
 from effcomp.quant.lowering import Lowering, lowering, lowerings
 from effcomp.report.choose.goal import Goal
+from effcomp.report.objectives import OBJECTIVES
 from effcomp.runtimes.base import Runtime
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 NARROWEST_FIRST: tuple[ComputeDtype, ...] = ("int8", "float8", "float16", "bfloat16", "float32")
 """Order of the looks: the formats with the cheapest products first, so that their times show which others are too
@@ -111,8 +117,7 @@ class Space:
 
 def scenarios(goal: Goal) -> list[str]:
     """Return the scenarios that a goal needs."""
-    named = [*goal.objectives, *(bound.objective for bound in goal.bounds)]
-    return sorted({SCENARIOS[name] for name in named if name in SCENARIOS})
+    return sorted({SCENARIOS[name] for name in goal.numbers if name in SCENARIOS})
 
 
 def make_plan(base: Components, space: Space, goal: Goal) -> Plan:
@@ -125,7 +130,7 @@ def make_plan(base: Components, space: Space, goal: Goal) -> Plan:
 
     Raises:
         UserError: the baseline does not run, or no candidate does; a part of the test is too small; or the goal has a
-            number of another kind of task.
+            number of another kind of task, or of decoding where none is measured.
     """
     check_quality(goal, base.task)
     if not any(isinstance(prune, NoPrune) for prune in space.prunes.values()):
@@ -133,10 +138,11 @@ def make_plan(base: Components, space: Space, goal: Goal) -> Plan:
     base = pin(base)
     check(base)
     run = prepare(base)
+    check_decoding(goal, run.head, base.task, base.bench.new_tokens)
     for ends in (*look_slices(len(run.splits.test)), CONFIRMED):  # one that is too small is refused before any look
         check_fit(replace(run, splits=replace(run.splits, test=sliced(run.splits.test, ends))))
     left_out: dict[str, str] = {}
-    unpruned, probes = unpruned_of(run, space, goal, left_out), probes_of(run, space, left_out)
+    unpruned, probes = unpruned_of(run, space, goal, left_out), probes_of(run, space, goal, left_out)
     if not unpruned and not probes:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise UserError(f"no candidate runs here: {reasons or 'the baseline is none'}; give other choices")
@@ -149,12 +155,15 @@ def unpruned_of(run: Run, space: Space, goal: Goal, left_out: dict[str, str]) ->
     """Return every number format on every runtime that runs here, the cheapest products first; add the others to
     `left_out`."""
     base, found = run.components, []
-    float_bytes = 4 * count_parameters(run.head, base.model.config(run.store))
+    config = base.model.config(run.store)
+    float_bytes = 4 * count_parameters(run.head, config)
     lacking: dict[tuple[str, str], list[str]] = {}
     for quant_name, quant in space.quants.items():
         for name in (runtime for runtime in space.runtimes if runtime in lowerings(quant)):
             lowered = lowering(quant, name, Lowering)
-            reason = obstacle(run, replace(base, quant=quant, runtime=space.runtimes[name]))
+            runtime = space.runtimes[name]
+            reason = without_decoding(runtime, config, goal)
+            reason = reason or obstacle(run, replace(base, quant=quant, runtime=runtime))
             if reason is None and not lowered.applies_to:
                 reason = too_large(float_bytes, goal)
             if reason is not None:
@@ -166,14 +175,15 @@ def unpruned_of(run: Run, space: Space, goal: Goal, left_out: dict[str, str]) ->
     return [one for one in found if one != BASELINE]
 
 
-def probes_of(run: Run, space: Space, left_out: dict[str, str]) -> list[Candidate]:
+def probes_of(run: Run, space: Space, goal: Goal, left_out: dict[str, str]) -> list[Candidate]:
     """Return each pruning method in float32 on PyTorch; add those that do not run, or save nothing, to `left_out`."""
-    found = []
+    base, found = run.components, []
+    silent = without_decoding(base.runtime, base.model.config(run.store), goal)
     for name, prune in space.prunes.items():
         if isinstance(prune, NoPrune):
             continue
         saves_nothing = STORES_ZEROS if isinstance(prune, SparsePruner) else None
-        if reason := saves_nothing or obstacle(run, replace(run.components, prune=prune)):
+        if reason := silent or saves_nothing or obstacle(run, replace(base, prune=prune)):
             left_out[f"prune={name}"] = reason
         else:
             found.append(replace(BASELINE, prune=name))
@@ -227,6 +237,14 @@ def too_large(float_bytes: int, goal: Goal) -> str | None:
         if bound.objective in BYTES and bound.side == "max" and float_bytes > bound.limit:
             return f"its float32 weights take {float_bytes:,} bytes, and max_{bound.objective}={bound.limit:,.0f}"
     return None
+
+
+def without_decoding(runtime: Runtime, config: "PretrainedConfig", goal: Goal) -> str | None:
+    """Return the reason why a runtime cannot measure the decoding that the goal asks for; None where it can."""
+    asked = next((name for name in goal.numbers if OBJECTIVES[name].of_decoding), None)
+    if asked is None or (runtime.generates and takes_cache(config, runtime.file_format.name)):
+        return None
+    return f"runtime={runtime.name} does not write token by token with this model, so it has no {asked}"
 
 
 def obstacle(run: Run, parts: Components) -> str | None:

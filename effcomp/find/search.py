@@ -25,7 +25,7 @@ from effcomp.find.chance import (
 )
 from effcomp.find.plan import Candidate, Plan
 from effcomp.find.slices import CONFIRMED, GROWTH, look_slices
-from effcomp.record import Generation, Record
+from effcomp.record import Record
 from effcomp.report.choose.goal import Goal
 from effcomp.report.choose.multiplicity import widened
 from effcomp.report.choose.recommend import has_objectives
@@ -171,9 +171,9 @@ class Search:
             UserError: no configuration of this task has a number of the goal.
         """
         task = record.choices["task"]
-        for name in (*self.goal.objectives, *(bound.objective for bound in self.goal.bounds)):
+        for name in self.goal.numbers:
             if OBJECTIVES[name].value(record) is None:
-                if not of_decoding(name):  # which some runtimes alone measure
+                if not OBJECTIVES[name].of_decoding:  # which some runtimes alone measure
                     raise UserError(f"hydra.sweeper.goal: {task} has no {name} here; ask for another number")
                 return f"its {OBJECTIVES[name].quantity.label} was not measured"
         if any(loss.evidence(record) is None for loss in self.goal.losses):
@@ -196,7 +196,7 @@ class Search:
         prospects = list(self.prospects([one for one in self.alive() if one != candidate]).values())
         if not cannot_win([floor_ms], self.goal, prospects):
             return None
-        (best,) = min(bad_ends(one, self.goal) for one in prospects)
+        (best,) = min(bad_ends(one, self.goal) for one in prospects if one.chance >= SURE)
         return (
             f"its {candidate.compute_dtype} products take {floor_ms:.2f} ms at least, and another takes {best:.2f} ms"
         )
@@ -210,16 +210,18 @@ class Search:
         return [one for one in self.found.looks if one not in self.found.dropped]
 
     def prospects(self, candidates: list[Candidate]) -> dict[Candidate, Prospect]:
-        """Return the prospects of candidates after the last look at each."""
-        records = [self.found.looks[one] for one in candidates]
-        columns = [comparable(OBJECTIVES[name], records) for name in self.goal.objectives]
+        """Return the prospects of candidates after the last look at each: values as `broken_by` judges them, with 95 %
+        for all looks at one candidate."""
+        looks = [self.found.looks[one] for one in candidates]
+        judged = [widened(look, self.found.looks_at_most) for look in looks]
+        columns = [comparable(OBJECTIVES[name], judged) for name in self.goal.objectives]
         found = {}
-        for candidate, record, *values in zip(candidates, records, *columns, strict=True):
-            share = record.config["test_slice"]
+        for candidate, look, *values in zip(candidates, looks, *columns, strict=True):
+            share = look.config["test_slice"]
             ratio = (share[1] - share[0]) / (CONFIRMED[1] - CONFIRMED[0])
             known = tuple(value for value in values if value is not None)
             assert len(known) == len(values), "a look without an objective was dropped"
-            found[candidate] = Prospect(known, chance(record, self.goal, self.finalists, ratio))
+            found[candidate] = Prospect(known, chance(look, self.goal, self.finalists, ratio))
         return found
 
     def promising(self, count: int, among: list[Candidate]) -> list[Candidate]:
@@ -251,8 +253,3 @@ class Search:
     def keep(self, kept: list[Candidate], reason: str) -> None:
         """Drop all candidates but these."""
         self.found.dropped |= {one: reason for one in self.alive() if one not in kept}
-
-
-def of_decoding(objective: str) -> bool:
-    """Return True for a number of decoding token by token."""
-    return Generation in (owner for owner, _ in OBJECTIVES[objective].field.steps)

@@ -46,10 +46,14 @@ class Objective:
         """Reader of the paired speed-up that belongs to a speed; None for other numbers."""
         return None if self.quantity.speedup is None else self.field.beside(self.quantity.speedup).of
 
+    @property
+    def of_decoding(self) -> bool:
+        """True for a number of decoding token by token."""
+        return Generation in (owner for owner, _ in self.field.steps)
+
     def setting(self, record: Record) -> tuple[object, ...]:
         """Return everything that must be equal for two of these speed-ups to be ratios to one thing."""
-        decoding = Generation in (owner for owner, _ in self.field.steps)
-        return setting_of_decoding(record) if decoding else setting_of_calls(record)
+        return setting_of_decoding(record) if self.of_decoding else setting_of_calls(record)
 
     def better(self, one: float, other: float) -> bool:
         """Return True if one value is better than another."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from transformers import BloomForCausalLM
 
 from effcomp.core.errors import UserError
 from effcomp.core.machine import device_name
@@ -12,7 +13,8 @@ from effcomp.find.plan import STORES_ZEROS, Candidate, Plan, Space, described, m
 from effcomp.record import RECORD_FILE
 from effcomp.record.result import SERIES_FILE
 from effcomp.report.choose.goal import parse_goal
-from tests.conftest import altered, compose_parts, records
+from tests.conftest import DATA, SMALL, altered, compose_parts, records
+from tests.tiny_models import write_decoder
 
 
 def planned(
@@ -105,6 +107,24 @@ def test_a_goal_of_another_kind_of_task_is_refused_before_any_look(tiny: list[st
         planned(tiny, ["none"], ["none"], ["onnxruntime"], ("max_perplexity_increase=3",))
     with pytest.raises(UserError, match=r"has no bits_per_byte; ask for another number"):
         planned(tiny, ["none"], ["none"], ["onnxruntime"], ("max_bits_per_byte=1",))
+
+
+def test_decoding_is_refused_before_any_look_where_nothing_is_written(
+    tiny: list[str], tiny_gpt2: Path, tmp_path: Path
+) -> None:
+    wanted, space = ("max_decode_ms_per_token=5",), (["none"], ["none"], ["onnxruntime"])
+    with pytest.raises(
+        UserError, match=r"only a causal_lm has decode_ms_per_token, and this model is a sequence_class"
+    ):
+        planned(tiny, *space, wanted)
+    text = ["task=wikitext2", f"task.data_dir={DATA}/wikitext2", "task.max_length=64", "model=gpt2", "finetune=none"]
+    decoder = [*SMALL, *text, f"model.path={tiny_gpt2}"]
+    assert planned(decoder, *space, wanted).unpruned
+    with pytest.raises(UserError, match=r"bench\.new_tokens=0 measures no decode_ms_per_token; give 1 or more"):
+        planned([*decoder, "bench.new_tokens=0"], *space, wanted)
+    write_decoder(BloomForCausalLM, tiny_gpt2, tmp_path, n_layer=2, n_head=2)  # its graph has no cache
+    with pytest.raises(UserError, match=r"runs here: none on onnxruntime: runtime=onnxruntime does not write token by"):
+        planned([*decoder, f"model.path={tmp_path}"], *space, wanted)
 
 
 def test_a_rate_within_a_p99_is_measured_in_its_scenario() -> None:

@@ -100,6 +100,14 @@ def test_what_is_slower_than_a_safe_one_is_not_confirmed() -> None:
     assert search.found.tests == 1
 
 
+def test_a_slower_one_is_dropped_by_intervals_that_hold_for_all_looks_at_it() -> None:
+    """The intervals of one look, wider for records of an earlier version, do not overlap; those of two do."""
+    for test_examples, dropped in ((1500, True), (5000, False)):
+        measured = Measured(int8_dynamic=(3, -3), bf16=(2.825, -3))
+        search = searched(measured, Plan(PAIRS[:2], [], {}, test_examples))
+        assert (PAIRS[1] in search.found.dropped) == dropped
+
+
 def test_a_look_at_fewer_examples_counts_where_the_time_ends_before_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = Measured(int8_dynamic=(5, -3), bf16=(3, 0.2), nf4=(2.5, 0), int3=(2.8, 0.4), fp4=(2.6, 0.3))
     monkeypatch.setattr(time, "monotonic", lambda: float(len(numbers.trials)))  # a trial takes a second
@@ -186,6 +194,18 @@ def test_a_floor_above_a_measured_time_saves_the_look() -> None:
     search = searched(measured, Plan([PAIRS[0], slow], [], {}, 1500))
     assert measured.looked == ["int8_dynamic on torch"]
     assert search.found.dropped[slow].startswith("its float32 products take")
+
+
+def test_the_reason_for_no_look_is_the_time_of_one_that_keeps_the_limits() -> None:
+    slow = Candidate("none", "none", "onnxruntime", "float32")
+    (nf4,) = records("nf4")
+    speed, rates = nf4.speed.by_batch_size[1], nf4.truth.machine.rates
+    assert speed.floor is not None and rates is not None
+    floor_ms = 1e3 * speed.floor.operations / rates["float32"]
+    measured = Measured(int8_dynamic=(2 * BASELINE_MS / floor_ms, -3), bf16=(4 * BASELINE_MS / floor_ms, 0.8))
+    search = searched(measured, Plan([*PAIRS[:2], slow], [], {}, 1500))
+    taken_ms = float(search.found.dropped[slow].split()[-2])
+    assert taken_ms > 0.4 * floor_ms, "not that of bf16, which is faster and may break the limit"
 
 
 def test_looks_end_where_the_rest_of_the_time_is_a_confirmation_s() -> None:

@@ -30,6 +30,11 @@ class Goal:
     """Limits by the words that were typed."""
 
     @property
+    def numbers(self) -> list[str]:
+        """Names of the objectives, and of those that are limited."""
+        return [*self.objectives, *(bound.objective for bound in self.bounds)]
+
+    @property
     def bounds(self) -> list[Bound]:
         return [limit for limit in self.limits.values() if isinstance(limit, Bound)]
 
