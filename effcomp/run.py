@@ -127,7 +127,7 @@ def main() -> None:
         line = failure_line(error, SweepCallback.sweep.folder)  # the launcher's own
         print(f"error: {line}", file=sys.stderr)
         SweepCallback.finish(line)
-        sys.exit(1)
+        sys.exit(SweepCallback.failure)
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept and will not be computed again", file=sys.stderr)
         sys.exit(130)

@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from effcomp.core.command_line import refusing
-from effcomp.core.errors import UserError
+from effcomp.core.errors import FAILED, UserError
 from effcomp.sweep.callback import SweepCallback
 from effcomp.sweep.folder import OUTCOME_FILE, model_id
 from effcomp.sweep.launching import LaunchingSweeper, record_of
@@ -88,10 +88,11 @@ class Find(LaunchingSweeper):
             sys.exit(0)
         print(said, file=sys.stderr)
         most = plan.looks_at_most(finalists) + finalists
-        SweepCallback.begin(self.config, most, f"find {goal.text}")
+        SweepCallback.begin(self.config, most, f"find {goal.text}", FAILED)
         found = Search(goal, lambda trial: self.measure(fixed, trial), seconds).run(plan)
         if not found.looks:
-            return  # the sweep says that no configuration came through
+            SweepCallback.finish()  # it says that no configuration came through
+            sys.exit(FAILED)
         one = answer(goal, found)
         folders = [self.folders[winner] for winner in one.winners]
         runs = [

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from effcomp.artifact.description import ARTIFACT_FILE
 from effcomp.core.command_line import Parser, refusing
-from effcomp.core.errors import UserError
+from effcomp.core.errors import FAILED, UserError
 from effcomp.core.failure import failure_line
 from effcomp.pipeline.again import written
 from effcomp.record import Record, label
@@ -25,7 +25,6 @@ from effcomp.report.choose.limits import LIMITS, Bound, Loss, parse_limits
 from effcomp.report.choose.multiplicity import widened
 from effcomp.report.sources import find_records
 
-FAILED = 4
 EXIT_CODES = {"kept": 0, "broken": 1, "undecided": 3}
 SENTENCES = {
     "kept": "keeps every limit",

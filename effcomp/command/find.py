@@ -12,7 +12,8 @@ words are those of effcomp run; quant, prune and runtime with commas are what is
 python -m effcomp.run -m hydra/sweeper=find 'hydra.sweeper.goal="minimize=latency_p50_ms max_accuracy_drop=0.5"'
 
 Exit code: 0 an answer was found and confirmed, 1 every candidate breaks a limit for sure, 3 none is shown to keep the
-limits nor all to break them, 2 the command is wrong.
+limits nor all to break them, 2 the command is wrong, 4 the search failed and has no answer. Records that could not be
+logged to MLflow are named, and leave the code of an answer as it is.
 """
 
 import sys

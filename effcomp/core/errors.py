@@ -56,6 +56,8 @@ class Diverged(UserError):
 
 REFUSED = 2
 """Exit code of a command that is refused."""
+FAILED = 4
+"""Exit code of `effcomp check` and of a search where the measurement failed: 1 says that a limit is broken."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

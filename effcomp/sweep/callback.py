@@ -24,11 +24,13 @@ from effcomp.sweep.lifecycle import PrintedAnswer, Sweep, begin, close_parent, f
 
 class SweepCallback(Callback):
     """Callback of Hydra for sweeps. Hydra turns an exception in a callback into a warning; here it is reported, and the
-    command ends with exit code 1."""
+    command fails."""
 
     exit_code: ClassVar[int] = 0
-    """Exit code of `effcomp.run.main`: 0; 2 when configurations were refused; 1 when any failed; a search's own."""
+    """Exit code of `effcomp.run.main`: 0; 2 when configurations were refused; 1 when any failed; that of an answer."""
     sweep: ClassVar[Sweep | None] = None
+    failure: ClassVar[int] = 1
+    """Exit code of a command that fails: 1; 4 of a search, whose 1 says that every candidate breaks a limit."""
     answer: ClassVar[PrintedAnswer | None] = None
     """Answer of a search, which is printed after the report."""
 
@@ -40,14 +42,16 @@ class SweepCallback(Callback):
             sys.exit(REFUSED)
 
     @classmethod
-    def begin(cls, config: DictConfig, configurations: int, name: str | None = None) -> None:
+    def begin(cls, config: DictConfig, configurations: int, name: str | None = None, failure: int = 1) -> None:
         """Begin the sweep before its first configuration. Nothing is written earlier, so that a command that does not
         compose leaves no files.
 
         Args:
             configurations: their number; for a search its maximum.
             name: of the parent run; None for the overrides that vary.
+            failure: exit code of a command that fails.
         """
+        cls.failure = failure
         try:
             cls.sweep = begin(config, configurations, name)
         except UserError as error:
@@ -55,7 +59,7 @@ class SweepCallback(Callback):
             sys.exit(REFUSED)
         except Exception as error:
             print(f"error: {failure_line(error, Path(config.hydra.sweep.dir))}", file=sys.stderr)
-            sys.exit(1)
+            sys.exit(failure)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Drop the job's configs: Hydra keeps each job's return, with two copies of its config, until the last has
@@ -81,7 +85,7 @@ class SweepCallback(Callback):
         except Exception as error:
             if (line := failure_line(error, sweep.folder)) != said:
                 print(f"error: {line}", file=sys.stderr)
-            cls.exit_code = 1
+            cls.exit_code = cls.failure
 
     @classmethod
     def abandon(cls) -> None:

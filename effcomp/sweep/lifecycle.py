@@ -119,7 +119,7 @@ def finish(sweep: Sweep, answer: PrintedAnswer | None, *, failure_said: bool) ->
     """Write and print the report of a sweep, close its parent run; return the exit code of the command.
 
     Args:
-        answer: what a search has found; None of a sweep that is no search.
+        answer: what a search has found; None of a sweep that is no search, and of a search that failed.
         failure_said: the launcher has failed, and its error is printed.
     """
     from effcomp.pipeline.again import ways_on_from_sweep

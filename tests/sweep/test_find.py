@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import mlflow
+import pytest
 
 from effcomp.record import Record
 from tests.conftest import run_effcomp
@@ -54,3 +55,20 @@ def test_a_search_answers_and_the_same_command_again_measures_nothing(tiny: list
         for file in client.list_artifacts(parent.info.run_id, folder.path if folder.is_dir else None)
     ]
     assert {"answer.txt", "answer.json", "search.png"} <= {Path(path).name for path in logged}
+
+
+@pytest.mark.parametrize(
+    ("in_the_way", "said"),
+    [("claims", "error: no configuration came through"), ("0", "error: FileExistsError: ")],
+    ids=["each candidate fails", "the search fails"],
+)
+def test_a_search_without_an_answer_ends_with_4(in_the_way: str, said: str, tiny: list[str], tmp_path: Path) -> None:
+    """1 says that every candidate breaks a limit. A file lies where a candidate needs a folder."""
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / in_the_way).touch()
+    words = [*tiny, "quant=int8_dynamic", "prune=none", "runtime=torch", "tracking=none"]
+    goal = 'hydra.sweeper.goal="minimize=artifact_bytes"'
+    folder = f"hydra.sweep.dir={tmp_path}/sweep"
+    ran = run_effcomp("-m", "hydra/sweeper=find", goal, *words, folder, cwd=tmp_path)
+    assert ran.code == 4, ran.stderr
+    assert said in ran.stderr
