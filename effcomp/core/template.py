@@ -115,7 +115,8 @@ class Template(Closing):
     def wait_until_ready(self) -> None:
         """Wait until it has imported, or has failed to, which `fork` says."""
         if not self.is_ready:
-            self.control.recv(MESSAGE_BYTES)
+            with contextlib.suppress(ConnectionResetError):  # it was killed, and had not read what was sent
+                self.control.recv(MESSAGE_BYTES)
             self.is_ready = True
 
     def fork(self, environment: dict[str, str]) -> Forked:
@@ -124,6 +125,7 @@ class Template(Closing):
         Raises:
             ProcessFailed: the template could not import its modules, or was killed.
         """
+        self.wait_until_ready()
         try:
             forked = Forked(self.control, environment)
         except EOFError:
@@ -135,9 +137,9 @@ class Template(Closing):
         raise ProcessFailed(f"the template of the measured processes {way_of_ending(code)}; {way_on}")
 
     def close(self) -> None:
-        self.control.close()
         if not self.has_forked:  # it may import for seconds yet, and has no process to wait for
             self.process.kill()
+        self.control.close()
         try:
             self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:

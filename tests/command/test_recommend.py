@@ -32,7 +32,7 @@ def test_options_may_stand_before_and_behind_the_goal(
     ("words", "message"),
     [
         ([DEMO], "give a goal, say effcomp recommend minimize=latency_p50_ms"),
-        ([DEMO, "minimise=artifact_bytes"], "minimise=artifact_bytes"),
+        ([DEMO, "minimum=artifact_bytes"], "minimum=artifact_bytes"),
     ],
 )
 def test_without_a_goal_or_with_a_misspelt_one_it_is_refused(
