@@ -135,7 +135,7 @@ def test_the_installed_program_runs_its_default_predicts_and_is_called_from_pyth
 ) -> None:
     ran = effcomp(environment, "run", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
-    record = Record.model_validate_json(ran.stdout)
+    record = Record.from_json(ran.stdout)
     assert isinstance(record.quality.accuracy, Interval) and record.quality.accuracy.low > 0.7
     assert all(row.speedup.degrees == 2 for row in record.speed.by_batch_size.values()), "three pairs"
     assert (tmp_path / "mlruns/mlflow.db").exists()
