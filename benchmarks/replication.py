@@ -8,13 +8,12 @@
     python benchmarks/replication.py --times 2 --configurations 2 bench=quick      (a trial)
 
 First it measures a configuration of each runtime with three pairs, so that the store knows how much pairs deviate on
-this machine. Then it measures CONFIGURATIONS over three
-runtimes in rounds: each round measures every configuration once, so that repeats of one lie as far apart as the rounds
-take, or --pause minutes more. Each measurement is appended to a file in multirun/ at
-once; the same command goes on from there. Further words are overrides of effcomp. When all rounds are measured it
-writes them to replication.json beside this file, under cpu, cpu_neighbour or cuda: for each number and configuration,
-the share of later values that lie in the first interval, and that of quiet ones in a quiet first interval; for each
-batch size the deviation of the baseline between all these measurements.
+this machine. Then it measures CONFIGURATIONS over three runtimes in rounds: each round measures every configuration
+once, so that repeats of one lie as far apart as the rounds take, or --pause minutes more. Each measurement is appended
+to a file in multirun/ at once; the same command goes on from there. Further words are overrides of effcomp. When all
+rounds are measured it writes them to replication.json beside this file, under cpu, cpu_neighbour or cuda: for each
+number and configuration, the share of later values that lie in the first interval, and that of quiet ones in a quiet
+first interval; for each batch size the deviation of the baseline between all these measurements.
 """
 
 import argparse

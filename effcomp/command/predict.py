@@ -42,7 +42,7 @@ def predict(artifact: str, file: Path, device: str, out: Path | None) -> None:
     quieten()
     if not file.is_file():
         raise UserError(f"{file} does not exist: give a file of texts")
-    if out is not None and (out.is_dir() or not may_write(out)):
+    if out is not None and not may_write(out):
         raise UserError(f"--out {out} cannot be written to: give another file")
     predictor = load(artifact, device=device)
     columns = list(predictor.signature.columns)
@@ -58,4 +58,6 @@ def predict(artifact: str, file: Path, device: str, out: Path | None) -> None:
 
 def may_write(file: Path) -> bool:
     """Tell whether this user may write the file, or make it."""
-    return os.access(file, os.W_OK) if file.exists() else os.access(file.parent, os.W_OK | os.X_OK)
+    if file.exists():
+        return not file.is_dir() and os.access(file, os.W_OK)
+    return os.access(file.parent, os.W_OK | os.X_OK)

@@ -184,12 +184,17 @@ def test_with_training_codes_are_fitted_where_they_may_win_and_broken_prunings_a
     assert measured.trials[-1].candidate.settings, "its overrides go into the run"
 
 
-def test_a_floor_above_a_measured_time_saves_the_look() -> None:
-    slow = Candidate("none", "none", "onnxruntime", "float32")
+def floor_of_float32_ms() -> float:
+    """Return the time that the products of the records' model take in float32 at least, for one text."""
     (nf4,) = records("nf4")
     speed, rates = nf4.speed.by_batch_size[1], nf4.truth.machine.rates
     assert speed.floor is not None and rates is not None
-    floor_ms = 1e3 * speed.floor.operations / rates["float32"]
+    return 1e3 * speed.floor.operations / rates["float32"]
+
+
+def test_a_floor_above_a_measured_time_saves_the_look() -> None:
+    slow = Candidate("none", "none", "onnxruntime", "float32")
+    floor_ms = floor_of_float32_ms()
     measured = Measured(int8_dynamic=(2 * BASELINE_MS / floor_ms, -3), none=(1.0, 0))
     search = searched(measured, Plan([PAIRS[0], slow], [], {}, 1500))
     assert measured.looked == ["int8_dynamic on torch"]
@@ -198,10 +203,7 @@ def test_a_floor_above_a_measured_time_saves_the_look() -> None:
 
 def test_the_reason_for_no_look_is_the_time_of_one_that_keeps_the_limits() -> None:
     slow = Candidate("none", "none", "onnxruntime", "float32")
-    (nf4,) = records("nf4")
-    speed, rates = nf4.speed.by_batch_size[1], nf4.truth.machine.rates
-    assert speed.floor is not None and rates is not None
-    floor_ms = 1e3 * speed.floor.operations / rates["float32"]
+    floor_ms = floor_of_float32_ms()
     measured = Measured(int8_dynamic=(2 * BASELINE_MS / floor_ms, -3), bf16=(4 * BASELINE_MS / floor_ms, 0.8))
     search = searched(measured, Plan([*PAIRS[:2], slow], [], {}, 1500))
     taken_ms = float(search.found.dropped[slow].split()[-2])
