@@ -12,6 +12,7 @@ from effcomp.core.text import TEXT_WIDTH
 from effcomp.find.promises import check_decoding, check_quality
 from effcomp.find.slices import CONFIRMED, GROWTH, look_slices
 from effcomp.finetune.base import Finetune
+from effcomp.models.heads import HEADS
 from effcomp.pipeline.checks import check, check_fit, count_parameters
 from effcomp.pipeline.compose import Components, pin
 from effcomp.pipeline.prepare import prepare, sliced
@@ -137,8 +138,8 @@ def make_plan(base: Components, space: Space, goal: Goal) -> Plan:
         raise UserError("prune: a search tries the formats without pruning first; add none, prune=none,structured")
     base = pin(base)
     check(base)
+    check_decoding(goal, HEADS[base.task.problem, base.model.kind], base.task, base.bench.new_tokens)
     run = prepare(base)
-    check_decoding(goal, run.head, base.task, base.bench.new_tokens)
     for ends in (*look_slices(len(run.splits.test)), CONFIRMED):  # one that is too small is refused before any look
         check_fit(replace(run, splits=replace(run.splits, test=sliced(run.splits.test, ends))))
     left_out: dict[str, str] = {}
